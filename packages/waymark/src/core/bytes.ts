@@ -1,0 +1,41 @@
+import type { ByteString } from './engine.js';
+
+/**
+ * Conversions between text, bytes and byte strings (rule K5). ASCII text is its own byte string, so the
+ * common case costs one scan and no copy.
+ */
+
+// eslint-disable-next-line no-control-regex -- the ASCII range begins at NUL
+const nonAscii = /[^\x00-\x7f]/;
+
+/** UTF-8 encodes `text`. Lone surrogates become U+FFFD: check for them first where that matters. */
+export function textToBytes(text: string): ByteString {
+  return nonAscii.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
+}
+
+/** UTF-8 decodes; malformed sequences become U+FFFD. */
+export function bytesToText(bytes: ByteString): string {
+  return nonAscii.test(bytes) ? Buffer.from(bytes, 'latin1').toString('utf8') : bytes;
+}
+
+export function bytesToArray(bytes: ByteString): Uint8Array {
+  return Buffer.from(bytes, 'latin1');
+}
+
+export function arrayToBytes(array: Uint8Array): ByteString {
+  const { buffer, byteOffset, byteLength } = array;
+  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
+}
+
+/**
+ * A flat copy of its own: no slice that keeps a larger string alive, no rope that keeps its pieces. For what
+ * an engine holds for long.
+ */
+export function ownBytes(bytes: ByteString): ByteString {
+  return Buffer.from(bytes, 'latin1').toString('latin1');
+}
+
+/** Whether every char is one byte. */
+export function isByteString(value: string): boolean {
+  return !/[^\x00-\xff]/.test(value);
+}

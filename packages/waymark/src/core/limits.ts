@@ -1,0 +1,23 @@
+/**
+ * Limits on everything, the same on every engine (rule K6). One over is `too_large`, naming the limit, before
+ * any work. Bytes are counted after UTF-8 encoding.
+ */
+export const limits = {
+  pathBytesMax: 1_024,
+  pathDepthMax: 32,
+  keyBytesMax: 4_096,
+  valueBytesMax: 1_048_576,
+  requestBytesMax: 1_310_720,
+  /** Checks of a commit, added up along nesting and with the write guard's. */
+  checksMax: 128,
+  /** Operations of a commit, added up along nesting. */
+  operationsMax: 128,
+  /** Ranges of one watch. */
+  rangesMax: 128,
+  nestingMax: 8,
+  namespaceBytesMax: 128,
+  ttlMsMin: 1_000,
+  ttlMsMax: 31_536_000_000,
+} as const;
+
+export type LimitName = keyof typeof limits;

@@ -1,0 +1,27 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Random } from './clock.js';
+
+/** setTimeout takes at most 2³¹−1 ms and fires at once beyond it: longer delays are re-armed. */
+const delayMsMax = 2_147_483_647;
+
+/** The platform's clock: the one place that reads it. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  after(delayMs, task) {
+    let timer: NodeJS.Timeout;
+    const arm = (leftMs: number): void => {
+      const stepMs = Math.min(leftMs, delayMsMax);
+      timer = setTimeout(() => (leftMs > stepMs ? arm(leftMs - stepMs) : task()), stepMs);
+      timer.unref();
+    };
+    arm(Math.max(0, delayMs));
+    return () => clearTimeout(timer);
+  },
+  nextTurn: (task) => void setImmediate(task),
+};
+
+export const systemRandom: Random = {
+  next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+  id: () => randomBytes(16).toString('base64url'),
+};

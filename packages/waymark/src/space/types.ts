@@ -1,0 +1,280 @@
+import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
+import type { Explanation, HoldProof, LockMode } from '../core/host.js';
+import type { WaymarkError } from '../core/errors.js';
+
+export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
+
+/** The public types of a space: what applications hold. docs/spec/recipes.md has the rules. */
+
+/** Turns values into bytes and back. `decode` may validate, and throws to refuse. */
+export interface Codec<T> {
+  readonly encode: (value: T) => Uint8Array | string;
+  readonly decode: (bytes: Uint8Array) => T;
+}
+
+export interface Call {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PathEntry<T> {
+  /** Absolute within the namespace, whatever view it was read through. */
+  readonly path: string;
+  readonly value: T;
+  readonly revision: Revision;
+  readonly createRevision: Revision;
+  readonly version: number;
+  readonly lease: LeaseId;
+}
+
+export interface ReadCall extends Call {
+  /** Read the past, as far as history reaches. */
+  readonly at?: Revision | undefined;
+  readonly stale?: boolean | undefined;
+}
+
+export interface ListCall extends ReadCall {
+  /** Default and most: 1 000 a page. */
+  readonly limit?: number | undefined;
+  /** Go on after this path (the last of the page before). */
+  readonly after?: string | undefined;
+}
+
+export interface Page<E> {
+  readonly entries: readonly E[];
+  readonly more: boolean;
+  readonly revision: Revision;
+}
+
+export interface WriteCall extends Call {
+  /** Only if the entry's revision is this; 0: only if there is none. `conflict` else. */
+  readonly ifRevision?: Revision | undefined;
+  /** Only while this hold stands; `lost` else. */
+  readonly hold?: HoldProof | undefined;
+}
+
+export interface PutCall extends WriteCall {
+  /** The entry vanishes with this lease. */
+  readonly lease?: LeaseId | { readonly id: LeaseId } | undefined;
+}
+
+export type EventKind = 'put' | 'delete' | 'expire' | 'lock' | 'unlock' | 'resync';
+
+export interface LockFacts {
+  readonly token: number;
+  readonly tree: boolean;
+  readonly mode: LockMode;
+  readonly owner: string;
+}
+
+export type WatchEvent<T> =
+  | {
+      readonly kind: 'put';
+      readonly path: string;
+      readonly value: T;
+      readonly revision: Revision;
+      readonly entry: PathEntry<T>;
+      /** True for what was there when the watch began. */
+      readonly initial: boolean;
+      /** With `previous: true`: the entry before, null when there was none. */
+      readonly previous?: PathEntry<T> | null;
+    }
+  | {
+      readonly kind: 'delete' | 'expire';
+      readonly path: string;
+      readonly revision: Revision;
+      readonly previous?: PathEntry<T> | null;
+    }
+  | {
+      readonly kind: 'lock' | 'unlock';
+      readonly path: string;
+      readonly revision: Revision;
+      readonly lock: LockFacts;
+      /** For unlock: the hold ended with its lease instead of being released. */
+      readonly expired: boolean;
+      /** True for a lock that was held when the watch began. */
+      readonly initial: boolean;
+    }
+  | {
+      /** History was compacted below where the watch stood. The difference follows as put and delete events at `revision`. */
+      readonly kind: 'resync';
+      readonly path: string;
+      readonly revision: Revision;
+      readonly from: Revision;
+    };
+
+export interface WatchCall extends Call {
+  /** The path and all below it. Default false: the path alone. */
+  readonly tree?: boolean | undefined;
+  /** Resume after this revision, without a snapshot. Default: a snapshot, then changes. */
+  readonly after?: Revision | undefined;
+  readonly previous?: boolean | undefined;
+  /** Also lock and unlock events. Default true. */
+  readonly locks?: boolean | undefined;
+  /** Told with `after`: the identity the revision was taken from (`superseded` else). */
+  readonly identity?: string | undefined;
+}
+
+export interface LockCall extends Call {
+  /** The path and all below it, also keys not yet created. Default false. */
+  readonly tree?: boolean | undefined;
+  /** Default 'exclusive'. */
+  readonly mode?: LockMode | undefined;
+  /** How long the hold outlives a silent process; 1 000 to 31 536 000 000, default 10 000. */
+  readonly ttlMs?: number | undefined;
+  /** Default true. False: the hold ends by itself after ttlMs. */
+  readonly renew?: boolean | undefined;
+  /** Give up (`timeout`) after so long in the queue. Default: wait until the signal aborts. */
+  readonly waitMs?: number | undefined;
+  /** Who to show in `explain` and events; default the space's owner name. */
+  readonly owner?: string | undefined;
+}
+
+/** The one shape of everything held: a lock today; terms, permits, names and memberships later. */
+export interface Hold extends AsyncDisposable {
+  readonly path: string;
+  /** Grows with every grant among holds that can conflict: pass it to what you protect. */
+  readonly token: number;
+  /** Aborts when the hold is lost: before the engine could give it to someone else. */
+  readonly signal: AbortSignal;
+  /** Why it was lost; undefined while held, and after a release of one's own. */
+  readonly reason: WaymarkError | undefined;
+  /** By the local clock, compared on each call; 0 when lost or released. */
+  remainingMs(): number;
+  /** Compares clocks on every call: a timer alone proves nothing after a pause. */
+  isHeld(): boolean;
+  /** @returns false when it was no longer held: harmless, and told */
+  release(): Promise<boolean>;
+}
+
+export interface Lock extends Hold {
+  readonly tree: boolean;
+  readonly mode: LockMode;
+  /** Shared to exclusive: waits until no other shared holder is left. `conflict` when another upgrade waits. */
+  upgrade(call?: Call & { readonly waitMs?: number | undefined }): Promise<void>;
+  /** Exclusive to shared, at once. */
+  downgrade(call?: Call): Promise<void>;
+}
+
+export interface KeptLease extends AsyncDisposable {
+  readonly id: LeaseId;
+  readonly ttlMs: number;
+  /** Aborts when the lease can no longer be counted on. */
+  readonly signal: AbortSignal;
+  readonly reason: WaymarkError | undefined;
+  remainingMs(): number;
+  isHeld(): boolean;
+  /** Ends it now; its keys vanish. @returns false when it had ended */
+  release(): Promise<boolean>;
+}
+
+export type TxnCheck =
+  | { readonly path: string; readonly revision: Revision }
+  | { readonly path: string; readonly exists: boolean }
+  | { readonly path: string; readonly value: unknown };
+
+export type TxnOperation =
+  | { readonly put: string; readonly value: unknown; readonly lease?: LeaseId | undefined }
+  | { readonly delete: string; readonly tree?: boolean | undefined }
+  | { readonly get: string };
+
+export interface TxnCall extends Call {
+  readonly when?: readonly TxnCheck[] | undefined;
+  readonly apply?: readonly TxnOperation[] | undefined;
+  readonly otherwise?: readonly TxnOperation[] | undefined;
+  readonly hold?: HoldProof | undefined;
+}
+
+export type TxnResult<T> =
+  | { readonly type: 'put' }
+  | { readonly type: 'delete'; readonly deleted: number }
+  | { readonly type: 'get'; readonly entry: PathEntry<T> | null };
+
+export interface TxnOutcome<T> {
+  readonly succeeded: boolean;
+  readonly revision: Revision;
+  readonly results: readonly TxnResult<T>[];
+}
+
+/** One line of a dump: plain JSON, values in base64. */
+export interface DumpEntry {
+  readonly path: string;
+  readonly value: string;
+}
+
+export interface NamespaceDump {
+  readonly waymark: 1;
+  readonly namespace: string;
+  readonly revision: Revision;
+  readonly entries: readonly DumpEntry[];
+}
+
+/** A named tree, or a view of a subtree of it: relative paths begin at the view, absolute ones (`/…`) at the namespace. */
+export interface Namespace<T = unknown> {
+  readonly name: string;
+  /** Where this view begins; `/` for the whole namespace. */
+  readonly path: string;
+
+  at(path: string): Namespace<T>;
+  /** The same tree through another codec. */
+  as<U>(codec: Codec<U>): Namespace<U>;
+
+  get(path: string, call?: ReadCall): Promise<PathEntry<T> | null>;
+  put(path: string, value: T, call?: PutCall): Promise<{ readonly revision: Revision }>;
+  /** One path; its children stay. */
+  delete(path: string, call?: WriteCall): Promise<{ readonly deleted: number; readonly revision: Revision }>;
+  /** The path and all below it. */
+  deleteTree(path: string, call?: WriteCall): Promise<{ readonly deleted: number; readonly revision: Revision }>;
+  /** The path and all below it, in path order, a page at a time. */
+  tree(path: string, call?: ListCall): Promise<Page<PathEntry<T>>>;
+  /** Names one level below, also of those that only have descendants, in order. */
+  children(path: string, call?: ListCall): Promise<Page<string>>;
+  /** Paths at or below that have a value and no descendants. */
+  leaves(path: string, call?: ListCall): Promise<Page<string>>;
+  /** The deepest entry at or above the path. */
+  nearest(path: string, call?: ReadCall): Promise<PathEntry<T> | null>;
+  txn(call: TxnCall): Promise<TxnOutcome<T>>;
+
+  /**
+   * Gapless: what is there (unless `after`), then every change, across reconnects. After a compaction it has not
+   * seen, one `resync` with the difference.
+   */
+  watch(path: string, call?: WatchCall): AsyncIterableIterator<WatchEvent<T>>;
+
+  lock(path: string, call?: LockCall): Promise<Lock>;
+  /** @returns null when it is not free now */
+  tryLock(path: string, call?: LockCall): Promise<Lock | null>;
+  /** Takes the locks that stand exactly on `path` away from their holders; audited; their signal tells why. */
+  forceUnlock(path: string, call: Call & { readonly reason: string }): Promise<{ readonly ended: number }>;
+  explain(path: string, call?: Call & { readonly tree?: boolean; readonly mode?: LockMode }): Promise<Explanation>;
+
+  /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
+  prune(path: string, call: Call & { readonly olderThanMs: number }): Promise<{ readonly pruned: readonly string[] }>;
+  dump(call?: Call): Promise<NamespaceDump>;
+  /** Writes a dump's entries; `replace` deletes what is not in it. */
+  load(dump: NamespaceDump, call?: Call & { readonly replace?: boolean }): Promise<{ readonly revision: Revision }>;
+}
+
+export interface NamespaceOptions<T> {
+  /** Default: JSON. */
+  readonly codec?: Codec<T> | undefined;
+  /** Default true. False: writes are not checked against locks. */
+  readonly guard?: boolean | undefined;
+}
+
+export interface SpaceStatus extends EngineStatus {
+  readonly owner: string;
+}
+
+export interface Space extends AsyncDisposable {
+  readonly owner: string;
+  namespace<T = unknown>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
+  /** Names of the namespaces that hold anything, in order. */
+  namespaces(call?: Call): Promise<readonly string[]>;
+  /** Deletes all of it; its watches and holds end (`superseded`, `lost`). */
+  removeNamespace(name: string, call?: Call): Promise<void>;
+  /** A lease of one's own, renewed by this process unless told not to. */
+  lease(ttlMs: number, call?: Call & { readonly renew?: boolean }): Promise<KeptLease>;
+  status(call?: Call): Promise<SpaceStatus>;
+  /** Releases every hold, ends watches, closes the engine or connection. */
+  close(): Promise<void>;
+}
