@@ -7,3 +7,4 @@ export * from './core/bytes.js';
 export * from './core/ranges.js';
 export * from './core/clock.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
+export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';

@@ -52,6 +52,8 @@ export interface Query extends KeyRange {
   readonly keysOnly?: boolean | undefined;
   /** No entries, only `count`. */
   readonly countOnly?: boolean | undefined;
+  /** `count` tells only the entries returned: a page of a long range then costs the page, not the range. */
+  readonly uncounted?: boolean | undefined;
   readonly minModRevision?: Revision | undefined;
   readonly maxModRevision?: Revision | undefined;
   readonly minCreateRevision?: Revision | undefined;
@@ -64,7 +66,7 @@ export interface Reading {
   readonly entries: readonly Entry[];
   /** True when `limit` left entries out. */
   readonly more: boolean;
-  /** Keys in the range, whatever `limit`; revision filters are not applied to it (as in etcd). */
+  /** Keys in the range, whatever `limit`; revision filters are not applied to it (as in etcd). See `uncounted`. */
   readonly count: number;
 }
 

@@ -1,0 +1,216 @@
+import type { ByteString, Check, KeyRange, Operation, Query, Txn } from './engine.js';
+import { WaymarkError } from './errors.js';
+import { limits, type LimitName } from './limits.js';
+import { isByteString } from './bytes.js';
+import { rangeContains } from './ranges.js';
+
+/** Bad input gets a typed, clear error before any work (rule K6). Every engine calls these first. */
+
+const checkTargets = new Set(['version', 'create', 'mod', 'lease', 'value']);
+const comparisons = new Set(['=', '!=', '<', '>']);
+const orders = new Set([undefined, 'key', 'create', 'mod', 'version', 'value']);
+
+/** What a transaction adds up to, along its nesting. */
+interface Tally {
+  checks: number;
+  operations: number;
+  bytes: number;
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+export function validateTxn(txn: Txn): void {
+  const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+  tallyTxn(txn, tally, 0);
+  atMost('checksMax', tally.checks, 'checks in one commit');
+  atMost('operationsMax', tally.operations, 'operations in one commit');
+  atMost('requestBytesMax', tally.bytes, 'bytes in one commit');
+  refuseDoubleWrites(txn);
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+export function validateQuery(query: Query): void {
+  validateRange(query);
+  if (!orders.has(query.orderBy)) throw invalid(`there is no order by '${String(query.orderBy)}'`);
+  wholeNumber('at', query.at);
+  wholeNumber('limit', query.limit);
+  wholeNumber('minModRevision', query.minModRevision);
+  wholeNumber('maxModRevision', query.maxModRevision);
+  wholeNumber('minCreateRevision', query.minCreateRevision);
+  wholeNumber('maxCreateRevision', query.maxCreateRevision);
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+export function validateRanges(ranges: readonly KeyRange[]): void {
+  if (ranges.length === 0) throw invalid('a watch needs at least one range');
+  atMost('rangesMax', ranges.length, 'ranges of one watch');
+  for (const range of ranges) validateRange(range);
+}
+
+/** @throws {WaymarkError} `invalid` for what is not whole milliseconds within the limits */
+export function validateTtl(ttlMs: number): void {
+  if (!Number.isInteger(ttlMs) || ttlMs < limits.ttlMsMin || ttlMs > limits.ttlMsMax) {
+    const span = `${limits.ttlMsMin} to ${limits.ttlMsMax}`;
+    throw invalid(`a TTL is a whole number of milliseconds from ${span}, not ${String(ttlMs)}`);
+  }
+}
+
+/** @throws {WaymarkError} `invalid` for what is not a revision */
+export function validateRevision(name: string, revision: unknown): void {
+  wholeNumber(name, revision);
+}
+
+/** @throws {WaymarkError} `invalid` for what cannot be a lease's number */
+export function validateLeaseId(id: unknown): void {
+  if (!Number.isSafeInteger(id) || (id as number) <= 0) {
+    throw invalid(`a lease id is a positive safe integer, not ${String(id)}`);
+  }
+}
+
+export function validateRange(range: KeyRange): void {
+  const { key, end } = range;
+  if (end === undefined) return validateKey(key);
+  validateKeyBytes(key);
+  validateKeyBytes(end);
+  if (end !== '' && end <= key) throw invalid('a range ends after its start: `end` is exclusive');
+}
+
+function validateKey(key: ByteString): void {
+  if (key === '') throw invalid('a key is at least one byte long');
+  validateKeyBytes(key);
+}
+
+function validateKeyBytes(key: ByteString): void {
+  if (typeof key !== 'string') throw invalid(`a key is a byte string, not ${typeof key}`);
+  atMost('keyBytesMax', key.length, 'bytes of a key');
+  if (!isByteString(key)) throw invalid('a key is a byte string: encode text to UTF-8 first');
+}
+
+function validateValue(value: ByteString): void {
+  if (typeof value !== 'string') throw invalid(`a value is a byte string, not ${typeof value}`);
+  atMost('valueBytesMax', value.length, 'bytes of a value');
+  if (!isByteString(value)) throw invalid('a value is a byte string: encode text to UTF-8 first');
+}
+
+function tallyTxn(txn: Txn, tally: Tally, depth: number): void {
+  if (depth > 0) atMost('nestingMax', depth, 'levels of nested transactions');
+  const { when, apply, otherwise } = txn;
+  if (when !== undefined) for (const check of when) tallyCheck(check, tally);
+  if (apply !== undefined) for (const operation of apply) tallyOperation(operation, tally, depth);
+  if (otherwise !== undefined) {
+    for (const operation of otherwise) tallyOperation(operation, tally, depth);
+  }
+}
+
+function tallyCheck(check: Check, tally: Tally): void {
+  validateRange(check);
+  if (!checkTargets.has(check.target)) throw invalid(`no check on '${String(check.target)}'`);
+  if (!comparisons.has(check.is)) throw invalid(`no comparison '${String(check.is)}'`);
+  if (check.target === 'value') {
+    validateValue(check.to as ByteString);
+    tally.bytes += (check.to as ByteString).length;
+  } else {
+    wholeNumber(`a check on ${check.target}`, check.to);
+  }
+  tally.checks++;
+  tally.bytes += check.key.length;
+}
+
+function tallyOperation(operation: Operation, tally: Tally, depth: number): void {
+  tally.operations++;
+  switch (operation.type) {
+    case 'put':
+      validateKey(operation.key);
+      validateValue(operation.value);
+      if (operation.lease !== undefined && operation.lease !== 0) validateLeaseId(operation.lease);
+      tally.bytes += operation.key.length + operation.value.length;
+      return;
+    case 'delete':
+      validateRange(operation);
+      tally.bytes += operation.key.length;
+      return;
+    case 'read':
+      validateQuery(operation);
+      tally.bytes += operation.key.length;
+      return;
+    case 'txn':
+      return tallyTxn(operation.txn, tally, depth + 1);
+    default:
+      throw invalid(`no operation '${String((operation as { type: unknown }).type)}'`);
+  }
+}
+
+interface Writes {
+  readonly puts: readonly ByteString[];
+  readonly deletes: readonly KeyRange[];
+}
+
+/**
+ * A key is written at most once by what can run together (K4): no two puts of it, no put within a deleted range.
+ * The two branches of one transaction exclude each other and may write the same keys.
+ */
+function refuseDoubleWrites(txn: Txn): void {
+  if (isSimple(txn.apply) && isSimple(txn.otherwise)) return;
+  writesOf(txn);
+}
+
+function isSimple(branch: readonly Operation[] | undefined): boolean {
+  return branch === undefined || branch.length === 0 || (branch.length === 1 && branch[0]?.type !== 'txn');
+}
+
+function writesOf(txn: Txn): Writes {
+  const applied = branchWrites(txn.apply ?? []);
+  const other = branchWrites(txn.otherwise ?? []);
+  return {
+    puts: [...applied.puts, ...other.puts],
+    deletes: [...applied.deletes, ...other.deletes],
+  };
+}
+
+function branchWrites(branch: readonly Operation[]): Writes {
+  const puts = new Set<ByteString>();
+  const deletes: KeyRange[] = [];
+  for (const operation of branch) {
+    const writes = operationWrites(operation);
+    for (const range of writes.deletes) {
+      for (const key of puts) if (rangeContains(range, key)) throw doubleWrite();
+    }
+    for (const key of writes.puts) {
+      if (puts.has(key) || deletes.some((range) => rangeContains(range, key))) throw doubleWrite();
+    }
+    for (const key of writes.puts) puts.add(key);
+    deletes.push(...writes.deletes);
+  }
+  return { puts: [...puts], deletes };
+}
+
+function operationWrites(operation: Operation): Writes {
+  if (operation.type === 'put') return { puts: [operation.key], deletes: [] };
+  if (operation.type === 'delete') return { puts: [], deletes: [operation] };
+  if (operation.type === 'txn') return writesOf(operation.txn);
+  return { puts: [], deletes: [] };
+}
+
+function doubleWrite(): WaymarkError {
+  return invalid('a commit writes a key at most once: it is put twice, or put and deleted');
+}
+
+function wholeNumber(name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
+    throw invalid(`${name} takes a whole number from 0 to 2^53-1, not ${String(value)}`);
+  }
+}
+
+function atMost(limit: LimitName, actual: number, what: string): void {
+  const max = limits[limit];
+  if (actual <= max) return;
+  throw new WaymarkError('too_large', `${actual} ${what}: at most ${max} (${limit})`, {
+    limit,
+    max,
+    actual,
+  });
+}
+
+function invalid(message: string): WaymarkError {
+  return new WaymarkError('invalid', message);
+}

@@ -1,0 +1,418 @@
+import type { Clock, Random } from '../../core/clock.js';
+import type {
+  Batch,
+  Change,
+  DeleteOperation,
+  DeleteResult,
+  EngineStatus,
+  Entry,
+  KeyRange,
+  Lease,
+  LeaseId,
+  LeaseState,
+  Outcome,
+  PutOperation,
+  PutResult,
+  Query,
+  Reading,
+  Revision,
+  Txn,
+  WatchOptions,
+} from '../../core/engine.js';
+import { ownBytes } from '../../core/bytes.js';
+import { WaymarkError } from '../../core/errors.js';
+import {
+  validateLeaseId,
+  validateQuery,
+  validateRanges,
+  validateRevision,
+  validateTtl,
+  validateTxn,
+} from '../../core/validate.js';
+import { compactedError, Cursor, type CursorSource } from './cursor.js';
+import { History, Recorded } from './history.js';
+import type { JournalRecord } from './journal.js';
+import { KeyIndex } from './key-index.js';
+import { type HeldLease, LeaseTable } from './lease-table.js';
+import { liveEntry, Slot, tombstone } from './slot.js';
+import { evaluate, type TransactionState } from './transaction.js';
+import { WatchIndex } from './watch-index.js';
+
+export interface HistoryBounds {
+  /** Keep at least so many revisions. Default 10 000. */
+  readonly revisions?: number | undefined;
+  /** Keep at least so many bytes of changes. Default 64 MiB. The history ends where both are passed. */
+  readonly bytes?: number | undefined;
+}
+
+export interface KeyspaceOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly identity: string;
+  readonly history?: HistoryBounds | undefined;
+  /**
+   * Told of every change of state, in order, as it happens. With a journal the keyspace publishes nothing by itself: reads
+   * and watches see a revision once `publish` was called for it. Without, at once.
+   */
+  readonly journal?: ((record: JournalRecord) => void) | undefined;
+}
+
+/** Work per commit on dropping old history: a little more than a commit adds, so that it never piles up. */
+const retirePerCommit = 4;
+const retirePerTurn = 2_000;
+/** An idle watch is told a bookmark each time so many revisions were dropped, so that it can resume. */
+const bookmarkEvery = 4_096;
+
+/**
+ * The state that the memory and the file engine share: keys with their history, leases and watches, all synchronous. Two
+ * revisions matter: `head` is the newest, which commits are evaluated on; `published` is what reads and watches
+ * may see. The file engine holds `published` back until the log is flushed, so nothing is seen that a crash could take away.
+ */
+export class Keyspace implements TransactionState, CursorSource {
+  readonly index = new KeyIndex();
+  readonly leases: LeaseTable;
+  readonly history = new History();
+  readonly identity: string;
+  head: Revision = 0;
+  published: Revision = 0;
+  publishedEnd = 0;
+  /** History below this is gone (K9). */
+  compacted: Revision = 0;
+  readonly #clock: Clock;
+  readonly #journal: ((record: JournalRecord) => void) | undefined;
+  readonly #watches = new WatchIndex();
+  readonly #revisionsMin: number;
+  readonly #bytesMin: number;
+  /** Revisions that an iteration still reads at: nothing they need is dropped. */
+  readonly #pins = new Map<symbol, Revision>();
+  #keys = 0;
+  #bytes = 0;
+  /** What the commit under way has written. */
+  #changes: Recorded[] = [];
+  #retiring = false;
+  #bookmarkedAt: Revision = 0;
+  #closed = false;
+
+  constructor(options: KeyspaceOptions) {
+    this.identity = options.identity;
+    this.#clock = options.clock;
+    this.#journal = options.journal;
+    this.#revisionsMin = options.history?.revisions ?? 10_000;
+    this.#bytesMin = options.history?.bytes ?? 64 * 1_048_576;
+    this.leases = new LeaseTable(options.clock, options.random, (lease) => this.#end(lease));
+  }
+
+  commit(txn: Txn): Outcome {
+    this.#open();
+    validateTxn(txn);
+    const outcome = evaluate(this, txn, this.#wrote);
+    if (this.#changes.length > 0) this.#finish();
+    return outcome;
+  }
+
+  read(query: Query): Reading {
+    this.#open();
+    validateQuery(query);
+    const { at } = query;
+    if (at === undefined) return this.index.read(query, this.published, this.published);
+    if (at > this.published) throw futureRevision(at, this.published);
+    if (at < this.compacted) throw compactedError(this.compacted);
+    return this.index.read(query, at, this.published);
+  }
+
+  watch(ranges: readonly KeyRange[], options: WatchOptions = {}): AsyncIterableIterator<Batch> {
+    this.#open();
+    validateRanges(ranges);
+    const { after, identity, signal } = options;
+    signal?.throwIfAborted();
+    if (identity !== undefined && identity !== this.identity) throw this.#superseded(identity);
+    validateRevision('after', after);
+    if (after !== undefined && after > this.published) throw futureRevision(after, this.published);
+    if (after !== undefined && after < this.compacted) throw compactedError(this.compacted);
+    const previous = options.previous === true;
+    const cursor = new Cursor(this, [...ranges], { after, previous, signal });
+    this.#watches.add(cursor);
+    return cursor;
+  }
+
+  grant(ttlMs: number, id?: LeaseId): Lease {
+    this.#open();
+    validateTtl(ttlMs);
+    if (id !== undefined) validateLeaseId(id);
+    const lease = this.leases.grant(ttlMs, id);
+    this.#journal?.({ type: 'grant', id: lease.id, ttlMs });
+    return { id: lease.id, ttlMs };
+  }
+
+  renew(id: LeaseId): Lease {
+    this.#open();
+    const lease = this.leases.renew(id);
+    return { id: lease.id, ttlMs: lease.ttlMs };
+  }
+
+  revoke(id: LeaseId): { readonly revision: Revision } {
+    this.#open();
+    this.#end(this.leases.require(id));
+    return { revision: this.head };
+  }
+
+  lease(id: LeaseId): LeaseState | null {
+    this.#open();
+    const lease = this.leases.get(id);
+    return lease === undefined ? null : this.leases.state(lease);
+  }
+
+  compact(through: Revision): void {
+    this.#open();
+    validateRevision('through', through);
+    if (through > this.published) throw futureRevision(through, this.published);
+    if (through <= this.compacted) return;
+    this.compacted = through;
+    this.#journal?.({ type: 'compact', through });
+    this.#retireInTurns();
+  }
+
+  status(engine: string): EngineStatus {
+    this.#open();
+    return {
+      engine,
+      identity: this.identity,
+      revision: this.published,
+      compacted: this.compacted,
+      keys: this.#keys,
+      leases: this.leases.size,
+      bytes: this.#bytes,
+    };
+  }
+
+  /** Lets reads and watches see everything up to `revision`. */
+  publish(revision: Revision): void {
+    if (revision <= this.published) return;
+    this.published = revision;
+    const { history } = this;
+    let position = this.publishedEnd;
+    for (; position < history.end; position++) {
+      const record = history.at(position);
+      if (record.entry.modRevision > revision) break;
+      if (this.#watches.cursors.size > 0) this.#notify(record, position);
+    }
+    this.publishedEnd = position;
+  }
+
+  /** Keeps every entry that is live at `revision` readable through `entriesAt`. @returns lets go */
+  pin(revision: Revision): () => void {
+    const pin = Symbol('pin');
+    this.#pins.set(pin, revision);
+    return () => void this.#pins.delete(pin);
+  }
+
+  /** A page of the entries live at a pinned revision, in key order, whatever was compacted meanwhile. */
+  entriesAt(revision: Revision, from: string, limit: number): Entry[] {
+    const entries: Entry[] = [];
+    this.index.visit({ key: from, end: '' }, revision, (entry) => entries.push(entry) < limit);
+    return entries;
+  }
+
+  /** Replays one record of a journal. Leases get their whole TTL again. Call `publish` at the end. */
+  replay(record: JournalRecord): void {
+    switch (record.type) {
+      case 'grant':
+        this.leases.grant(record.ttlMs, record.id);
+        return;
+      case 'end':
+        this.leases.remove(this.leases.require(record.id));
+        return;
+      case 'compact':
+        this.compacted = Math.max(this.compacted, record.through);
+        return;
+      case 'commit':
+        for (const change of record.changes) this.#restore(change);
+        this.head = record.revision;
+        this.#changes = [];
+        this.#retire(retirePerCommit + record.changes.length);
+    }
+  }
+
+  /** Takes a live entry from a snapshot, without history. */
+  restoreEntry(entry: Entry): void {
+    this.index.add(new Slot(entry.key, entry));
+    if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
+    this.#count(entry, 1);
+  }
+
+  /** The state of `restoreEntry` calls is that of this revision; there is no history below it. */
+  restoreRevision(revision: Revision): void {
+    this.head = revision;
+    this.compacted = revision;
+    this.published = revision;
+  }
+
+  put(operation: PutOperation, revision: Revision): PutResult {
+    const slot = this.index.get(operation.key);
+    const before = slot === undefined || slot.head.version === 0 ? null : slot.head;
+    const value = operation.keepValue === true ? (before as Entry).value : operation.value;
+    const lease = operation.keepLease === true ? (before as Entry).lease : (operation.lease ?? 0);
+    const key = slot === undefined ? ownBytes(operation.key) : slot.key;
+    const entry = liveEntry(key, value, before, revision, lease);
+    this.#apply(slot, entry, before, 'put');
+    return operation.previous === true ? { type: 'put', previous: before } : { type: 'put' };
+  }
+
+  delete(operation: DeleteOperation, revision: Revision): DeleteResult {
+    const slots = this.index.liveSlots(operation);
+    const previous: Entry[] | undefined = operation.previous === true ? [] : undefined;
+    for (const slot of slots) {
+      previous?.push(slot.head);
+      this.#apply(slot, tombstone(slot.key, revision), slot.head, 'delete');
+    }
+    return previous === undefined
+      ? { type: 'delete', deleted: slots.length }
+      : { type: 'delete', deleted: slots.length, previous };
+  }
+
+  forget(cursor: Cursor): void {
+    this.#watches.remove(cursor);
+  }
+
+  /** Ends every watch and timer; later calls are `unavailable`. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.leases.close();
+    const error = closedError();
+    for (const cursor of [...this.#watches.cursors]) cursor.fail(error);
+  }
+
+  readonly #wrote = (): boolean => this.#changes.length > 0;
+
+  #open(): void {
+    if (this.#closed) throw closedError();
+  }
+
+  #apply(
+    slot: Slot | undefined,
+    entry: Entry,
+    before: Entry | null,
+    kind: 'put' | 'delete' | 'expire',
+  ): void {
+    if (slot === undefined) this.index.add(new Slot(entry.key, entry));
+    else slot.replace(entry);
+    if (before !== null) {
+      if (before.lease !== 0 && before.lease !== entry.lease) this.leases.detach(before.lease, entry.key);
+      this.#count(before, -1);
+    }
+    if (entry.version !== 0) {
+      if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
+      this.#count(entry, 1);
+    }
+    const record = new Recorded(kind, entry, before);
+    this.history.push(record);
+    this.#changes.push(record);
+  }
+
+  #count(entry: Entry, sign: 1 | -1): void {
+    this.#keys += sign;
+    this.#bytes += sign * (entry.key.length + entry.value.length);
+  }
+
+  /** The commit's changes are all applied: it gets its revision, is written down and, without a journal, published. */
+  #finish(): void {
+    const changes = this.#changes;
+    this.#changes = [];
+    this.head++;
+    if (this.#journal === undefined) this.publish(this.head);
+    else {
+      const plain = changes.map((record) => record.change(false));
+      this.#journal({ type: 'commit', revision: this.head, changes: plain });
+    }
+    this.#retire(retirePerCommit + changes.length);
+  }
+
+  #notify(record: Recorded, position: number): void {
+    const slot = this.index.get(record.entry.key);
+    if (slot === undefined) return;
+    for (const cursor of this.#watches.watchersOf(slot)) cursor.notice(position);
+  }
+
+  /** All keys of a lease vanish in one revision (K10). */
+  #end(lease: HeldLease): void {
+    const keys = lease.keys === null ? [] : [...lease.keys];
+    this.leases.remove(lease);
+    const revision = this.head + 1;
+    for (const key of keys) {
+      const slot = this.index.get(key) as Slot;
+      this.#apply(slot, tombstone(slot.key, revision), slot.head, 'expire');
+    }
+    if (keys.length > 0) this.#finish();
+    this.#journal?.({ type: 'end', id: lease.id });
+  }
+
+  #restore(change: Change): void {
+    const slot = this.index.get(change.entry.key);
+    const before = slot === undefined || slot.head.version === 0 ? null : slot.head;
+    this.#apply(slot, change.entry, before, change.kind);
+  }
+
+  /** Drops up to `budget` changes from the front of history: what is compacted, and what exceeds both bounds. */
+  #retire(budget: number): boolean {
+    const { history } = this;
+    const pinned = this.#pins.size === 0 ? Infinity : Math.min(...this.#pins.values());
+    for (let left = budget; left > 0; left--) {
+      const oldest = history.oldest();
+      if (oldest === undefined || history.start >= this.publishedEnd) return true;
+      const revision = oldest.entry.modRevision;
+      const surplus = this.head - revision > this.#revisionsMin && history.bytes > this.#bytesMin;
+      if (revision > this.compacted && !surplus) return true;
+      if (revision > pinned) return true;
+      if (surplus && revision > this.compacted) this.compacted = revision;
+      history.dropOldest();
+      this.#forgetOlder(oldest);
+    }
+    if (this.compacted - this.#bookmarkedAt >= bookmarkEvery) this.#bookmarkIdle();
+    return false;
+  }
+
+  #forgetOlder(record: Recorded): void {
+    const slot = this.index.get(record.entry.key);
+    if (slot === undefined) return;
+    slot.forgetBelow(record.entry.modRevision);
+    if (slot.head === record.entry && slot.head.version === 0) this.index.remove(slot);
+  }
+
+  #bookmarkIdle(): void {
+    this.#bookmarkedAt = this.compacted;
+    for (const cursor of this.#watches.cursors) {
+      const since = cursor.idleSince;
+      if (since !== null && since < this.compacted + bookmarkEvery) cursor.owe();
+    }
+  }
+
+  /** A large compaction is worked off in slices, so that the event loop stays free. */
+  #retireInTurns(): void {
+    if (this.#retiring) return;
+    this.#retiring = true;
+    const step = (): void => {
+      if (this.#closed || this.#retire(retirePerTurn)) this.#retiring = false;
+      else this.#clock.nextTurn(step);
+    };
+    step();
+    this.#bookmarkIdle();
+  }
+
+  #superseded(identity: string): WaymarkError {
+    return new WaymarkError(
+      'superseded',
+      `revisions of engine ${identity} mean nothing on ${this.identity}: start from a snapshot`,
+    );
+  }
+}
+
+function futureRevision(asked: Revision, revision: Revision): WaymarkError {
+  return new WaymarkError('future_revision', `revision ${asked} is above the present, ${revision}`, {
+    revision,
+  });
+}
+
+function closedError(): WaymarkError {
+  return new WaymarkError('unavailable', 'the engine is closed');
+}

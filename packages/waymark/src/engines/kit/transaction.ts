@@ -1,0 +1,118 @@
+import type { Operation, OperationResult, Outcome, Reading, Revision, Txn } from '../../core/engine.js';
+import { WaymarkError } from '../../core/errors.js';
+import type { KeyIndex } from './key-index.js';
+import type { LeaseTable } from './lease-table.js';
+import { leaseNotFound } from './lease-table.js';
+import type { PutOperation, DeleteOperation, DeleteResult, PutResult } from '../../core/engine.js';
+
+/** What a transaction is evaluated against; the writers apply and record at the commit's revision. */
+export interface TransactionState {
+  readonly index: KeyIndex;
+  readonly leases: LeaseTable;
+  /** The newest revision. */
+  readonly head: Revision;
+  put(operation: PutOperation, revision: Revision): PutResult;
+  delete(operation: DeleteOperation, revision: Revision): DeleteResult;
+}
+
+type MutableReading = { -readonly [K in keyof Reading]: Reading[K] };
+
+/** The branches that will run, decided before anything is changed. */
+interface Plan {
+  readonly succeeded: boolean;
+  readonly branch: readonly Operation[];
+  /** One per nested transaction of the branch, in order. */
+  readonly nested: readonly Plan[] | null;
+}
+
+const nothing: readonly Operation[] = [];
+
+/**
+ * Evaluates a validated transaction: first every check, nested ones too, against the state as it is (K3), and everything that
+ * can refuse the commit; only then the operations, so a refused commit has changed nothing (K2).
+ *
+ * @param changed  tells after the run whether anything was written
+ */
+export function evaluate(state: TransactionState, txn: Txn, changed: () => boolean): Outcome {
+  const plan = decide(state, txn);
+  const revision = state.head + 1;
+  const readings: MutableReading[] = [];
+  const results = run(state, plan, revision, readings);
+  const outcomeRevision = changed() ? revision : state.head;
+  for (const reading of readings) reading.revision = outcomeRevision;
+  return { revision: outcomeRevision, succeeded: plan.succeeded, results };
+}
+
+function decide(state: TransactionState, txn: Txn): Plan {
+  let succeeded = true;
+  if (txn.when !== undefined) {
+    for (const check of txn.when) {
+      if (!state.index.holds(check)) {
+        succeeded = false;
+        break;
+      }
+    }
+  }
+  const branch = (succeeded ? txn.apply : txn.otherwise) ?? nothing;
+  let nested: Plan[] | null = null;
+  for (const operation of branch) {
+    if (operation.type === 'put') refuseBadPut(state, operation);
+    else if (operation.type === 'txn') (nested ??= []).push(decide(state, operation.txn));
+  }
+  return { succeeded, branch, nested };
+}
+
+function refuseBadPut(state: TransactionState, operation: PutOperation): void {
+  const { lease } = operation;
+  if (lease !== undefined && lease !== 0 && state.leases.get(lease) === undefined) throw leaseNotFound(lease);
+  if (operation.keepValue === true || operation.keepLease === true) {
+    const head = state.index.get(operation.key)?.head;
+    if (head === undefined || head.version === 0) {
+      throw new WaymarkError('not_found', 'the key whose value or lease is to be kept does not exist');
+    }
+  }
+}
+
+function run(
+  state: TransactionState,
+  plan: Plan,
+  revision: Revision,
+  readings: MutableReading[],
+): OperationResult[] {
+  const results: OperationResult[] = [];
+  let nestedAt = 0;
+  for (const operation of plan.branch) {
+    switch (operation.type) {
+      case 'put':
+        results.push(state.put(operation, revision));
+        break;
+      case 'delete':
+        results.push(state.delete(operation, revision));
+        break;
+      case 'read': {
+        const reading = readNow(state, operation, revision);
+        readings.push(reading);
+        results.push({ type: 'read', reading });
+        break;
+      }
+      case 'txn': {
+        const nested = (plan.nested as readonly Plan[])[nestedAt++] as Plan;
+        results.push({
+          type: 'txn',
+          succeeded: nested.succeeded,
+          results: run(state, nested, revision, readings),
+        });
+      }
+    }
+  }
+  return results;
+}
+
+/** A read in a commit sees its earlier writes (K7), unless it asks for the past. */
+function readNow(
+  state: TransactionState,
+  operation: Operation & { type: 'read' },
+  revision: Revision,
+): MutableReading {
+  return state.index.read(operation, operation.at ?? Infinity, revision);
+}
