@@ -1,0 +1,200 @@
+import type {
+  Batch,
+  ByteString,
+  CallOptions,
+  Change,
+  Check,
+  CommitOptions,
+  Engine,
+  EngineStatus,
+  Entry,
+  GrantOptions,
+  KeyRange,
+  Lease,
+  LeaseId,
+  LeaseState,
+  Operation,
+  OperationResult,
+  Outcome,
+  Query,
+  Reading,
+  ReadOptions,
+  Revision,
+  Txn,
+  WatchOptions,
+} from '../core/engine.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { prefixEnd } from '../core/ranges.js';
+import { validateRange } from '../core/validate.js';
+import { mapWatch } from './map-watch.js';
+
+/**
+ * An engine whose keys are those of `engine` that begin with `prefix`, without it. Nothing outside can be read, written or
+ * watched; a key may be as long as leaves room for the prefix (K6). Revisions, leases and history are the whole engine's,
+ * because there is one order and one history: `compact` passes through and drops everybody's, `leases()` lists all,
+ * `status` counts all, and a lease shows only the keys in here. Disposing it leaves `engine` open.
+ */
+export function within(engine: Engine, prefix: ByteString): Engine {
+  return new Within(engine, prefix);
+}
+
+class Within implements Engine {
+  readonly #engine: Engine;
+  readonly #prefix: ByteString;
+  /** Where everything with the prefix ends. */
+  readonly #end: ByteString;
+  /** A change is stripped once, however many watches deliver it. */
+  readonly #stripped = new WeakMap<Change, Change>();
+
+  constructor(engine: Engine, prefix: ByteString) {
+    this.#engine = engine;
+    this.#prefix = prefix;
+    this.#end = prefixEnd(prefix);
+  }
+
+  async read(query: Query, options?: ReadOptions): Promise<Reading> {
+    try {
+      return this.#reading(await this.#engine.read(this.#inner(query), options));
+    } catch (error) {
+      throw this.#error(error);
+    }
+  }
+
+  async commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+    try {
+      const outcome = await this.#engine.commit(this.#txn(txn), options);
+      return { ...outcome, results: this.#results(outcome.results) };
+    } catch (error) {
+      throw this.#error(error);
+    }
+  }
+
+  watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
+    const open = (): AsyncIterable<Batch> =>
+      this.#engine.watch(ranges.map((range) => this.#range(range)), options);
+    return mapWatch(open, this.#batch, (error) => this.#error(error));
+  }
+
+  grant(ttlMs: number, options?: GrantOptions): Promise<Lease> {
+    return this.#engine.grant(ttlMs, options);
+  }
+
+  renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
+    return this.#engine.renew(id, options);
+  }
+
+  revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly revision: Revision }> {
+    return this.#engine.revoke(id, options);
+  }
+
+  async lease(id: LeaseId, options?: CallOptions): Promise<LeaseState | null> {
+    const state = await this.#engine.lease(id, options);
+    if (state === null) return null;
+    const own = state.keys.filter((key) => key.startsWith(this.#prefix));
+    return { ...state, keys: own.map((key) => key.slice(this.#prefix.length)) };
+  }
+
+  leases(options?: CallOptions): Promise<readonly LeaseId[]> {
+    return this.#engine.leases(options);
+  }
+
+  compact(through: Revision, options?: CallOptions): Promise<void> {
+    return this.#engine.compact(through, options);
+  }
+
+  status(options?: CallOptions): Promise<EngineStatus> {
+    return this.#engine.status(options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** Keys and ends get the prefix; what is unbounded ends with the prefix's own range. */
+  #inner<R extends KeyRange>(range: R): R {
+    refuseUnprefixable(range);
+    const key = this.#prefix + range.key;
+    if (range.end === undefined) return { ...range, key };
+    return { ...range, key, end: range.end === '' ? this.#end : this.#prefix + range.end };
+  }
+
+  #range(range: KeyRange): KeyRange {
+    return this.#inner({ key: range.key, end: range.end });
+  }
+
+  #txn(txn: Txn): Txn {
+    return {
+      when: txn.when?.map((check: Check) => this.#inner(check)),
+      apply: txn.apply?.map(this.#operation),
+      otherwise: txn.otherwise?.map(this.#operation),
+    };
+  }
+
+  readonly #operation = (operation: Operation): Operation => {
+    if (operation.type === 'txn') return { type: 'txn', txn: this.#txn(operation.txn) };
+    return this.#inner<Operation & KeyRange>(operation);
+  };
+
+  #results(results: readonly OperationResult[]): OperationResult[] {
+    return results.map((result) => {
+      switch (result.type) {
+        case 'put':
+          return result.previous ? { ...result, previous: this.#entry(result.previous) } : result;
+        case 'delete':
+          return result.previous === undefined
+            ? result
+            : { ...result, previous: result.previous.map(this.#entry) };
+        case 'read':
+          return { type: 'read', reading: this.#reading(result.reading) };
+        case 'txn':
+          return { ...result, results: this.#results(result.results) };
+      }
+    });
+  }
+
+  #reading(reading: Reading): Reading {
+    if (reading.entries.length === 0) return reading;
+    return { ...reading, entries: reading.entries.map(this.#entry) };
+  }
+
+  readonly #batch = (batch: Batch): Batch =>
+    batch.changes.length === 0
+      ? batch
+      : { revision: batch.revision, changes: batch.changes.map(this.#change) };
+
+  readonly #entry = (entry: Entry): Entry => ({
+    key: entry.key.slice(this.#prefix.length),
+    value: entry.value,
+    createRevision: entry.createRevision,
+    modRevision: entry.modRevision,
+    version: entry.version,
+    lease: entry.lease,
+  });
+
+  readonly #change = (change: Change): Change => {
+    let stripped = this.#stripped.get(change);
+    if (stripped === undefined) {
+      const { kind, entry, previous } = change;
+      stripped =
+        previous === undefined
+          ? { kind, entry: this.#entry(entry) }
+          : { kind, entry: this.#entry(entry), previous: previous && this.#entry(previous) };
+      this.#stripped.set(change, stripped);
+    }
+    return stripped;
+  };
+
+  /** A key too long for the engine beneath is told in this one's measure. */
+  #error(error: unknown): unknown {
+    if (!isWaymarkError(error, 'too_large') || error.facts.limit !== 'keyBytesMax') return error;
+    const { max, actual } = error.facts;
+    if (max === undefined || actual === undefined) return error;
+    const own = { max: max - this.#prefix.length, actual: actual - this.#prefix.length };
+    const message = `${own.actual} bytes of a key: at most ${own.max} (keyBytesMax, less the prefix)`;
+    return new WaymarkError('too_large', message, { ...error.facts, ...own }, error);
+  }
+}
+
+/** What the prefix would make valid: no key at all. All else the engine beneath judges. */
+function refuseUnprefixable({ key, end }: KeyRange): void {
+  const text = typeof key === 'string' && (end === undefined || typeof end === 'string');
+  if (!text || (key === '' && end === undefined)) validateRange({ key, end });
+}
