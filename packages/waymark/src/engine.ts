@@ -8,7 +8,6 @@ export * from './core/ranges.js';
 export * from './core/clock.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';
-export { within } from './wrap/within.js';
 export * from './wrap/recorded.js';
 export { faulty, type FaultyOptions } from './wrap/faulty.js';
 export { ForwardingEngine } from './wrap/forward.js';

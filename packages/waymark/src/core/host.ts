@@ -38,7 +38,7 @@ export interface Host extends AsyncDisposable {
    * Joins the queue of a path and resolves when granted. The same `id` finds its place again: safe to repeat after
    * `unavailable` or `uncertain`. An abort gives the place up before it rejects.
    * @returns null with `waitMs: 0` when it is not free
-   * @throws {WaymarkError} `timeout`, `lost` (the lease ended), `conflict` (against the same lease's own hold), `invalid`
+   * @throws {WaymarkError} `timeout`, `lost` (the lease ended), `conflict` (against the same session's own), `invalid`
    */
   acquire(namespace: string, request: AcquireRequest, options?: CallOptions): Promise<Grant | null>;
   /** Gives back a hold or a place. @returns false when it was not there */
@@ -75,6 +75,8 @@ export interface AcquireRequest {
   readonly mode: LockMode;
   readonly lease: LeaseId;
   readonly owner: string;
+  /** Who asks: a request that conflicts with what the same session holds or waits for is refused with `conflict`. */
+  readonly session: string;
   /** 0: only if free now. Absent: until the signal aborts. */
   readonly waitMs?: number | undefined;
 }
@@ -115,6 +117,9 @@ export type LockMode = 'exclusive' | 'shared';
 export interface HoldProof {
   readonly path: string;
   readonly token: number;
+  /** What the hold covers, where known: spares a look at its mark. */
+  readonly tree?: boolean | undefined;
+  readonly mode?: LockMode | undefined;
 }
 
 export interface LockParty {

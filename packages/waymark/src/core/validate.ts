@@ -115,8 +115,9 @@ function tallyCheck(check: Check, tally: Tally): void {
   tally.bytes += check.key.length;
 }
 
+/** A nested transaction counts as what it holds, and as one when it is empty. */
 function tallyOperation(operation: Operation, tally: Tally, depth: number): void {
-  tally.operations++;
+  if (operation.type !== 'txn' || isEmpty(operation.txn)) tally.operations++;
   switch (operation.type) {
     case 'put':
       validateKey(operation.key);
@@ -137,6 +138,10 @@ function tallyOperation(operation: Operation, tally: Tally, depth: number): void
     default:
       throw invalid(`no operation '${String((operation as { type: unknown }).type)}'`);
   }
+}
+
+function isEmpty(txn: Txn): boolean {
+  return (txn.apply?.length ?? 0) + (txn.otherwise?.length ?? 0) === 0;
 }
 
 interface Writes {

@@ -2,10 +2,17 @@ import type { ByteString, Check, Entry, KeyRange, Query, Reading, Revision } fro
 import { SortedKeys } from './sorted-keys.js';
 import { Slot } from './slot.js';
 
-/** Every key with its entries: by hash for single keys, in order for ranges. Reads and checks are answered here. */
+/**
+ * Every key with its entries: by hash for single keys, in order for ranges. Reads and checks are answered here.
+ *
+ * Deleted keys stay while history holds them, but apart from the living, so that they cost nobody who reads the present: a
+ * lock that changes hands leaves a deleted key each time. Between the two stand keys whose delete is not published yet.
+ */
 export class KeyIndex {
   readonly #slots = new Map<ByteString, Slot>();
-  readonly #sorted = new SortedKeys();
+  readonly #live = new SortedKeys();
+  readonly #dying = new SortedKeys();
+  readonly #dead = new SortedKeys();
 
   get(key: ByteString): Slot | undefined {
     return this.#slots.get(key);
@@ -13,25 +20,50 @@ export class KeyIndex {
 
   add(slot: Slot): void {
     this.#slots.set(slot.key, slot);
-    this.#sorted.insert(slot);
+    this.#live.insert(slot);
   }
 
+  /** The slot got a new head: it lives, or its delete waits to be published. */
+  moved(slot: Slot, lived: boolean): void {
+    const lives = slot.head.version !== 0;
+    if (lives === lived) return;
+    if (lives) {
+      (slot.buried ? this.#dead : this.#dying).remove(slot.key);
+      slot.buried = false;
+    } else this.#live.remove(slot.key);
+    (lives ? this.#live : this.#dying).insert(slot);
+  }
+
+  /** The delete that is the slot's head is published. */
+  bury(slot: Slot): void {
+    if (slot.buried || slot.head.version !== 0) return;
+    this.#dying.remove(slot.key);
+    this.#dead.insert(slot);
+    slot.buried = true;
+  }
+
+  /** Forgets a deleted key. */
   remove(slot: Slot): void {
     this.#slots.delete(slot.key);
-    this.#sorted.remove(slot.key);
+    (slot.buried ? this.#dead : this.#dying).remove(slot.key);
   }
 
-  /** Live entries of the range as of `at`, in key order, as long as `visit` returns true. */
-  visit(range: KeyRange, at: Revision, visit: (entry: Entry) => boolean): void {
+  /**
+   * Live entries of the range as of `at`, in key order, as long as `visit` returns true.
+   *
+   * @param past  whether `at` is before what is published, so that published deletes matter
+   */
+  visit(range: KeyRange, at: Revision, past: boolean, visit: (entry: Entry) => boolean): void {
     if (range.end === undefined) {
       const entry = this.#slots.get(range.key)?.at(at);
       if (entry !== undefined && entry !== null) visit(entry);
       return;
     }
-    this.#sorted.visit(range, (slot) => {
+    const scan = this.#scan(range, past);
+    for (let slot = scan(); slot !== undefined; slot = scan()) {
       const entry = slot.at(at);
-      return entry === null || visit(entry);
-    });
+      if (entry !== null && !visit(entry)) return;
+    }
   }
 
   /** The slots of a range that are live now. */
@@ -41,22 +73,22 @@ export class KeyIndex {
       return slot === undefined || slot.head.version === 0 ? [] : [slot];
     }
     const slots: Slot[] = [];
-    this.#sorted.visit(range, (slot) => {
-      if (slot.head.version !== 0) slots.push(slot);
-      return true;
-    });
+    this.#live.visit(range, (slot) => slots.push(slot) > 0);
     return slots;
   }
 
-  /** @param revision what the reading says it is true at */
-  read(query: Query, at: Revision, revision: Revision): Reading {
+  /**
+   * @param at  the state to read: a revision, or Infinity for the newest
+   * @param revision  what the reading says it is true at
+   */
+  read(query: Query, at: Revision, past: boolean, revision: Revision): Reading {
     if (query.end === undefined && isPlain(query)) {
       const entry = this.#slots.get(query.key)?.at(at);
       return entry === undefined || entry === null
         ? { revision, entries: [], more: false, count: 0 }
         : { revision, entries: [entry], more: false, count: 1 };
     }
-    return readRange(this, query, at, revision);
+    return readRange(this, query, { at, past }, revision);
   }
 
   /** Whether the check holds now (K3). */
@@ -67,14 +99,37 @@ export class KeyIndex {
     }
     let any = false;
     let all = true;
-    this.#sorted.visit(check, (slot) => {
-      if (slot.head.version === 0) return true;
+    this.#live.visit(check, (slot) => {
       any = true;
       all = holdsForEntry(check, slot.head);
       return all;
     });
     return any ? all : holdsForAbsent(check);
   }
+
+  #scan(range: KeyRange, past: boolean): () => Slot | undefined {
+    let scan = this.#live.scan(range);
+    if (this.#dying.size > 0) scan = merged(scan, this.#dying.scan(range));
+    if (past && this.#dead.size > 0) scan = merged(scan, this.#dead.scan(range));
+    return scan;
+  }
+}
+
+/** Two scans as one, in key order; no key is in both. */
+function merged(a: () => Slot | undefined, b: () => Slot | undefined): () => Slot | undefined {
+  let first = a();
+  let second = b();
+  return () => {
+    let next: Slot | undefined;
+    if (second === undefined || (first !== undefined && first.key < second.key)) {
+      next = first;
+      first = a();
+    } else {
+      next = second;
+      second = b();
+    }
+    return next;
+  };
 }
 
 function isPlain(query: Query): boolean {
@@ -88,14 +143,19 @@ function isPlain(query: Query): boolean {
   );
 }
 
-function readRange(index: KeyIndex, query: Query, at: Revision, revision: Revision): Reading {
+function readRange(
+  index: KeyIndex,
+  query: Query,
+  state: { readonly at: Revision; readonly past: boolean },
+  revision: Revision,
+): Reading {
   const limit = query.limit === undefined || query.limit === 0 ? Infinity : query.limit;
   const inKeyOrder = (query.orderBy ?? 'key') === 'key' && query.descending !== true;
   const counting = query.uncounted !== true;
   const found: Entry[] = [];
   let count = 0;
   let more = false;
-  index.visit(query, at, (entry) => {
+  index.visit(query, state.at, state.past, (entry) => {
     count++;
     if (query.countOnly === true || !passesFilters(query, entry)) return true;
     if (inKeyOrder && found.length >= limit) {

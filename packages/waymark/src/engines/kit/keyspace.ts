@@ -114,10 +114,10 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#open();
     validateQuery(query);
     const { at } = query;
-    if (at === undefined) return this.index.read(query, this.published, this.published);
+    if (at === undefined) return this.index.read(query, this.published, false, this.published);
     if (at > this.published) throw futureRevision(at, this.published);
     if (at < this.compacted) throw compactedError(this.compacted);
-    return this.index.read(query, at, this.published);
+    return this.index.read(query, at, true, this.published);
   }
 
   watch(ranges: readonly KeyRange[], options: WatchOptions = {}): AsyncIterableIterator<Batch> {
@@ -194,7 +194,7 @@ export class Keyspace implements TransactionState, CursorSource {
     for (; position < history.end; position++) {
       const record = history.at(position);
       if (record.entry.modRevision > revision) break;
-      if (this.#watches.cursors.size > 0) this.#notify(record, position);
+      this.#announce(record, position);
     }
     this.publishedEnd = position;
   }
@@ -209,11 +209,11 @@ export class Keyspace implements TransactionState, CursorSource {
   /** A page of the entries live at a pinned revision, in key order, whatever was compacted meanwhile. */
   entriesAt(revision: Revision, from: string, limit: number): Entry[] {
     const entries: Entry[] = [];
-    this.index.visit({ key: from, end: '' }, revision, (entry) => entries.push(entry) < limit);
+    this.index.visit({ key: from, end: '' }, revision, true, (entry) => entries.push(entry) < limit);
     return entries;
   }
 
-  /** Replays one record of a journal. Leases get their whole TTL again. Call `publish` at the end. */
+  /** Replays one record of a journal. Leases get their whole TTL again; all of it is published. */
   replay(record: JournalRecord): void {
     switch (record.type) {
       case 'grant':
@@ -229,6 +229,7 @@ export class Keyspace implements TransactionState, CursorSource {
         for (const change of record.changes) this.#restore(change);
         this.head = record.revision;
         this.#changes = [];
+        this.publish(this.head);
         this.#retire(retirePerCommit + record.changes.length);
     }
   }
@@ -296,7 +297,10 @@ export class Keyspace implements TransactionState, CursorSource {
     kind: 'put' | 'delete' | 'expire',
   ): void {
     if (slot === undefined) this.index.add(new Slot(entry.key, entry));
-    else slot.replace(entry);
+    else {
+      slot.replace(entry);
+      this.index.moved(slot, before !== null);
+    }
     if (before !== null) {
       if (before.lease !== 0 && before.lease !== entry.lease) this.leases.detach(before.lease, entry.key);
       this.#count(before, -1);
@@ -328,9 +332,11 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#retire(retirePerCommit + changes.length);
   }
 
-  #notify(record: Recorded, position: number): void {
+  #announce(record: Recorded, position: number): void {
+    if (record.kind === 'put' && this.#watches.cursors.size === 0) return;
     const slot = this.index.get(record.entry.key);
     if (slot === undefined) return;
+    if (slot.head === record.entry) this.index.bury(slot);
     for (const cursor of this.#watches.watchersOf(slot)) cursor.notice(position);
   }
 

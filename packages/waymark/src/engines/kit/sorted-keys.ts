@@ -10,11 +10,13 @@ import type { Slot } from './slot.js';
 const leafMax = 256;
 
 export class SortedKeys {
+  #size = 0;
   #leaves: Slot[][] = [];
   /** A lower bound of each leaf's keys, above all keys of the leaf before. */
   #least: ByteString[] = [];
 
   insert(slot: Slot): void {
+    this.#size++;
     if (this.#leaves.length === 0) {
       this.#leaves.push([slot]);
       this.#least.push(slot.key);
@@ -38,28 +40,39 @@ export class SortedKeys {
     if (leaf === undefined) return;
     const position = lowerBound(leaf, key);
     if (leaf[position]?.key !== key) return;
+    this.#size--;
     leaf.splice(position, 1);
     if (leaf.length === 0) this.#dropLeaf(at);
     else if (leaf.length < leafMax / 8) this.#mergeWithNext(at);
   }
 
+  get size(): number {
+    return this.#size;
+  }
+
   /** Slots of the range in key order, as long as `visit` returns true. `visit` must not change the keys. */
   visit(range: KeyRange, visit: (slot: Slot) => boolean): void {
+    const scan = this.scan(range);
+    for (let slot = scan(); slot !== undefined; slot = scan()) if (!visit(slot)) return;
+  }
+
+  /** @returns gives the next slot of the range at each call, undefined past its end; the keys must not change meanwhile */
+  scan(range: KeyRange): () => Slot | undefined {
     const { key, end } = range;
     let at = this.#leafFor(key);
     let leaf = this.#leaves[at];
-    if (leaf === undefined) return;
-    let position = lowerBound(leaf, key);
-    for (;;) {
-      while (position < leaf.length) {
-        const slot = leaf[position++] as Slot;
-        if (end === undefined ? slot.key !== key : end !== '' && slot.key >= end) return;
-        if (!visit(slot)) return;
+    let position = leaf === undefined ? 0 : lowerBound(leaf, key);
+    return () => {
+      while (leaf !== undefined && position >= leaf.length) {
+        leaf = this.#leaves[++at];
+        position = 0;
       }
-      leaf = this.#leaves[++at];
-      if (leaf === undefined) return;
-      position = 0;
-    }
+      const slot = leaf?.[position++];
+      if (slot === undefined) return undefined;
+      if (end === undefined ? slot.key === key : end === '' || slot.key < end) return slot;
+      leaf = undefined;
+      return undefined;
+    };
   }
 
   /** A full leaf is halved; at the far end it is left full instead, so that ascending keys fill leaves. */

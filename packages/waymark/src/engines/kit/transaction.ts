@@ -114,5 +114,5 @@ function readNow(
   operation: Operation & { type: 'read' },
   revision: Revision,
 ): MutableReading {
-  return state.index.read(operation, operation.at ?? Infinity, revision);
+  return state.index.read(operation, operation.at ?? Infinity, operation.at !== undefined, revision);
 }

@@ -1,0 +1,47 @@
+import { hostname } from 'node:os';
+import { systemClock, systemRandom } from './core/system-clock.js';
+import type { Clock, Random } from './core/clock.js';
+import type { Engine } from './core/engine.js';
+import { WaymarkError } from './core/errors.js';
+import type { HistoryBounds } from './engines/kit/keyspace.js';
+import { createMemoryEngine } from './engines/memory/memory-engine.js';
+import { createLocalHost } from './space/local-host.js';
+import { createSpace } from './space/space.js';
+import type { Space } from './space/types.js';
+
+export interface OpenOptions {
+  /** Who to show as holder in `explain` and events. Default: `host:pid`. */
+  readonly owner?: string | undefined;
+  /** How much history the memory and file engines keep at least. */
+  readonly history?: HistoryBounds | undefined;
+  /** File engine: 'flushed' (default) answers after fdatasync; 'async' loses the last moments in a crash. */
+  readonly durability?: 'flushed' | 'async' | undefined;
+  /** Ends the opening. */
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+}
+
+/**
+ * Opens a space.
+ *
+ * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `http://host:port` or
+ *             `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket
+ * @throws {WaymarkError} `invalid` for an unknown scheme, `unavailable` when the server cannot be reached, `taken` when another
+ *                        process has the directory, `corrupt` when its files are damaged
+ */
+export async function open(url = 'memory:', options: OpenOptions = {}): Promise<Space> {
+  const { clock = systemClock, random = systemRandom, owner = `${hostname()}:${process.pid}` } = options;
+  const engine = await openEngine(url, options);
+  return createSpace(createLocalHost(engine, { clock, random }), { clock, random, owner, engine });
+}
+
+/** The engine alone, for a server or a tool. @throws as `open` */
+export async function openEngine(url: string, options: OpenOptions = {}): Promise<Engine> {
+  options.signal?.throwIfAborted();
+  if (url === 'memory' || url === 'memory:') return createMemoryEngine(options);
+  throw new WaymarkError(
+    'invalid',
+    `no engine for '${url}': take memory:, file:DIR, http://host:port, ws://host:port or unix:/path`,
+  );
+}

@@ -1,0 +1,48 @@
+import type { Engine, Entry } from '../core/engine.js';
+import type { Explanation, ExplainRequest, HeldKeys, LockParty } from '../core/host.js';
+import { parseMark, parsePlace } from '../space/layout.js';
+import { asRead, conflictingPlaces, decodeParty, entriesOf, markConflicts, markRanges } from './lock-queue.js';
+
+/** Who holds, who waits, since when, and why a lock as asked for would not be granted now; at one revision. */
+export async function explain(engine: Engine, request: ExplainRequest): Promise<Explanation> {
+  const marks = markRanges(request);
+  const places = conflictingPlaces(request);
+  const reads = [...marks, ...places].map(asRead);
+  const { revision, results } = await engine.commit({ apply: reads });
+  const entries = results.map(entriesOf);
+  const held = entries.slice(0, marks.length).flat().map((entry) => ({ entry, keys: parseMark(entry.key) }));
+  const holders = held.filter(({ keys }) => markConflicts(request, keys));
+  const ids = new Set(held.map(({ keys }) => keys.id));
+  const waiters = entries
+    .slice(marks.length)
+    .flat()
+    .map((entry) => ({ entry, keys: parsePlace(entry.key) }))
+    .filter(({ keys, entry }) => !ids.has(keys.id) || entry.value.startsWith('^'));
+  const parties = {
+    holders: holders.map(({ entry, keys }) => party(entry, keys, true)).sort(bySince),
+    waiters: waiters.map(({ entry, keys }) => party(entry, keys, false)).sort(bySince),
+  };
+  return { path: request.path, revision, ...parties, summary: summarise(request.path, parties) };
+}
+
+function party(entry: Entry, keys: HeldKeys, holds: boolean): LockParty {
+  const { path, tree, mode } = keys;
+  const { owner } = decodeParty(entry.value);
+  const base = { owner, path, tree, mode, since: entry.createRevision, lease: entry.lease };
+  return holds ? { ...base, token: entry.createRevision } : base;
+}
+
+function bySince(a: LockParty, b: LockParty): number {
+  return a.since - b.since;
+}
+
+function summarise(path: string, parties: Pick<Explanation, 'holders' | 'waiters'>): string {
+  const [holder] = parties.holders;
+  const waiting = parties.waiters.length === 0 ? 'nobody waits' : `${parties.waiters.length} wait`;
+  if (holder === undefined) {
+    return parties.waiters.length === 0 ? `${path} is free` : `${path} is about to be granted; ${waiting}`;
+  }
+  const others = parties.holders.length > 1 ? ` and ${parties.holders.length - 1} more` : '';
+  const kind = `${holder.mode} ${holder.tree ? 'tree ' : ''}lock on ${holder.path}`;
+  return `${holder.owner}${others} holds the ${kind} since revision ${holder.since}; ${waiting}`;
+}

@@ -1,0 +1,108 @@
+import type { Engine, Operation, Outcome, Txn } from '../core/engine.js';
+import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
+import { WaymarkError } from '../core/errors.js';
+import { decodeParty } from '../recipes/lock-queue.js';
+import { lostHold } from '../recipes/lock.js';
+import { checkOf, type Demand, demandsOf, writtenBy } from './guard.js';
+import { exactly, markFacet, parseMark } from './layout.js';
+import { pathToBytes, resolvePath } from './paths.js';
+
+/** After a namespace was seen to hold marks, so many writes are checked path by path before it is taken for unlocked again. */
+const preciseWrites = 256;
+/** A refusal that nothing explains was a lock released in between: the commit is tried again, at most so often. */
+const attemptsMax = 16;
+
+/** What the guard remembers of a namespace between commits. */
+export class GuardMemory {
+  /** Writes left before "no marks at all" is tried as the one check again. */
+  precise = 0;
+}
+
+const noMarks: Demand = { range: markFacet, token: undefined, hold: undefined };
+
+/**
+ * Commits with the guard's demands as checks of the same commit.
+ *
+ * @throws {WaymarkError} `locked` with holder, token and path; `lost` for a presented hold that is gone; `denied`
+ */
+export async function commitGuarded(
+  engine: Engine,
+  memory: GuardMemory,
+  txn: Txn,
+  options: GuardedCommitOptions,
+): Promise<Outcome> {
+  const written = writtenBy(txn);
+  const guarded = options.guard !== false && written.length > 0;
+  const commitOptions = { signal: options.signal };
+  if (!guarded && options.under === undefined) return await engine.commit(txn, commitOptions);
+  const holds = await knownHolds(engine, options);
+  const under = options.under === undefined ? [] : [underDemand(options.under)];
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const coarse = guarded && holds.length === 0 && memory.precise === 0;
+    if (memory.precise > 0) memory.precise--;
+    const demands = [...under, ...(coarse ? [noMarks] : guarded ? demandsOf(written, holds) : [])];
+    const outcome = await engine.commit(guardedTxn(txn, demands), commitOptions);
+    if (outcome.succeeded) return unwrapped(txn, outcome);
+    if (coarse) memory.precise = preciseWrites;
+    else await explainRefusal(engine, demands);
+  }
+  throw new WaymarkError('overloaded', 'locks on these paths change faster than the write could be checked');
+}
+
+function guardedTxn(txn: Txn, demands: readonly Demand[]): Txn {
+  const when = demands.map(checkOf);
+  const plain = txn.when === undefined || txn.when.length === 0;
+  const apply: readonly Operation[] = plain ? (txn.apply ?? []) : [{ type: 'txn', txn }];
+  return { when, apply };
+}
+
+function unwrapped(txn: Txn, outcome: Outcome): Outcome {
+  if (txn.when === undefined || txn.when.length === 0) return outcome;
+  const [nested] = outcome.results;
+  if (nested?.type !== 'txn') throw new WaymarkError('internal', 'a guarded commit answers its nested one');
+  return { revision: outcome.revision, succeeded: nested.succeeded, results: nested.results };
+}
+
+function underDemand(hold: HoldProof): Demand {
+  const range = exactly('h', pathToBytes(resolvePath('/', hold.path)));
+  return { range, token: hold.token, hold };
+}
+
+/** The writer's exclusive holds with what they cover; a proof of path and token alone is looked up by its mark. */
+async function knownHolds(engine: Engine, options: GuardedCommitOptions): Promise<HoldProof[]> {
+  const proofs = options.under === undefined ? (options.holds ?? []) : [options.under, ...(options.holds ?? [])];
+  const known: HoldProof[] = [];
+  for (const proof of proofs) {
+    if (proof.tree !== undefined && proof.mode !== undefined) {
+      if (proof.mode === 'exclusive') known.push(proof);
+      continue;
+    }
+    const { entries } = await engine.read(exactly('h', pathToBytes(resolvePath('/', proof.path))));
+    const mark = entries.find((entry) => entry.createRevision === proof.token);
+    if (mark === undefined) throw lostHold(proof.path);
+    const { path, tree, mode } = parseMark(mark.key);
+    if (mode === 'exclusive') known.push({ path, token: proof.token, tree, mode });
+  }
+  return known;
+}
+
+/** Looks who is in the way. Returns when nobody is any more: then the commit is worth another try. */
+async function explainRefusal(engine: Engine, demands: readonly Demand[]): Promise<void> {
+  for (const { range, token, hold } of demands) {
+    const { entries } = await engine.read({ ...range, limit: 8, uncounted: true });
+    if (hold !== undefined) {
+      if (!entries.some((entry) => entry.createRevision === token)) throw lostHold(hold.path);
+      continue;
+    }
+    const [mark] = entries;
+    if (mark === undefined) continue;
+    const { path, tree, mode } = parseMark(mark.key);
+    const { owner } = decodeParty(mark.value);
+    const kind = `${mode} ${tree ? 'tree ' : ''}lock`;
+    throw new WaymarkError(
+      'locked',
+      `${owner} holds the ${kind} on ${path}: wait for it, or write under a lock of your own`,
+      { path, holder: owner, token: mark.createRevision },
+    );
+  }
+}

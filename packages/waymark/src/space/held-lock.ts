@@ -1,0 +1,137 @@
+import type { Grant, HeldKeys, Host, LockMode } from '../core/host.js';
+import { WaymarkError } from '../core/errors.js';
+import { lostHold } from '../recipes/lock.js';
+import type { Call, KeptLease, Lock } from './types.js';
+
+export interface HeldLockParts {
+  readonly host: Host;
+  readonly namespace: string;
+  readonly lease: KeptLease;
+  /** The lease is this lock's alone, and goes with it. */
+  readonly ownLease: boolean;
+  readonly grant: Grant;
+  /** Told once it is released or lost. */
+  readonly ended: (lock: HeldLock) => void;
+}
+
+/** A granted lock. Its signal aborts when it is lost, never by its own release. A lost lock never comes back. */
+export class HeldLock implements Lock {
+  readonly path: string;
+  readonly tree: boolean;
+  readonly #parts: HeldLockParts;
+  readonly #lost = new AbortController();
+  #keys: HeldKeys;
+  #token: number;
+  #reason: WaymarkError | undefined;
+  #released = false;
+  #unwatch: () => void;
+
+  constructor(parts: HeldLockParts) {
+    this.#parts = parts;
+    this.#keys = parts.grant.hold;
+    this.#token = parts.grant.token;
+    this.path = this.#keys.path;
+    this.tree = this.#keys.tree;
+    this.#unwatch = this.#watch();
+    parts.lease.signal.addEventListener('abort', this.#leaseLost, { once: true });
+  }
+
+  get token(): number {
+    return this.#token;
+  }
+
+  get mode(): LockMode {
+    return this.#keys.mode;
+  }
+
+  get signal(): AbortSignal {
+    this.isHeld();
+    return this.#lost.signal;
+  }
+
+  get reason(): WaymarkError | undefined {
+    this.isHeld();
+    return this.#reason;
+  }
+
+  remainingMs(): number {
+    return this.isHeld() ? this.#parts.lease.remainingMs() : 0;
+  }
+
+  isHeld(): boolean {
+    if (this.#released || this.#reason !== undefined) return false;
+    if (this.#parts.lease.isHeld()) return true;
+    this.#leaseLost();
+    return false;
+  }
+
+  async release(): Promise<boolean> {
+    if (this.#released) return false;
+    const held = this.isHeld();
+    this.#end();
+    const { host, namespace, lease, ownLease } = this.#parts;
+    if (!held) return false;
+    const released = await host.release(namespace, this.#keys);
+    if (ownLease) await lease.release();
+    return released;
+  }
+
+  async upgrade(call: Call & { readonly waitMs?: number | undefined } = {}): Promise<void> {
+    await this.#convert('exclusive', call);
+  }
+
+  async downgrade(call: Call = {}): Promise<void> {
+    await this.#convert('shared', call);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  async #convert(mode: LockMode, call: Call & { readonly waitMs?: number | undefined }): Promise<void> {
+    if (!this.isHeld()) throw this.#reason ?? lostHold(this.path);
+    const { host, namespace } = this.#parts;
+    this.#unwatch();
+    try {
+      const { signal, waitMs } = call;
+      const grant = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
+      this.#keys = grant.hold;
+      this.#token = grant.token;
+    } finally {
+      if (!this.#released) this.#unwatch = this.#watch();
+    }
+  }
+
+  #watch(): () => void {
+    const { host, namespace } = this.#parts;
+    return host.watchHold(namespace, this.#keys, (end) => {
+      const why = end.kind === 'forced' ? `was taken away: ${end.detail}` : `ended: ${end.detail}`;
+      this.#lose(new WaymarkError('lost', `the lock on ${this.path} ${why}`, { path: this.path }));
+    });
+  }
+
+  readonly #leaseLost = (): void => {
+    const { lease } = this.#parts;
+    const why = lease.reason?.message ?? 'its lease was released';
+    const facts = { path: this.path, lease: lease.id };
+    this.#lose(new WaymarkError('lost', `the lock on ${this.path} ended: ${why}`, facts, lease.reason));
+  };
+
+  #lose(reason: WaymarkError): void {
+    if (this.#released || this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#detach();
+    this.#lost.abort(reason);
+  }
+
+  #end(): void {
+    this.#released = true;
+    this.#detach();
+  }
+
+  #detach(): void {
+    this.#unwatch();
+    this.#parts.lease.signal.removeEventListener('abort', this.#leaseLost);
+    this.#parts.ended(this);
+  }
+}

@@ -1,0 +1,232 @@
+import { systemClock, systemRandom } from '../core/system-clock.js';
+import type { Clock, Random } from '../core/clock.js';
+import type {
+  Batch,
+  CallOptions,
+  Engine,
+  EngineStatus,
+  GrantOptions,
+  KeyRange,
+  Lease,
+  LeaseId,
+  LeaseState,
+  Outcome,
+  Query,
+  Reading,
+  ReadOptions,
+  Revision,
+  Txn,
+  WatchOptions,
+} from '../core/engine.js';
+import type {
+  AcquireRequest,
+  ConvertRequest,
+  Explanation,
+  ExplainRequest,
+  Grant,
+  GuardedCommitOptions,
+  HeldKeys,
+  HoldEnd,
+  Host,
+} from '../core/host.js';
+import { bytesToText, textToBytes } from '../core/bytes.js';
+import { WaymarkError } from '../core/errors.js';
+import { within } from '../wrap/within.js';
+import { explain } from '../recipes/lock-explain.js';
+import { acquire, convert, release } from '../recipes/lock.js';
+import { commitGuarded, GuardMemory } from './guarded-commit.js';
+import { exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
+import { type AuditRecord, MarkWatch } from './mark-watch.js';
+import { checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
+import { Pruner } from './prune.js';
+
+export interface LocalHostOptions {
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+}
+
+/** One namespace of the host: its part of the engine, and what is remembered beside it. */
+interface Room {
+  readonly engine: Engine;
+  readonly guard: GuardMemory;
+  readonly marks: MarkWatch;
+}
+
+/**
+ * Runs the write guard and the recipes over an engine in this process: for an embedded space, and in a server for its clients.
+ * Disposing it ends its watches and leaves the engine open.
+ */
+export function createLocalHost(engine: Engine, options: LocalHostOptions = {}): Host {
+  return new LocalHost(engine, options);
+}
+
+class LocalHost implements Host {
+  readonly #engine: Engine;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #rooms = new Map<string, Room>();
+  readonly #pruner: Pruner;
+
+  constructor(engine: Engine, options: LocalHostOptions) {
+    this.#engine = engine;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#pruner = new Pruner(engine, this.#clock);
+  }
+
+  read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {
+    return this.#room(namespace).engine.read(query, options);
+  }
+
+  async commit(namespace: string, txn: Txn, options: GuardedCommitOptions = {}): Promise<Outcome> {
+    const { engine, guard } = this.#room(namespace);
+    return await commitGuarded(engine, guard, txn, options);
+  }
+
+  watch(namespace: string, ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
+    return this.#room(namespace).engine.watch(ranges, options);
+  }
+
+  grant(ttlMs: number, options?: GrantOptions): Promise<Lease> {
+    return this.#engine.grant(ttlMs, options);
+  }
+
+  renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
+    return this.#engine.renew(id, options);
+  }
+
+  revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly revision: Revision }> {
+    return this.#engine.revoke(id, options);
+  }
+
+  async lease(id: LeaseId, options?: CallOptions): Promise<LeaseState | null> {
+    return await this.#engine.lease(id, options);
+  }
+
+  async acquire(namespace: string, request: AcquireRequest, options?: CallOptions): Promise<Grant | null> {
+    checkRequest(request);
+    return await acquire(this.#room(namespace).engine, this.#clock, request, options?.signal);
+  }
+
+  async release(namespace: string, hold: HeldKeys): Promise<boolean> {
+    resolvePath('/', hold.path);
+    return await release(this.#room(namespace).engine, hold);
+  }
+
+  async convert(
+    namespace: string,
+    hold: HeldKeys,
+    to: ConvertRequest,
+    options?: CallOptions,
+  ): Promise<Grant> {
+    return await convert(this.#room(namespace).engine, this.#clock, hold, to, options?.signal);
+  }
+
+  async forceUnlock(
+    namespace: string,
+    path: string,
+    reason: string,
+    options?: CallOptions,
+  ): Promise<number> {
+    const { engine } = this.#room(namespace);
+    const canonical = resolvePath('/', path);
+    const marks = await engine.read(exactly('h', pathToBytes(canonical)), options);
+    if (marks.entries.length === 0) return 0;
+    const holds = marks.entries.slice(0, 60).map((entry) => parseMark(entry.key));
+    const { results } = await engine.commit(
+      {
+        apply: [
+          ...marks.entries.slice(0, 60).map((entry) => ({ type: 'delete', key: entry.key }) as const),
+          ...holds.map((hold) => ({ type: 'delete', key: placeKey(hold) }) as const),
+          this.#audit({ act: 'force-unlock', path: canonical, reason }),
+        ],
+      },
+      options,
+    );
+    return results.slice(0, holds.length).filter((r) => r.type === 'delete' && r.deleted > 0).length;
+  }
+
+  async explain(namespace: string, request: ExplainRequest): Promise<Explanation> {
+    return await explain(this.#room(namespace).engine, { ...request, path: resolvePath('/', request.path) });
+  }
+
+  watchHold(namespace: string, hold: HeldKeys, lost: (end: HoldEnd) => void): () => void {
+    return this.#room(namespace).marks.listen(hold, lost);
+  }
+
+  /** Skips from one namespace to the next, so it costs the namespaces and not their keys. */
+  async namespaces(options?: CallOptions): Promise<readonly string[]> {
+    const names: string[] = [];
+    for (let key = 'n/'; ; ) {
+      const query = { key, end: 'n0', limit: 1, keysOnly: true, uncounted: true };
+      const [entry] = (await this.#engine.read(query, options)).entries;
+      if (entry === undefined) return names;
+      const name = entry.key.slice(2, entry.key.indexOf('/', 2));
+      names.push(bytesToText(name));
+      key = `n/${name}0`;
+    }
+  }
+
+  /** Watches and holds learn of it from the audit record, which then goes too: the namespace leaves nothing. */
+  async removeNamespace(name: string, options?: CallOptions): Promise<void> {
+    const { engine } = this.#room(name);
+    const record = this.#audit({ act: 'remove-namespace', path: '/', reason: `namespace ${name} was removed` });
+    const facets = ['d', 'h', 's', 'x'].map((key) => ({ type: 'delete', key, end: `${key}0` }) as const);
+    await engine.commit({ apply: [...facets, record] }, options);
+    await engine.commit({ apply: [{ type: 'delete', key: '', end: '' }] }, options);
+  }
+
+  async prune(
+    namespace: string,
+    path: string,
+    olderThanMs: number,
+    options?: CallOptions,
+  ): Promise<readonly string[]> {
+    const { engine } = this.#room(namespace);
+    return await this.#pruner.prune(engine, resolvePath('/', path), olderThanMs, options);
+  }
+
+  status(options?: CallOptions): Promise<EngineStatus> {
+    return this.#engine.status(options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#pruner.close();
+    await Promise.all([...this.#rooms.values()].map((room) => room.marks.close()));
+  }
+
+  #room(namespace: string): Room {
+    const known = this.#rooms.get(namespace);
+    if (known !== undefined) return known;
+    checkNamespaceName(namespace);
+    const engine = within(this.#engine, namespacePrefix(namespace));
+    const room = { engine, guard: new GuardMemory(), marks: new MarkWatch(engine) };
+    this.#rooms.set(namespace, room);
+    return room;
+  }
+
+  #audit(act: Omit<AuditRecord, 'at'>): { type: 'put'; key: string; value: string } {
+    const wall = this.#clock.wallNow();
+    const record: AuditRecord = { ...act, at: new Date(wall).toISOString() };
+    const key = `w/audit/${String(wall).padStart(15, '0')}-${this.#random.id()}`;
+    return { type: 'put', key, value: textToBytes(JSON.stringify(record)) };
+  }
+}
+
+/** What comes from outside is checked again here: this is the trust boundary. */
+function checkRequest(request: AcquireRequest): void {
+  resolvePath('/', request.path);
+  if (!/^[\w-]{1,64}$/.test(request.id)) {
+    throw new WaymarkError('invalid', 'the id of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
+  }
+  if (!/^[\w-]{1,64}$/.test(request.session)) {
+    throw new WaymarkError('invalid', 'the session of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
+  }
+  if (Buffer.byteLength(request.owner) > 256) {
+    throw new WaymarkError('too_large', 'the owner of a lock takes at most 256 bytes');
+  }
+  const { waitMs } = request;
+  if (waitMs !== undefined && !(Number.isFinite(waitMs) && waitMs >= 0)) {
+    throw new WaymarkError('invalid', `waitMs is 0 or more milliseconds, not ${String(waitMs)}`);
+  }
+}

@@ -1,0 +1,90 @@
+import type { ByteString, Engine } from '../core/engine.js';
+import type { HeldKeys, HoldEnd } from '../core/host.js';
+import { bytesToText } from '../core/bytes.js';
+import { isWaymarkError } from '../core/errors.js';
+import { auditRange, markFacet, markKey } from './layout.js';
+
+/** What forceUnlock and the removal of a namespace leave behind, in the revision that ends the holds. */
+export interface AuditRecord {
+  readonly act: 'force-unlock' | 'remove-namespace';
+  readonly path: string;
+  readonly reason: string;
+  readonly at: string;
+}
+
+/**
+ * Tells holds that their mark is gone, and why: one watch over all marks of a namespace, whatever the number of holds. It starts with
+ * the first hold and stays until the host closes.
+ */
+export class MarkWatch {
+  readonly #engine: Engine;
+  readonly #ended = new AbortController();
+  readonly #listeners = new Map<ByteString, (end: HoldEnd) => void>();
+  #running: Promise<void> | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** @returns stops listening */
+  listen(hold: HeldKeys, lost: (end: HoldEnd) => void): () => void {
+    const key = markKey(hold);
+    this.#listeners.set(key, lost);
+    this.#running ??= this.#run();
+    void this.#confirm(key);
+    return () => void this.#listeners.delete(key);
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+    this.#ended.abort();
+    await this.#running;
+  }
+
+  /** The mark may have gone before the watch stood. */
+  async #confirm(key: ByteString): Promise<void> {
+    try {
+      const { entries } = await this.#engine.read({ key });
+      if (entries.length === 0) this.#tell(key, { kind: 'expired', detail: 'its mark is gone' });
+    } catch {
+      // The engine is out of reach: the hold's own deadline decides.
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      try {
+        for await (const batch of this.#engine.watch([markFacet, auditRange], { signal })) {
+          if (this.#listeners.size === 0) continue;
+          const acts = new Map<number, AuditRecord>();
+          for (const { kind, entry } of batch.changes) {
+            if (kind === 'put' && entry.key.startsWith(auditRange.key)) {
+              acts.set(entry.modRevision, JSON.parse(bytesToText(entry.value)) as AuditRecord);
+            }
+          }
+          for (const { kind, entry } of batch.changes) {
+            if (kind !== 'put') this.#tell(entry.key, endOf(kind, acts.get(entry.modRevision)));
+          }
+        }
+        return;
+      } catch (error) {
+        if (signal.aborted || isWaymarkError(error, 'unavailable')) return;
+        // Behind history: look at every hold anew, and watch from the present.
+        for (const key of this.#listeners.keys()) void this.#confirm(key);
+      }
+    }
+  }
+
+  #tell(key: ByteString, end: HoldEnd): void {
+    const lost = this.#listeners.get(key);
+    this.#listeners.delete(key);
+    lost?.(end);
+  }
+}
+
+function endOf(kind: 'delete' | 'expire', act: AuditRecord | undefined): HoldEnd {
+  if (act !== undefined) return { kind: act.act === 'force-unlock' ? 'forced' : 'removed', detail: act.reason };
+  if (kind === 'expire') return { kind: 'expired', detail: 'its lease ended' };
+  return { kind: 'released', detail: 'it was released' };
+}

@@ -1,0 +1,219 @@
+import type { ByteString, Check, Entry, LeaseId, Operation, Outcome, Txn } from '../core/engine.js';
+import type { Explanation, HoldProof } from '../core/host.js';
+import { WaymarkError } from '../core/errors.js';
+import { validateLeaseId, validateRevision } from '../core/validate.js';
+import { decodeValue, encodeValue } from './codecs.js';
+import { dumpNamespace, loadNamespace } from './dump.js';
+import { below, dataKey } from './layout.js';
+import { listChildren, listLeaves, listTree } from './listing.js';
+import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
+import type { HostSpace } from './space.js';
+import { toTxn, toTxnResults } from './txn.js';
+import type * as types from './types.js';
+import { watchPath } from './watch.js';
+
+/** A namespace, or a view of a subtree of it, over the space's host. */
+export class HostNamespace<T> implements types.Namespace<T> {
+  readonly name: string;
+  readonly path: string;
+  readonly space: HostSpace;
+  readonly codec: types.Codec<T>;
+  readonly #guard: boolean;
+
+  constructor(space: HostSpace, name: string, path: string, codec: types.Codec<T>, guard: boolean) {
+    this.space = space;
+    this.name = name;
+    this.path = path;
+    this.codec = codec;
+    this.#guard = guard;
+  }
+
+  at(path: string): types.Namespace<T> {
+    return new HostNamespace(this.space, this.name, this.resolve(path), this.codec, this.#guard);
+  }
+
+  as<U>(codec: types.Codec<U>): types.Namespace<U> {
+    return new HostNamespace(this.space, this.name, this.path, codec, this.#guard);
+  }
+
+  async get(path: string, call: types.ReadCall = {}): Promise<types.PathEntry<T> | null> {
+    const key = dataKey(this.bytes(path));
+    const { at, stale, signal } = call;
+    const reading = await this.host.read(this.name, { key, at }, { stale, signal });
+    const [entry] = reading.entries;
+    return entry === undefined ? null : this.toEntry(entry);
+  }
+
+  async put(path: string, value: T, call: types.PutCall = {}): Promise<{ readonly revision: number }> {
+    const canonical = this.resolve(path);
+    const key = dataKey(pathToBytes(canonical));
+    const encoded = encodeValue(this.codec, canonical, value);
+    const operation: Operation = { type: 'put', key, value: encoded, lease: leaseOf(call.lease) };
+    const outcome = await this.#write(canonical, false, [operation], call);
+    return { revision: outcome.revision };
+  }
+
+  async delete(path: string, call: types.WriteCall = {}): Promise<{ deleted: number; revision: number }> {
+    const canonical = this.resolve(path);
+    const operation: Operation = { type: 'delete', key: dataKey(pathToBytes(canonical)) };
+    return deletedBy(await this.#write(canonical, false, [operation], call));
+  }
+
+  async deleteTree(path: string, call: types.WriteCall = {}): Promise<{ deleted: number; revision: number }> {
+    const canonical = this.resolve(path);
+    const bytes = pathToBytes(canonical);
+    const own: Operation = { type: 'delete', key: dataKey(bytes) };
+    const rest: Operation = { type: 'delete', ...below('d', bytes) };
+    return deletedBy(await this.#write(canonical, true, [own, rest], call));
+  }
+
+  async tree(path: string, call: types.ListCall = {}): Promise<types.Page<types.PathEntry<T>>> {
+    return await listTree(this, this.resolve(path), call);
+  }
+
+  async children(path: string, call: types.ListCall = {}): Promise<types.Page<string>> {
+    return await listChildren(this, this.resolve(path), call);
+  }
+
+  async leaves(path: string, call: types.ListCall = {}): Promise<types.Page<string>> {
+    return await listLeaves(this, this.resolve(path), call);
+  }
+
+  async nearest(path: string, call: types.ReadCall = {}): Promise<types.PathEntry<T> | null> {
+    const bytes = this.bytes(path);
+    const { at, signal } = call;
+    const chain = [...ancestorsOf(bytes), bytes];
+    const apply = chain.map((one): Operation => ({ type: 'read', key: dataKey(one), at }));
+    const { results } = await this.host.commit(this.name, { apply }, { signal });
+    const found = results.flatMap((r) => (r.type === 'read' ? r.reading.entries : [])).at(-1);
+    return found === undefined ? null : this.toEntry(found);
+  }
+
+  async txn(call: types.TxnCall): Promise<types.TxnOutcome<T>> {
+    const { txn, written } = toTxn(this, call);
+    const holds = this.#guard ? written.flatMap(({ path, tree }) => this.#holds(path, tree)) : [];
+    const options = { signal: call.signal, guard: this.#guard, holds: [...new Set(holds)], under: call.hold };
+    const outcome = await this.host.commit(this.name, txn, options);
+    return toTxnResults(this, call, outcome);
+  }
+
+  watch(path: string, call: types.WatchCall = {}): AsyncIterableIterator<types.WatchEvent<T>> {
+    const { host, name: namespace } = this;
+    const signals = [this.space.closing, ...(call.signal === undefined ? [] : [call.signal])];
+    const signal = AbortSignal.any(signals);
+    const { clock } = this.space;
+    const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
+    return watchPath({ host, clock, namespace, path: this.resolve(path), call: { ...call, signal }, toEntry });
+  }
+
+  async lock(path: string, call: types.LockCall = {}): Promise<types.Lock> {
+    const lock = await this.space.acquire(this.name, this.resolve(path), call);
+    if (lock !== null) return lock;
+    throw new WaymarkError('timeout', `${this.resolve(path)} is not free now (waitMs: 0)`, { path });
+  }
+
+  async tryLock(path: string, call: types.LockCall = {}): Promise<types.Lock | null> {
+    return await this.space.acquire(this.name, this.resolve(path), { ...call, waitMs: 0 });
+  }
+
+  async forceUnlock(path: string, call: types.Call & { readonly reason: string }): Promise<{ ended: number }> {
+    const { reason, signal } = call;
+    return { ended: await this.host.forceUnlock(this.name, this.resolve(path), reason, { signal }) };
+  }
+
+  async explain(
+    path: string,
+    call: types.Call & { readonly tree?: boolean; readonly mode?: types.LockMode } = {},
+  ): Promise<Explanation> {
+    const { tree = false, mode = 'exclusive', signal } = call;
+    return await this.host.explain(this.name, { path: this.resolve(path), tree, mode }, { signal });
+  }
+
+  async prune(
+    path: string,
+    call: types.Call & { readonly olderThanMs: number },
+  ): Promise<{ readonly pruned: readonly string[] }> {
+    const { olderThanMs, signal } = call;
+    return { pruned: await this.host.prune(this.name, this.resolve(path), olderThanMs, { signal }) };
+  }
+
+  async dump(call: types.Call = {}): Promise<types.NamespaceDump> {
+    return await dumpNamespace(this, call);
+  }
+
+  async load(
+    dump: types.NamespaceDump,
+    call: types.Call & { readonly replace?: boolean } = {},
+  ): Promise<{ readonly revision: number }> {
+    return await loadNamespace(this, dump, call);
+  }
+
+  get host(): HostSpace['host'] {
+    this.space.checkOpen();
+    return this.space.host;
+  }
+
+  resolve(path: string): string {
+    return resolvePath(this.path, path);
+  }
+
+  bytes(path: string): ByteString {
+    return pathToBytes(this.resolve(path));
+  }
+
+  toEntry(entry: Entry): types.PathEntry<T> {
+    const path = bytesToPath(entry.key.slice(1));
+    return {
+      path,
+      value: decodeValue(this.codec, path, entry.value),
+      revision: entry.modRevision,
+      createRevision: entry.createRevision,
+      version: entry.version,
+      lease: entry.lease,
+    };
+  }
+
+  async #write(
+    path: string,
+    tree: boolean,
+    apply: readonly Operation[],
+    call: types.WriteCall,
+  ): Promise<Outcome> {
+    const { ifRevision, hold, signal } = call;
+    const when: Check[] = [];
+    if (ifRevision !== undefined) {
+      validateRevision('ifRevision', ifRevision);
+      when.push({ key: dataKey(pathToBytes(path)), target: 'mod', is: '=', to: ifRevision });
+    }
+    const txn: Txn = when.length === 0 ? { apply } : { when, apply };
+    const holds = this.#guard ? this.#holds(path, tree) : [];
+    const options = { signal, guard: this.#guard, holds, under: hold && proof(hold) };
+    const outcome = await this.host.commit(this.name, txn, options);
+    if (outcome.succeeded) return outcome;
+    const wanted = ifRevision === 0 ? 'exists already' : `is not at revision ${ifRevision}`;
+    const facts = { path, revision: outcome.revision };
+    throw new WaymarkError('conflict', `${path} ${wanted}: read it again`, facts);
+  }
+
+  #holds(path: string, tree: boolean): HoldProof[] {
+    return this.space.locksOn(this.name, path, tree).map(proof);
+  }
+}
+
+/** The facts of a hold alone, whatever else the object is. */
+function proof(hold: HoldProof): HoldProof {
+  const { path, token, tree, mode } = hold;
+  return { path, token, tree, mode };
+}
+
+function leaseOf(lease: types.PutCall['lease']): LeaseId | undefined {
+  const id = typeof lease === 'object' ? lease.id : lease;
+  if (id !== undefined && id !== 0) validateLeaseId(id);
+  return id;
+}
+
+function deletedBy(outcome: Outcome): { deleted: number; revision: number } {
+  let deleted = 0;
+  for (const result of outcome.results) if (result.type === 'delete') deleted += result.deleted;
+  return { deleted, revision: outcome.revision };
+}
