@@ -15,3 +15,4 @@ export { createLocalHost, type LocalHostOptions } from './space/local-host.js';
 export { createSpace, type SpaceOptions } from './space/space.js';
 export { within } from './wrap/within.js';
 export { openEngine, type OpenOptions } from './open.js';
+export { openFileEngine, type FileEngineOptions } from './engines/file/file-engine.js';

@@ -40,8 +40,19 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
 export async function openEngine(url: string, options: OpenOptions = {}): Promise<Engine> {
   options.signal?.throwIfAborted();
   if (url === 'memory' || url === 'memory:') return createMemoryEngine(options);
+  if (url.startsWith('file:')) {
+    const { openFileEngine } = await import('./engines/file/file-engine.js');
+    return await openFileEngine(directoryOf(url), options);
+  }
   throw new WaymarkError(
     'invalid',
     `no engine for '${url}': take memory:, file:DIR, http://host:port, ws://host:port or unix:/path`,
   );
+}
+
+/** `file:./state`, `file:/var/lib/state` and `file:///var/lib/state` alike. */
+function directoryOf(url: string): string {
+  const path = url.slice('file:'.length).replace(/^\/\/(?=\/)/, '');
+  if (path !== '') return path;
+  throw new WaymarkError('invalid', 'file: needs a directory, as in file:./state');
 }

@@ -72,7 +72,8 @@ export class Keyspace implements TransactionState, CursorSource {
   readonly index = new KeyIndex();
   readonly leases: LeaseTable;
   readonly history = new History();
-  readonly identity: string;
+  /** Set once more by a durable engine that finds its own on the disk, before any use. */
+  identity: string;
   head: Revision = 0;
   published: Revision = 0;
   publishedEnd = 0;
