@@ -116,8 +116,7 @@ export class Keyspace implements TransactionState, CursorSource {
     validateQuery(query);
     const { at } = query;
     if (at === undefined) return this.index.read(query, this.published, false, this.published);
-    if (at > this.published) throw futureRevision(at, this.published);
-    if (at < this.compacted) throw compactedError(this.compacted);
+    this.refuseOutsideHistory(at, this.published);
     return this.index.read(query, at, true, this.published);
   }
 
@@ -128,8 +127,7 @@ export class Keyspace implements TransactionState, CursorSource {
     signal?.throwIfAborted();
     if (identity !== undefined && identity !== this.identity) throw this.#superseded(identity);
     validateRevision('after', after);
-    if (after !== undefined && after > this.published) throw futureRevision(after, this.published);
-    if (after !== undefined && after < this.compacted) throw compactedError(this.compacted);
+    if (after !== undefined) this.refuseOutsideHistory(after, this.published);
     const previous = options.previous === true;
     const cursor = new Cursor(this, [...ranges], { after, previous, signal });
     this.#watches.add(cursor);
@@ -247,6 +245,11 @@ export class Keyspace implements TransactionState, CursorSource {
     this.head = revision;
     this.compacted = revision;
     this.published = revision;
+  }
+
+  refuseOutsideHistory(at: Revision, present: Revision): void {
+    if (at > present) throw futureRevision(at, present);
+    if (at < this.compacted) throw compactedError(this.compacted);
   }
 
   put(operation: PutOperation, revision: Revision): PutResult {

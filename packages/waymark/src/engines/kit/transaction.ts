@@ -11,6 +11,8 @@ export interface TransactionState {
   readonly leases: LeaseTable;
   /** The newest revision. */
   readonly head: Revision;
+  /** @throws {WaymarkError} `future_revision`, `compacted` (K9) */
+  refuseOutsideHistory(at: Revision, present: Revision): void;
   put(operation: PutOperation, revision: Revision): PutResult;
   delete(operation: DeleteOperation, revision: Revision): DeleteResult;
 }
@@ -58,6 +60,9 @@ function decide(state: TransactionState, txn: Txn): Plan {
   for (const operation of branch) {
     if (operation.type === 'put') refuseBadPut(state, operation);
     else if (operation.type === 'txn') (nested ??= []).push(decide(state, operation.txn));
+    else if (operation.type === 'read' && operation.at !== undefined) {
+      state.refuseOutsideHistory(operation.at, state.head);
+    }
   }
   return { succeeded, branch, nested };
 }
