@@ -1,1 +1,2 @@
-export {};
+export { FakeClock } from './fake-clock.js';
+export * from './engine-suite/suite.js';
