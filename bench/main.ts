@@ -1,1 +1,62 @@
-export {};
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import type { LineResult } from './harness/duel.js';
+import { printTable, report } from './report.js';
+import { coreSuite } from './suites/core.js';
+import { fileSuite } from './suites/file.js';
+import { lockSuite } from './suites/lock.js';
+import { serverSuite } from './suites/server.js';
+import { Stage } from './suites/stage.js';
+import { watchSuite } from './suites/watch.js';
+
+const suites = {
+  core: coreSuite,
+  server: serverSuite,
+  watch: watchSuite,
+  lock: lockSuite,
+  file: fileSuite,
+} as const;
+
+const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only TEXT] [--json FILE]
+  SUITE   ${Object.keys(suites).join(', ')}, or all
+  --peers also the servers and libraries each line is measured against, in turns
+  --long  watch: 60 s in an open loop at half of peak
+  --only  lines whose name contains TEXT
+`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      peers: { type: 'boolean', default: false },
+      long: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '3' },
+      only: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  const names = positionals.includes('all') ? Object.keys(suites) : positionals;
+  if (names.length === 0 || names.some((name) => !(name in suites))) {
+    process.stderr.write(usage);
+    process.exitCode = 2;
+    return;
+  }
+  const { peers, long, only } = values;
+  const results: LineResult[] = [];
+  for (const name of names as (keyof typeof suites)[]) {
+    process.stdout.write(`\n== ${name}\n`);
+    const stage = new Stage({ peers, long, only, rounds: Number(values.rounds) });
+    try {
+      await suites[name](stage);
+    } finally {
+      results.push(...stage.results);
+      await stage[Symbol.asyncDispose]();
+    }
+  }
+  const made = report(results);
+  printTable(made, long ? [] : names, peers && only === undefined);
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(made, null, 1)}\n`);
+}
+
+await main();
+process.exit();

@@ -1,0 +1,18 @@
+/** What workloads ask of a contestant. Each is as thin as its client library allows: no wrapper costs a promise more. */
+export interface Client {
+  put?(key: string, value: string): Promise<unknown>;
+  get?(key: string): Promise<unknown>;
+  /** Writes only if the key is as `expected` says (what the last cas answered; undefined: absent). */
+  cas?(key: string, value: string, expected: unknown): Promise<unknown>;
+  lock?(name: string): Promise<() => Promise<unknown>>;
+  grant?(): Promise<number | string>;
+  renew?(id: number | string): Promise<unknown>;
+  /** Number of live leases. */
+  leaseCount?(): Promise<number>;
+  publish?(topic: string, value: string): Promise<unknown>;
+  /** Resolves once the watchers stand; `watchers` of them, each told of every value with its revision (0 when it has none). */
+  subscribe?(topic: string, watchers: number, told: (watcher: number, value: string, revision: number) => void): Promise<void>;
+  close(): Promise<unknown>;
+}
+
+export type Connect = (address: string) => Promise<Client>;

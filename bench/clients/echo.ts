@@ -1,0 +1,26 @@
+import { connect } from 'node:net';
+import { socketTarget } from '../harness/processes.js';
+import type { Client } from './client.js';
+
+/** Raw TCP: what a round trip costs on this machine before anyone adds meaning. */
+export async function connectEcho(address: string): Promise<Client> {
+  const socket = connect(socketTarget(address));
+  socket.setNoDelay(true);
+  await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+  const payload = Buffer.alloc(64, 1);
+  let answered: (() => void) | undefined;
+  let left = 0;
+  socket.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left <= 0) answered?.();
+  });
+  return {
+    put: () =>
+      new Promise<void>((resolve) => {
+        left = payload.length;
+        answered = resolve;
+        socket.write(payload);
+      }),
+    close: async () => socket.destroy(),
+  };
+}

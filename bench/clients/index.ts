@@ -1,0 +1,36 @@
+import type { Connect } from './client.js';
+import { connectEcho } from './echo.js';
+import { connectEtcd, connectEtcdLockService } from './etcd.js';
+import { connectNats } from './nats.js';
+import { connectPostgres } from './postgres.js';
+import {
+  connectIoredis,
+  connectIoredisPlain,
+  connectNodeRedis,
+  connectRedisSemaphore,
+  connectRedlock,
+} from './redis.js';
+import { connectWaymark, connectWaymarkEngine } from './waymark.js';
+import { connectZooKeeper } from './zookeeper.js';
+
+export type ClientName = keyof typeof clients;
+
+const clients = {
+  waymark: connectWaymark,
+  waymarkEngine: connectWaymarkEngine,
+  ioredis: connectIoredis,
+  ioredisPlain: connectIoredisPlain,
+  nodeRedis: connectNodeRedis,
+  redisSemaphore: connectRedisSemaphore,
+  redlock: connectRedlock,
+  etcd3: connectEtcd,
+  etcdLockService: connectEtcdLockService,
+  postgres: connectPostgres,
+  zooKeeper: connectZooKeeper,
+  nats: connectNats,
+  echo: connectEcho,
+} satisfies Record<string, Connect>;
+
+export function connectClient(name: ClientName): Connect {
+  return clients[name];
+}

@@ -1,0 +1,81 @@
+import { createClient } from '@redis/client';
+import { Redis } from 'ioredis';
+import { Mutex } from 'redis-semaphore';
+import { socketTarget } from '../harness/processes.js';
+import type { Client } from './client.js';
+import { Redlock } from './untyped.js';
+
+const casScript = `local now = redis.call('GET', KEYS[1])
+if (now == false and ARGV[1] == '') or now == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end
+return 0`;
+
+interface WithCas {
+  swapIf(key: string, expected: string, value: string): Promise<number>;
+}
+
+export const connectIoredis = (address: string): Promise<Client> => ioredis(address, true);
+export const connectIoredisPlain = (address: string): Promise<Client> => ioredis(address, false);
+
+async function ioredis(address: string, enableAutoPipelining: boolean): Promise<Client> {
+  const redis = new Redis({ ...socketTarget(address), enableAutoPipelining, lazyConnect: true });
+  await redis.connect();
+  redis.defineCommand('swapIf', { numberOfKeys: 1, lua: casScript });
+  const scripted = redis as unknown as WithCas;
+  return {
+    put: (key, value) => redis.set(key, value),
+    get: (key) => redis.get(key),
+    cas: async (key, value, expected) => {
+      if ((await scripted.swapIf(key, (expected as string | undefined) ?? '', value)) !== 1) throw new Error('cas');
+      return value;
+    },
+    publish: (topic, value) => redis.publish(topic, value),
+    // One message a connection, spread to its watchers here: the best a Redis user can do.
+    subscribe: async (topic, watchers, told) => {
+      redis.on('message', (_topic: string, value: string) => {
+        for (let watcher = 0; watcher < watchers; watcher++) told(watcher, value, 0);
+      });
+      await redis.subscribe(topic);
+    },
+    close: async () => redis.disconnect(),
+  };
+}
+
+export async function connectNodeRedis(address: string): Promise<Client> {
+  const target = socketTarget(address);
+  const redis = createClient({ socket: 'path' in target ? { ...target, tls: false } : target });
+  redis.on('error', () => undefined);
+  await redis.connect();
+  return {
+    put: (key, value) => redis.set(key, value),
+    get: (key) => redis.get(key),
+    close: async () => redis.destroy(),
+  };
+}
+
+export async function connectRedisSemaphore(address: string): Promise<Client> {
+  const redis = new Redis({ ...socketTarget(address), enableAutoPipelining: true, lazyConnect: true });
+  await redis.connect();
+  return {
+    lock: async (name) => {
+      const mutex = new Mutex(redis, name, { acquireTimeout: 60_000 });
+      await mutex.acquire();
+      return () => mutex.release();
+    },
+    close: async () => redis.disconnect(),
+  };
+}
+
+/** With a retry every millisecond: with its default of 200 ms it hands over 39 times a second. */
+export async function connectRedlock(address: string): Promise<Client> {
+  const redis = new Redis({ ...socketTarget(address), lazyConnect: true });
+  await redis.connect();
+  const redlock = new Redlock([redis], { retryCount: -1, retryDelay: 1, retryJitter: 0 });
+  redlock.on('error', () => undefined);
+  return {
+    lock: async (name) => {
+      const lock = await redlock.acquire([name], 10_000);
+      return () => lock.release();
+    },
+    close: async () => redis.disconnect(),
+  };
+}

@@ -1,0 +1,46 @@
+import { codecs, open } from 'waymark';
+import { openEngine } from 'waymark/engine';
+import type { Client } from './client.js';
+
+/** `http://host:port`, `unix:/path`, `memory:` or `file:DIR`: through a namespace, as an application would. */
+export async function connectWaymark(url: string): Promise<Client> {
+  const space = await open(url);
+  const namespace = space.namespace<string>('bench', { codec: codecs.text });
+  return {
+    put: (key, value) => namespace.put(key, value),
+    get: (key) => namespace.get(key),
+    cas: async (key, value, expected) =>
+      (await namespace.put(key, value, { ifRevision: (expected as number | undefined) ?? 0 })).revision,
+    lock: async (name) => {
+      const lock = await namespace.lock(name);
+      return () => lock.release();
+    },
+    publish: (topic, value) => namespace.put(topic, value),
+    subscribe: async (topic, watchers, told) => {
+      for (let watcher = 0; watcher < watchers; watcher++) {
+        const events = namespace.watch(topic, { locks: false });
+        // The initial entry tells that the watch stands.
+        await events.next();
+        void (async () => {
+          for await (const event of events) {
+            if (event.kind === 'put') told(watcher, event.value, event.revision);
+          }
+        })().catch(() => undefined);
+      }
+    },
+    close: () => space.close(),
+  };
+}
+
+/** Raw engine verbs, over a server or in this process: what leases are compared by. */
+export async function connectWaymarkEngine(url: string): Promise<Client> {
+  const engine = await openEngine(url);
+  return {
+    put: (key, value) => engine.commit({ apply: [{ type: 'put', key, value }] }),
+    get: (key) => engine.read({ key }),
+    grant: async () => (await engine.grant(600_000)).id,
+    renew: (id) => engine.renew(Number(id)),
+    leaseCount: async () => (await engine.status()).leases,
+    close: async () => engine[Symbol.asyncDispose](),
+  };
+}

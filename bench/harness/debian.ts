@@ -1,0 +1,24 @@
+import { execFileSync } from 'node:child_process';
+
+/** Installs Debian packages that are missing; needs root and the network once. */
+export function ensureDebian(packages: readonly string[]): void {
+  const missing = packages.filter((name) => !installed(name));
+  if (missing.length === 0) return;
+  process.stderr.write(`installing ${missing.join(' ')} …\n`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env, stdio: 'pipe' });
+  } catch {
+    execFileSync('apt-get', ['update'], { env, stdio: 'pipe' });
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env, stdio: 'pipe' });
+  }
+}
+
+function installed(name: string): boolean {
+  try {
+    const status = execFileSync('dpkg-query', ['-W', '-f', '${Status}', name], { stdio: 'pipe' });
+    return status.toString().includes('install ok installed');
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,111 @@
+import type { ClientName } from '../clients/index.js';
+import type { Side } from '../harness/duel.js';
+import type { Running } from '../harness/processes.js';
+import type { Sample } from '../harness/samples.js';
+import { startEtcd, startNats, startRedis, startWaymark } from '../servers/index.js';
+import { none, type Stage } from './stage.js';
+
+interface Crowd {
+  readonly name: string;
+  readonly client: ClientName;
+  readonly server: Running;
+  readonly connections: number;
+  readonly watchers: number;
+  readonly events: number;
+  readonly perSecond?: number;
+  readonly measure: 'delivered' | 'latency';
+}
+
+/** Watchers: how many notifications a second, how soon, and what those elsewhere cost. */
+export async function watchSuite(stage: Stage): Promise<void> {
+  const waymark = await stage.server('waymark', () => startWaymark());
+  const redis = () => stage.server('redis', () => startRedis());
+  const etcd = () => stage.server('etcd', startEtcd);
+  if (stage.call.long) return longWatch(stage, waymark, await etcd());
+
+  const many = { connections: 10, watchers: 1_000, measure: 'delivered' } as const;
+  await stage.line(
+    'delivered to 1 000 watchers',
+    'notifications/s, 10 connections, every one in order',
+    async () => [await crowd(stage, { name: 'waymark', client: 'waymark', server: waymark, ...many, events: 2_000 })],
+    async () => [
+      await crowd(stage, { name: 'Redis pub/sub', client: 'ioredis', server: await redis(), ...many, events: 2_000 }),
+      await crowd(stage, { name: 'NATS core', client: 'nats', server: await stage.server('nats', startNats), ...many, events: 600 }),
+      await crowd(stage, { name: 'etcd3 watch', client: 'etcd3', server: await etcd(), ...many, events: 100 }),
+    ],
+  );
+  const paced = [
+    { line: 'put → notified p50, 1 watcher', connections: 1, watchers: 1, events: 400, perSecond: 200 },
+    { line: 'put → notified p50, 1 000 watchers', connections: 10, watchers: 1_000, events: 60, perSecond: 30 },
+  ];
+  for (const { line, ...rest } of paced) {
+    const call = { ...rest, measure: 'latency' } as const;
+    await stage.line(
+      line,
+      `ms, ${rest.perSecond}/s open loop`,
+      async () => [await crowd(stage, { name: 'waymark', client: 'waymark', server: waymark, ...call })],
+      async () => [
+        await crowd(stage, { name: 'Redis pub/sub', client: 'ioredis', server: await redis(), ...call }),
+        await crowd(stage, { name: 'etcd3 watch', client: 'etcd3', server: await etcd(), ...call }),
+      ],
+    );
+  }
+  await stage.clear();
+  await stage.line('write beside 100 000 watchers', 'µs a put, engine in process', async () => [
+    beside(stage, '100 000 elsewhere', 100_000),
+    beside(stage, 'no watchers', 0),
+  ], none);
+}
+
+function beside(stage: Stage, name: string, watchers: number): Side {
+  const worker = stage.worker(name);
+  return {
+    name,
+    run: async () => {
+      const sample = await worker.run<Sample>('putBesideWatchers', { watchers, seconds: 1 });
+      return { value: 1e6 / sample.value };
+    },
+  };
+}
+
+let topics = 0;
+
+/** Subscribers in one worker, the writer in another, the server in a third process. */
+async function crowd(stage: Stage, call: Crowd): Promise<Side> {
+  const { name, client, server, connections, watchers, events, perSecond, measure } = call;
+  const topic = `/news/topic-${topics++}`;
+  const common = { client, address: server.address, topic, events };
+  const subscriber = stage.worker(`subscriber ${topic}`);
+  const writer = stage.worker(`writer ${client}`);
+  await subscriber.run('subscribe', { ...common, connections, watchers });
+  return {
+    name,
+    run: async () => {
+      const collected = subscriber.run<Sample>('collect', { topic, measure });
+      await Promise.all([writer.run('publish', { ...common, perSecond, inFlight: 64 }), collected]);
+      return collected;
+    },
+  };
+}
+
+/** 60 s at half of the peak of each, and the last 10 s against the first: nothing may be put off. */
+async function longWatch(stage: Stage, waymark: Running, etcd: Running): Promise<void> {
+  const side = async (name: string, client: ClientName, { address }: Running): Promise<Side> => {
+    const worker = stage.worker(`long ${client}`);
+    return {
+      name,
+      run: async () => {
+        // The peak of the same work: writes to one key with a watcher on it.
+        const peak = await worker.run<Sample>('load', { client, address, op: 'put', inFlight: 128, seconds: 2 });
+        const perSecond = Math.min(peak.value / 2, 20_000);
+        return worker.run<Sample>('long', { client, address, perSecond, seconds: 60 });
+      },
+    };
+  };
+  await stage.line(
+    'put → notified, 60 s at half of peak',
+    'ms, p50',
+    async () => [await side('waymark', 'waymark', waymark)],
+    async () => [await side('etcd3 watch', 'etcd3', etcd)],
+  );
+}

@@ -1,0 +1,94 @@
+import type { LineResult } from './harness/duel.js';
+
+/**
+ * What each figure must reach. A ratio is ours over theirs. `floor` is what makes the line acceptable, `goal` what it is
+ * meant to be. For `less` lower is better.
+ */
+export interface Target {
+  readonly suite: 'core' | 'server' | 'watch' | 'lock' | 'file';
+  /** The line's name, as the suite calls it. */
+  readonly line: string;
+  /** The side it is compared with; absent: the first side's own value is judged. */
+  readonly peer?: string;
+  readonly better: 'more' | 'less';
+  readonly floor: number;
+  readonly goal: number;
+}
+
+type Row = readonly [suite: Target['suite'], line: string, peer: string, better: Target['better'], floor: number, goal: number];
+
+const rows: readonly Row[] = [
+  ['core', 'in-process commit', 'Map.set', 'more', 0.15, 0.3],
+  ['core', 'in-process read', 'Map.get', 'more', 0.4, 0.6],
+  ['core', 'memory per key', 'redis', 'less', 4, 2],
+  ['core', '100 000 live leases: probe p99 over idle', '', 'less', 2, 2],
+  ['core', '1 000 000 live leases: probe p99 over idle', '', 'less', 2, 2],
+  ['core', 'bytes per live lease', '', 'less', 400, 400],
+  ['core', 'start to first answer: library', '', 'less', 50, 20],
+  ['core', 'start to first answer: server', '', 'less', 500, 250],
+  ['server', 'put, 128 in flight', 'ioredis (auto-pipelining)', 'more', 2, 3],
+  ['server', 'get, 128 in flight', 'ioredis (auto-pipelining)', 'more', 2, 3],
+  ['server', 'cas, 128 in flight', 'ioredis (auto-pipelining)', 'more', 2, 4],
+  ['server', 'put, 128 in flight', 'etcd3', 'more', 40, 80],
+  ['server', 'get, 128 in flight', 'etcd3', 'more', 40, 80],
+  ['server', 'cas, 128 in flight', 'etcd3', 'more', 40, 80],
+  ['server', 'put p50, one in flight', 'ioredis', 'less', 1.3, 1.05],
+  ['server', 'put p50, one in flight, Unix socket', 'ioredis', 'less', 1.3, 0.9],
+  ['server', 'lease grants, 128 in flight', 'etcd3', 'more', 20, 60],
+  ['server', 'lease renewals, 128 in flight', 'etcd3', 'more', 8, 20],
+  ['file', 'put flushed, 128 in flight', 'redis AOF always', 'more', 0.9, 1.7],
+  ['file', 'put flushed, 128 in flight', 'own memory engine', 'more', 0.25, 0.4],
+  ['file', 'put flushed, 1 in flight', 'redis AOF always', 'more', 0.5, 0.9],
+  ['file', 'put flushed, 16 in flight', 'redis AOF always', 'more', 0.6, 1.0],
+  ['lock', 'lock + release, 16 uncontended', 'redis-semaphore', 'more', 1.2, 2],
+  ['lock', 'lock + release, 16 uncontended', 'etcd3', 'more', 50, 120],
+  ['lock', 'fair hand-over, 16 contending', 'PostgreSQL advisory', 'more', 0.5, 1],
+  ['lock', 'fair hand-over, 16 contending', 'ZooKeeper recipe', 'more', 4, 8],
+  ['lock', 'fair hand-over, 16 contending', 'etcd Lock service', 'more', 25, 55],
+  ['lock', 'fair hand-over, 16 contending', 'redlock, 1 ms retry', 'more', 5, 10],
+  ['lock', 'hand-over p50', 'raw TCP echo', 'less', 4, 2.5],
+  ['watch', 'delivered to 1 000 watchers', 'Redis pub/sub', 'more', 0.6, 1],
+  ['watch', 'delivered to 1 000 watchers', 'NATS core', 'more', 2, 3.5],
+  ['watch', 'delivered to 1 000 watchers', 'etcd3 watch', 'more', 12, 25],
+  ['watch', 'put → notified p50, 1 watcher', 'Redis pub/sub', 'less', 1.2, 0.8],
+  ['watch', 'put → notified p50, 1 000 watchers', 'Redis pub/sub', 'less', 1.4, 1],
+  ['watch', 'write beside 100 000 watchers', 'no watchers', 'less', 1.3, 1.05],
+];
+
+export const targets: readonly Target[] = rows.map(([suite, line, peer, better, floor, goal]) => ({
+  suite,
+  line,
+  ...(peer === '' ? {} : { peer }),
+  better,
+  floor,
+  goal,
+}));
+
+export type Verdict = 'below floor' | 'floor' | 'goal';
+
+export interface Judged {
+  readonly target: Target;
+  readonly measured: number;
+  readonly min: number;
+  readonly max: number;
+  readonly verdict: Verdict;
+}
+
+/** Every target that these results can answer. */
+export function judge(results: readonly LineResult[]): Judged[] {
+  return targets.flatMap((target) => {
+    const result = results.find(({ line }) => line === target.line);
+    const measured =
+      target.peer === undefined
+        ? result?.sides[0]?.value
+        : result?.ratios.find(({ peer }) => peer === target.peer);
+    if (measured === undefined) return [];
+    const { median, min, max } = measured;
+    return [{ target, measured: median, min, max, verdict: verdictOf(target, median) }];
+  });
+}
+
+function verdictOf({ better, floor, goal }: Target, measured: number): Verdict {
+  const reaches = (bound: number): boolean => (better === 'more' ? measured >= bound : measured <= bound);
+  return reaches(goal) ? 'goal' : reaches(floor) ? 'floor' : 'below floor';
+}

@@ -1,0 +1,21 @@
+import { bareMap, heapPerKey, liveLeases, memoryEngine, putBesideWatchers } from './inside.js';
+import { fill, load, openLoop } from './load.js';
+import { contend } from './locks.js';
+import { collect, long, publish, subscribe } from './watches.js';
+
+/** What a worker can be asked to run, by name. */
+export const workloads: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
+  load,
+  openLoop,
+  fill,
+  contend,
+  subscribe,
+  collect,
+  publish,
+  long,
+  bareMap,
+  memoryEngine,
+  putBesideWatchers,
+  liveLeases,
+  heapPerKey,
+};

@@ -1,0 +1,135 @@
+import { type ClientName, connectClient } from '../clients/index.js';
+import type { Client } from '../clients/client.js';
+import { keyOf, value100, waitUntil } from '../harness/pace.js';
+import { Latencies, type Sample } from '../harness/samples.js';
+
+export type KeyOp = 'put' | 'get' | 'cas' | 'grant' | 'renew' | 'lock';
+
+export interface LoadParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly op: KeyOp;
+  /** Closed loop: so many at once. */
+  readonly inFlight: number;
+  readonly seconds: number;
+}
+
+const keyCount = 10_000;
+/** Connections stay open from run to run: what is measured is a running application. */
+const open = new Map<string, Promise<Client>>();
+
+export function clientOf(client: ClientName, address: string, index = 0): Promise<Client> {
+  const name = `${client} ${address} ${index}`;
+  let opened = open.get(name);
+  if (opened === undefined) open.set(name, (opened = connectClient(client)(address)));
+  return opened;
+}
+
+/** Closed loop: `inFlight` callers, each sends its next when the last is answered. Operations a second. */
+export async function load(params: LoadParams): Promise<Sample> {
+  const client = await clientOf(params.client, params.address);
+  const latencies = new Latencies();
+  // A fifth more before the clock starts: code is compiled, connections are warm.
+  const begin = performance.now() + params.seconds * 200;
+  const end = begin + params.seconds * 1_000;
+  let done = 0;
+  const caller = async (index: number): Promise<void> => {
+    const next = stepOf(client, params, index);
+    for (let round = 0; ; round++) {
+      const sent = performance.now();
+      if (sent >= end) return;
+      await next(round);
+      const now = performance.now();
+      if (now >= begin && now < end) {
+        done++;
+        latencies.add(now - sent);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: params.inFlight }, (_, index) => caller(index)));
+  return { value: done / params.seconds, ...latencies.summary() };
+}
+
+/** One caller's next operation. Callers walk over the keys from different places. */
+function stepOf(client: Client, params: LoadParams, index: number): (round: number) => Promise<unknown> {
+  const { put, get, cas, grant, renew, lock } = client;
+  const at = (round: number): string => keyOf((index * 79 + round * params.inFlight) % keyCount);
+  if (params.op === 'put' && put) return (round) => put(at(round), value100);
+  if (params.op === 'get' && get) return (round) => get(at(round));
+  if (params.op === 'grant' && grant) return () => grant();
+  if (params.op === 'renew' && grant && renew) {
+    let id: number | string | undefined;
+    return async () => renew((id ??= await grant()));
+  }
+  if (params.op === 'cas' && cas) {
+    const key = `/cas/${process.pid}-${performance.now()}-${index}`;
+    let expected: unknown;
+    return async () => (expected = await cas(key, value100 + String(index) + performance.now(), expected));
+  }
+  if (params.op === 'lock' && lock) {
+    return async () => {
+      const release = await lock(`/locks/lock-${index}`);
+      await release();
+    };
+  }
+  throw new Error(`${params.client} cannot ${params.op}`);
+}
+
+export interface OpenLoopParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly op: 'put' | 'get';
+  readonly perSecond: number;
+  readonly seconds: number;
+}
+
+/** Arrivals on a schedule; latency counts from the scheduled time, so waiting counts. The value is the p50, ms. */
+export async function openLoop(params: OpenLoopParams): Promise<Sample> {
+  const client = await clientOf(params.client, params.address);
+  const operation = client[params.op];
+  if (operation === undefined) throw new Error(`${params.client} cannot ${params.op}`);
+  const latencies = new Latencies();
+  const total = Math.round(params.perSecond * params.seconds);
+  const gap = 1_000 / params.perSecond;
+  const warm = Math.floor(total / 5);
+  const begin = performance.now() + 10;
+  const waiting: Promise<void>[] = [];
+  const one = async (arrival: number, scheduled: number): Promise<void> => {
+    await operation(keyOf(arrival % keyCount), value100);
+    if (arrival >= warm) latencies.add(performance.now() - scheduled);
+  };
+  for (let arrival = 0; arrival < total; arrival++) {
+    const scheduled = begin + arrival * gap;
+    if (performance.now() < scheduled) await waitUntil(scheduled);
+    waiting.push(one(arrival, scheduled));
+  }
+  await Promise.all(waiting);
+  const summary = latencies.summary();
+  return { value: summary.p50, ...summary };
+}
+
+export interface FillParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly from?: number;
+  readonly keys: number;
+}
+
+/** Writes each key once, 256 in flight. The value is keys a second. */
+export async function fill(params: FillParams): Promise<Sample> {
+  const { put } = await clientOf(params.client, params.address);
+  if (put === undefined) throw new Error(`${params.client} cannot put`);
+  const begin = performance.now();
+  let next = params.from ?? 0;
+  const caller = async (): Promise<void> => {
+    // Values differ, as real ones do: nobody can keep one copy of them.
+    for (let key = next++; key < params.keys; key = next++) await put(keyOf40(key), `${key}-`.padEnd(100, 'v'));
+  };
+  await Promise.all(Array.from({ length: 256 }, caller));
+  return { value: params.keys / ((performance.now() - begin) / 1_000) };
+}
+
+/** A path of 40 bytes. */
+function keyOf40(index: number): string {
+  return `/bench/memory/per/key/entry/${String(index).padStart(12, '0')}`;
+}

@@ -1,0 +1,54 @@
+import type { ClientName } from '../clients/index.js';
+import { waitUntil } from '../harness/pace.js';
+import { Latencies, type Sample } from '../harness/samples.js';
+import { clientOf } from './load.js';
+
+export interface ContendParams {
+  readonly client: ClientName;
+  readonly address: string;
+  /** Each on a connection of its own. */
+  readonly contenders: number;
+  readonly seconds: number;
+  /** How long each holds, ms. Default 0. */
+  readonly holdMs?: number;
+  /** What the value is: changes of holder a second, or the p50 from release to the next holder's code. */
+  readonly measure: 'changes' | 'handover';
+}
+
+let round = 0;
+
+/** One lock, many who want it: how often it changes hands, and how long the unluckiest waited. */
+export async function contend(params: ContendParams): Promise<Sample> {
+  const indexes = Array.from({ length: params.contenders }, (_, index) => index);
+  const clients = await Promise.all(indexes.map((index) => clientOf(params.client, params.address, index)));
+  const name = `/contended/lock-${process.pid}-${round++}`;
+  const handovers = new Latencies(500_000);
+  const begin = performance.now() + params.seconds * 200;
+  const end = begin + params.seconds * 1_000;
+  let [holder, changes, releasedAt, longestWait, held] = [-1, 0, 0, 0, 0];
+  const contender = async (index: number): Promise<void> => {
+    const lock = clients[index]?.lock;
+    if (lock === undefined) throw new Error(`${params.client} cannot lock`);
+    for (;;) {
+      const asked = performance.now();
+      if (asked >= end) return;
+      const release = await lock(name);
+      const got = performance.now();
+      if (++held !== 1) throw new Error(`${params.client}: two holders at once`);
+      if (got >= begin && got < end) {
+        if (holder !== index) changes++;
+        if (holder !== index && releasedAt > 0) handovers.add(got - releasedAt);
+        longestWait = Math.max(longestWait, got - asked);
+      }
+      holder = index;
+      if (params.holdMs !== undefined) await waitUntil(got + params.holdMs);
+      held--;
+      releasedAt = performance.now();
+      await release();
+    }
+  };
+  await Promise.all(indexes.map(contender));
+  const { p50, p99 } = handovers.summary();
+  const note = `longest wait ${longestWait.toFixed(1)} ms`;
+  return { value: params.measure === 'changes' ? changes / params.seconds : p50, p50, p99, max: longestWait, note };
+}

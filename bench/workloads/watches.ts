@@ -1,0 +1,159 @@
+import type { ClientName } from '../clients/index.js';
+import { machineNow, value100, waitUntil } from '../harness/pace.js';
+import { Latencies, type Sample } from '../harness/samples.js';
+import { clientOf } from './load.js';
+
+export interface SubscribeParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly topic: string;
+  readonly connections: number;
+  /** In all; spread evenly over the connections. */
+  readonly watchers: number;
+  /** Events each watcher is to see in a run. */
+  readonly events: number;
+}
+
+interface Subscription {
+  readonly begin: () => Promise<Sample>;
+}
+
+const subscriptions = new Map<string, Subscription>();
+
+/** Watchers stand when this resolves; `collect` then waits until each has seen all events of the run. */
+export async function subscribe(params: SubscribeParams): Promise<null> {
+  const { client, address, topic, connections, watchers, events } = params;
+  const each = watchers / connections;
+  const seen = new Int32Array(watchers);
+  const revisions = new Float64Array(watchers);
+  let latencies = new Latencies();
+  let [firstAt, delivered, broken] = [0, 0, 0];
+  let finished: (() => void) | undefined;
+  const told = (watcher: number, value: string, revision: number): void => {
+    if (value.startsWith('first')) return;
+    const now = machineNow();
+    // '<number> <time sent> …': every event of the run, in order, by each watcher.
+    const space = value.indexOf(' ');
+    if (Number(value.slice(0, space)) !== seen[watcher]) broken++;
+    if (revision !== 0 && revision <= (revisions[watcher] as number)) broken++;
+    revisions[watcher] = revision;
+    seen[watcher] = (seen[watcher] as number) + 1;
+    const sent = Number(value.slice(space + 1, value.indexOf(' ', space + 1)));
+    if (firstAt === 0) firstAt = sent;
+    latencies.add(now - sent);
+    if (++delivered === watchers * events) finished?.();
+  };
+  for (let connection = 0; connection < connections; connection++) {
+    const peer = await clientOf(client, address, connection);
+    if (connection === 0) await peer.publish?.(topic, 'first value so that there is one');
+  }
+  for (let connection = 0; connection < connections; connection++) {
+    const peer = await clientOf(client, address, 1_000 + connection);
+    await peer.subscribe?.(topic, each, (watcher, value, revision) => told(connection * each + watcher, value, revision));
+  }
+  const begin = async (): Promise<Sample> => {
+    let late: NodeJS.Timeout | undefined;
+    const all = new Promise<void>((resolve, reject) => {
+      finished = resolve;
+      late = setTimeout(() => reject(new Error(`${client}: ${delivered} of ${watchers * events} arrived`)), 60_000);
+      if (delivered === watchers * events) resolve();
+    });
+    await all;
+    clearTimeout(late);
+    if (broken > 0) throw new Error(`${client}: ${broken} events out of order, missing or twice`);
+    const seconds = (machineNow() - firstAt) / 1_000;
+    const sample = { value: (watchers * events) / seconds, ...latencies.summary() };
+    latencies = new Latencies();
+    [firstAt, delivered] = [0, 0];
+    seen.fill(0);
+    return sample;
+  };
+  subscriptions.set(topic, { begin });
+  return null;
+}
+
+export async function collect(params: { topic: string; measure: 'delivered' | 'latency' }): Promise<Sample> {
+  const sample = await (subscriptions.get(params.topic) as Subscription).begin();
+  return params.measure === 'delivered' ? sample : { ...sample, value: sample.p50 ?? 0 };
+}
+
+export interface PublishParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly topic: string;
+  readonly events: number;
+  /** Open loop at this rate; absent: closed loop. */
+  readonly perSecond?: number;
+  /** Closed loop: so many unanswered at most. */
+  readonly inFlight?: number;
+}
+
+export async function publish(params: PublishParams): Promise<Sample> {
+  const peer = await clientOf(params.client, params.address);
+  const send = peer.publish;
+  if (send === undefined) throw new Error(`${params.client} cannot publish`);
+  const begin = performance.now();
+  const machineBegin = machineNow();
+  const text = (event: number, at: number): string => `${event} ${at.toFixed(3)} ${value100}`.slice(0, 100);
+  if (params.perSecond === undefined) {
+    // In order on one connection: the number of each event is its place.
+    let event = 0;
+    const caller = async (): Promise<void> => {
+      while (event < params.events) {
+        const next = event++;
+        await send(params.topic, text(next, machineNow()));
+      }
+    };
+    await Promise.all(Array.from({ length: params.inFlight ?? 16 }, caller));
+  } else {
+    const gap = 1_000 / params.perSecond;
+    const sending: Promise<unknown>[] = [];
+    for (let event = 0; event < params.events; event++) {
+      const at = (event + 1) * gap;
+      if (performance.now() < begin + at) await waitUntil(begin + at);
+      sending.push(send(params.topic, text(event, machineBegin + at)));
+    }
+    await Promise.all(sending);
+  }
+  return { value: params.events / ((performance.now() - begin) / 1_000) };
+}
+
+export interface LongParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly perSecond: number;
+  readonly seconds: number;
+}
+
+/** Put → notified in an open loop, writer and one watcher on two connections; the last 10 s against the first. */
+export async function long(params: LongParams): Promise<Sample & { first: number; last: number }> {
+  const writer = await clientOf(params.client, params.address, 0);
+  const watcher = await clientOf(params.client, params.address, 1);
+  const send = writer.publish;
+  if (send === undefined) throw new Error(`${params.client} cannot publish`);
+  const topic = `/long/${process.pid}-${performance.now()}`;
+  const total = Math.round(params.perSecond * params.seconds);
+  const latencies = new Latencies(total);
+  await send(topic, 'first');
+  let arrived: (() => void) | undefined;
+  const all = new Promise<void>((resolve) => (arrived = resolve));
+  const begin = performance.now() + 50;
+  await watcher.subscribe?.(topic, 1, (_watcher, value) => {
+    if (value.startsWith('first')) return;
+    latencies.add(performance.now() - Number(value.slice(0, value.indexOf(' '))));
+    if (latencies.count === total) arrived?.();
+  });
+  const gap = 1_000 / params.perSecond;
+  let failed: unknown;
+  for (let event = 0; event < total; event++) {
+    const at = begin + event * gap;
+    if (performance.now() < at) await waitUntil(at);
+    send(topic, `${at} ${value100}`.slice(0, 100)).catch((error: unknown) => (failed = error));
+  }
+  if (failed !== undefined) throw failed as Error;
+  await all;
+  const tenth = Math.min(0.5, 10 / params.seconds);
+  const [first, last] = [latencies.summary(0, tenth), latencies.summary(1 - tenth)];
+  const note = `first 10 s p50 ${first.p50.toFixed(2)} p99 ${first.p99.toFixed(2)} ms, last 10 s p50 ${last.p50.toFixed(2)} p99 ${last.p99.toFixed(2)} ms, at ${Math.round(params.perSecond)}/s`;
+  return { value: latencies.summary().p50, ...latencies.summary(), note, first: first.p50, last: last.p50 };
+}
