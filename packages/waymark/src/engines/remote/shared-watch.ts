@@ -1,0 +1,308 @@
+import type { Batch, KeyRange, Revision, WatchOptions } from '../../core/engine.js';
+import { WaymarkError } from '../../core/errors.js';
+import { validateRanges, validateRevision } from '../../core/validate.js';
+import type { WatchArgs } from '../../wire/engine-methods.js';
+import { readBatch } from '../../wire/keyspace-codec.js';
+import { lazyWatch } from '../kit/lazy-watch.js';
+import type { Sink } from './pending.js';
+import { WatchStream } from './watch-stream.js';
+
+export interface WatchSink extends Sink {
+  args(): WatchArgs;
+}
+
+/** Where streams come from: a connection's watch call. */
+export interface WatchSource {
+  /** @returns ends it */
+  subscribe(namespace: string, sink: WatchSink): () => void;
+  /** The server's present revision. */
+  present(namespace: string, range: KeyRange): Promise<Revision>;
+  /** The engine spoken to. */
+  identity(): string | undefined;
+}
+
+/**
+ * Watches of one client. Those that watch the same share one stream on the wire. A watch is a position, not a queue: it reads
+ * from its stream's short ring of batches. One that falls behind the ring leaves the stream and holds nothing; when
+ * it is pulled again it catches up by a stream of its own from its position, and joins the others where their rings meet.
+ */
+export class SharedWatches {
+  readonly #source: WatchSource;
+  readonly #groups = new Map<string, Group>();
+  readonly #watches = new Set<SharedWatch>();
+
+  constructor(source: WatchSource) {
+    this.#source = source;
+  }
+
+  watch(
+    namespace: string,
+    ranges: readonly KeyRange[],
+    options: WatchOptions,
+  ): AsyncIterable<Batch> {
+    return lazyWatch(() => {
+      validateRanges(ranges);
+      validateRevision('after', options.after);
+      options.signal?.throwIfAborted();
+      const watch = new SharedWatch(this.#group(namespace, ranges, options), options, () => {
+        this.#watches.delete(watch);
+      });
+      this.#watches.add(watch);
+      return watch;
+    });
+  }
+
+  close(): void {
+    const closed = new WaymarkError('unavailable', 'the connection was closed');
+    for (const watch of this.#watches) watch.fail(closed);
+  }
+
+  #group(namespace: string, ranges: readonly KeyRange[], options: WatchOptions): Group {
+    const previous = options.previous === true;
+    const key = JSON.stringify([namespace, previous, ranges.map(({ key, end }) => [key, end])]);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = new Group(this.#source, namespace, [...ranges], previous, () => {
+        this.#groups.delete(key);
+      });
+      this.#groups.set(key, group);
+    }
+    group.members++;
+    return group;
+  }
+}
+
+/** The watches of the same ranges: the first stream is the one they share, the others catch up. */
+class Group {
+  readonly streams: WatchStream[] = [];
+  members = 0;
+  readonly source: WatchSource;
+  readonly namespace: string;
+  readonly ranges: readonly KeyRange[];
+  readonly #previous: boolean;
+  readonly #unused: () => void;
+
+  constructor(
+    source: WatchSource,
+    namespace: string,
+    ranges: readonly KeyRange[],
+    previous: boolean,
+    unused: () => void,
+  ) {
+    this.source = source;
+    this.namespace = namespace;
+    this.ranges = ranges;
+    this.#previous = previous;
+    this.#unused = unused;
+  }
+
+  open(after: Revision | undefined, identity: string | undefined): WatchStream {
+    const stream = new WatchStream(after, () => this.members === 1);
+    let from = identity;
+    this.streams.push(stream);
+    const stop = this.source.subscribe(this.namespace, {
+      args: () => ({
+        ranges: this.ranges,
+        after: stream.last,
+        previous: this.#previous,
+        identity: from,
+      }),
+      batch: (reader) => {
+        from ??= this.source.identity();
+        stream.push(readBatch(reader));
+      },
+      answer: () => {},
+      failed: (error) => {
+        this.#drop(stream);
+        stream.fail(error);
+      },
+    });
+    stream.onEmpty = () => {
+      this.#drop(stream);
+      stop();
+    };
+    return stream;
+  }
+
+  left(): void {
+    if (--this.members === 0) this.#unused();
+  }
+
+  #drop(stream: WatchStream): void {
+    const index = this.streams.indexOf(stream);
+    if (index >= 0) this.streams.splice(index, 1);
+  }
+}
+
+interface Waiting {
+  readonly resolve: (result: IteratorResult<Batch>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class SharedWatch implements AsyncIterableIterator<Batch> {
+  readonly #group: Group;
+  readonly #identity: string | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #gone: () => void;
+  /** The last revision told; undefined before the first bookmark. */
+  #position: Revision | undefined;
+  /** The position came from the server, and is no future. */
+  #proven = false;
+  #stream: WatchStream | null = null;
+  #next = 0;
+  #waiting: Waiting | null = null;
+  #failure: { readonly error: unknown } | null = null;
+  #done = false;
+
+  constructor(group: Group, options: WatchOptions, gone: () => void) {
+    this.#group = group;
+    this.#identity = options.identity;
+    this.#position = options.after;
+    this.#signal = options.signal;
+    this.#gone = gone;
+    this.#signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Batch>> {
+    if (this.#waiting !== null) {
+      const text = 'a watch gives one batch at a time: await it first';
+      return Promise.reject(new WaymarkError('invalid', text));
+    }
+    if (this.#done) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      if (this.#stream === null && this.#failure === null) this.#attach();
+      this.wake();
+    });
+  }
+
+  return(): Promise<IteratorResult<Batch>> {
+    this.#done = true;
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    this.#leave();
+    waiting?.resolve({ value: undefined, done: true });
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** Its stream has something new, or has failed. */
+  wake(): void {
+    if (this.#waiting === null) return;
+    const batch = this.#stream === null ? null : this.#take(this.#stream);
+    if (batch !== null) return this.#deliver(batch);
+    const failure = this.#failure ?? this.#stream?.failure ?? null;
+    if (failure === null) return;
+    const { reject } = this.#waiting;
+    this.#waiting = null;
+    this.#done = true;
+    this.#leave();
+    reject(failure.error);
+  }
+
+  /** The ring moved past what it had read: it stands by its position alone. */
+  detached(): void {
+    this.#stream = null;
+  }
+
+  /** The next batch of the ring that it will read. */
+  get cursor(): number {
+    return this.#next;
+  }
+
+  fail(error: unknown): void {
+    if (this.#done || this.#failure !== null) return;
+    this.#failure = { error };
+    this.#stream?.remove(this);
+    this.#stream = null;
+    this.wake();
+  }
+
+  #deliver(batch: Batch): void {
+    const { resolve } = this.#waiting as Waiting;
+    this.#waiting = null;
+    this.#position = batch.revision;
+    this.#proven = true;
+    this.#rejoin();
+    resolve({ value: batch, done: false });
+  }
+
+  /** What the ring holds after the position; batches are whole revisions, so a cut by revision is exact. */
+  #take(stream: WatchStream): Batch | null {
+    for (;;) {
+      const batch = stream.at(this.#next);
+      if (batch === undefined) return null;
+      this.#next++;
+      stream.read();
+      const position = this.#position;
+      if (position === undefined) return batch;
+      if (batch.revision < position) continue;
+      const first = batch.changes[0];
+      if (batch.revision === position && first !== undefined) continue;
+      if (first === undefined || first.entry.modRevision > position) return batch;
+      const changes = batch.changes.filter((change) => change.entry.modRevision > position);
+      return { revision: batch.revision, changes };
+    }
+  }
+
+  #attach(): void {
+    const { streams } = this.#group;
+    const position = this.#position;
+    if (position === undefined) {
+      if (streams.length > 0) return this.#startAtPresent();
+      return this.#enter(this.#group.open(undefined, this.#identity));
+    }
+    const known = this.#group.source.identity();
+    const sameEngine = this.#identity === undefined || this.#identity === known;
+    const ring = sameEngine
+      ? streams.find((stream) => stream.reaches(position, this.#proven))
+      : undefined;
+    this.#enter(ring ?? this.#group.open(position, this.#identity ?? (this.#proven ? known : undefined)));
+  }
+
+  #enter(stream: WatchStream): void {
+    this.#stream = stream;
+    this.#next = stream.indexAfter(this.#position);
+    stream.add(this);
+  }
+
+  /** The shared stream may be behind: what was committed before this watch began is not for it. */
+  #startAtPresent(): void {
+    const { source, namespace, ranges } = this.#group;
+    source.present(namespace, ranges[0] as KeyRange).then(
+      (revision) => {
+        if (this.#done || this.#failure !== null || this.#waiting === null) return;
+        this.#deliver({ revision, changes: [] });
+        if (this.#stream === null) this.#attach();
+      },
+      (error: unknown) => this.fail(error),
+    );
+  }
+
+  /** From a stream of its own to the shared one, as soon as that one's ring reaches back to here. */
+  #rejoin(): void {
+    const shared = this.#group.streams[0];
+    const stream = this.#stream;
+    if (stream === null || shared === undefined || shared === stream) return;
+    if (!shared.reaches(this.#position as Revision, true)) return;
+    stream.remove(this);
+    this.#enter(shared);
+  }
+
+  readonly #abort = (): void => this.fail((this.#signal as AbortSignal).reason);
+
+  #left = false;
+
+  #leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#stream?.remove(this);
+    this.#stream = null;
+    this.#group.left();
+    this.#gone();
+  }
+}

@@ -1,0 +1,130 @@
+import { connect as connectTcp, type Socket } from 'node:net';
+import { WaymarkError } from '../../core/errors.js';
+import { preface } from '../../wire/frames.js';
+
+/** A WebSocket message is cut here, wherever in a frame that is: messages carry a stream of bytes. */
+const webSocketMessageBytesMax = 1_048_576;
+
+/** A stream of bytes to a server: TCP, a Unix socket, or WebSocket messages that carry the same frames. */
+export interface Transport {
+  send(bytes: Buffer): void;
+  /** Bytes handed over and not yet written. */
+  readonly buffered: number;
+  /** Sends what is buffered, then ends. */
+  end(): void;
+  destroy(): void;
+}
+
+export interface TransportEvents {
+  opened(): void;
+  data(chunk: Buffer): void;
+  /** What was buffered has been written. */
+  drained(): void;
+  closed(cause: Error | undefined): void;
+}
+
+/** @throws {WaymarkError} `invalid` for a URL no server can be reached by */
+export async function openTransport(url: string, events: TransportEvents): Promise<Transport> {
+  if (url.startsWith('unix:')) {
+    return overSocket(connectTcp({ path: url.slice('unix:'.length) }), 'connect', events);
+  }
+  const { protocol, hostname, port } = parse(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  switch (protocol) {
+    case 'http:':
+    case 'tcp:':
+      return overSocket(connectTcp({ host, port: Number(port || 7420) }), 'connect', events);
+    case 'https:': {
+      const { connect } = await import('node:tls');
+      const options = { host, port: Number(port || 7420), servername: host };
+      return overSocket(connect(options), 'secureConnect', events);
+    }
+    case 'ws:':
+    case 'wss:':
+      return await overWebSocket(url, events);
+    default:
+      throw new WaymarkError('invalid', `no server speaks '${protocol}': take http, unix or ws`);
+  }
+}
+
+function parse(url: string): URL {
+  try {
+    return new URL(url);
+  } catch (cause) {
+    throw new WaymarkError('invalid', `'${url}' is no URL of a server`, {}, cause);
+  }
+}
+
+function overSocket(socket: Socket, ready: string, events: TransportEvents): Transport {
+  let failure: Error | undefined;
+  socket.setNoDelay(true);
+  socket.once(ready, () => {
+    socket.write(preface);
+    events.opened();
+  });
+  socket.on('data', (chunk: Buffer) => events.data(chunk));
+  socket.on('drain', () => events.drained());
+  socket.on('error', (error) => {
+    failure = error;
+  });
+  socket.on('end', () => socket.destroy());
+  socket.on('close', () => events.closed(failure));
+  return {
+    send: (bytes) => void socket.write(bytes),
+    get buffered() {
+      return socket.writableLength;
+    },
+    end: () => void socket.end(),
+    destroy: () => void socket.destroy(),
+  };
+}
+
+/** Browsers and newer Node have a WebSocket of their own; else the `ws` package brings one with the same face. */
+async function overWebSocket(url: string, events: TransportEvents): Promise<Transport> {
+  const { pathname } = new URL(url);
+  const target = pathname === '/' || pathname === '' ? new URL('/v1/socket', url).href : url;
+  const Constructor = await webSocketConstructor();
+  const socket = new Constructor(target);
+  let failure: Error | undefined;
+  socket.binaryType = 'arraybuffer';
+  socket.addEventListener('open', () => events.opened());
+  socket.addEventListener('message', (event) => {
+    if (typeof event.data !== 'string') events.data(Buffer.from(event.data as ArrayBuffer));
+  });
+  socket.addEventListener('error', (event) => {
+    failure = event.error ?? new Error('the WebSocket failed');
+  });
+  socket.addEventListener('close', () => events.closed(failure));
+  return {
+    send(bytes) {
+      if (socket.readyState !== 1) return;
+      for (let at = 0; at < bytes.length; at += webSocketMessageBytesMax) {
+        socket.send(bytes.subarray(at, at + webSocketMessageBytesMax));
+      }
+    },
+    get buffered() {
+      return socket.bufferedAmount;
+    },
+    end: () => socket.close(),
+    destroy: () => (socket.terminate === undefined ? socket.close() : socket.terminate()),
+  };
+}
+
+/** What is used of a WebSocket, whoever made it. */
+interface WebSocketLike {
+  binaryType: string;
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  send(bytes: Uint8Array): void;
+  close(): void;
+  terminate?(): void;
+  addEventListener(type: string, listener: (event: { data?: unknown; error?: Error }) => void): void;
+}
+
+async function webSocketConstructor(): Promise<new (url: string) => WebSocketLike> {
+  if (typeof globalThis.WebSocket === 'function') {
+    return globalThis.WebSocket as unknown as new (url: string) => WebSocketLike;
+  }
+  const { WebSocket } = await import('ws');
+  return WebSocket as unknown as new (url: string) => WebSocketLike;
+}

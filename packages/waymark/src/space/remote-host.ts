@@ -1,0 +1,196 @@
+import type {
+  Batch,
+  CallOptions,
+  EngineStatus,
+  GrantOptions,
+  KeyRange,
+  Lease,
+  LeaseId,
+  LeaseState,
+  Outcome,
+  Query,
+  Reading,
+  ReadOptions,
+  Revision,
+  Txn,
+  WatchOptions,
+} from '../core/engine.js';
+import type {
+  AcquireRequest,
+  ConvertRequest,
+  Explanation,
+  ExplainRequest,
+  Grant,
+  GuardedCommitOptions,
+  HeldKeys,
+  HoldEnd,
+  Host,
+} from '../core/host.js';
+import { validateLeaseId, validateQuery, validateTtl, validateTxn } from '../core/validate.js';
+import { type ConnectOptions, Connection } from '../engines/remote/connection.js';
+import { SharedWatches } from '../engines/remote/shared-watch.js';
+import { hostMethods as methods } from '../wire/host-methods.js';
+
+/**
+ * The host of a server: what a space over `http://…`, `unix:…` or `ws://…` stands on. Recipes and guard run in the server.
+ *
+ * @throws {WaymarkError} `unavailable` when no server answers, or why it refused
+ */
+export async function connectHost(url: string, options: ConnectOptions = {}): Promise<Host> {
+  return new RemoteHost(await Connection.open(url, options));
+}
+
+class RemoteHost implements Host {
+  readonly #connection: Connection;
+  readonly #watches: SharedWatches;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#watches = new SharedWatches({
+      subscribe(namespace, sink) {
+        const args = () => ({ namespace, ...sink.args() });
+        return connection.subscribe(methods.watch, {
+          args,
+          batch: sink.batch,
+          answer: sink.answer,
+          failed: sink.failed,
+        });
+      },
+      present: async (namespace, { key }) =>
+        (await this.read(namespace, { key: key === '' ? 'd' : key, countOnly: true })).revision,
+      identity: () => connection.welcome?.identity,
+    });
+  }
+
+  async read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {
+    validateQuery(query);
+    const stale = options?.stale === true;
+    return this.#connection.call(methods.read, { namespace, query, stale }, options?.signal);
+  }
+
+  commit(namespace: string, txn: Txn, options: GuardedCommitOptions = {}): Promise<Outcome> {
+    try {
+      validateTxn(txn);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { guard = true, holds = [], under, signal } = options;
+    return this.#connection.call(methods.commit, { namespace, txn, guard, holds, under }, signal);
+  }
+
+  watch(
+    namespace: string,
+    ranges: readonly KeyRange[],
+    options: WatchOptions = {},
+  ): AsyncIterable<Batch> {
+    return this.#watches.watch(namespace, ranges, options);
+  }
+
+  async grant(ttlMs: number, options?: GrantOptions): Promise<Lease> {
+    validateTtl(ttlMs);
+    if (options?.id !== undefined) validateLeaseId(options.id);
+    return this.#connection.call(methods.grant, { ttlMs, id: options?.id }, options?.signal);
+  }
+
+  renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
+    return this.#connection.call(methods.renew, id, options?.signal);
+  }
+
+  revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly revision: Revision }> {
+    return this.#connection.call(methods.revoke, id, options?.signal);
+  }
+
+  lease(id: LeaseId, options?: CallOptions): Promise<LeaseState | null> {
+    return this.#connection.call(methods.lease, id, options?.signal);
+  }
+
+  /** Sent again with the same id on every new connection: the server finds the place in the queue. */
+  acquire(
+    namespace: string,
+    request: AcquireRequest,
+    options?: CallOptions,
+  ): Promise<Grant | null> {
+    const { path, tree, mode, id } = request;
+    const giveBack = (): void => {
+      this.release(namespace, { path, tree, mode, id }).catch(() => {
+        // Unreachable: the lease ends the place.
+      });
+    };
+    return this.#connection.call(methods.acquire, { namespace, request }, options?.signal, {
+      noDeadline: true,
+      undo: giveBack,
+    });
+  }
+
+  release(namespace: string, hold: HeldKeys, options?: CallOptions): Promise<boolean> {
+    return this.#connection.call(methods.release, { namespace, hold }, options?.signal);
+  }
+
+  convert(
+    namespace: string,
+    hold: HeldKeys,
+    to: ConvertRequest,
+    options?: CallOptions,
+  ): Promise<Grant> {
+    return this.#connection.call(methods.convert, { namespace, hold, to }, options?.signal, {
+      noDeadline: true,
+    });
+  }
+
+  forceUnlock(
+    namespace: string,
+    path: string,
+    reason: string,
+    options?: CallOptions,
+  ): Promise<number> {
+    const args = { namespace, path, reason };
+    return this.#connection.call(methods.forceUnlock, args, options?.signal);
+  }
+
+  explain(
+    namespace: string,
+    request: ExplainRequest,
+    options?: CallOptions,
+  ): Promise<Explanation> {
+    return this.#connection.call(methods.explain, { namespace, request }, options?.signal);
+  }
+
+  watchHold(namespace: string, hold: HeldKeys, lost: (reason: HoldEnd) => void): () => void {
+    return this.#connection.subscribe(methods.watchHold, {
+      args: () => ({ namespace, hold }),
+      batch: () => {},
+      answer: (end) => lost(end as HoldEnd),
+      // The hold is judged by its lease then: the session that renews it fails by itself.
+      failed: () => {},
+    });
+  }
+
+  namespaces(options?: CallOptions): Promise<readonly string[]> {
+    return this.#connection.call(methods.namespaces, undefined, options?.signal);
+  }
+
+  async removeNamespace(name: string, options?: CallOptions): Promise<void> {
+    await this.#connection.call(methods.removeNamespace, name, options?.signal, {
+      noDeadline: true,
+    });
+  }
+
+  prune(
+    namespace: string,
+    path: string,
+    olderThanMs: number,
+    options?: CallOptions,
+  ): Promise<readonly string[]> {
+    const args = { namespace, path, olderThanMs };
+    return this.#connection.call(methods.prune, args, options?.signal, { noDeadline: true });
+  }
+
+  status(options?: CallOptions): Promise<EngineStatus> {
+    return this.#connection.call(methods.status, undefined, options?.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watches.close();
+    this.#connection.close();
+  }
+}

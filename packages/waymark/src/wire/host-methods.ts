@@ -1,0 +1,331 @@
+import type { Outcome, Query, Reading, Txn } from '../core/engine.js';
+import type {
+  AcquireRequest,
+  ConvertRequest,
+  Explanation,
+  ExplainRequest,
+  Grant,
+  HeldKeys,
+  HoldEnd,
+  HoldProof,
+  LockMode,
+} from '../core/host.js';
+import {
+  engineStatus,
+  leaseGrant,
+  leaseRenew,
+  leaseRevoke,
+  leaseState,
+  readWatchArgs,
+  writeWatchArgs,
+  type WatchArgs,
+} from './engine-methods.js';
+import { record } from './hello.js';
+import {
+  pick,
+  readList,
+  readOutcome,
+  readQuery,
+  readReading,
+  readTxn,
+  writeOutcome,
+  writeQuery,
+  writeReading,
+  writeTxn,
+} from './keyspace-codec.js';
+import { method, nothing, readOptional, writeOptional } from './method.js';
+import { malformed, type Reader } from './reader.js';
+import type { Writer } from './writer.js';
+
+export interface HostCommitArgs {
+  readonly namespace: string;
+  readonly txn: Txn;
+  readonly guard: boolean;
+  readonly holds: readonly HoldProof[];
+  readonly under: HoldProof | undefined;
+}
+
+export interface HoldArgs {
+  readonly namespace: string;
+  readonly hold: HeldKeys;
+}
+
+/** Every call of core/host.ts. Verbs 0x40 to 0x6f. */
+export const hostMethods = {
+  read: method<{ namespace: string; query: Query; stale: boolean }, Reading>({
+    verb: 0x40,
+    name: 'read',
+    whenBroken: 'retry',
+    writeArgs(w, { namespace, query, stale }) {
+      w.text(namespace);
+      w.bool(stale);
+      writeQuery(w, query);
+    },
+    readArgs(r) {
+      const namespace = r.name();
+      const stale = r.bool();
+      return { namespace, stale, query: readQuery(r) };
+    },
+    writeResult: writeReading,
+    readResult: readReading,
+  }),
+  commit: method<HostCommitArgs, Outcome>({
+    verb: 0x41,
+    name: 'commit',
+    whenBroken: 'uncertain',
+    writeArgs(w, { namespace, txn, guard, holds, under }) {
+      w.text(namespace);
+      w.byte((guard ? 1 : 0) | (under === undefined ? 0 : 2));
+      w.uint(holds.length);
+      for (const hold of holds) writeProof(w, hold);
+      if (under !== undefined) writeProof(w, under);
+      writeTxn(w, txn);
+    },
+    readArgs(r) {
+      const namespace = r.name();
+      const flags = r.byte();
+      const holds = readList(r, 3, readProof);
+      const under = (flags & 2) === 0 ? undefined : readProof(r);
+      return { namespace, guard: (flags & 1) !== 0, holds, under, txn: readTxn(r) };
+    },
+    writeResult: writeOutcome,
+    readResult: readOutcome,
+  }),
+  watch: method<WatchArgs & { namespace: string }, undefined>({
+    verb: 0x42,
+    name: 'watch',
+    whenBroken: 'retry',
+    writeArgs(w, args) {
+      w.text(args.namespace);
+      writeWatchArgs(w, args);
+    },
+    readArgs(r) {
+      const namespace = r.name();
+      return { namespace, ...readWatchArgs(r) };
+    },
+    writeResult: nothing,
+    readResult: nothing,
+  }),
+  grant: leaseGrant(0x43, 'grant'),
+  renew: leaseRenew(0x44, 'renew'),
+  revoke: leaseRevoke(0x45, 'revoke'),
+  lease: leaseState(0x46, 'lease'),
+  acquire: method<{ namespace: string; request: AcquireRequest }, Grant | null>({
+    verb: 0x47,
+    name: 'acquire',
+    whenBroken: 'retry',
+    writeArgs(w, { namespace, request }) {
+      w.text(namespace);
+      writeHeld(w, request);
+      w.uint(request.lease);
+      w.text(request.owner);
+      w.text(request.session);
+      writeOptional(w, request.waitMs);
+    },
+    readArgs(r) {
+      const namespace = r.name();
+      const { path, tree, mode, id } = readHeld(r);
+      const lease = r.uint();
+      const owner = r.text();
+      const session = r.text();
+      const waitMs = readOptional(r);
+      return { namespace, request: { id, path, tree, mode, lease, owner, session, waitMs } };
+    },
+    writeResult(w, grant) {
+      w.bool(grant !== null);
+      if (grant !== null) writeGrant(w, grant);
+    },
+    readResult: (r) => (r.bool() ? readGrant(r) : null),
+  }),
+  release: method<HoldArgs, boolean>({
+    verb: 0x48,
+    name: 'release',
+    whenBroken: 'retry',
+    writeArgs: writeHoldArgs,
+    readArgs: readHoldArgs,
+    writeResult: (w, released) => w.bool(released),
+    readResult: (r) => r.bool(),
+  }),
+  convert: method<HoldArgs & { to: ConvertRequest }, Grant>({
+    verb: 0x49,
+    name: 'convert',
+    whenBroken: 'uncertain',
+    writeArgs(w, args) {
+      writeHoldArgs(w, args);
+      writeMode(w, args.to.mode);
+      writeOptional(w, args.to.waitMs);
+    },
+    readArgs(r) {
+      const { namespace, hold } = readHoldArgs(r);
+      const mode = readMode(r);
+      return { namespace, hold, to: { mode, waitMs: readOptional(r) } };
+    },
+    writeResult: writeGrant,
+    readResult: readGrant,
+  }),
+  forceUnlock: method<{ namespace: string; path: string; reason: string }, number>({
+    verb: 0x4a,
+    name: 'forceUnlock',
+    whenBroken: 'uncertain',
+    writeArgs(w, { namespace, path, reason }) {
+      w.text(namespace);
+      w.text(path);
+      w.text(reason);
+    },
+    readArgs(r) {
+      const namespace = r.text();
+      const path = r.text();
+      return { namespace, path, reason: r.text() };
+    },
+    writeResult: (w, ended) => w.uint(ended),
+    readResult: (r) => r.uint(),
+  }),
+  explain: method<{ namespace: string; request: ExplainRequest }, Explanation>({
+    verb: 0x4b,
+    name: 'explain',
+    whenBroken: 'retry',
+    writeArgs(w, { namespace, request }) {
+      w.text(namespace);
+      w.text(request.path);
+      w.bool(request.tree);
+      writeMode(w, request.mode);
+    },
+    readArgs(r) {
+      const namespace = r.text();
+      const path = r.text();
+      const tree = r.bool();
+      return { namespace, request: { path, tree, mode: readMode(r) } };
+    },
+    writeResult: (w, explanation) => w.json(explanation),
+    readResult(r) {
+      const told = record(r.json());
+      if (!Array.isArray(told['holders']) || !Array.isArray(told['waiters'])) {
+        throw malformed('an explanation lists holders and waiters');
+      }
+      return told as unknown as Explanation;
+    },
+  }),
+  /** Answered when the hold has ended. */
+  watchHold: method<HoldArgs, HoldEnd>({
+    verb: 0x4c,
+    name: 'watchHold',
+    whenBroken: 'retry',
+    writeArgs: writeHoldArgs,
+    readArgs: readHoldArgs,
+    writeResult(w, { kind, detail }) {
+      w.byte(holdEnds.indexOf(kind));
+      w.text(detail);
+    },
+    readResult(r) {
+      const kind = pick(holdEnds, r.byte());
+      return { kind, detail: r.text() };
+    },
+  }),
+  namespaces: method<undefined, readonly string[]>({
+    verb: 0x4d,
+    name: 'namespaces',
+    whenBroken: 'retry',
+    writeArgs: nothing,
+    readArgs: nothing,
+    writeResult: writeTexts,
+    readResult: readTexts,
+  }),
+  removeNamespace: method<string, undefined>({
+    verb: 0x4e,
+    name: 'removeNamespace',
+    whenBroken: 'uncertain',
+    writeArgs: (w, name) => w.text(name),
+    readArgs: (r) => r.text(),
+    writeResult: nothing,
+    readResult: nothing,
+  }),
+  prune: method<{ namespace: string; path: string; olderThanMs: number }, readonly string[]>({
+    verb: 0x4f,
+    name: 'prune',
+    whenBroken: 'uncertain',
+    writeArgs(w, { namespace, path, olderThanMs }) {
+      w.text(namespace);
+      w.text(path);
+      w.double(olderThanMs);
+    },
+    readArgs(r) {
+      const namespace = r.text();
+      const path = r.text();
+      return { namespace, path, olderThanMs: r.double() };
+    },
+    writeResult: writeTexts,
+    readResult: readTexts,
+  }),
+  status: engineStatus(0x50, 'status'),
+} as const;
+
+const modes: readonly LockMode[] = ['exclusive', 'shared'];
+const holdEnds: readonly HoldEnd['kind'][] = ['expired', 'forced', 'removed', 'released'];
+
+function writeMode(w: Writer, mode: LockMode): void {
+  const index = modes.indexOf(mode);
+  w.byte(index < 0 ? 0xff : index);
+}
+
+function readMode(r: Reader): LockMode {
+  return pick(modes, r.byte());
+}
+
+function writeProof(w: Writer, proof: HoldProof): void {
+  const { tree, mode } = proof;
+  const known = tree !== undefined && mode !== undefined;
+  w.byte(known ? 1 | (tree ? 2 : 0) | (mode === 'shared' ? 4 : 0) : 0);
+  w.text(proof.path);
+  w.uint(proof.token);
+}
+
+function readProof(r: Reader): HoldProof {
+  const bits = r.byte();
+  const path = r.text();
+  const token = r.uint();
+  if ((bits & 1) === 0) return { path, token };
+  return { path, token, tree: (bits & 2) !== 0, mode: (bits & 4) === 0 ? 'exclusive' : 'shared' };
+}
+
+function writeHeld(w: Writer, hold: HeldKeys): void {
+  w.text(hold.path);
+  w.bool(hold.tree);
+  writeMode(w, hold.mode);
+  w.text(hold.id);
+}
+
+function readHeld(r: Reader): HeldKeys {
+  const path = r.text();
+  const tree = r.bool();
+  const mode = readMode(r);
+  return { path, tree, mode, id: r.text() };
+}
+
+function writeHoldArgs(w: Writer, { namespace, hold }: HoldArgs): void {
+  w.text(namespace);
+  writeHeld(w, hold);
+}
+
+function readHoldArgs(r: Reader): HoldArgs {
+  const namespace = r.name();
+  return { namespace, hold: readHeld(r) };
+}
+
+function writeGrant(w: Writer, grant: Grant): void {
+  w.uint(grant.token);
+  writeHeld(w, grant.hold);
+}
+
+function readGrant(r: Reader): Grant {
+  const token = r.uint();
+  return { token, hold: readHeld(r) };
+}
+
+function writeTexts(w: Writer, texts: readonly string[]): void {
+  w.uint(texts.length);
+  for (const text of texts) w.text(text);
+}
+
+function readTexts(r: Reader): string[] {
+  return readList(r, 1, (from) => from.text());
+}

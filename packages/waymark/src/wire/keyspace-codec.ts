@@ -1,0 +1,380 @@
+import type {
+  Batch,
+  Change,
+  ChangeKind,
+  Check,
+  CheckTarget,
+  Comparison,
+  Entry,
+  KeyRange,
+  Operation,
+  OperationResult,
+  OrderBy,
+  Outcome,
+  Query,
+  Reading,
+  Txn,
+} from '../core/engine.js';
+import { malformed, type Reader } from './reader.js';
+import type { Writer } from './writer.js';
+
+/** How the shapes of core/engine.ts lie on the wire. Numbers in these lists are their positions: append only. */
+
+const orders: readonly OrderBy[] = ['key', 'create', 'mod', 'version', 'value'];
+const targets: readonly CheckTarget[] = ['version', 'create', 'mod', 'lease', 'value'];
+const comparisons: readonly Comparison[] = ['=', '!=', '<', '>'];
+const kinds: readonly ChangeKind[] = ['put', 'delete', 'expire'];
+
+/** Deeper is refused by decoding; the limit on nesting itself is the engine's to judge. */
+const nestingMax = 32;
+
+const hasEnd = 1;
+
+export function writeRange(w: Writer, range: KeyRange): void {
+  w.byte(range.end === undefined ? 0 : hasEnd);
+  w.bytes(range.key);
+  if (range.end !== undefined) w.bytes(range.end);
+}
+
+export function readRange(r: Reader): KeyRange {
+  const flags = r.byte();
+  const key = r.bytes();
+  return (flags & hasEnd) === 0 ? { key } : { key, end: r.bytes() };
+}
+
+export function writeRanges(w: Writer, ranges: readonly KeyRange[]): void {
+  w.uint(ranges.length);
+  for (const range of ranges) writeRange(w, range);
+}
+
+export function readRanges(r: Reader): KeyRange[] {
+  return readList(r, 2, readRange);
+}
+
+const numbers = [
+  'at',
+  'limit',
+  'minModRevision',
+  'maxModRevision',
+  'minCreateRevision',
+  'maxCreateRevision',
+] as const;
+/** After `hasEnd` and one bit for each number. */
+const descending = 1 << 7;
+const keysOnly = 1 << 8;
+const countOnly = 1 << 9;
+const uncounted = 1 << 10;
+const ordered = 1 << 11;
+
+export function writeQuery(w: Writer, query: Query): void {
+  let flags = query.end === undefined ? 0 : hasEnd;
+  for (let i = 0; i < numbers.length; i++) {
+    if (query[numbers[i] as (typeof numbers)[number]] !== undefined) flags |= 2 << i;
+  }
+  if (query.descending === true) flags |= descending;
+  if (query.keysOnly === true) flags |= keysOnly;
+  if (query.countOnly === true) flags |= countOnly;
+  if (query.uncounted === true) flags |= uncounted;
+  if (query.orderBy !== undefined) flags |= ordered;
+  w.uint(flags);
+  w.bytes(query.key);
+  if (query.end !== undefined) w.bytes(query.end);
+  if ((flags & 0x7e) !== 0) {
+    for (const name of numbers) {
+      const value = query[name];
+      if (value !== undefined) w.uint(value);
+    }
+  }
+  if (query.orderBy !== undefined) w.byte(orders.indexOf(query.orderBy));
+}
+
+export function readQuery(r: Reader): Query {
+  const flags = r.uint();
+  const key = r.bytes();
+  if (flags === 0) return { key };
+  const query: { -readonly [K in keyof Query]: Query[K] } = { key };
+  if ((flags & hasEnd) !== 0) query.end = r.bytes();
+  for (let i = 0; i < numbers.length; i++) {
+    if ((flags & (2 << i)) !== 0) query[numbers[i] as (typeof numbers)[number]] = r.uint();
+  }
+  if ((flags & descending) !== 0) query.descending = true;
+  if ((flags & keysOnly) !== 0) query.keysOnly = true;
+  if ((flags & countOnly) !== 0) query.countOnly = true;
+  if ((flags & uncounted) !== 0) query.uncounted = true;
+  if ((flags & ordered) !== 0) query.orderBy = pick(orders, r.byte());
+  return query;
+}
+
+export function writeEntry(w: Writer, entry: Entry): void {
+  w.bytes(entry.key);
+  w.bytes(entry.value);
+  w.uint(entry.createRevision);
+  w.uint(entry.modRevision);
+  w.uint(entry.version);
+  w.uint(entry.lease);
+}
+
+export function readEntry(r: Reader): Entry {
+  return {
+    key: r.bytes(),
+    value: r.bytes(),
+    createRevision: r.uint(),
+    modRevision: r.uint(),
+    version: r.uint(),
+    lease: r.uint(),
+  };
+}
+
+/** The least bytes an entry takes. */
+const entryBytesMin = 6;
+
+export function writeReading(w: Writer, reading: Reading): void {
+  w.uint(reading.revision);
+  w.uint(reading.count);
+  w.bool(reading.more);
+  w.uint(reading.entries.length);
+  for (const entry of reading.entries) writeEntry(w, entry);
+}
+
+export function readReading(r: Reader): Reading {
+  const revision = r.uint();
+  const count = r.uint();
+  const more = r.bool();
+  return { revision, count, more, entries: readList(r, entryBytesMin, readEntry) };
+}
+
+export function writeTxn(w: Writer, txn: Txn): void {
+  const { when, apply, otherwise } = txn;
+  w.uint(when === undefined ? 0 : when.length);
+  if (when !== undefined) for (const check of when) writeCheck(w, check);
+  writeOperations(w, apply);
+  writeOperations(w, otherwise);
+}
+
+export function readTxn(r: Reader, depth = 0): Txn {
+  if (depth > nestingMax) throw malformed('transactions are nested too deep');
+  const when = readList(r, 4, readCheck);
+  const apply = readOperations(r, depth);
+  const otherwise = readOperations(r, depth);
+  return { when, apply, otherwise };
+}
+
+function writeCheck(w: Writer, check: Check): void {
+  const target = targets.indexOf(check.target);
+  const bits = (target << 1) | (comparisons.indexOf(check.is) << 4);
+  w.byte(bits | (check.end === undefined ? 0 : hasEnd));
+  w.bytes(check.key);
+  if (check.end !== undefined) w.bytes(check.end);
+  if (typeof check.to === 'string') w.bytes(check.to);
+  else w.uint(check.to);
+}
+
+function readCheck(r: Reader): Check {
+  const bits = r.byte();
+  const target = pick(targets, (bits >> 1) & 7);
+  const is = pick(comparisons, bits >> 4);
+  const key = r.bytes();
+  const end = (bits & hasEnd) === 0 ? undefined : r.bytes();
+  const to = target === 'value' ? r.bytes() : r.uint();
+  return end === undefined ? { key, target, is, to } : { key, end, target, is, to };
+}
+
+const types = { put: 0, delete: 1, read: 2, txn: 3 } as const;
+/** Flags of an operation, above its type. */
+const wantsPrevious = 4;
+const operationEnd = 8;
+const hasLease = 8;
+const keepValue = 16;
+const keepLease = 32;
+
+function writeOperations(w: Writer, operations: readonly Operation[] | undefined): void {
+  if (operations === undefined) return w.byte(0);
+  w.uint(operations.length);
+  for (const operation of operations) writeOperation(w, operation);
+}
+
+function readOperations(r: Reader, depth: number): Operation[] | undefined {
+  const count = r.count(3);
+  if (count === 0) return undefined;
+  const operations: Operation[] = [];
+  for (let i = 0; i < count; i++) operations.push(readOperation(r, depth));
+  return operations;
+}
+
+function writeOperation(w: Writer, operation: Operation): void {
+  switch (operation.type) {
+    case 'put': {
+      const { lease } = operation;
+      let bits: number = types.put;
+      if (operation.previous === true) bits |= wantsPrevious;
+      if (lease !== undefined && lease !== 0) bits |= hasLease;
+      if (operation.keepValue === true) bits |= keepValue;
+      if (operation.keepLease === true) bits |= keepLease;
+      w.byte(bits);
+      w.bytes(operation.key);
+      w.bytes(operation.value);
+      if (lease !== undefined && lease !== 0) w.uint(lease);
+      return;
+    }
+    case 'delete': {
+      const { end } = operation;
+      const previous = operation.previous === true ? wantsPrevious : 0;
+      w.byte(types.delete | previous | (end === undefined ? 0 : operationEnd));
+      w.bytes(operation.key);
+      if (end !== undefined) w.bytes(end);
+      return;
+    }
+    case 'read':
+      w.byte(types.read);
+      return writeQuery(w, operation);
+    case 'txn':
+      w.byte(types.txn);
+      return writeTxn(w, operation.txn);
+  }
+}
+
+function readOperation(r: Reader, depth: number): Operation {
+  const bits = r.byte();
+  switch (bits & 3) {
+    case types.put:
+      return readPut(r, bits);
+    case types.delete: {
+      const key = r.bytes();
+      const end = (bits & operationEnd) === 0 ? undefined : r.bytes();
+      return { type: 'delete', key, end, previous: (bits & wantsPrevious) !== 0 };
+    }
+    case types.read:
+      return { type: 'read', ...readQuery(r) };
+    default:
+      return { type: 'txn', txn: readTxn(r, depth + 1) };
+  }
+}
+
+function readPut(r: Reader, bits: number): Operation {
+  const key = r.bytes();
+  const value = r.bytes();
+  if (bits === types.put) return { type: 'put', key, value };
+  const lease = (bits & hasLease) === 0 ? undefined : r.uint();
+  return {
+    type: 'put',
+    key,
+    value,
+    lease,
+    previous: (bits & wantsPrevious) !== 0,
+    keepValue: (bits & keepValue) !== 0,
+    keepLease: (bits & keepLease) !== 0,
+  };
+}
+
+/** Previous entries of a result: none asked for, none there, or what there was. */
+const none = 0;
+const absent = 4;
+const present = 8;
+const succeededBit = 4;
+
+export function writeOutcome(w: Writer, outcome: Outcome): void {
+  w.uint(outcome.revision);
+  w.bool(outcome.succeeded);
+  writeResults(w, outcome.results);
+}
+
+export function readOutcome(r: Reader): Outcome {
+  const revision = r.uint();
+  const succeeded = r.bool();
+  return { revision, succeeded, results: readResults(r, 0) };
+}
+
+function writeResults(w: Writer, results: readonly OperationResult[]): void {
+  w.uint(results.length);
+  for (const result of results) writeResult(w, result);
+}
+
+function readResults(r: Reader, depth: number): OperationResult[] {
+  if (depth > nestingMax) throw malformed('results are nested too deep');
+  const count = r.count();
+  const results: OperationResult[] = [];
+  for (let i = 0; i < count; i++) results.push(readResult(r, depth));
+  return results;
+}
+
+function writeResult(w: Writer, result: OperationResult): void {
+  switch (result.type) {
+    case 'put': {
+      const { previous } = result;
+      w.byte(types.put | (previous === undefined ? none : previous === null ? absent : present));
+      if (previous !== undefined && previous !== null) writeEntry(w, previous);
+      return;
+    }
+    case 'delete': {
+      const { previous } = result;
+      w.byte(types.delete | (previous === undefined ? none : present));
+      w.uint(result.deleted);
+      if (previous === undefined) return;
+      w.uint(previous.length);
+      for (const entry of previous) writeEntry(w, entry);
+      return;
+    }
+    case 'read':
+      w.byte(types.read);
+      return writeReading(w, result.reading);
+    case 'txn':
+      w.byte(types.txn | (result.succeeded ? succeededBit : 0));
+      return writeResults(w, result.results);
+  }
+}
+
+const plainPut: OperationResult = Object.freeze({ type: 'put' });
+
+function readResult(r: Reader, depth: number): OperationResult {
+  const bits = r.byte();
+  switch (bits & 3) {
+    case types.put:
+      if (bits === types.put) return plainPut;
+      return { type: 'put', previous: (bits & present) === 0 ? null : readEntry(r) };
+    case types.delete: {
+      const deleted = r.uint();
+      if ((bits & present) === 0) return { type: 'delete', deleted };
+      return { type: 'delete', deleted, previous: readList(r, entryBytesMin, readEntry) };
+    }
+    case types.read:
+      return { type: 'read', reading: readReading(r) };
+    default: {
+      const succeeded = (bits & succeededBit) !== 0;
+      return { type: 'txn', succeeded, results: readResults(r, depth + 1) };
+    }
+  }
+}
+
+export function writeChange(w: Writer, change: Change): void {
+  const { previous } = change;
+  const told = previous === undefined ? none : previous === null ? absent : present;
+  w.byte(kinds.indexOf(change.kind) | told);
+  writeEntry(w, change.entry);
+  if (previous !== undefined && previous !== null) writeEntry(w, previous);
+}
+
+export function readChange(r: Reader): Change {
+  const bits = r.byte();
+  const kind = pick(kinds, bits & 3);
+  const entry = readEntry(r);
+  if ((bits & present) !== 0) return { kind, entry, previous: readEntry(r) };
+  return (bits & absent) === 0 ? { kind, entry } : { kind, entry, previous: null };
+}
+
+export function readBatch(r: Reader): Batch {
+  const revision = r.uint();
+  return { revision, changes: readList(r, entryBytesMin + 1, readChange) };
+}
+
+export function readList<T>(r: Reader, itemBytesMin: number, readItem: (r: Reader) => T): T[] {
+  const count = r.count(itemBytesMin);
+  const items: T[] = [];
+  for (let i = 0; i < count; i++) items.push(readItem(r));
+  return items;
+}
+
+export function pick<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw malformed('it holds a number without a meaning');
+  return item;
+}

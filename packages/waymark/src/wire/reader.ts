@@ -1,0 +1,127 @@
+import type { ByteString } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
+import { fast, type FastBuffer } from './latin1.js';
+
+/** Reads one frame. Whatever the bytes are, each call gives a value of its type or throws `invalid`. */
+export class Reader {
+  readonly buffer: FastBuffer;
+  position: number;
+  readonly #end: number;
+  #lastName = '';
+  #lastNameBytes: Uint8Array | null = null;
+
+  constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
+    this.buffer = fast(buffer);
+    this.position = start;
+    this.#end = end;
+  }
+
+  get done(): boolean {
+    return this.position >= this.#end;
+  }
+
+  get left(): number {
+    return this.#end - this.position;
+  }
+
+  byte(): number {
+    if (this.position >= this.#end) throw malformed('it ends early');
+    return this.buffer[this.position++] as number;
+  }
+
+  bool(): boolean {
+    return this.byte() !== 0;
+  }
+
+  uint(): number {
+    const { buffer } = this;
+    let byte = this.byte();
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    let factor = 128;
+    for (let count = 1; count < 8; count++) {
+      if (this.position >= this.#end) throw malformed('it ends within a number');
+      byte = buffer[this.position++] as number;
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number is beyond 2^53-1');
+        return value;
+      }
+      factor *= 128;
+    }
+    throw malformed('a number is beyond 2^53-1');
+  }
+
+  double(): number {
+    if (this.left < 8) throw malformed('it ends within a number');
+    const value = this.buffer.readDoubleBE(this.position);
+    this.position += 8;
+    return value;
+  }
+
+  /** How many items follow; each takes at least `itemBytes`, so that no array outgrows the frame it came in. */
+  count(itemBytes = 1): number {
+    const count = this.uint();
+    if (count * itemBytes > this.left) throw malformed('it counts more items than it holds');
+    return count;
+  }
+
+  bytes(): ByteString {
+    const length = this.uint();
+    const start = this.position;
+    if (length > this.#end - start) throw malformed('it ends within a string');
+    if (length === 0) return '';
+    this.position = start + length;
+    return this.buffer.latin1Slice(start, start + length);
+  }
+
+  text(): string {
+    const length = this.uint();
+    const start = this.position;
+    if (length > this.#end - start) throw malformed('it ends within a text');
+    this.position = start + length;
+    return this.buffer.utf8Slice(start, start + length);
+  }
+
+  /** A text that is mostly the same as the one before: compared, not decoded. */
+  name(): string {
+    const start = this.position;
+    const length = this.uint();
+    const from = this.position;
+    if (length > this.#end - from) throw malformed('it ends within a text');
+    const last = this.#lastNameBytes;
+    if (last !== null && last.length === length && sameBytes(this.buffer, from, last)) {
+      this.position = from + length;
+      return this.#lastName;
+    }
+    this.position = start;
+    this.#lastName = this.text();
+    this.#lastNameBytes = this.buffer.subarray(from, from + length);
+    return this.#lastName;
+  }
+
+  json(): unknown {
+    const text = this.text();
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw malformed('it holds no valid JSON', cause);
+    }
+  }
+
+  blob(): Buffer {
+    const length = this.uint();
+    if (length > this.left) throw malformed('it ends within a part');
+    this.position += length;
+    return this.buffer.subarray(this.position - length, this.position);
+  }
+}
+
+export function malformed(why: string, cause?: unknown): WaymarkError {
+  return new WaymarkError('invalid', `malformed message: ${why}`, {}, cause);
+}
+
+function sameBytes(buffer: Uint8Array, start: number, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (buffer[start + i] !== bytes[i]) return false;
+  return true;
+}

@@ -1,0 +1,186 @@
+import type { ByteString } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
+import { bytesToText, textToBytes } from '../core/bytes.js';
+import { frameHeaderBytes, frameTargetBytes, partBytesMax } from './frames.js';
+import { allocate, type FastBuffer } from './latin1.js';
+import { messages } from './messages.js';
+
+/** Below this many chars a loop beats the call into native code. */
+const loopCharsMax = 20;
+const slabBytesMin = 4_096;
+const slabBytesMax = 131_072;
+
+/**
+ * Gathers messages into frames in one growing slab. `take` hands out what was written since the last take, without a
+ * copy, and goes on behind it in the same slab: bytes handed out are never written again, so a socket may keep them
+ * as long as it likes.
+ */
+export class Writer {
+  buffer: FastBuffer;
+  position = 0;
+  /** Start of what was not taken yet. */
+  #base = 0;
+  /** Where the open frame's header lies, −1 when none is open. */
+  #frame = -1;
+  #slabBytes = slabBytesMin;
+
+  constructor() {
+    this.buffer = allocate(0);
+  }
+
+  /** Bytes that `take` would give. */
+  get pending(): number {
+    return this.position - this.#base;
+  }
+
+  /** Starts a message. @returns the mark that `end` and `rollback` take */
+  begin(): number {
+    if (this.#frame < 0) {
+      this.ensure(frameHeaderBytes);
+      this.#frame = this.position - this.#base;
+      this.position += frameHeaderBytes;
+    }
+    return this.position - this.#base;
+  }
+
+  end(): void {
+    if (this.position - this.#base - this.#frame >= frameTargetBytes) this.#closeFrame();
+  }
+
+  /** Ends an answer with this id; one too long for a frame goes as parts. */
+  endAnswer(mark: number, id: number): void {
+    const start = this.#base + mark;
+    if (this.position - start <= partBytesMax) return this.end();
+    const whole = Buffer.from(this.buffer.subarray(start, this.position));
+    this.rollback(mark);
+    for (let at = 0; at < whole.length; at += partBytesMax) {
+      const part = whole.subarray(at, at + partBytesMax);
+      this.begin();
+      this.byte(messages.part);
+      this.uint(id);
+      this.byte(at + partBytesMax >= whole.length ? 1 : 0);
+      this.blob(part);
+      this.#closeFrame();
+    }
+  }
+
+  /** Forgets the message begun at `mark`. */
+  rollback(mark: number): void {
+    this.position = this.#base + mark;
+    if (this.#frame >= 0 && mark === this.#frame + frameHeaderBytes) {
+      this.position -= frameHeaderBytes;
+      this.#frame = -1;
+    }
+  }
+
+  take(): Buffer | null {
+    if (this.#frame >= 0) this.#closeFrame();
+    if (this.position === this.#base) return null;
+    const taken = this.buffer.subarray(this.#base, this.position);
+    this.#base = this.position;
+    return taken;
+  }
+
+  /** Makes room for `bytes` more. */
+  ensure(bytes: number): void {
+    if (this.position + bytes > this.buffer.length) this.#grow(bytes);
+  }
+
+  byte(value: number): void {
+    if (this.position >= this.buffer.length) this.#grow(1);
+    this.buffer[this.position++] = value;
+  }
+
+  bool(value: boolean): void {
+    this.byte(value ? 1 : 0);
+  }
+
+  /** A whole number from 0 to 2^53-1: seven bits a byte, the lowest first. */
+  uint(value: number): void {
+    if (this.position + 8 > this.buffer.length) this.#grow(8);
+    const { buffer } = this;
+    let at = this.position;
+    let rest = value;
+    if (value >>> 0 !== value) {
+      if (!Number.isSafeInteger(value) || value < 0) throw notWhole(value);
+      while (rest > 0xffff_ffff) {
+        buffer[at++] = (rest % 128) | 0x80;
+        rest = Math.floor(rest / 128);
+      }
+    }
+    while (rest > 0x7f) {
+      buffer[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    buffer[at++] = rest;
+    this.position = at;
+  }
+
+  double(value: number): void {
+    this.ensure(8);
+    this.position = this.buffer.writeDoubleBE(value, this.position);
+  }
+
+  /** Bytes with their length. The string holds one byte a char: whoever calls has checked that. */
+  bytes(value: ByteString): void {
+    const { length } = value;
+    if (this.position + length + 8 > this.buffer.length) this.#grow(length + 8);
+    this.uint(length);
+    const { buffer } = this;
+    let at = this.position;
+    if (length > loopCharsMax) {
+      buffer.latin1Write(value, at, length);
+      this.position = at + length;
+      return;
+    }
+    for (let i = 0; i < length; i++) buffer[at++] = value.charCodeAt(i);
+    this.position = at;
+  }
+
+  /** Text as UTF-8 with its length; a lone surrogate becomes U+FFFD. */
+  text(value: string): void {
+    if (typeof value !== 'string') throw new WaymarkError('invalid', `text, not ${typeof value}`);
+    this.bytes(textToBytes(value));
+  }
+
+  json(value: unknown): void {
+    this.text(JSON.stringify(value) ?? 'null');
+  }
+
+  blob(value: Uint8Array): void {
+    this.ensure(value.length + 8);
+    this.uint(value.length);
+    this.buffer.set(value, this.position);
+    this.position += value.length;
+  }
+
+  /** Bytes that are encoded already, as they are. */
+  raw(source: Buffer, start: number, end: number): void {
+    const length = end - start;
+    this.ensure(length);
+    source.copy(this.buffer, this.position, start, end);
+    this.position += length;
+  }
+
+  #closeFrame(): void {
+    const start = this.#base + this.#frame;
+    this.buffer.writeUInt32BE(this.position - start - frameHeaderBytes, start);
+    this.#frame = -1;
+  }
+
+  #grow(bytes: number): void {
+    const used = this.position - this.#base;
+    const wanted = used + bytes + 64;
+    this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
+    const slab = allocate(Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted));
+    this.buffer.copy(slab, 0, this.#base, this.position);
+    this.buffer = slab;
+    this.#base = 0;
+    this.position = used;
+  }
+}
+
+function notWhole(value: unknown): WaymarkError {
+  const shown = typeof value === 'string' ? bytesToText(value) : String(value);
+  return new WaymarkError('invalid', `a whole number from 0 to 2^53-1 is needed, not ${shown}`);
+}
