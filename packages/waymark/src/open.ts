@@ -16,6 +16,8 @@ export interface OpenOptions {
   readonly history?: HistoryBounds | undefined;
   /** File engine: 'flushed' (default) answers after fdatasync; 'async' loses the last moments in a crash. */
   readonly durability?: 'flushed' | 'async' | undefined;
+  /** Told of what an operator should know: cut tails, snapshots, trouble with the disk. Default: silent. */
+  readonly told?: ((message: string) => void) | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
@@ -32,6 +34,11 @@ export interface OpenOptions {
  */
 export async function open(url = 'memory:', options: OpenOptions = {}): Promise<Space> {
   const { clock = systemClock, random = systemRandom, owner = `${hostname()}:${process.pid}` } = options;
+  if (isServer(url)) {
+    const { connectHost } = await import('./space/remote-host.js');
+    const host = await connectHost(url, { ...options, client: owner });
+    return createSpace(host, { clock, random, owner });
+  }
   const engine = await openEngine(url, options);
   return createSpace(createLocalHost(engine, { clock, random }), { clock, random, owner, engine });
 }
@@ -44,10 +51,18 @@ export async function openEngine(url: string, options: OpenOptions = {}): Promis
     const { openFileEngine } = await import('./engines/file/file-engine.js');
     return await openFileEngine(directoryOf(url), options);
   }
+  if (isServer(url)) {
+    const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
+    return await openRemoteEngine(url, options);
+  }
   throw new WaymarkError(
     'invalid',
     `no engine for '${url}': take memory:, file:DIR, http://host:port, ws://host:port or unix:/path`,
   );
+}
+
+function isServer(url: string): boolean {
+  return /^(https?|wss?|tcp):\/\/|^unix:/.test(url);
 }
 
 /** `file:./state`, `file:/var/lib/state` and `file:///var/lib/state` alike. */

@@ -10,7 +10,7 @@ import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
 import type * as types from './types.js';
-import { watchPath } from './watch.js';
+import { type EventGroup, watchGroups, type WatchParts, watchPath } from './watch.js';
 
 /** A namespace, or a view of a subtree of it, over the space's host. */
 export class HostNamespace<T> implements types.Namespace<T> {
@@ -98,12 +98,12 @@ export class HostNamespace<T> implements types.Namespace<T> {
   }
 
   watch(path: string, call: types.WatchCall = {}): AsyncIterableIterator<types.WatchEvent<T>> {
-    const { host, name: namespace } = this;
-    const signals = [this.space.closing, ...(call.signal === undefined ? [] : [call.signal])];
-    const signal = AbortSignal.any(signals);
-    const { clock } = this.space;
-    const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
-    return watchPath({ host, clock, namespace, path: this.resolve(path), call: { ...call, signal }, toEntry });
+    return watchPath(this.#watchParts(path, call));
+  }
+
+  /** The same, whole revisions at a time, with where to resume: for faces that hand the place on to their clients. */
+  watchGroups(path: string, call: types.WatchCall = {}): AsyncIterableIterator<EventGroup<T>> {
+    return watchGroups(this.#watchParts(path, call));
   }
 
   async lock(path: string, call: types.LockCall = {}): Promise<types.Lock> {
@@ -193,6 +193,15 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const wanted = ifRevision === 0 ? 'exists already' : `is not at revision ${ifRevision}`;
     const facts = { path, revision: outcome.revision };
     throw new WaymarkError('conflict', `${path} ${wanted}: read it again`, facts);
+  }
+
+  #watchParts(path: string, call: types.WatchCall): WatchParts<T> {
+    const { host, name: namespace } = this;
+    const signals = [this.space.closing, ...(call.signal === undefined ? [] : [call.signal])];
+    const signal = AbortSignal.any(signals);
+    const { clock } = this.space;
+    const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
+    return { host, clock, namespace, path: this.resolve(path), call: { ...call, signal }, toEntry };
   }
 
   #holds(path: string, tree: boolean): HoldProof[] {

@@ -23,35 +23,44 @@ export interface WatchParts<T> {
   readonly toEntry: (entry: Entry) => PathEntry<T>;
 }
 
+/** Events of whole revisions. */
+export interface EventGroup<T> {
+  readonly events: readonly WatchEvent<T>[];
+  /** Resume after this once the events are handled; undefined in the middle of a snapshot, which must be begun anew. */
+  readonly resume: Revision | undefined;
+}
+
 /**
  * A gapless watch: what is there, read page by page at one revision; then every change after it. When the history it needs was
  * compacted, it reads the present again and yields one `resync` and the difference. Ends with `superseded` when the namespace is
  * removed or the engine is another one.
  */
 export async function* watchPath<T>(parts: WatchParts<T>): AsyncGenerator<WatchEvent<T>, undefined> {
+  for await (const group of watchGroups(parts)) yield* group.events;
+}
+
+export async function* watchGroups<T>(parts: WatchParts<T>): AsyncGenerator<EventGroup<T>, undefined> {
   const { host, call, namespace } = parts;
+  const { signal } = call;
   const ranges = rangesOf(parts.path, call);
   const seen = new Map<string, Revision>();
-  let identity = call.identity;
+  let { identity } = call;
   let after: Revision;
   if (call.after !== undefined) after = call.after;
   else {
-    const status = await host.status({ signal: call.signal });
+    const status = await host.status({ signal });
     identity = status.identity;
     after = status.revision;
-    for (const entry of await snapshot(parts, ranges, after)) {
-      remember(seen, entry.key, entry.modRevision);
-      yield initialEvent(parts, entry);
-    }
+    yield* initialGroups(parts, await snapshot(parts, ranges, after), seen, after);
   }
+  // An unlock tells whose lock it was: that is in the mark before.
+  const previous = call.previous === true || call.locks !== false;
   for (;;) {
-    const { signal, previous } = call;
     try {
-      // An unlock tells whose lock it was: that is in the mark before.
-      const options: WatchOptions = { after, identity, previous: previous === true || call.locks !== false, signal };
+      const options: WatchOptions = { after, identity, previous, signal };
       for await (const batch of host.watch(namespace, [...ranges, auditRange], options)) {
-        yield* eventsOf(parts, batch, seen);
         after = batch.revision;
+        yield { events: eventsOf(parts, batch, seen), resume: after };
       }
       return;
     } catch (error) {
@@ -62,11 +71,26 @@ export async function* watchPath<T>(parts: WatchParts<T>): AsyncGenerator<WatchE
       }
       if (!isWaymarkError(error, 'compacted')) throw error;
     }
-    const { revision } = await host.status({ signal });
-    yield { kind: 'resync', path: parts.path, revision, from: after };
-    yield* difference(parts, await snapshot(parts, ranges, revision), seen, revision);
-    after = revision;
+    const from = after;
+    ({ revision: after } = await host.status({ signal }));
+    const resync: WatchEvent<T> = { kind: 'resync', path: parts.path, revision: after, from };
+    const present = await snapshot(parts, ranges, after);
+    yield { events: [resync, ...difference(parts, present, seen, after)], resume: after };
   }
+}
+
+function* initialGroups<T>(
+  parts: WatchParts<T>,
+  entries: readonly Entry[],
+  seen: Map<string, Revision>,
+  revision: Revision,
+): Generator<EventGroup<T>> {
+  for (let at = 0; at < entries.length; at += pageSize) {
+    const page = entries.slice(at, at + pageSize);
+    for (const entry of page) remember(seen, entry.key, entry.modRevision);
+    yield { events: page.map((entry) => initialEvent(parts, entry)), resume: undefined };
+  }
+  yield { events: [], resume: revision };
 }
 
 function rangesOf(path: string, call: WatchCall): KeyRange[] {
@@ -95,7 +119,8 @@ async function snapshot<T>(parts: WatchParts<T>, ranges: readonly KeyRange[], at
   return entries;
 }
 
-function* eventsOf<T>(parts: WatchParts<T>, batch: Batch, seen: Map<string, Revision>): Generator<WatchEvent<T>> {
+function eventsOf<T>(parts: WatchParts<T>, batch: Batch, seen: Map<string, Revision>): WatchEvent<T>[] {
+  const events: WatchEvent<T>[] = [];
   for (const change of batch.changes) {
     const { kind, entry } = change;
     if (entry.key.startsWith(auditRange.key)) {
@@ -104,8 +129,9 @@ function* eventsOf<T>(parts: WatchParts<T>, batch: Batch, seen: Map<string, Revi
     }
     if (kind === 'put') remember(seen, entry.key, entry.modRevision);
     else seen.delete(entry.key);
-    yield entry.key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change);
+    events.push(entry.key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change));
   }
+  return events;
 }
 
 function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {

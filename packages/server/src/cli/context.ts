@@ -1,0 +1,64 @@
+import { codecs, isWaymarkError, type Namespace, open, type Space, WaymarkError } from 'waymark';
+import { errorTable } from 'waymark/engine';
+import pc from 'picocolors';
+
+/** Options that every command takes. */
+export interface GlobalOptions {
+  readonly server: string;
+  readonly namespace: string;
+  readonly json: boolean;
+  readonly timeout?: string;
+}
+
+/** Exit code when a command of `waymark lock` could not be kept under its lock to its end. */
+export const exitInterrupted = 130;
+
+/** Runs one command against the server and closes the connection; values are text. */
+export async function withNamespace<T>(
+  options: GlobalOptions,
+  work: (ns: Namespace<string>, space: Space, signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  const signal = options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
+  const space = await open(options.server, { signal });
+  try {
+    return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
+  } finally {
+    await space.close();
+  }
+}
+
+/** One JSON document with --json, else the text. */
+export function print(options: GlobalOptions, document: unknown, text: string): void {
+  if (options.json) process.stdout.write(`${JSON.stringify(document)}\n`);
+  else if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** Tells what went wrong and what to do, on standard error. @returns the exit code */
+export function fail(error: unknown, json: boolean): number {
+  const known = isWaymarkError(error) ? error : fromAbort(error);
+  if (json) process.stderr.write(`${JSON.stringify({ error: known.toJSON() })}\n`);
+  else process.stderr.write(`${pc.red('waymark:')} ${known.message} (${known.code})\n`);
+  return errorTable[known.code].exit;
+}
+
+/** `10s`, `500ms`, `2m`, or seconds. */
+export function secondsMs(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  if (match === null) throw new WaymarkError('invalid', `'${text}' is no duration: take 10s, 500ms, 2m or 1h`);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm' | 'h'];
+  return Math.round(Number(match[1]) * unit);
+}
+
+export async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function fromAbort(error: unknown): WaymarkError {
+  if (error instanceof Error && error.name === 'TimeoutError') {
+    return new WaymarkError('timeout', 'the server did not answer within --timeout', {}, error);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new WaymarkError('internal', message, {}, error);
+}

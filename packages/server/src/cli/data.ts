@@ -1,0 +1,177 @@
+import type { Command } from 'commander';
+import { readFileSync } from 'node:fs';
+import pc from 'picocolors';
+import { type Namespace, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
+import { print, readStdin, withNamespace } from './context.js';
+import type { Run } from './program.js';
+
+/** Commands on keys. Values are text. */
+export function dataCommands(program: Command, run: Run): void {
+  get(program, run);
+  put(program, run);
+  del(program, run);
+  ls(program, run);
+  watch(program, run);
+  txn(program, run);
+}
+
+function get(program: Command, run: Run): void {
+  const command = program.command('get <path>').description('print a value; exit code 1 when there is none');
+  command.option('--at <revision>', 'read the past', Number);
+  command.action(
+    run(async (options) => {
+      const { at } = command.opts<{ at?: number }>();
+      const path = command.processedArgs[0] as string;
+      const entry = await withNamespace(options, (ns, _space, signal) => ns.get(path, { at, signal }));
+      print(options, entry, entry?.value ?? '');
+      return entry === null ? 1 : 0;
+    }),
+  );
+}
+
+function put(program: Command, run: Run): void {
+  const command = program
+    .command('put <path> <value>')
+    .description('write a value; - takes standard input')
+    .option('--if-revision <revision>', 'only if the entry is at this revision; 0: only if there is none', Number)
+    .option('--lease <id>', 'vanish with this lease', Number);
+  command.action(
+    run(async (options) => {
+      const [path, given] = command.processedArgs as [string, string];
+      const { ifRevision, lease } = command.opts<{ ifRevision?: number; lease?: number }>();
+      const value = given === '-' ? await readStdin() : given;
+      const put = await withNamespace(options, (ns, _space, signal) => ns.put(path, value, { ifRevision, lease, signal }));
+      print(options, put, '');
+    }),
+  );
+}
+
+function del(program: Command, run: Run): void {
+  const command = program
+    .command('del <path>')
+    .description('delete a path; exit code 1 when there was nothing')
+    .option('--tree', 'and everything below it', false)
+    .option('--if-revision <revision>', 'only if the entry is at this revision', Number);
+  command.action(
+    run(async (options) => {
+      const path = command.processedArgs[0] as string;
+      const { tree, ifRevision } = command.opts<{ tree: boolean; ifRevision?: number }>();
+      const result = await withNamespace(options, (ns, _space, signal) =>
+        tree ? ns.deleteTree(path, { ifRevision, signal }) : ns.delete(path, { ifRevision, signal }),
+      );
+      print(options, result, `${result.deleted} deleted`);
+      return result.deleted === 0 ? 1 : 0;
+    }),
+  );
+}
+
+function ls(program: Command, run: Run): void {
+  const command = program
+    .command('ls [path]')
+    .description('show the tree below a path')
+    .option('--depth <n>', 'levels to show', Number, 32);
+  command.action(
+    run(async (options) => {
+      const path = (command.processedArgs[0] as string | undefined) ?? '/';
+      const { depth } = command.opts<{ depth: number }>();
+      await withNamespace(options, async (ns) => {
+        for await (const { name, level, value } of walk(ns, path, 0, depth)) {
+          if (options.json) print(options, { path: name, ...(value === null ? {} : { value }) }, '');
+          else print(options, null, `${'  '.repeat(level)}${line(name, value)}`);
+        }
+      });
+    }),
+  );
+}
+
+async function* walk(
+  ns: Namespace<string>,
+  path: string,
+  level: number,
+  depth: number,
+): AsyncGenerator<{ name: string; level: number; value: string | null }> {
+  if (level >= depth) return;
+  for (let after: string | undefined; ; ) {
+    const page = await ns.children(path, { after });
+    for (const child of page.entries) {
+      const name = path === '/' ? `/${child}` : `${path}/${child}`;
+      yield { name, level, value: (await ns.get(name))?.value ?? null };
+      yield* walk(ns, name, level + 1, depth);
+    }
+    after = page.entries.at(-1);
+    if (!page.more) return;
+  }
+}
+
+function line(path: string, value: string | null): string {
+  const name = pc.bold(path.slice(path.lastIndexOf('/') + 1));
+  if (value === null) return `${name}/`;
+  const short = value.length > 60 ? `${value.slice(0, 60)}…` : value;
+  return `${name}  ${JSON.stringify(short)}`;
+}
+
+function watch(program: Command, run: Run): void {
+  const command = program
+    .command('watch <path>')
+    .description('print what is there, then every change, until interrupted')
+    .option('--tree', 'and everything below it', false)
+    .option('--after <revision>', 'resume after this revision, without what is there', Number)
+    .option('--no-locks', 'without lock and unlock events');
+  command.action(
+    run(async (options) => {
+      const path = command.processedArgs[0] as string;
+      const { tree, after, locks } = command.opts<{ tree: boolean; after?: number; locks: boolean }>();
+      const stop = new AbortController();
+      process.once('SIGINT', () => stop.abort());
+      process.once('SIGTERM', () => stop.abort());
+      await withNamespace(options, async (ns, _space, timeout) => {
+        const signal = timeout === undefined ? stop.signal : AbortSignal.any([stop.signal, timeout]);
+        try {
+          for await (const event of ns.watch(path, { tree, after, locks, signal })) print(options, event, describe(event));
+        } catch (error) {
+          if (!signal.aborted) throw error;
+        }
+      });
+    }),
+  );
+}
+
+function describe(event: WatchEvent<string>): string {
+  const head = `${String(event.revision).padStart(8)}  ${event.kind.padEnd(6)} ${event.path}`;
+  if (event.kind === 'put') return `${head}  ${JSON.stringify(event.value)}`;
+  if (event.kind === 'lock' || event.kind === 'unlock') {
+    const { owner, token, mode, tree } = event.lock;
+    return `${head}  ${mode}${tree ? ' tree' : ''} by ${owner}, token ${token}${event.kind === 'unlock' && event.expired ? ', expired' : ''}`;
+  }
+  return head;
+}
+
+function txn(program: Command, run: Run): void {
+  const command = program
+    .command('txn [file]')
+    .description('run a transaction from a JSON file or standard input; exit code 1 when its checks do not hold')
+    .addHelpText(
+      'after',
+      `
+Example:
+  echo '{"when":[{"path":"/a","exists":false}],"apply":[{"put":"/a","value":"1"}],"otherwise":[{"get":"/a"}]}' | waymark txn`,
+    );
+  command.action(
+    run(async (options) => {
+      const file = command.processedArgs[0] as string | undefined;
+      const text = file === undefined || file === '-' ? await readStdin() : readFileSync(file, 'utf8');
+      const call = parse(text);
+      const outcome = await withNamespace(options, (ns, _space, signal) => ns.txn({ ...call, signal }));
+      print(options, outcome, JSON.stringify(outcome, null, 2));
+      return outcome.succeeded ? 0 : 1;
+    }),
+  );
+}
+
+function parse(text: string): TxnCall {
+  try {
+    return JSON.parse(text) as TxnCall;
+  } catch (cause) {
+    throw new WaymarkError('invalid', 'the transaction is not JSON', {}, cause);
+  }
+}

@@ -1,0 +1,68 @@
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { completionCommand } from './completion.js';
+import { fail, type GlobalOptions } from './context.js';
+import { dataCommands } from './data.js';
+import { lockCommands } from './lock.js';
+import { operationCommands } from './operations.js';
+import { serveCommand } from './serve.js';
+
+/** What a command's action gives back: its exit code, 0 when it gives nothing. */
+export type Action = () => Promise<number | void>;
+
+/** Adds a command's work: errors become messages and exit codes in one place. */
+export type Run = (action: (options: GlobalOptions) => Promise<number | void>) => () => Promise<void>;
+
+/** @returns the exit code; docs/reference/errors.md has the table */
+export async function run(argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = new Command('waymark');
+  const wrap: Run = (action) => async () => {
+    const options = program.opts<GlobalOptions>();
+    try {
+      exitCode = (await action(options)) ?? 0;
+    } catch (error) {
+      exitCode = fail(error, options.json);
+    }
+  };
+  describe(program);
+  serveCommand(program, wrap);
+  dataCommands(program, wrap);
+  lockCommands(program, wrap);
+  operationCommands(program, wrap);
+  completionCommand(program, wrap);
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  return exitCode;
+}
+
+function describe(program: Command): void {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  const { WAYMARK_SERVER: server, WAYMARK_NAMESPACE: namespace } = process.env;
+  program
+    .description('Coordination for people who run services: keys, watches, locks.')
+    .version(version)
+    .option('-s, --server <url>', 'http://host:port or unix:/path (WAYMARK_SERVER)', server ?? 'http://127.0.0.1:7420')
+    .option('-n, --namespace <name>', 'the tree to work in (WAYMARK_NAMESPACE)', namespace ?? 'default')
+    .option('--json', 'print JSON: one document, or one a line for streams', false)
+    .option('--timeout <duration>', 'give up after so long, as 10s or 500ms; watch and lock do not by default')
+    .exitOverride()
+    .enablePositionalOptions()
+    .showHelpAfterError('(waymark --help shows the commands)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  waymark serve                                  a server on 127.0.0.1:7420, data in ./waymark-data
+  waymark put /orders/42 shipped                 write text; - takes standard input
+  waymark watch /orders --tree                   every change below, as it happens
+  waymark lock /deploy -- ./deploy.sh            run a command while holding a lock
+
+Exit codes: 0 done, 1 the answer is no (get of nothing, a txn whose checks fail), 2 wrong usage, 10 and up an error
+by its code, see docs/reference/errors.md. waymark lock passes its command's exit code on.`,
+    );
+}

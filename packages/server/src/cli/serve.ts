@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { startServer } from '../server.js';
+import type { Run } from './program.js';
+
+interface ServeOptions {
+  readonly listen?: string[];
+  readonly engine: string;
+  readonly insecure: boolean;
+  readonly logLevel: string;
+}
+
+/** A second signal ends a stop that takes too long; the first leaves 10 s. */
+const stopMsMax = 10_000;
+
+export function serveCommand(program: Command, run: Run): void {
+  const command = program
+    .command('serve')
+    .description('run a server: REST, SSE, WebSocket and the binary protocol on one port')
+    .option('-l, --listen <address...>', 'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420')
+    .option('-e, --engine <url>', 'memory, or file:DIR', 'file:./waymark-data')
+    .option('--insecure', 'listen beyond loopback though there are no access rules', false)
+    .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
+    .addHelpText('after', '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory');
+  command.action(
+    run(async ({ json }) => {
+      const { listen, engine, insecure, logLevel } = command.opts<ServeOptions>();
+      const server = await startServer({ listen, engine, insecure, logLevel });
+      if (json) process.stdout.write(`${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`);
+      else process.stdout.write(welcome(server.addresses, engine));
+      await stopSignal();
+      const forced = setTimeout(() => process.exit(1), stopMsMax);
+      await server.close();
+      clearTimeout(forced);
+    }),
+  );
+}
+
+function welcome(addresses: readonly string[], engine: string): string {
+  const http = addresses.find((address) => address.startsWith('http')) ?? 'http://127.0.0.1:7420';
+  return `${pc.bold('Waymark')} serves ${engine} at ${addresses.join(', ')}. Try, from another shell:
+
+  curl -X PUT --data hello ${http}/v1/ns/default/keys/greeting
+  curl ${http}/v1/ns/default/keys/greeting
+  curl -N '${http}/v1/ns/default/watch?tree'
+
+`;
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+}
