@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** Tests that measure time, or load both cores with processes of their own: one file at a time, after the others. */
+const faults = ['locks', 'durability', 'linearizability', 'watches', 'server', 'cli'].map((part) => `test/${part}/**/*.test.ts`);
+
 export default defineConfig({
   resolve: {
     // In-process tests run on the sources, so that one class WaymarkError exists; processes that
@@ -16,8 +19,31 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
+    reporters: ['default', './test/support/reporter.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'fast',
+          include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**', ...faults],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: faults,
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          maxWorkers: 1,
+          testTimeout: 600_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,21 @@
+// Runs one part of the tests with its long figures: npm run test:long -- PART
+import { spawnSync } from 'node:child_process';
+
+const parts = {
+  locks: ['test/locks/lock-set.test.ts', 'test/locks/lock-table.test.ts'],
+  expiry: ['test/locks/expiry.test.ts'],
+  durability: ['test/durability'],
+  engines: ['test/engines'],
+  linearizability: ['test/linearizability'],
+  watches: ['test/watches'],
+};
+const files = parts[process.argv[2]];
+if (files === undefined) {
+  console.error(`usage: npm run test:long -- ${Object.keys(parts).join(' | ')}`);
+  process.exit(2);
+}
+const { status } = spawnSync('npx', ['vitest', 'run', ...files], {
+  stdio: 'inherit',
+  env: { ...process.env, WAYMARK_LONG: '1' },
+});
+process.exit(status ?? 1);

@@ -1,0 +1,58 @@
+import { posix } from 'node:path';
+import { expect, test } from 'vitest';
+import { packageSources, type Source } from './sources.js';
+
+/** Layers of the library from the bottom up: each may import what is listed, and itself. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  wire: ['core'],
+  'engines/kit': ['core'],
+  'engines/memory': ['core', 'engines/kit'],
+  'engines/file': ['core', 'engines/kit'],
+  'engines/remote': ['core', 'engines/kit', 'wire'],
+  wrap: ['core'],
+  'space/base': ['core'],
+  recipes: ['core', 'space/base'],
+  space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes'],
+  testing: ['core', 'engines/kit', 'engines/memory', 'engines/file', 'engines/remote', 'wrap', 'space', 'space/base', 'index'],
+  index: ['core', 'wire', 'wrap', 'engines/kit', 'engines/memory', 'engines/file', 'engines/remote', 'space', 'space/base', 'recipes'],
+};
+
+/** What recipes stand on in space/: paths, layout and types, but no host and no space. */
+const base = new Set(['paths', 'layout', 'types', 'codecs']);
+
+function layerOf(path: string): string {
+  const inside = path.replace('packages/waymark/src/', '');
+  const [first = '', second = ''] = inside.split('/');
+  if (!inside.includes('/')) return 'index';
+  if (first === 'space') return base.has(second.replace('.ts', '')) ? 'space/base' : 'space';
+  return first === 'engines' ? `engines/${second}` : first;
+}
+
+function importsOf(source: Source): string[] {
+  return [...source.text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+}
+
+test('[tidy] imports point one way', () => {
+  const wrong: string[] = [];
+  for (const source of packageSources()) {
+    if (!source.path.startsWith('packages/waymark/')) continue;
+    const layer = layerOf(source.path);
+    for (const specifier of importsOf(source)) {
+      if (!specifier.startsWith('.')) continue;
+      const target = posix.join(posix.dirname(source.path), specifier).replace(/\.js$/, '.ts');
+      const other = layerOf(target);
+      if (other !== layer && !(arrows[layer] ?? []).includes(other)) wrong.push(`${source.path} → ${other}`);
+    }
+  }
+  expect(wrong, 'a new arrow: move the code, or change the table in this test with a decision').toEqual([]);
+});
+
+test('[tidy] the server reaches the library through its public entries alone', () => {
+  const allowed = new Set(['waymark', 'waymark/engine', 'waymark/wire']);
+  const wrong = packageSources()
+    .filter((source) => source.path.startsWith('packages/server/'))
+    .flatMap((source) => importsOf(source).map((specifier) => ({ source, specifier })))
+    .filter(({ specifier }) => specifier.includes('waymark') && !specifier.startsWith('.') && !allowed.has(specifier));
+  expect(wrong.map(({ source, specifier }) => `${source.path}: ${specifier}`)).toEqual([]);
+});
