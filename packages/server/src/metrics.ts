@@ -1,0 +1,148 @@
+/**
+ * A small registry that speaks the Prometheus text format, version 0.0.4. Names and labels are in
+ * docs/reference/metrics.md. Label values come from closed sets (routes, methods, codes), never from clients.
+ */
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Counter {
+  add(labels?: Labels, by?: number): void;
+}
+
+export interface Histogram {
+  observe(labels: Labels, value: number): void;
+}
+
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  lines(): Iterable<string> | Promise<Iterable<string>>;
+}
+
+/** Seconds: from a call in memory to one that waits. */
+export const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+
+export class Metrics {
+  readonly #families: Family[] = [];
+
+  counter(name: string, help: string): Counter {
+    const values = new LabelledCounter(name, help);
+    this.#register(values);
+    return values;
+  }
+
+  /** @param read  asked at each scrape */
+  gauge(name: string, help: string, read: () => number | Promise<number>): void {
+    this.#register({ name, help, type: 'gauge', lines: async () => [`${name} ${await read()}`] });
+  }
+
+  histogram(name: string, help: string, buckets: readonly number[] = secondsBuckets): Histogram {
+    const histogram = new BucketHistogram(name, help, buckets);
+    this.#register(histogram);
+    return histogram;
+  }
+
+  async print(): Promise<string> {
+    const lines: string[] = [];
+    for (const family of this.#families) {
+      const samples = [...(await family.lines())];
+      if (samples.length === 0) continue;
+      lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
+      lines.push(...samples);
+    }
+    return `${lines.join('\n')}\n`;
+  }
+
+  #register(family: Family): void {
+    if (this.#families.some((known) => known.name === family.name)) {
+      throw new TypeError(`metric ${family.name} is registered twice`);
+    }
+    this.#families.push(family);
+  }
+}
+
+class LabelledCounter implements Family, Counter {
+  readonly name: string;
+  readonly help: string;
+  readonly type = 'counter';
+  readonly #values = new Map<string, number>();
+
+  constructor(name: string, help: string) {
+    this.name = name;
+    this.help = help;
+  }
+
+  add(labels: Labels = {}, by = 1): void {
+    const key = labelText(labels);
+    this.#values.set(key, (this.#values.get(key) ?? 0) + by);
+  }
+
+  *lines(): Iterable<string> {
+    for (const [labels, value] of this.#values) yield `${this.name}${braced(labels)} ${value}`;
+  }
+}
+
+interface Buckets {
+  readonly counts: number[];
+  sum: number;
+  count: number;
+}
+
+class BucketHistogram implements Family, Histogram {
+  readonly name: string;
+  readonly help: string;
+  readonly type = 'histogram';
+  readonly #bounds: readonly number[];
+  readonly #series = new Map<string, Buckets>();
+
+  constructor(name: string, help: string, bounds: readonly number[]) {
+    this.name = name;
+    this.help = help;
+    this.#bounds = bounds;
+  }
+
+  observe(labels: Labels, value: number): void {
+    const key = labelText(labels);
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = { counts: this.#bounds.map(() => 0), sum: 0, count: 0 };
+      this.#series.set(key, series);
+    }
+    const bucket = this.#bounds.findIndex((bound) => value <= bound);
+    if (bucket >= 0) series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
+    series.sum += value;
+    series.count++;
+  }
+
+  *lines(): Iterable<string> {
+    for (const [labels, { counts, sum, count }] of this.#series) {
+      const comma = labels === '' ? '' : `${labels},`;
+      let below = 0;
+      for (const [i, bound] of this.#bounds.entries()) {
+        below += counts[i] ?? 0;
+        yield `${this.name}_bucket{${comma}le="${bound}"} ${below}`;
+      }
+      yield `${this.name}_bucket{${comma}le="+Inf"} ${count}`;
+      yield `${this.name}_sum${braced(labels)} ${sum}`;
+      yield `${this.name}_count${braced(labels)} ${count}`;
+    }
+  }
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`);
+  return pairs.join(',');
+}
+
+function braced(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`;
+}
+
+function escapeLabel(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+}
