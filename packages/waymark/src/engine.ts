@@ -20,7 +20,12 @@ export { errorTable, type ErrorFaces } from './core/error-table.js';
 export { HostNamespace } from './space/namespace.js';
 export type { EventGroup } from './space/watch.js';
 export { resolvePath } from './space/paths.js';
-export * from './engines/file/offline.js';
 export { openRemoteEngine } from './engines/remote/remote-engine.js';
 export { connectHost } from './space/remote-host.js';
 export type { ConnectOptions } from './engines/remote/connection.js';
+export {
+  createDataDirectory,
+  type DirectoryContent,
+  type RestoredEntry,
+} from './engines/file/create-directory.js';
+export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import { createDataDirectory, inspectFiles, type RestoredEntry } from 'waymark/engine';
+import { createDataDirectory, describeFact, inspectFiles, type RestoredEntry } from 'waymark/engine';
 import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
 
@@ -113,7 +113,7 @@ function inspect(program: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const directory = command.processedArgs[0] as string;
-      for await (const fact of inspectFiles(directory)) print(options, fact, JSON.stringify(fact));
+      for await (const fact of inspectFiles(directory)) print(options, fact, describeFact(fact));
     }),
   );
 }
