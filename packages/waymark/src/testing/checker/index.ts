@@ -1,0 +1,6 @@
+export * from './linearizable.js';
+export * from './models.js';
+export * from './lock-table.js';
+export * from './recorder.js';
+export * from './revision-oracle.js';
+export * from './watch-rules.js';

@@ -1,0 +1,41 @@
+import type { Call } from './linearizable.js';
+
+/** A call under way: end it in one of three ways. */
+export interface OpenCall<O> {
+  ok(output: O): void;
+  /** It may have taken effect, or may still. */
+  unknown(): void;
+  /** It certainly had no effect, or was a read without an answer: it leaves the history. */
+  drop(): void;
+}
+
+/** Records what clients of one process do. Times are a counter: one total order that real time allows. */
+export class HistoryRecorder<I, O> {
+  readonly #calls: { client: number; call: number; ret: number; input: I; output: O | undefined; dropped: boolean }[] = [];
+  #time = 0;
+
+  begin(client: number, input: I): OpenCall<O> {
+    const call = { client, call: ++this.#time, ret: Infinity, input, output: undefined as O | undefined, dropped: false };
+    this.#calls.push(call);
+    return {
+      ok: (output) => {
+        call.ret = ++this.#time;
+        call.output = output;
+      },
+      unknown: () => undefined,
+      drop: () => {
+        call.dropped = true;
+      },
+    };
+  }
+
+  /** A moment in the recorder's time. */
+  now(): number {
+    return ++this.#time;
+  }
+
+  /** By time of call. */
+  history(): Call<I, O>[] {
+    return this.#calls.filter((call) => !call.dropped);
+  }
+}
