@@ -18,6 +18,8 @@ export interface OpenOptions {
   readonly durability?: 'flushed' | 'async' | undefined;
   /** Told of what an operator should know: cut tails, snapshots, trouble with the disk. Default: silent. */
   readonly told?: ((message: string) => void) | undefined;
+  /** On a server: the first connection must stand within this. Default 10 000. */
+  readonly connectTimeoutMs?: number | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;

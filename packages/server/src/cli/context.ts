@@ -10,8 +10,7 @@ export interface GlobalOptions {
   readonly timeout?: string;
 }
 
-/** Exit code when a command of `waymark lock` could not be kept under its lock to its end. */
-export const exitInterrupted = 130;
+const connectTimeoutMs = 3_000;
 
 /** Runs one command against the server and closes the connection; values are text. */
 export async function withNamespace<T>(
@@ -19,7 +18,7 @@ export async function withNamespace<T>(
   work: (ns: Namespace<string>, space: Space, signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
   const signal = options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
-  const space = await open(options.server, { signal });
+  const space = await open(options.server, { signal, connectTimeoutMs });
   try {
     return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
   } finally {

@@ -35,7 +35,8 @@ process group gets TERM, then KILL, before the lock can pass on; the exit code i
     );
   command.action(
     run(async (options) => {
-      const [path, argv] = command.processedArgs as [string, string[]];
+      const [path, given] = command.processedArgs as [string, string[]];
+      const argv = given[0] === '--' ? given.slice(1) : given;
       const { tree, shared, ttl, wait, owner } = command.opts<LockOptions>();
       const interrupted = new AbortController();
       const stop = (): void => interrupted.abort(new Error('interrupted'));

@@ -37,7 +37,8 @@ export function serveCommand(program: Command, run: Run): void {
 }
 
 function welcome(addresses: readonly string[], engine: string): string {
-  const http = addresses.find((address) => address.startsWith('http')) ?? 'http://127.0.0.1:7420';
+  const port = addresses.find((address) => !address.startsWith('unix:'));
+  const http = port === undefined ? `--unix-socket ${addresses[0]?.slice('unix:'.length)} http://localhost` : `http://${port}`;
   return `${pc.bold('Waymark')} serves ${engine} at ${addresses.join(', ')}. Try, from another shell:
 
   curl -X PUT --data hello ${http}/v1/ns/default/keys/greeting

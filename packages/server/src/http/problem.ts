@@ -17,7 +17,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 export function problemOf(error: WaymarkError): string {
   const { code, message, facts } = error;
   return JSON.stringify({
-    type: `https://waymark.dev/errors#${code}`,
+    type: `urn:waymark:error:${code}`,
     title: code.replaceAll('_', ' '),
     status: errorTable[code].http,
     detail: message,

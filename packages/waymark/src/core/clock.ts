@@ -8,10 +8,12 @@ export interface Clock {
   /** Wall clock, ms since 1970: for people to read (audit, ages across restarts), never for judging. */
   wallNow(): number;
   /**
-   * Runs `task` once after `delayMs`; any delay, also beyond 2³¹−1 ms. The timer keeps no process alive.
+   * Runs `task` once after `delayMs`; any delay, also beyond 2³¹−1 ms.
+   *
+   * @param keepAlive  whether a process that waits for nothing else stays for it; default false
    * @returns cancels; harmless when it already ran
    */
-  after(delayMs: number, task: () => void): () => void;
+  after(delayMs: number, task: () => void, keepAlive?: boolean): () => void;
   /** Runs `task` once this event-loop turn's I/O has been handled. */
   nextTurn(task: () => void): void;
 }

@@ -8,12 +8,12 @@ const delayMsMax = 2_147_483_647;
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
-  after(delayMs, task) {
+  after(delayMs, task, keepAlive = false) {
     let timer: NodeJS.Timeout;
     const arm = (leftMs: number): void => {
       const stepMs = Math.min(leftMs, delayMsMax);
       timer = setTimeout(() => (leftMs > stepMs ? arm(leftMs - stepMs) : task()), stepMs);
-      timer.unref();
+      if (!keepAlive) timer.unref();
     };
     arm(Math.max(0, delayMs));
     return () => clearTimeout(timer);

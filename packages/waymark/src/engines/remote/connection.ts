@@ -86,8 +86,10 @@ export class Connection {
     options.signal?.throwIfAborted();
     const connection = new Connection(url, options);
     const abort = (): void => connection.#fail(options.signal?.reason);
-    const stop = connection.#clock.after(options.connectTimeoutMs ?? 10_000, () =>
-      connection.#fail(new WaymarkError('unavailable', `no server answered at ${url}`)),
+    const stop = connection.#clock.after(
+      options.connectTimeoutMs ?? 10_000,
+      () => connection.#fail(new WaymarkError('unavailable', `no server answered at ${url}: start one, or name another`)),
+      true,
     );
     options.signal?.addEventListener('abort', abort, { once: true });
     try {
