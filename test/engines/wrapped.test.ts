@@ -11,7 +11,11 @@ engineSuite({
   open: async () => {
     const clock = new FakeClock();
     const engine = createMemoryEngine({ clock });
-    return { engine: within(engine, prefix), clock, close: async () => engine[Symbol.asyncDispose]() };
+    return {
+      engine: within(engine, prefix),
+      clock,
+      close: async () => engine[Symbol.asyncDispose](),
+    };
   },
 });
 

@@ -57,7 +57,11 @@ export class FakeClock implements Clock {
   advance(ms: number): void {
     const end = this.#now + ms;
     this.#runTurns();
-    for (let timer = this.#timers[0]; timer !== undefined && timer.at <= end; timer = this.#timers[0]) {
+    for (
+      let timer = this.#timers[0];
+      timer !== undefined && timer.at <= end;
+      timer = this.#timers[0]
+    ) {
       this.#timers.shift();
       this.#moveTo(timer.at);
       timer.task();

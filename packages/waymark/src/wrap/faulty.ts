@@ -144,11 +144,15 @@ class FaultyEngine extends ForwardingEngine {
   async #call<T>(changes: boolean, run: () => Promise<T>): Promise<T> {
     const faults = this.#faults();
     if (faults.delayBeforeMs > 0) await this.#wait(faults.delayBeforeMs);
-    if (faults.unavailable) throw new WaymarkError('unavailable', 'the request was not sent: try again');
+    if (faults.unavailable)
+      throw new WaymarkError('unavailable', 'the request was not sent: try again');
     const value = await run();
     if (faults.delayAfterMs > 0) await this.#wait(faults.delayAfterMs);
     if (changes && faults.uncertain) {
-      throw new WaymarkError('uncertain', 'the answer was lost: the request may have been carried out');
+      throw new WaymarkError(
+        'uncertain',
+        'the answer was lost: the request may have been carried out',
+      );
     }
     return value;
   }

@@ -16,8 +16,18 @@ export type RecordedEvent =
       readonly args: readonly unknown[];
       readonly atMs: number;
     }
-  | { readonly type: 'answer'; readonly call: number; readonly value: unknown; readonly atMs: number }
-  | { readonly type: 'failure'; readonly call: number; readonly error: unknown; readonly atMs: number }
+  | {
+      readonly type: 'answer';
+      readonly call: number;
+      readonly value: unknown;
+      readonly atMs: number;
+    }
+  | {
+      readonly type: 'failure';
+      readonly call: number;
+      readonly error: unknown;
+      readonly atMs: number;
+    }
   | { readonly type: 'batch'; readonly call: number; readonly batch: Batch; readonly atMs: number }
   /** A watch was left by its consumer. */
   | { readonly type: 'left'; readonly call: number; readonly atMs: number };

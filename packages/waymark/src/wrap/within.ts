@@ -71,7 +71,10 @@ class Within implements Engine {
 
   watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
     const open = (): AsyncIterable<Batch> =>
-      this.#engine.watch(ranges.map((range) => this.#range(range)), options);
+      this.#engine.watch(
+        ranges.map((range) => this.#range(range)),
+        options,
+      );
     return mapWatch(open, this.#batch, (error) => this.#error(error));
   }
 

@@ -9,6 +9,7 @@ import {
   putEach,
   refused,
   testsOf,
+  turn,
   unchangedBy,
   Watching,
 } from './context.js';
@@ -40,7 +41,10 @@ export const atomicTests = testsOf('K2', {
     const [old] = await putEach(engine, 'old');
     const watching = new Watching(context, [everything], { after: old as number });
     const keys = Array.from({ length: 60 }, (_, n) => `key-${n}`);
-    const { revision } = await apply(engine, ...keys.map((key) => put(key)), { type: 'delete', key: 'old' });
+    const { revision } = await apply(engine, ...keys.map((key) => put(key)), {
+      type: 'delete',
+      key: 'old',
+    });
     await watching.collect(1);
     assert.equal(watching.changes.length, 61);
     assert.ok(watching.changes.every(({ entry }) => entry.modRevision === revision));
@@ -53,6 +57,7 @@ export const atomicTests = testsOf('K2', {
     let writing = true;
     const reader = async (): Promise<void> => {
       while (writing) {
+        await turn();
         const { entries } = await engine.read({ key: 'x', end: '{' });
         assert.equal(new Set(entries.map((entry) => entry.value)).size, 1);
         assert.equal(new Set(entries.map((entry) => entry.modRevision)).size, 1);

@@ -57,7 +57,9 @@ export const checkTests = testsOf('K3', {
     assert.ok(!(await holds(engine, [{ ...range, target: 'mod', is: '>', to: first }])));
     assert.ok(!(await holds(engine, [{ ...range, target: 'create', is: '!=', to: second }])));
     assert.ok(await holds(engine, [{ ...range, target: 'value', is: '!=', to: 'value of s' }]));
-    assert.ok(!(await holds(engine, [{ ...range, target: 'value', is: '!=', to: 'value of r/3' }])));
+    assert.ok(
+      !(await holds(engine, [{ ...range, target: 'value', is: '!=', to: 'value of r/3' }])),
+    );
   },
 
   'a range ends before its end, and the empty end is none': async ({ engine }) => {
@@ -90,12 +92,17 @@ export const checkTests = testsOf('K3', {
         type: 'txn',
         txn: {
           apply: [
-            { type: 'txn', txn: { when: [{ key: '', end: 'there', target: 'mod', is: '=', to: 0 }] } },
+            {
+              type: 'txn',
+              txn: { when: [{ key: '', end: 'there', target: 'mod', is: '=', to: 0 }] },
+            },
           ],
         },
       },
     );
-    const nested = results.slice(2).map((result) => (result.type === 'txn' ? result.succeeded : null));
+    const nested = results
+      .slice(2)
+      .map((result) => (result.type === 'txn' ? result.succeeded : null));
     assert.deepEqual(nested, [true, true, true]);
     const inner = results[4];
     assert.ok(inner?.type === 'txn' && inner.results[0]?.type === 'txn');
@@ -148,12 +155,19 @@ async function assertAbsent(engine: Engine, range: KeyRange): Promise<void> {
       ['=', 1, false],
       ['!=', 1, true],
     ] as const) {
-      assert.equal(await holds(engine, [{ ...range, target, is, to }]), expected, `${target} ${is} ${to}`);
+      assert.equal(
+        await holds(engine, [{ ...range, target, is, to }]),
+        expected,
+        `${target} ${is} ${to}`,
+      );
     }
   }
   for (const is of ['=', '!=', '<', '>'] as const) {
     for (const to of ['', 'a']) {
-      assert.ok(!(await holds(engine, [{ ...range, target: 'value', is, to }])), `value ${is} '${to}'`);
+      assert.ok(
+        !(await holds(engine, [{ ...range, target: 'value', is, to }])),
+        `value ${is} '${to}'`,
+      );
     }
   }
 }

@@ -63,7 +63,8 @@ export function apply(engine: Engine, ...operations: Operation[]): Promise<Outco
 /** Puts the keys one after the other, each with its own commit. @returns the revisions */
 export async function putEach(engine: Engine, ...keys: ByteString[]): Promise<number[]> {
   const revisions: number[] = [];
-  for (const key of keys) revisions.push((await apply(engine, put(key, `value of ${key}`))).revision);
+  for (const key of keys)
+    revisions.push((await apply(engine, put(key, `value of ${key}`))).revision);
   return revisions;
 }
 
@@ -116,6 +117,11 @@ export async function soon<T>(context: EngineContext, what: string, wait: Promis
   } finally {
     cancel();
   }
+}
+
+/** Lets the event loop turn once, so that a loop of calls that are answered at once starves nobody. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => systemClock.nextTurn(resolve));
 }
 
 /** A watch under test: it checks the form of every batch (K8) while it collects the changes. */
@@ -178,7 +184,10 @@ export class Watching {
   #take(batch: Batch): void {
     let last = this.#told;
     for (const { entry } of batch.changes) {
-      assert.ok(entry.modRevision > this.#told, 'a batch holds only what came after the one before');
+      assert.ok(
+        entry.modRevision > this.#told,
+        'a batch holds only what came after the one before',
+      );
       assert.ok(entry.modRevision >= last, 'changes come in the order of their revisions');
       last = entry.modRevision;
     }

@@ -14,28 +14,29 @@ import {
 
 /** K9: where history ends, it says so. */
 export const historyTests = testsOf('K9', {
-  'below the compaction point reads are compacted, with the point; at it and above they are not': async ({
+  'below the compaction point reads are compacted, with the point; at it and above they are not':
+    async ({ engine }) => {
+      const [r1, r2, r3] = (await putEach(engine, 'a', 'b', 'a')) as [number, number, number];
+      await engine.compact(r2);
+      assert.equal((await engine.status()).compacted, r2);
+      for (const at of [1, r1]) {
+        const error = await refused(engine.read({ key: 'a', at }), 'compacted');
+        assert.equal(error.facts.compacted, r2);
+      }
+      const atPoint = await engine.read({ ...everything, at: r2 });
+      assert.deepEqual(
+        atPoint.entries.map((entry) => [entry.key, entry.modRevision]),
+        [
+          ['a', r1],
+          ['b', r2],
+        ],
+      );
+      assert.equal((await engine.read({ key: 'a', at: r3 })).entries[0]?.modRevision, r3);
+    },
+
+  'the state at the point stays whole: with what was changed or deleted since': async ({
     engine,
   }) => {
-    const [r1, r2, r3] = (await putEach(engine, 'a', 'b', 'a')) as [number, number, number];
-    await engine.compact(r2);
-    assert.equal((await engine.status()).compacted, r2);
-    for (const at of [1, r1]) {
-      const error = await refused(engine.read({ key: 'a', at }), 'compacted');
-      assert.equal(error.facts.compacted, r2);
-    }
-    const atPoint = await engine.read({ ...everything, at: r2 });
-    assert.deepEqual(
-      atPoint.entries.map((entry) => [entry.key, entry.modRevision]),
-      [
-        ['a', r1],
-        ['b', r2],
-      ],
-    );
-    assert.equal((await engine.read({ key: 'a', at: r3 })).entries[0]?.modRevision, r3);
-  },
-
-  'the state at the point stays whole: with what was changed or deleted since': async ({ engine }) => {
     await putEach(engine, 'a', 'b', 'c', 'gone');
     await apply(engine, { type: 'delete', key: 'gone' });
     const [point] = (await putEach(engine, 'd')) as [number];
@@ -48,16 +49,15 @@ export const historyTests = testsOf('K9', {
     assert.deepEqual(await keysOf(engine), ['b', 'c', 'd', 'gone']);
   },
 
-  'a read in a commit is refused below the point and above the present, and nothing is applied': async ({
-    engine,
-  }) => {
-    const [r1, r2] = (await putEach(engine, 'a', 'a')) as [number, number];
-    await engine.compact(r2);
-    const read = (at: number) => apply(engine, put('b'), { type: 'read', key: 'a', at });
-    assert.equal((await refused(read(r1), 'compacted')).facts.compacted, r2);
-    await refused(read(r2 + 1_000), 'future_revision');
-    assert.deepEqual(await keysOf(engine), ['a']);
-  },
+  'a read in a commit is refused below the point and above the present, and nothing is applied':
+    async ({ engine }) => {
+      const [r1, r2] = (await putEach(engine, 'a', 'a')) as [number, number];
+      await engine.compact(r2);
+      const read = (at: number) => apply(engine, put('b'), { type: 'read', key: 'a', at });
+      assert.equal((await refused(read(r1), 'compacted')).facts.compacted, r2);
+      await refused(read(r2 + 1_000), 'future_revision');
+      assert.deepEqual(await keysOf(engine), ['a']);
+    },
 
   'above the present reads are future_revision, with the present': async ({ engine }) => {
     const [revision] = (await putEach(engine, 'a')) as [number];
@@ -127,7 +127,10 @@ export const historyTests = testsOf('K9', {
     const { engine } = context;
     const watching = new Watching(context, [{ key: 'quiet' }], { after: 0 });
     const first = watching.collect(1);
-    const revisions = await putEach(engine, ...Array.from({ length: 30 }, (_, n) => `noise${n % 3}`));
+    const revisions = await putEach(
+      engine,
+      ...Array.from({ length: 30 }, (_, n) => `noise${n % 3}`),
+    );
     await engine.compact(revisions.at(-1) as number);
     await putEach(engine, 'noise');
     const { revision } = await apply(engine, put('quiet', 'at last'));
@@ -151,10 +154,15 @@ export const historyTests = testsOf('K9', {
     const before = await engine.read(everything);
     await engine.compact(before.revision);
     assert.deepEqual(await engine.read(everything), before);
-    assert.deepEqual((await engine.read({ ...everything, at: before.revision })).entries, before.entries);
+    assert.deepEqual(
+      (await engine.read({ ...everything, at: before.revision })).entries,
+      before.entries,
+    );
   },
 
-  'compacting above the present is future_revision, and what is no revision invalid': async ({ engine }) => {
+  'compacting above the present is future_revision, and what is no revision invalid': async ({
+    engine,
+  }) => {
     const [revision] = (await putEach(engine, 'a')) as [number];
     await refused(engine.compact(revision + 1_000), 'future_revision');
     for (const through of [-1, 0.5, Number.NaN]) await refused(engine.compact(through), 'invalid');

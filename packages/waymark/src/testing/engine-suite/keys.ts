@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import type { KeyRange } from '../../core/engine.js';
 import { prefixRange } from '../../core/ranges.js';
-import { apply, entryOf, everything, keysOf, put, putEach, refused, testsOf, Watching } from './context.js';
+import {
+  apply,
+  entryOf,
+  everything,
+  keysOf,
+  put,
+  putEach,
+  refused,
+  testsOf,
+  Watching,
+} from './context.js';
 
 const allBytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
 
@@ -18,7 +28,20 @@ export const keyTests = testsOf('K5', {
   },
 
   'a longer key sorts after its beginning, and NUL before all else': async ({ engine }) => {
-    const keys = ['a', 'a\x00', 'a\x00\x00', 'a\x00b', 'a\x01', 'a ', 'a/', 'a0', 'aa', 'b', '\xff', '\xff\xff'];
+    const keys = [
+      'a',
+      'a\x00',
+      'a\x00\x00',
+      'a\x00b',
+      'a\x01',
+      'a ',
+      'a/',
+      'a0',
+      'aa',
+      'b',
+      '\xff',
+      '\xff\xff',
+    ];
     await apply(engine, ...[...keys].reverse().map((key) => put(key)));
     assert.deepEqual(await keysOf(engine), keys);
     assert.deepEqual(await keysOf(engine, { key: 'a', end: 'a\x00' }), ['a']);

@@ -33,7 +33,9 @@ export const leaseTests = testsOf('K10', {
     const changes = await watching.collect(3);
     assert.equal(new Set(changes.map(({ entry }) => entry.modRevision)).size, 1);
     assert.deepEqual(
-      changes.map(({ kind, entry, previous }) => [kind, entry.key, entry.version, previous?.lease]).sort(),
+      changes
+        .map(({ kind, entry, previous }) => [kind, entry.key, entry.version, previous?.lease])
+        .sort(),
       ['a', 'b', 'd'].map((key) => ['expire', key, 0, id]),
     );
     assert.deepEqual(await keysOf(engine), ['c']);
@@ -110,11 +112,18 @@ export const leaseTests = testsOf('K10', {
     await watching.leave();
   },
 
-  'overwriting detaches: with no lease the key stays, with another it goes with that': async ({ engine }) => {
+  'overwriting detaches: with no lease the key stays, with another it goes with that': async ({
+    engine,
+  }) => {
     const first = await engine.grant(60_000);
     const second = await engine.grant(60_000);
     await apply(engine, ...['a', 'b', 'c', 'd'].map((key) => put(key, '', { lease: first.id })));
-    await apply(engine, put('a'), put('b', '', { lease: second.id }), put('c', '', { keepLease: true }));
+    await apply(
+      engine,
+      put('a'),
+      put('b', '', { lease: second.id }),
+      put('c', '', { keepLease: true }),
+    );
     await apply(engine, { type: 'delete', key: 'd' });
     await putEach(engine, 'd');
     assert.deepEqual((await engine.lease(first.id))?.keys, ['c']);
@@ -125,7 +134,9 @@ export const leaseTests = testsOf('K10', {
     assert.deepEqual(await keysOf(engine), ['a', 'd']);
   },
 
-  'an own id is granted once; a taken one is conflict; after its end it is free': async ({ engine }) => {
+  'an own id is granted once; a taken one is conflict; after its end it is free': async ({
+    engine,
+  }) => {
     const lease = await engine.grant(60_000, { id: 42 });
     assert.equal(lease.id, 42);
     const error = await refused(engine.grant(60_000, { id: 42 }), 'conflict');
@@ -148,11 +159,30 @@ export const leaseTests = testsOf('K10', {
     assert.equal((await engine.status()).leases, 50);
   },
 
-  'a TTL that is not whole milliseconds from the least to the most is invalid': async ({ engine }) => {
-    const wrong = [0, -1, 1, 1.5, 1_000.5, Number.NaN, Infinity, 1e12, limits.ttlMsMin - 1, limits.ttlMsMax + 1];
-    for (const ttl of [...wrong, '1000' as unknown as number]) await refused(engine.grant(ttl), 'invalid');
+  'a TTL that is not whole milliseconds from the least to the most is invalid': async ({
+    engine,
+  }) => {
+    const wrong = [
+      0,
+      -1,
+      1,
+      1.5,
+      1_000.5,
+      Number.NaN,
+      Infinity,
+      1e12,
+      limits.ttlMsMin - 1,
+      limits.ttlMsMax + 1,
+    ];
+    for (const ttl of [...wrong, '1000' as unknown as number])
+      await refused(engine.grant(ttl), 'invalid');
     assert.deepEqual(await engine.leases(), []);
-    for (const ttl of [limits.ttlMsMin, limits.ttlMsMin + 1, limits.ttlMsMax - 1, limits.ttlMsMax]) {
+    for (const ttl of [
+      limits.ttlMsMin,
+      limits.ttlMsMin + 1,
+      limits.ttlMsMax - 1,
+      limits.ttlMsMax,
+    ]) {
       assert.ok((await engine.grant(ttl)).ttlMs >= ttl);
     }
   },
@@ -175,11 +205,14 @@ export const leaseTests = testsOf('K10', {
     assert.ok(state !== null && state.id === id && state.ttlMs >= 10_000);
     assert.deepEqual(state.keys, ['a', 'b']);
     assert.ok(state.remainingMs > 0 && state.remainingMs <= state.ttlMs);
-    if (clock !== undefined) assert.ok(state.remainingMs >= 6_000 && state.remainingMs <= state.ttlMs - 4_000);
+    if (clock !== undefined)
+      assert.ok(state.remainingMs >= 6_000 && state.remainingMs <= state.ttlMs - 4_000);
     assert.equal(await engine.lease(id + 1), null);
   },
 
-  'a lease that has ended or never was is not_found to renew, revoke and attach': async ({ engine }) => {
+  'a lease that has ended or never was is not_found to renew, revoke and attach': async ({
+    engine,
+  }) => {
     const { id } = await engine.grant(60_000);
     await engine.revoke(id);
     for (const gone of [id, 4_711]) {
@@ -204,7 +237,9 @@ export const leaseTests = testsOf('K10', {
     await watching.leave();
   },
 
-  'many leases that end together each take their own keys, each in one revision': async (context) => {
+  'many leases that end together each take their own keys, each in one revision': async (
+    context,
+  ) => {
     const { engine } = context;
     const leases = await Promise.all(Array.from({ length: 200 }, () => engine.grant(ttlMs)));
     await Promise.all(
@@ -215,7 +250,8 @@ export const leaseTests = testsOf('K10', {
     const { revision } = await engine.status();
     const watching = new Watching(context, [everything], { after: revision - 1 });
     timeUp(context);
-    while (watching.changes.filter(({ kind }) => kind === 'expire').length < 400) await watching.pull();
+    while (watching.changes.filter(({ kind }) => kind === 'expire').length < 400)
+      await watching.pull();
     const revisions = new Map<string, Set<number>>();
     for (const { kind, entry } of watching.changes) {
       if (kind !== 'expire') continue;

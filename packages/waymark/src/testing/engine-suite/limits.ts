@@ -53,7 +53,10 @@ export const limitTests = testsOf('K6', {
     const txn = (bytes: number): Txn => ({
       apply: [
         put('a', 'v'.repeat(limits.valueBytesMax)),
-        { type: 'txn', txn: { apply: [put('b', 'v'.repeat(bytes - keyBytes - limits.valueBytesMax))] } },
+        {
+          type: 'txn',
+          txn: { apply: [put('b', 'v'.repeat(bytes - keyBytes - limits.valueBytesMax))] },
+        },
       ],
     });
     await context.engine.commit(txn(max - 1));
@@ -99,7 +102,8 @@ export const limitTests = testsOf('K6', {
   'levels of nesting': async (context) => {
     const nest = (levels: number): Txn =>
       levels === 0 ? { apply: [put('deep')] } : { apply: [{ type: 'txn', txn: nest(levels - 1) }] };
-    for (const levels of [limits.nestingMax - 1, limits.nestingMax]) await context.engine.commit(nest(levels));
+    for (const levels of [limits.nestingMax - 1, limits.nestingMax])
+      await context.engine.commit(nest(levels));
     await overLimit(context, 'nestingMax', limits.nestingMax, nest(limits.nestingMax + 1));
   },
 
@@ -130,7 +134,12 @@ export const limitTests = testsOf('K6', {
   },
 });
 
-async function overLimit(context: EngineContext, limit: LimitName, max: number, txn: Txn): Promise<void> {
+async function overLimit(
+  context: EngineContext,
+  limit: LimitName,
+  max: number,
+  txn: Txn,
+): Promise<void> {
   const { engine } = context;
   await unchangedBy(engine, async () => {
     const error = await refused(engine.commit(txn), 'too_large');

@@ -38,9 +38,15 @@ export const operationTests = testsOf('K4', {
     const { id } = await engine.grant(60_000);
     await apply(engine, put('k', 'kept', { lease: id }));
     await apply(engine, put('k', 'new', { keepLease: true }));
-    assert.deepEqual([(await entryOf(engine, 'k'))?.value, (await entryOf(engine, 'k'))?.lease], ['new', id]);
+    assert.deepEqual(
+      [(await entryOf(engine, 'k'))?.value, (await entryOf(engine, 'k'))?.lease],
+      ['new', id],
+    );
     await apply(engine, put('k', '', { keepValue: true }));
-    assert.deepEqual([(await entryOf(engine, 'k'))?.value, (await entryOf(engine, 'k'))?.lease], ['new', 0]);
+    assert.deepEqual(
+      [(await entryOf(engine, 'k'))?.value, (await entryOf(engine, 'k'))?.lease],
+      ['new', 0],
+    );
     await unchangedBy(engine, async () => {
       await refused(apply(engine, put('absent', '', { keepValue: true })), 'not_found');
       await refused(apply(engine, put('absent', '', { keepLease: true })), 'not_found');
@@ -83,7 +89,9 @@ export const operationTests = testsOf('K4', {
       { type: 'txn', txn: { apply: [read, put('nested')] } },
       read,
     );
-    const flat = outcome.results.flatMap((result) => (result.type === 'txn' ? result.results : [result]));
+    const flat = outcome.results.flatMap((result) =>
+      result.type === 'txn' ? result.results : [result],
+    );
     const seen = flat.flatMap((result) =>
       result.type === 'read' ? [result.reading.entries.map((entry) => entry.key)] : [],
     );
@@ -100,7 +108,12 @@ export const operationTests = testsOf('K4', {
       apply: [put('x')],
       otherwise: [{ type: 'delete', key: 'x' }, put('y')],
     };
-    const { succeeded, results } = await apply(engine, put('a'), { type: 'txn', txn: nested }, put('b'));
+    const { succeeded, results } = await apply(
+      engine,
+      put('a'),
+      { type: 'txn', txn: nested },
+      put('b'),
+    );
     assert.equal(succeeded, true);
     assert.deepEqual(results, [
       { type: 'put' },
@@ -131,7 +144,9 @@ export const operationTests = testsOf('K4', {
     });
   },
 
-  'branches that exclude each other may write the same key, and deletes may overlap': async ({ engine }) => {
+  'branches that exclude each other may write the same key, and deletes may overlap': async ({
+    engine,
+  }) => {
     await putEach(engine, 'a', 'b', 'c');
     await engine.commit({ apply: [put('a')], otherwise: [put('a')] });
     await apply(engine, { type: 'txn', txn: { apply: [put('b')], otherwise: [put('b')] } });

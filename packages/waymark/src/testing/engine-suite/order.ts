@@ -4,7 +4,9 @@ import { apply, entryOf, everything, put, testsOf, Watching } from './context.js
 
 /** K1: one total order of commits, by revision. */
 export const orderTests = testsOf('K1', {
-  'revisions of commits that follow each other grow, and are positive safe integers': async ({ engine }) => {
+  'revisions of commits that follow each other grow, and are positive safe integers': async ({
+    engine,
+  }) => {
     let last = 0;
     for (let round = 0; round < 50; round++) {
       const { revision } = await apply(engine, put(`key-${round % 7}`));
@@ -22,7 +24,9 @@ export const orderTests = testsOf('K1', {
     }
   },
 
-  'concurrent writers of one key never share a revision, and versions follow revisions': async (context) => {
+  'concurrent writers of one key never share a revision, and versions follow revisions': async (
+    context,
+  ) => {
     const { engine } = context;
     const puts = Array.from({ length: 64 }, (_, n) =>
       apply(engine, put('contended', String(n), { previous: true })),
@@ -36,7 +40,9 @@ export const orderTests = testsOf('K1', {
     assert.equal((await entryOf(engine, 'contended'))?.modRevision, outcomes.at(-1)?.revision);
   },
 
-  'a commit that checks or reads what another writes never shares its revision': async ({ engine }) => {
+  'a commit that checks or reads what another writes never shares its revision': async ({
+    engine,
+  }) => {
     const commits: Promise<Outcome>[] = [];
     for (let n = 0; n < 32; n++) {
       commits.push(apply(engine, put('watched', String(n))));
@@ -50,7 +56,9 @@ export const orderTests = testsOf('K1', {
       commits.push(apply(engine, { type: 'read', key: 'w', end: 'x' }, put(`reader-${n}`)));
     }
     const outcomes = await Promise.all(commits);
-    const written = new Set(outcomes.filter((_, n) => n % 3 === 0).map((outcome) => outcome.revision));
+    const written = new Set(
+      outcomes.filter((_, n) => n % 3 === 0).map((outcome) => outcome.revision),
+    );
     assert.equal(written.size, 32);
     for (const [n, outcome] of outcomes.entries()) {
       if (n % 3 !== 0) assert.ok(!written.has(outcome.revision));

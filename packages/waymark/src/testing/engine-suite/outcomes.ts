@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
 import type { CallOptions, Engine } from '../../core/engine.js';
 import { errorCodes, isWaymarkError, WaymarkError } from '../../core/errors.js';
-import { apply, entryOf, everything, failureOf, put, putEach, testsOf, unchangedBy } from './context.js';
+import {
+  apply,
+  entryOf,
+  everything,
+  failureOf,
+  put,
+  putEach,
+  testsOf,
+  unchangedBy,
+} from './context.js';
 
 /** K11: what an answer, a refusal and an abort tell about what was done. */
 export const outcomeTests = testsOf('K11', {
-  'aborted before the send: rejects with the reason of the signal, and nothing was done': async ({ engine }) => {
+  'aborted before the send: rejects with the reason of the signal, and nothing was done': async ({
+    engine,
+  }) => {
     const { id } = await engine.grant(60_000);
     const [revision] = (await putEach(engine, 'k')) as [number];
     const reason = { why: 'changed my mind' };
@@ -38,7 +49,9 @@ export const outcomeTests = testsOf('K11', {
     assert.ok(await entryOf(engine, 'k'));
   },
 
-  'aborted after the send: answered, or uncertain, or certainly not applied': async ({ engine }) => {
+  'aborted after the send: answered, or uncertain, or certainly not applied': async ({
+    engine,
+  }) => {
     for (let n = 0; n < 40; n++) {
       const controller = new AbortController();
       const reason = new Error(`abort ${n}`);
@@ -50,12 +63,15 @@ export const outcomeTests = testsOf('K11', {
       );
       const entry = await entryOf(engine, `k${n}`);
       if (failure === null) assert.ok(entry);
-      else if (failure === reason || isWaymarkError(failure, 'unavailable')) assert.equal(entry, null);
+      else if (failure === reason || isWaymarkError(failure, 'unavailable'))
+        assert.equal(entry, null);
       else assert.ok(isWaymarkError(failure, 'uncertain'), String(failure));
     }
   },
 
-  'what is answered was applied, what is unavailable was not; uncertain may be either': async ({ engine }) => {
+  'what is answered was applied, what is unavailable was not; uncertain may be either': async ({
+    engine,
+  }) => {
     for (let n = 0; n < 60; n++) {
       const key = `k${n}`;
       const failure = await apply(engine, put(key)).then(
@@ -64,12 +80,15 @@ export const outcomeTests = testsOf('K11', {
       );
       const applied = (await insist(() => engine.read({ key }))).count === 1;
       if (failure === null) assert.ok(applied, `${key} was answered`);
-      else if (isWaymarkError(failure, 'unavailable')) assert.ok(!applied, `${key} was unavailable`);
+      else if (isWaymarkError(failure, 'unavailable'))
+        assert.ok(!applied, `${key} was unavailable`);
       else assert.ok(isWaymarkError(failure, 'uncertain'), String(failure));
     }
   },
 
-  'every refusal is a WaymarkError with a known code, and leaves everything as it was': async ({ engine }) => {
+  'every refusal is a WaymarkError with a known code, and leaves everything as it was': async ({
+    engine,
+  }) => {
     await putEach(engine, 'a');
     const calls: (() => Promise<unknown>)[] = [
       () => apply(engine, put('')),
@@ -91,8 +110,12 @@ export const outcomeTests = testsOf('K11', {
     });
   },
 
-  'a commit that was answered stays: read, history and watch agree with its outcome': async ({ engine }) => {
-    const outcomes = await Promise.all(Array.from({ length: 30 }, (_, n) => apply(engine, put(`k${n}`))));
+  'a commit that was answered stays: read, history and watch agree with its outcome': async ({
+    engine,
+  }) => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 30 }, (_, n) => apply(engine, put(`k${n}`))),
+    );
     const { entries } = await engine.read(everything);
     for (const [n, outcome] of outcomes.entries()) {
       assert.equal(entries.find((entry) => entry.key === `k${n}`)?.modRevision, outcome.revision);

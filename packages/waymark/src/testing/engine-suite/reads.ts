@@ -24,7 +24,10 @@ export const readTests = testsOf('K7', {
   'one key: the entry or nothing': async ({ engine }) => {
     const [revision] = await putEach(engine, 'k');
     const found = await engine.read({ key: 'k' });
-    assert.deepEqual([found.count, found.more, found.entries.length, found.revision], [1, false, 1, revision]);
+    assert.deepEqual(
+      [found.count, found.more, found.entries.length, found.revision],
+      [1, false, 1, revision],
+    );
     const none = await engine.read({ key: 'absent' });
     assert.deepEqual(none, { revision, entries: [], more: false, count: 0 });
   },
@@ -74,10 +77,10 @@ export const readTests = testsOf('K7', {
     await putEach(engine, 'a', 'b');
     const full = await engine.read(everything);
     const keysOnly = await engine.read({ ...everything, keysOnly: true });
-    assert.deepEqual(
-      keysOnly,
-      { ...full, entries: full.entries.map((entry) => ({ ...entry, value: '' })) },
-    );
+    assert.deepEqual(keysOnly, {
+      ...full,
+      entries: full.entries.map((entry) => ({ ...entry, value: '' })),
+    });
     const countOnly = await engine.read({ ...everything, countOnly: true });
     assert.deepEqual(countOnly, { ...full, entries: [] });
     const one = await engine.read({ key: 'a', keysOnly: true });

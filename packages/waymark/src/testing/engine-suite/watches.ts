@@ -46,7 +46,9 @@ export const watchTests = testsOf('K8', {
     await watching.leave();
   },
 
-  'only what lies in the union of its ranges, each change once though ranges overlap': async (context) => {
+  'only what lies in the union of its ranges, each change once though ranges overlap': async (
+    context,
+  ) => {
     const { engine } = context;
     const ranges = [
       { key: 'a/', end: 'a0' },
@@ -113,7 +115,11 @@ export const watchTests = testsOf('K8', {
     for (let after = 0; after < revision; after++) {
       const rest = seen.filter(({ entry }) => entry.modRevision > after).map(describeChange);
       const watching = new Watching(context, [{ key: 'k', end: 'l' }], { after });
-      assert.deepEqual((await watching.collect(rest.length)).map(describeChange), rest, `after ${after}`);
+      assert.deepEqual(
+        (await watching.collect(rest.length)).map(describeChange),
+        rest,
+        `after ${after}`,
+      );
       await watching.leave();
     }
     await all.leave();
