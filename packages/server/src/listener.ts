@@ -26,7 +26,7 @@ export interface ListenOptions {
 }
 
 export interface Listener {
-  /** As clients name them: `http://127.0.0.1:7420`, `unix:/run/waymark.sock`. */
+  /** As clients name them: `127.0.0.1:7420`, `unix:/run/waymark.sock`. */
   readonly addresses: readonly string[];
   connections(): number;
   /** Stops accepting, and ends those that have not said what they speak. */
@@ -200,7 +200,7 @@ async function bind(server: Server, address: Address): Promise<string> {
   await started(server, () => server.listen({ host, port }));
   const bound = server.address();
   const actual = typeof bound === 'object' && bound !== null ? bound.port : port;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+  return `${host.includes(':') ? `[${host}]` : host}:${actual}`;
 }
 
 function started(server: Server, start: () => void): Promise<void> {
