@@ -26,7 +26,6 @@ export function lockCommands(program: Command, run: Run): void {
     .option('--ttl <duration>', 'how long the lock outlives a silent waymark', '10s')
     .option('--wait <duration>', 'give up (exit code 15) when it is not free by then; default: wait')
     .option('--owner <name>', 'who to show as holder')
-    .passThroughOptions()
     .addHelpText(
       'after',
       `

@@ -51,7 +51,6 @@ function describe(program: Command): void {
     .option('--json', 'print JSON: one document, or one a line for streams', false)
     .option('--timeout <duration>', 'give up after so long, as 10s or 500ms; watch and lock do not by default')
     .exitOverride()
-    .enablePositionalOptions()
     .showHelpAfterError('(waymark --help shows the commands)')
     .addHelpText(
       'after',
