@@ -8,17 +8,15 @@ export async function connectEcho(address: string): Promise<Client> {
   socket.setNoDelay(true);
   await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
   const payload = Buffer.alloc(64, 1);
-  let answered: (() => void) | undefined;
-  let left = 0;
+  const waiting: (() => void)[] = [];
+  let received = 0;
   socket.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left <= 0) answered?.();
+    for (received += chunk.length; received >= payload.length; received -= payload.length) waiting.shift()?.();
   });
   return {
     put: () =>
       new Promise<void>((resolve) => {
-        left = payload.length;
-        answered = resolve;
+        waiting.push(resolve);
         socket.write(payload);
       }),
     close: async () => socket.destroy(),

@@ -27,7 +27,7 @@ export async function connectZooKeeper(address: string): Promise<Client> {
     });
   return {
     lock: async (name) => {
-      const directory = `/${name}`;
+      const directory = name.replaceAll('/', '-').replace('-', '/');
       if (!made.has(directory)) {
         await create(directory, zooKeeper.CreateMode.PERSISTENT).catch(() => '');
         made.add(directory);

@@ -88,7 +88,7 @@ export async function startWaymark(call: WaymarkCall = {}): Promise<Running> {
   const socket = join(directory, 'waymark.sock');
   const address = call.unix === true ? socket : `127.0.0.1:${await freePort()}`;
   const listen = call.unix === true ? `unix:${socket}` : address;
-  const engine = call.engine === 'file' ? `file:${join(directory, 'data')}` : 'memory:';
+  const engine = call.engine === 'file' ? `file:${join(directory, 'data')}` : 'memory';
   const running = await start({
     name: 'waymark',
     command: process.execPath,
@@ -99,10 +99,10 @@ export async function startWaymark(call: WaymarkCall = {}): Promise<Running> {
   return { ...running, address: call.unix === true ? `unix:${socket}` : `http://${address}` };
 }
 
-/** BENCH_PROFILE=DIR writes a CPU profile of each Waymark server there. */
+/** BENCH_PROFILE=DIR writes CPU profiles: of Waymark servers into DIR/server, of workers into DIR/client. */
 function profileFlags(): string[] {
   const directory = process.env['BENCH_PROFILE'];
-  return directory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${directory}`];
+  return directory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${directory}/server`];
 }
 
 export async function startEcho(): Promise<Running> {

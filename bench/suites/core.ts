@@ -13,7 +13,7 @@ export async function coreSuite(stage: Stage): Promise<void> {
       name,
       run: () => stage.worker(workload).run<Sample>(workload, { op, seconds: 1 }),
     });
-    await stage.line(line, 'operations/s', async () => [side('waymark', 'memoryEngine'), side(bare, 'bareMap')], none);
+    await stage.line(line, 'operations/s, awaited one by one; keys made anew', async () => [side('waymark', 'memoryEngine'), side(bare, 'bareMap')], none);
   }
   await stage.clear();
   await starts(stage);
