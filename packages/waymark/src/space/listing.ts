@@ -1,4 +1,4 @@
-import type { Entry, KeyRange, Reading, Revision } from '../core/engine.js';
+import type { ByteString, Entry, KeyRange, Reading, Revision } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { below, dataKey } from './layout.js';
 import type { HostNamespace } from './namespace.js';
@@ -23,26 +23,52 @@ export async function listTree<T>(ns: HostNamespace<T>, path: string, call: List
   return { entries: entries.map((entry) => ns.toEntry(entry)), more, revision: revision ?? 0 };
 }
 
-/** Skips from one child's subtree to the next, so it costs the children and not what lies below them. */
+/** Seeks from one child to the next, so it costs the children and not what lies below them. */
 export async function listChildren<T>(ns: HostNamespace<T>, path: string, call: ListCall): Promise<Page<string>> {
   const limit = limitOf(call);
-  const { key: base, end } = below('d', pathToBytes(path));
+  const base = below('d', pathToBytes(path)).key;
+  const { revision } = await read(ns, { key: base }, 1, call, undefined);
+  const at = call.at ?? revision;
   const children: string[] = [];
-  const skip = call.after === undefined ? undefined : base + pathToBytes(`/${call.after}`).slice(1);
-  let from = skip === undefined ? base : `${skip}\0`;
-  let revision: Revision | undefined;
+  let last = call.after === undefined ? null : pathToBytes(`/${call.after}`).slice(1);
   for (;;) {
-    const page = await read(ns, { key: from, end }, 1, call, revision);
-    revision ??= call.at ?? page.revision;
-    const [entry] = page.entries;
-    if (entry === undefined) return { entries: children, more: false, revision };
-    if (children.length >= limit) return { entries: children, more: true, revision };
+    const child = await nextChild(ns, base, last, call, at);
+    if (child === null) return { entries: children, more: false, revision: at };
+    if (children.length >= limit) return { entries: children, more: true, revision: at };
+    children.push(bytesToPath(`/${child}`).slice(1));
+    last = child;
+  }
+}
+
+/**
+ * The least name above `last`. Keys are not in the order of names: `b!` stands before `b/x`, because `!` sorts before the slash. So
+ * where a name was found, each shorter one that it hides is looked for: `b`, when nothing but its descendants tells of it.
+ */
+async function nextChild<T>(
+  ns: HostNamespace<T>,
+  base: ByteString,
+  last: ByteString | null,
+  call: ListCall,
+  at: Revision,
+): Promise<ByteString | null> {
+  const end = `${base.slice(0, -1)}0`;
+  let from = last === null ? base : `${base}${last}\0`;
+  for (;;) {
+    const [entry] = (await read(ns, { key: from, end }, 1, call, at)).entries;
+    if (entry === undefined) return null;
     const rest = entry.key.slice(base.length);
-    const slash = rest.indexOf('/');
-    const child = slash < 0 ? rest : rest.slice(0, slash);
-    if (base + child !== skip) pushOnce(children, bytesToPath(`/${child}`).slice(1));
-    // Keys between `child` and `child/` (as `child!`) are other children: past the leaf come they, past its subtree the rest.
-    from = slash < 0 ? `${base}${child}\0` : `${base}${child}0`;
+    const name = rest.split('/', 1)[0] as string;
+    if (last !== null && name <= last) {
+      from = `${base}${name}0`;
+      continue;
+    }
+    for (let length = 1; length < name.length; length++) {
+      const shorter = name.slice(0, length);
+      if ((name[length] as string) >= '/' || (last !== null && shorter <= last)) continue;
+      const hidden = await read(ns, below('', `${base}${shorter}`), 1, call, at);
+      if (hidden.entries.length > 0) return shorter;
+    }
+    return name;
   }
 }
 
@@ -67,10 +93,6 @@ export async function listLeaves<T>(ns: HostNamespace<T>, path: string, call: Li
     }
   }
   return { entries: leaves, more: false, revision: revision ?? 0 };
-}
-
-function pushOnce(children: string[], child: string): void {
-  if (children.at(-1) !== child && !children.includes(child)) children.push(child);
 }
 
 /** The path itself and what is below it, without what `call.after` names and all before it. */

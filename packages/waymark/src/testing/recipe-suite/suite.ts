@@ -1,0 +1,38 @@
+import type { Space } from '../../space/types.js';
+import { guardCases } from './guard-cases.js';
+import { lockCases } from './lock-cases.js';
+import { namespaceCases } from './namespace-cases.js';
+import { watchCases } from './watch-cases.js';
+
+/** Two clients of one engine. */
+export interface RecipeContext {
+  readonly a: Space;
+  readonly b: Space;
+  close(): Promise<void>;
+}
+
+/** One rule of docs/spec/recipes.md, shown on two clients; throws when it is broken. */
+export interface RecipeCase {
+  readonly name: string;
+  readonly run: (context: RecipeContext) => Promise<void>;
+}
+
+export const recipeCases: readonly RecipeCase[] = [...namespaceCases, ...watchCases, ...lockCases, ...guardCases];
+
+/** Runs every case over what `open` gives, each on an engine of its own. */
+export function recipeSuite(suite: {
+  readonly name: string;
+  readonly test: (name: string, run: () => Promise<void>) => void;
+  readonly open: () => Promise<RecipeContext>;
+}): void {
+  for (const one of recipeCases) {
+    suite.test(`${one.name} (${suite.name})`, async () => {
+      const context = await suite.open();
+      try {
+        await one.run(context);
+      } finally {
+        await context.close();
+      }
+    });
+  }
+}
