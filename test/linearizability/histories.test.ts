@@ -2,6 +2,10 @@ import { expect, test } from 'vitest';
 import { checkLinearizable, registerModel, textModel } from 'waymark/testing';
 import { readRegisterHistory, readTextHistory, verdicts } from './recorded-histories.js';
 
+/** Each unknown call doubles the orders to try: with many of them the few hard searches would take half a minute. */
+const unknownMax = 16;
+const stepsMax = 3_000_000;
+
 function judge(file: string): string {
   const verdict = file.startsWith('jepsen/')
     ? checkLinearizable(registerModel, readRegisterHistory(file))
@@ -21,7 +25,7 @@ test('[checker] all 108 labelled histories are answered right, in under 10 s tog
 });
 
 test('[checker] control: one read value changed in 100 good histories is found in at least 95', () => {
-  const good = [...verdicts()].filter(([file, good]) => good && readsOf(file) > 0).map(([file]) => file);
+  const good = [...verdicts()].filter(([file, good]) => good && suits(file)).map(([file]) => file);
   let found = 0;
   for (let round = 0; round < 100; round++) {
     found += Number(changedRead(good[round % good.length] ?? '', round * 7) === 'violation');
@@ -30,9 +34,11 @@ test('[checker] control: one read value changed in 100 good histories is found i
   expect(found).toBeGreaterThanOrEqual(95);
 });
 
-function readsOf(file: string): number {
-  if (file.startsWith('kv/')) return readTextHistory(file).filter((call) => call.input.op === 'get').length;
-  return readRegisterHistory(file).filter((call) => call.input.op === 'read').length;
+function suits(file: string): boolean {
+  if (file.startsWith('kv/')) return true;
+  const history = readRegisterHistory(file);
+  const unknown = history.filter((call) => call.ret === Infinity).length;
+  return unknown <= unknownMax && history.some((call) => call.input.op === 'read');
 }
 
 /** Flips a bit of what one read saw, which no one wrote: among five values, another one is often right too. */
@@ -45,6 +51,7 @@ function changedRead(file: string, seed: number): string {
     return checkLinearizable(
       textModel,
       history.map((call) => (call === victim ? { ...call, output: other } : call)),
+      { stepsMax },
     ).result;
   }
   const history = readRegisterHistory(file);
@@ -54,6 +61,7 @@ function changedRead(file: string, seed: number): string {
   return checkLinearizable(
     registerModel,
     history.map((call) => (call === victim ? { ...call, output: other } : call)),
+    { stepsMax },
   ).result;
 }
 
