@@ -1,0 +1,167 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { errorTable } from 'waymark/engine';
+import { Command, runWaymark, serve, waymark } from '../support/command.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'waymark-cli-'));
+let server: Command;
+let url: string;
+
+const run = async (...args: string[]) => await runWaymark(url, args).done;
+
+beforeAll(async () => {
+  ({ command: server, url } = await serve(['--engine', `file:${join(folder, 'data')}`]));
+});
+
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+test('[cli] put, get, ls, del: text in, text out, and JSON', async () => {
+  expect(await run('put', '/a/b', 'hello')).toMatchObject({ code: 0, out: '' });
+  expect(await run('get', '/a/b')).toMatchObject({ code: 0, out: 'hello\n' });
+  expect((await runWaymark(url, ['put', '/a/c', '-'], 'from stdin').done).code).toBe(0);
+  expect((await run('ls', '/')).out).toContain('a/\n  b  "hello"\n  c  "from stdin"');
+  const { out } = await run('get', '/a/b', '--json');
+  expect(JSON.parse(out)).toMatchObject({ path: '/a/b', value: 'hello', version: 1 });
+  expect(await run('get', '/nothing')).toMatchObject({ code: 1, out: '' });
+  expect((await run('del', '/a', '--tree')).out).toBe('2 deleted\n');
+  expect((await run('del', '/a')).code).toBe(1);
+});
+
+test('[cli] bad input is a typed error with its exit code, before any work', async () => {
+  const deep = '/a'.repeat(33);
+  const cases: [string[], keyof typeof errorTable][] = [
+    [['put', deep, 'x'], 'too_large'],
+    [['put', `/${'x'.repeat(1_024)}`, 'x'], 'too_large'],
+    [['put', '/a/../b', 'x'], 'invalid'],
+    [['put', '/a//b', 'x'], 'invalid'],
+    [['put', '/x', 'y', '--if-revision', '999999'], 'conflict'],
+    [['get', '/x', '--at', '99999999'], 'future_revision'],
+    [['lock', '/x', '--ttl', '0s', '--', 'true'], 'invalid'],
+  ];
+  for (const [args, code] of cases) {
+    const { code: exit, err } = await run(...args, '--json');
+    expect(exit, args.join(' ').slice(0, 60)).toBe(errorTable[code].exit);
+    expect((JSON.parse(err) as { error: { code: string } }).error.code).toBe(code);
+  }
+  const big = await runWaymark(url, ['put', '/big', '-'], 'x'.repeat(1_048_577)).done;
+  expect(big.code).toBe(errorTable.too_large.exit);
+  const many = { apply: Array.from({ length: 129 }, (_, i) => ({ put: `/m/${i}`, value: 'x' })) };
+  expect((await runWaymark(url, ['txn'], JSON.stringify(many)).done).code).toBe(errorTable.too_large.exit);
+  expect((await run('ls', '/')).out).toBe('');
+  expect((await run('put', '/__proto__', 'plain data')).code).toBe(0);
+  expect((await run('get', '/__proto__')).out).toBe('plain data\n');
+});
+
+test('[cli] txn says by its exit code whether the checks held', async () => {
+  const txn = JSON.stringify({ when: [{ path: '/t', exists: false }], apply: [{ put: '/t', value: '1' }] });
+  expect((await runWaymark(url, ['txn'], txn).done).code).toBe(0);
+  expect((await runWaymark(url, ['txn'], txn).done).code).toBe(1);
+});
+
+test('[cli] watch prints what is there and what changes, one JSON a line', async () => {
+  await run('put', '/w/1', 'there');
+  const watch = runWaymark(url, ['watch', '/w', '--tree', '--json']);
+  await watch.says('there');
+  await run('put', '/w/2', 'later');
+  await watch.says('later');
+  const { code, out } = await watch.stop('SIGINT');
+  expect(code).toBe(0);
+  const kinds = out.trim().split('\n').map((line) => (JSON.parse(line) as { path: string }).path);
+  expect(kinds).toEqual(['/w/1', '/w/2']);
+});
+
+test('[L1] lock from two shells: the second runs when the first has ended, with a greater token', async () => {
+  const script = (name: string) => ['sh', '-c', `echo ${name} $WAYMARK_TOKEN`];
+  const first = runWaymark(url, ['lock', '/deploy', '--', 'sh', '-c', 'echo one $WAYMARK_TOKEN; read line']);
+  await first.says('one');
+  const second = runWaymark(url, ['lock', '/deploy', '--', ...script('two')]);
+  const both = await Promise.all([first.done, second.done]);
+  expect(both.map(({ code }) => code)).toEqual([0, 0]);
+  const [one, two] = both.map(({ out }) => Number(out.split(' ')[1]));
+  expect(two).toBeGreaterThan(one as number);
+});
+
+test('[cli] lock passes the exit code on, and its own are told apart', async () => {
+  expect((await run('lock', '/x', '--', 'sh', '-c', 'exit 7')).code).toBe(7);
+  expect((await run('lock', '/x', '--', 'sh', '-c', 'kill -9 $$')).code).toBe(137);
+  expect((await run('lock', '/x', '--', '/no/such/command')).code).toBe(127);
+  const holder = runWaymark(url, ['lock', '/x', '--', 'sh', '-c', 'echo in; exec sleep 60']);
+  await holder.says('in');
+  expect((await run('lock', '/x', '--wait', '100ms', '--', 'true')).code).toBe(errorTable.timeout.exit);
+  const { code } = await holder.stop('SIGTERM');
+  expect(code).toBe(143);
+  expect((await run('lock', '/x', '--wait', '0s', '--', 'true')).code).toBe(0);
+});
+
+test('[L11] a command that ignores TERM is dead before its lost lock passes on', async () => {
+  const stubborn = "trap '' TERM; echo pid $$; while :; do sleep 1; done";
+  const holder = runWaymark(url, ['lock', '/stubborn', '--', 'sh', '-c', stubborn]);
+  await holder.says('pid');
+  const pid = Number(/pid (\d+)/.exec(holder.out)?.[1]);
+  expect((await run('unlock', '/stubborn', '--force', '--reason', 'test')).code).toBe(0);
+  expect((await holder.done).code).toBe(errorTable.lost.exit);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('[cli] a server that is not there is told in seconds', async () => {
+  const { code, err } = await runWaymark('http://127.0.0.1:9', ['status']).done;
+  expect(code).toBe(errorTable.unavailable.exit);
+  expect(err).toContain('http://127.0.0.1:9');
+});
+
+test('[cli] backup and restore: the same data, revisions above every one given out', async () => {
+  await run('put', '/kept', 'value');
+  const before = JSON.parse((await run('status', '--json')).out) as { revision: number };
+  const file = join(folder, 'backup');
+  expect((await run('backup', file)).code).toBe(0);
+  const data = join(folder, 'restored');
+  expect((await run('restore', file, '--data', data)).code).toBe(0);
+  expect((await run('restore', file, '--data', data)).code).toBe(errorTable.conflict.exit);
+  const restored = await serve(['--engine', `file:${data}`]);
+  const other = async (...args: string[]) => await runWaymark(restored.url, args).done;
+  expect((await other('get', '/kept')).out).toBe('value\n');
+  const after = JSON.parse((await other('status', '--json')).out) as { revision: number };
+  expect(after.revision).toBeGreaterThan(before.revision + 1_000_000);
+  const token = await other('lock', '/kept', '--', 'sh', '-c', 'echo $WAYMARK_TOKEN');
+  expect(Number(token.out)).toBeGreaterThan(after.revision);
+  expect((await restored.command.stop()).code).toBe(0);
+  expect((await new Command(process.execPath, [waymark, 'inspect', data]).done).out).toContain('kept');
+});
+
+test('[cli] completion scripts are made for three shells, and bash takes its own', async () => {
+  const { out } = await run('completion', 'bash');
+  const check = new Command('bash', ['-n'], { input: out });
+  expect((await check.done).code).toBe(0);
+  for (const shell of ['zsh', 'fish']) expect((await run('completion', shell)).out).toContain('lock');
+  expect((await run('completion', 'csh')).code).toBe(2);
+});
+
+test('[cli] a second server on the same data is told who has it', async () => {
+  const second = new Command(process.execPath, [
+    waymark,
+    'serve',
+    '--listen',
+    '127.0.0.1:0',
+    '--engine',
+    `file:${join(folder, 'data')}`,
+  ]);
+  const { code, err } = await second.done;
+  expect(code).toBe(errorTable.taken.exit);
+  expect(err).toContain(String(server.child.pid));
+});
+
+test('[cli] serve refuses to listen beyond loopback, and stops within seconds of SIGTERM', async () => {
+  const open = new Command(process.execPath, [waymark, 'serve', '--listen', '0.0.0.0:0', '--engine', 'memory']);
+  expect((await open.done).code).toBe(errorTable.denied.exit);
+  const { command, url: other } = await serve(['--engine', 'memory']);
+  const watch = runWaymark(other, ['watch', '/', '--tree']);
+  const started = performance.now();
+  expect((await command.stop()).code).toBe(0);
+  expect(performance.now() - started).toBeLessThan(10_000);
+  await watch.stop('SIGKILL');
+});

@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export const waymark = fileURLToPath(new URL('../../packages/server/dist/cli/main.js', import.meta.url));
+
+export interface Finished {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A child process whose output is kept; ended by pid. */
+export class Command {
+  readonly child: ChildProcess;
+  readonly done: Promise<Finished>;
+  out = '';
+  err = '';
+  #heard: (() => void)[] = [];
+
+  constructor(file: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string } = {}) {
+    this.child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd });
+    this.child.stdin?.end(options.input ?? '');
+    this.child.stdout?.on('data', (data: Buffer) => this.#hear(() => (this.out += data.toString())));
+    this.child.stderr?.on('data', (data: Buffer) => this.#hear(() => (this.err += data.toString())));
+    this.done = new Promise((resolve) => {
+      this.child.once('close', (code, signal) => {
+        this.#hear(() => undefined);
+        resolve({ code: code ?? (signal === null ? 0 : -1), out: this.out, err: this.err });
+      });
+    });
+  }
+
+  /** Resolves once the output holds the text. */
+  async says(text: string, boundMs = 20_000): Promise<string> {
+    const late = AbortSignal.timeout(boundMs);
+    while (!this.out.includes(text)) {
+      if (late.aborted || this.child.exitCode !== null) {
+        throw new Error(`never said ${JSON.stringify(text)}: ${this.out} ${this.err}`);
+      }
+      await new Promise<void>((resolve) => {
+        this.#heard.push(resolve);
+        late.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+    return this.out;
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
+    this.child.kill(signal);
+    return await this.done;
+  }
+
+  #hear(change: () => void): void {
+    change();
+    for (const heard of this.#heard.splice(0)) heard();
+  }
+}
+
+/** Runs `waymark ARGS` against a server. */
+export function runWaymark(server: string, args: readonly string[], input = ''): Command {
+  return new Command(process.execPath, [waymark, '--server', server, ...args], { input });
+}
+
+/** Starts `waymark serve` on a free port. @returns the process and its `http://…` address */
+export async function serve(args: readonly string[], cwd?: string): Promise<{ command: Command; url: string }> {
+  const argv = [waymark, '--json', 'serve', '--listen', '127.0.0.1:0', ...args];
+  const command = new Command(process.execPath, argv, { ...(cwd === undefined ? {} : { cwd }) });
+  const line = await command.says('\n');
+  const { addresses } = JSON.parse(line) as { addresses: string[] };
+  const [address = ''] = addresses;
+  return { command, url: address.startsWith('http') ? address : `http://${address}` };
+}

@@ -1,0 +1,97 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync, chmodSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Command, serve, waymark } from '../support/command.js';
+import { root } from './sources.js';
+
+/** Every block of README and guides is run: `ts` as a module, `sh` in a shell with `waymark` on the PATH and a server. */
+
+interface Block {
+  readonly name: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+const guides = existsSync(join(root, 'docs/guide')) ? readdirSync(join(root, 'docs/guide')) : [];
+const pages = ['README.md', ...guides.filter((name) => name.endsWith('.md')).map((name) => `docs/guide/${name}`)];
+
+function blocksOf(page: string): Block[] {
+  const text = readFileSync(join(root, page), 'utf8');
+  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', body = ''], i) => ({
+    name: `${page} block ${i + 1}`,
+    language,
+    text: body,
+  }));
+}
+
+const blocks = pages.flatMap(blocksOf);
+const folder = mkdtempSync(join(tmpdir(), 'waymark-docs-'));
+let server: Command;
+let url: string;
+
+beforeAll(async () => {
+  ({ command: server, url } = await serve(['--engine', 'memory']));
+  mkdirSync(join(folder, 'bin'));
+  mkdirSync(join(folder, 'node_modules'));
+  writeFileSync(join(folder, 'bin/waymark'), `#!/bin/sh\nexec "${process.execPath}" "${waymark}" "$@"\n`);
+  chmodSync(join(folder, 'bin/waymark'), 0o755);
+  symlinkSync(join(root, 'packages/waymark'), join(folder, 'node_modules/waymark'));
+});
+
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+test('[docs] the README has its blocks, and no block is of a kind that nothing runs', () => {
+  expect(blocks.filter(({ language }) => language === 'ts').length).toBeGreaterThan(0);
+  expect(blocks.filter(({ language }) => language === 'sh').length).toBeGreaterThan(0);
+  // Blocks without a language are commands that install or start, or pictures.
+  for (const { name, language } of blocks) expect(['', 'ts', 'sh'], name).toContain(language);
+});
+
+test.each(blocks.filter(({ language }) => language === 'sh'))('[docs] $name runs', async ({ text }) => {
+  const script = text.replaceAll('http://127.0.0.1:7420', url);
+  const env = { PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`, WAYMARK_SERVER: url };
+  const { code, err } = await new Command('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, env }).done;
+  expect(code, err).toBe(0);
+});
+
+test.each(blocks.filter(({ language }) => language === 'ts'))('[docs] $name runs', async ({ name, text }) => {
+  const file = join(folder, `${name.replace(/\W+/g, '-')}.mts`);
+  writeFileSync(file, text.replaceAll('http://127.0.0.1:7420', url));
+  const tsc = join(root, 'node_modules/.bin/tsc');
+  const options = ['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--strict', '--skipLibCheck', '--types', 'node', '--typeRoots', join(root, 'node_modules/@types'), file];
+  const compiled = await new Command(tsc, options, { cwd: folder }).done;
+  expect(compiled.out + compiled.err).toBe(compiled.code === 0 ? compiled.out + compiled.err : '');
+  const { code, err } = await new Command(process.execPath, [file.replace('.mts', '.mjs')], { cwd: folder }).done;
+  expect(code, err).toBe(0);
+});
+
+test('[W9] the memory engine opens no file', async () => {
+  const program = `
+    import fs from 'node:fs';
+    import { open } from ${JSON.stringify(join(root, 'packages/waymark/dist/index.js'))};
+    const space = await open();
+    const calls = [];
+    for (const name of Object.keys(fs)) {
+      if (typeof fs[name] === 'function' && /^(open|write|append|mkdir|create)/.test(name)) {
+        const real = fs[name];
+        fs[name] = (...args) => (calls.push(name), real(...args));
+      }
+    }
+    const { syncBuiltinESMExports } = await import('node:module');
+    syncBuiltinESMExports();
+    const ns = space.namespace('n');
+    await ns.put('/a', 1);
+    const lock = await ns.lock('/a');
+    await lock.release();
+    await space.close();
+    process.stdout.write(JSON.stringify(calls) + ' ' + fs.readdirSync('.').length);
+  `;
+  const empty = mkdtempSync(join(tmpdir(), 'waymark-empty-'));
+  const { out, err } = await new Command(process.execPath, ['--input-type=module', '-e', program], { cwd: empty }).done;
+  rmSync(empty, { recursive: true });
+  expect(out, err).toBe('[] 0');
+});
