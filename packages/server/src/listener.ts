@@ -40,7 +40,11 @@ export interface Listener {
 /** Speaks what begins with one of these ASCII words. */
 export function beginsWith(...words: readonly string[]): Face['speaks'] {
   return (bytes) => {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, 16)).toString('latin1');
+    const text = Buffer.from(
+      bytes.buffer,
+      bytes.byteOffset,
+      Math.min(bytes.byteLength, 16),
+    ).toString('latin1');
     if (words.some((word) => text.startsWith(word))) return true;
     return words.some((word) => word.startsWith(text)) ? undefined : false;
   };
@@ -98,7 +102,11 @@ export async function listen(options: ListenOptions, faces: readonly Face[]): Pr
     stop,
     async close() {
       stop();
-      await Promise.all([...open].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))));
+      await Promise.all(
+        [...open].map(
+          (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+        ),
+      );
     },
     destroy() {
       for (const socket of open) socket.destroy();
@@ -106,7 +114,12 @@ export async function listen(options: ListenOptions, faces: readonly Face[]): Pr
   };
 }
 
-function tellApart(socket: Socket, options: ListenOptions, faces: readonly Face[], told: () => void): void {
+function tellApart(
+  socket: Socket,
+  options: ListenOptions,
+  faces: readonly Face[],
+  told: () => void,
+): void {
   let head: Buffer = Buffer.alloc(0);
   const refuse = (reason: string, answer: Buffer | string): void => {
     options.refused?.(reason);
@@ -124,13 +137,18 @@ function tellApart(socket: Socket, options: ListenOptions, faces: readonly Face[
     const face = faces[answers.indexOf(true)];
     const other = firstBytes(head);
     // A connection stays undecided only while some face may still turn out to be meant.
-    if (face === undefined && (other === 'more' || (other === 'http1' && answers.includes(undefined)))) return;
+    if (
+      face === undefined &&
+      (other === 'more' || (other === 'http1' && answers.includes(undefined)))
+    )
+      return;
     disarm();
     told();
     socket.off('readable', look);
     socket.off('end', ended);
     if (other === 'tls') return refuse('tls', tlsAlert);
-    if (other === 'http2') return refuse('http2', refusal(505, 'HTTP Version Not Supported', noHttp2));
+    if (other === 'http2')
+      return refuse('http2', refusal(505, 'HTTP Version Not Supported', noHttp2));
     if (face === undefined) return refuse('unknown', refusal(400, 'Bad Request', unknownBytes));
     socket.unshift(head);
     face.serve(socket);
@@ -144,12 +162,17 @@ function tellApart(socket: Socket, options: ListenOptions, faces: readonly Face[
 /** A fatal alert, protocol_version: what a TLS client shows as a clear error. */
 const tlsAlert = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46]);
 
-const noHttp2 = 'this port speaks HTTP/1.1, WebSocket and the Waymark protocol; HTTP/2 and gRPC are not served';
+const noHttp2 =
+  'this port speaks HTTP/1.1, WebSocket and the Waymark protocol; HTTP/2 and gRPC are not served';
 const unknownBytes = 'these first bytes are no HTTP/1.1 request and not the Waymark protocol';
 
 function refusal(status: number, title: string, detail: string): string {
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, code: 'invalid' });
-  const headers = ['Connection: close', 'Content-Type: application/problem+json', `Content-Length: ${body.length}`];
+  const headers = [
+    'Connection: close',
+    'Content-Type: application/problem+json',
+    `Content-Length: ${body.length}`,
+  ];
   return `HTTP/1.1 ${status} ${title}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
@@ -159,7 +182,10 @@ function parseAddress(text: string, insecure: boolean): Address {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || host === '' || !(port <= 65_535)) {
-    throw new WaymarkError('invalid', `cannot listen on '${text}': take host:port, [::1]:port or unix:/path`);
+    throw new WaymarkError(
+      'invalid',
+      `cannot listen on '${text}': take host:port, [::1]:port or unix:/path`,
+    );
   }
   if (!isLoopback(host) && !insecure) {
     throw new WaymarkError(
@@ -180,7 +206,10 @@ function isLoopback(host: string): boolean {
 function unixPath(text: string): string {
   const path = text.slice('unix:'.length);
   if (path.startsWith('/') && Buffer.byteLength(path) <= 107) return path;
-  throw new WaymarkError('invalid', `'${text}': a Unix socket has an absolute path of at most 107 bytes`);
+  throw new WaymarkError(
+    'invalid',
+    `'${text}': a Unix socket has an absolute path of at most 107 bytes`,
+  );
 }
 
 async function bind(server: Server, address: Address): Promise<string> {
@@ -207,7 +236,9 @@ function started(server: Server, start: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
       const taken = error.code === 'EADDRINUSE';
-      const advice = taken ? ': another process listens there; stop it or take another address' : '';
+      const advice = taken
+        ? ': another process listens there; stop it or take another address'
+        : '';
       reject(new WaymarkError(taken ? 'taken' : 'invalid', `${error.message}${advice}`, {}, error));
     };
     server.once('error', fail);
@@ -223,9 +254,13 @@ function started(server: Server, start: () => void): Promise<void> {
 async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null);
   if (found === null) return;
-  if (!found.isSocket()) throw new WaymarkError('invalid', `${path} exists and is no socket`, { file: path });
+  if (!found.isSocket())
+    throw new WaymarkError('invalid', `${path} exists and is no socket`, { file: path });
   if (await answers(path)) {
-    throw new WaymarkError('taken', `another process listens on unix:${path}: stop it or take another path`);
+    throw new WaymarkError(
+      'taken',
+      `another process listens on unix:${path}: stop it or take another path`,
+    );
   }
   await unlink(path);
 }

@@ -21,7 +21,9 @@ interface Family {
 }
 
 /** Seconds: from a call in memory to one that waits. */
-export const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+export const secondsBuckets = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
+];
 
 export class Metrics {
   readonly #families: Family[] = [];
@@ -48,7 +50,10 @@ export class Metrics {
     for (const family of this.#families) {
       const samples = [...(await family.lines())];
       if (samples.length === 0) continue;
-      lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
+      lines.push(
+        `# HELP ${family.name} ${escapeHelp(family.help)}`,
+        `# TYPE ${family.name} ${family.type}`,
+      );
       lines.push(...samples);
     }
     return `${lines.join('\n')}\n`;

@@ -1,21 +1,20 @@
-import type { Socket } from 'node:net';
 import { createRequire } from 'node:module';
+import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { WebSocketServer } from 'ws';
 import { type Space, WaymarkError } from 'waymark';
 import {
+  type Clock,
   createLocalHost,
   createSpace,
   type Engine,
   type Host,
-  limits,
   openEngine,
-  resolvePath,
+  type Random,
   systemClock,
   systemRandom,
 } from 'waymark/engine';
 import { createApp } from './http/app.js';
-import { watchOverWebSocket } from './http/watch.js';
+import { upgrader } from './http/websocket.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
 import { Metrics } from './metrics.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
@@ -34,6 +33,11 @@ export interface ServerOptions {
   readonly firstByteMs?: number | undefined;
   readonly headersMs?: number | undefined;
   readonly requestMs?: number | undefined;
+  /** Watch streams over HTTP and WebSocket together. Default 10 000. */
+  readonly streamsMax?: number | undefined;
+  readonly heartbeatMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
 }
 
 export interface RunningServer {
@@ -48,27 +52,32 @@ const methods = ['GET ', 'PUT ', 'POST ', 'HEAD ', 'DELETE ', 'PATCH ', 'OPTIONS
 
 /** Starts a server: one engine, one port per address, every face on each. @throws {WaymarkError} `denied`, `taken`, `invalid`, `corrupt` */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
-  const { listen: addresses = ['127.0.0.1:7420'], engine: url = 'file:./waymark-data', insecure = false } = options;
-  const logger = pino({ level: options.logLevel ?? 'info' }, pino.destination({ dest: 2, sync: true }));
-  const engine = await openEngine(url, { told: (message) => logger.info(message) });
-  const host = createLocalHost(engine);
-  const space = createSpace(host, { clock: systemClock, random: systemRandom, owner: 'http' });
-  const allowEngine = options.allowEngine ?? !insecure;
-  try {
-    const parts = { engine, host, space, logger, allowEngine, options };
-    const { faces, stop, listener } = await serve(parts, addresses, insecure);
-    logger.info({ addresses: listener.addresses, engine: url, faces: faces.map((face) => face.name) }, 'serving');
-    return {
-      addresses: listener.addresses,
-      async close() {
-        await stop();
-        await space.close();
-        await engine[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
+  const {
+    engine: url = 'file:./waymark-data',
+    clock = systemClock,
+    random = systemRandom,
+  } = options;
+  const logger = pino(
+    { level: options.logLevel ?? 'info' },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  const engine = await openEngine(url, { clock, random, told: (message) => logger.info(message) });
+  const host = createLocalHost(engine, { clock, random });
+  const space = createSpace(host, { clock, random, owner: 'http' });
+  const closeAll = async (): Promise<void> => {
     await space.close();
     await engine[Symbol.asyncDispose]();
+  };
+  try {
+    const { listener, stop } = await serve({ engine, host, space, logger, clock, random, options });
+    logger.info({ addresses: listener.addresses, engine: url }, 'serving');
+    let closed: Promise<void> | undefined;
+    return {
+      addresses: listener.addresses,
+      close: () => (closed ??= stop().then(closeAll)),
+    };
+  } catch (error) {
+    await closeAll();
     throw error;
   }
 }
@@ -78,96 +87,116 @@ interface Parts {
   readonly host: Host;
   readonly space: Space;
   readonly logger: Logger;
-  readonly allowEngine: boolean;
+  readonly clock: Clock;
+  readonly random: Random;
   readonly options: ServerOptions;
 }
 
-async function serve(
-  parts: Parts,
-  addresses: readonly string[],
-  insecure: boolean,
-): Promise<{ faces: Face[]; stop: () => Promise<void>; listener: Listener }> {
-  const { host, space, engine, allowEngine, options } = parts;
+async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
+  const { host, engine, clock, options } = parts;
+  const {
+    listen: addresses = ['127.0.0.1:7420'],
+    insecure = false,
+    connectionsMax = 10_000,
+  } = options;
+  const { allowEngine = !insecure } = options;
   const metrics = new Metrics();
-  let stopping = false;
-  const app = await createApp({
-    engine,
-    host,
-    space,
+  const stopping = new AbortController();
+  const hosts = insecure ? null : new Set(['localhost', '127.0.0.1', '[::1]']);
+  const { app, watches } = await createApp({
+    ...parts,
     metrics,
-    logger: parts.logger,
-    hosts: insecure ? null : new Set(['localhost', '127.0.0.1', '[::1]']),
+    hosts,
     allowBackup: allowEngine,
     version,
     headersMs: options.headersMs ?? 10_000,
     requestMs: options.requestMs ?? 30_000,
-    ready: () => !stopping,
+    streamsMax: options.streamsMax ?? 10_000,
+    heartbeatMs: options.heartbeatMs ?? 15_000,
+    stopping: stopping.signal,
   });
-  const binary = createSocketFace({ host, engine: allowEngine ? engine : undefined, server: `waymark ${version}` });
-  const upgrades = upgrader(parts, binary);
-  app.server.on('upgrade', upgrades);
+  const binary = createSocketFace({
+    host,
+    engine: allowEngine ? engine : undefined,
+    server: `waymark ${version}`,
+    clock,
+  });
+  app.server.on(
+    'upgrade',
+    upgrader({ ...watches, hosts, binary: (socket) => void binary.serveWebSocket(socket) }),
+  );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
   const faces: Face[] = [
     { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
-    { name: 'http', speaks: beginsWith(...methods), serve: (socket) => void app.server.emit('connection', socket) },
+    {
+      name: 'http',
+      speaks: beginsWith(...methods),
+      serve: (socket) => void app.server.emit('connection', socket),
+    },
   ];
-  const { connectionsMax = 10_000, firstByteMs = 10_000 } = options;
-  const listener = await listen({ listen: addresses, insecure, connectionsMax, firstByteMs }, faces);
-  describe(metrics, host, listener);
+  const refusals = metrics.counter(
+    'waymark_connections_refused_total',
+    'Connections not served, by reason.',
+  );
+  const { firstByteMs = 10_000 } = options;
+  const refused = (reason: string): void => refusals.add({ reason });
+  const listener = await listen(
+    { listen: addresses, insecure, connectionsMax, firstByteMs, clock, refused },
+    faces,
+  );
+  describe(metrics, host, () => ({
+    waymark_connections: listener.connections(),
+    waymark_binary_connections: binary.connections,
+    waymark_watch_streams: watches.streams.open,
+  }));
   const stop = async (): Promise<void> => {
-    stopping = true;
-    const late = AbortSignal.timeout(drainMs);
-    await Promise.race([binary.drain(), aborted(late)]);
-    app.server.closeIdleConnections();
-    await Promise.race([listener.close(), aborted(late)]);
-    app.server.closeAllConnections();
-    await Promise.race([app.close(), aborted(late)]);
+    stopping.abort(
+      new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
+    );
+    await drain(app, listener, binary, clock);
   };
-  return { faces, stop, listener };
+  return { listener, stop };
 }
 
-/** `GET /v1/socket` carries the binary protocol in WebSocket messages; a watch path carries JSON events. */
-function upgrader(parts: Parts, binary: SocketFace): (request: import('node:http').IncomingMessage, socket: Socket, head: Buffer) => void {
-  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: limits.requestBytesMax + 262_144 });
-  return (request, socket, head) => {
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    const watch = /^\/v1\/ns\/([^/]+)\/watch(\/.*)?$/.exec(url.pathname);
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket' || (url.pathname !== '/v1/socket' && watch === null)) {
-      socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-      return;
-    }
-    server.handleUpgrade(request, socket, head, (ws) => {
-      if (watch === null) {
-        binary.serveWebSocket(ws);
-        return;
-      }
-      const path = resolveOr(ws, decodeURIComponent(watch[2] ?? '/'));
-      if (path === null) return;
-      watchOverWebSocket(parts.space, ws, url, decodeURIComponent(watch[1] ?? ''), path).catch(() => ws.terminate());
-    });
-  };
+/** Calls under way finish; what has not by then is cut off. */
+async function drain(
+  app: FastifyInstance,
+  listener: Listener,
+  binary: SocketFace,
+  clock: Clock,
+): Promise<void> {
+  listener.stop();
+  app.server.closeIdleConnections();
+  const disarm = clock.after(drainMs, () => listener.destroy());
+  await Promise.all([binary.drain(), listener.close()]);
+  disarm();
+  app.server.close();
+  await app.close();
 }
 
-function resolveOr(ws: { close(code: number, reason: string): void }, path: string): string | null {
-  try {
-    return resolvePath('/', path);
-  } catch (error) {
-    ws.close(1008, error instanceof WaymarkError ? error.code : 'invalid');
-    return null;
-  }
-}
+type Counted = 'waymark_connections' | 'waymark_binary_connections' | 'waymark_watch_streams';
 
-function describe(metrics: Metrics, host: Host, listener: Listener): void {
-  metrics.gauge('waymark_connections', 'Open connections.', () => listener.connections());
-  metrics.gauge('waymark_revision', 'The newest revision.', async () => (await host.status()).revision);
-  metrics.gauge('waymark_compacted_revision', 'History below this is gone.', async () => (await host.status()).compacted);
-  metrics.gauge('waymark_keys', 'Live keys.', async () => (await host.status()).keys);
-  metrics.gauge('waymark_leases', 'Live leases.', async () => (await host.status()).leases);
-  metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', async () => (await host.status()).bytes);
-  metrics.gauge('waymark_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+function describe(metrics: Metrics, host: Host, counted: () => Record<Counted, number>): void {
+  const status = (name: 'revision' | 'compacted' | 'keys' | 'leases' | 'bytes') => async () =>
+    (await host.status())[name];
+  metrics.gauge('waymark_connections', 'Open connections.', () => counted().waymark_connections);
+  metrics.gauge(
+    'waymark_binary_connections',
+    'Of these, with the binary protocol.',
+    () => counted().waymark_binary_connections,
+  );
+  metrics.gauge(
+    'waymark_watch_streams',
+    'Watches over HTTP and WebSocket.',
+    () => counted().waymark_watch_streams,
+  );
+  metrics.gauge('waymark_revision', 'The newest revision.', status('revision'));
+  metrics.gauge('waymark_compacted_revision', 'History below this is gone.', status('compacted'));
+  metrics.gauge('waymark_keys', 'Live keys.', status('keys'));
+  metrics.gauge('waymark_leases', 'Live leases.', status('leases'));
+  metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', status('bytes'));
+  metrics.gauge('waymark_resident_memory_bytes', 'Resident memory of the process.', () =>
+    process.memoryUsage.rss(),
+  );
 }

@@ -1,13 +1,16 @@
 import swagger from '@fastify/swagger';
-import { fastify, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { limits, type Space, WaymarkError } from 'waymark';
-import type { Engine, Host } from 'waymark/engine';
+import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
 import { backupRoute } from './backup.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
-import { sendProblem } from './problem.js';
+import { checkOrigin } from './origin.js';
+import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
+import { compileCheck } from './schema-check.js';
 import { spaceRoutes } from './spaces.js';
+import { StreamCount, type WatchParts } from './streams.js';
 import { watchRoutes } from './watch.js';
 
 export interface AppParts {
@@ -22,40 +25,76 @@ export interface AppParts {
   readonly version: string;
   readonly headersMs: number;
   readonly requestMs: number;
-  readonly ready: () => boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborts when the server stops. */
+  readonly stopping: AbortSignal;
+  readonly streamsMax: number;
+  readonly heartbeatMs: number;
 }
 
 /** The REST face: one schema per route gives its checks and its place in the OpenAPI document. */
-export async function createApp(parts: AppParts): Promise<FastifyInstance> {
+export async function createApp(
+  parts: AppParts,
+): Promise<{ app: FastifyInstance; watches: WatchParts }> {
   const { space, host, metrics } = parts;
   const app = fastify({
     loggerInstance: parts.logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
     http: { headersTimeout: parts.headersMs, connectionsCheckingInterval: 1_000 },
+    exposeHeadRoutes: false,
+    genReqId: () => parts.random.id(),
+    clientErrorHandler: refuseMalformed,
+    frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     routerOptions: { maxParamLength: 8_192 },
-    ajv: { customOptions: { coerceTypes: true, removeAdditional: false } },
   });
+  const errors = metrics.counter(
+    'waymark_http_errors_total',
+    'Answers that are problems, by code.',
+  );
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'Waymark', version: parts.version } },
+    transform: ({ schema, url }) => ({ schema, url: url.replace(/\*$/, ':path') }),
   });
-  app.setErrorHandler(sendProblem);
+  app.setValidatorCompiler(compileCheck);
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.setErrorHandler((error, request, reply) => {
+    errors.add({ code: toWaymarkError(error).code });
+    sendProblem(error, request, reply);
+  });
   app.setNotFoundHandler((request, reply) => {
-    sendProblem(new WaymarkError('not_found', `no route ${request.method} ${request.url}`), request, reply);
+    sendProblem(
+      new WaymarkError('not_found', `no route ${request.method} ${request.url}`),
+      request,
+      reply,
+    );
   });
-  if (parts.hosts !== null) guardHost(app, parts.hosts);
+  app.addHook('onRequest', async (request) => checkOrigin(request.raw, parts.hosts));
+  app.addHook('onSend', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    if (parts.stopping.aborted) void reply.header('connection', 'close');
+  });
   measure(app, metrics);
-  await app.register(async (keys) => keyRoutes(keys, space));
-  watchRoutes(app, space);
+  const { clock, stopping, heartbeatMs } = parts;
+  const watches = {
+    space,
+    clock,
+    stopping,
+    heartbeatMs,
+    streams: new StreamCount(parts.streamsMax),
+  };
+  await app.register(async (keys) => keyRoutes(keys, watches));
+  watchRoutes(app, watches);
   spaceRoutes(app, space, host);
-  lockRoutes(app, host);
+  lockRoutes(app, parts);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
-  return app;
+  return { app, watches };
 }
 
 function operations(app: FastifyInstance, parts: AppParts): void {
@@ -65,7 +104,9 @@ function operations(app: FastifyInstance, parts: AppParts): void {
   );
   app.get('/healthz', { schema: { tags } }, async () => ({ ok: true }));
   app.get('/readyz', { schema: { tags } }, async () => {
-    if (!parts.ready()) throw new WaymarkError('unavailable', 'the server is stopping');
+    parts.stopping.throwIfAborted();
+    // Writes nothing, and fails where a write would: a full or broken disk.
+    await parts.engine.commit({});
     return { ok: true, ...(await parts.host.status()) };
   });
   app.get('/metrics', { schema: { tags } }, async (_request, reply) =>
@@ -74,20 +115,17 @@ function operations(app: FastifyInstance, parts: AppParts): void {
   app.get('/openapi.json', { schema: { tags } }, async () => app.swagger());
 }
 
-function guardHost(app: FastifyInstance, hosts: ReadonlySet<string>): void {
-  app.addHook('onRequest', async (request) => {
-    const name = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-    if (name === '' || hosts.has(name)) return;
-    throw new WaymarkError('denied', `this server answers for ${[...hosts].join(', ')}, not for '${name}'`);
-  });
-}
-
 function measure(app: FastifyInstance, metrics: Metrics): void {
-  const seconds = metrics.histogram('waymark_http_request_seconds', 'Time from request to answer, by route and status.');
+  const seconds = metrics.histogram(
+    'waymark_http_request_seconds',
+    'Time from request to answer, by route and status.',
+  );
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     const labels = { method: request.method, route, status: String(reply.statusCode) };
+    if (reply.raw.getHeader('content-type') === 'text/event-stream') return;
     seconds.observe(labels, reply.elapsedTime / 1_000);
+    request.log.debug({ ...labels, id: request.id, ms: Math.round(reply.elapsedTime) }, 'answered');
   });
 }
 

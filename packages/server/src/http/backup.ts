@@ -11,15 +11,23 @@ const pageSize = 500;
 export function backupRoute(app: FastifyInstance, engine: Engine): void {
   app.get('/v1/backup', { schema: { tags: ['operations'] } }, async (_request, reply) => {
     const { revision, identity } = await engine.status();
-    return await reply.type('application/x-ndjson').send(Readable.from(lines(engine, revision, identity)));
+    return await reply
+      .type('application/x-ndjson')
+      .send(Readable.from(lines(engine, revision, identity)));
   });
 }
 
 async function* lines(engine: Engine, revision: number, identity: string): AsyncGenerator<string> {
   yield `${JSON.stringify({ waymark: 'backup', format: 1, revision, identity })}\n`;
   let count = 0;
-  for (let key = ''; ; ) {
-    const page = await engine.read({ key, end: '', at: revision, limit: pageSize, uncounted: true });
+  for (let key = ''; ;) {
+    const page = await engine.read({
+      key,
+      end: '',
+      at: revision,
+      limit: pageSize,
+      uncounted: true,
+    });
     const kept = page.entries.filter((entry) => entry.lease === 0);
     count += kept.length;
     yield kept.map(line).join('');

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WaymarkError } from 'waymark';
 import { resolvePath, type HoldProof } from 'waymark/engine';
 
@@ -9,16 +9,27 @@ import { resolvePath, type HoldProof } from 'waymark/engine';
  * slash into one. @throws {WaymarkError} `invalid`, `too_large`
  */
 export function pathOf(request: FastifyRequest): string {
-  const url = request.raw.url ?? '';
-  const question = url.indexOf('?');
-  const segments = (question < 0 ? url : url.slice(0, question)).split('/').slice(5);
+  return pathFrom(request.raw.url ?? '');
+}
+
+/** The same for a URL as it stands in a request. */
+export function pathFrom(url: string): string {
+  const segments = rawPath(url).split('/').slice(5);
   if (segments.length === 0 || (segments.length === 1 && segments[0] === '')) return '/';
   return resolvePath('/', `/${segments.map(decodeSegment).join('/')}`);
 }
 
+export function rawPath(url: string): string {
+  const question = url.indexOf('?');
+  return question < 0 ? url : url.slice(0, question);
+}
+
 export function namespaceOf(request: FastifyRequest): string {
-  const { ns } = request.params as { ns: string };
-  return ns;
+  return namespaceFrom(request.raw.url ?? '');
+}
+
+export function namespaceFrom(url: string): string {
+  return decodeSegment(rawPath(url).split('/')[3] ?? '');
 }
 
 /** A proof of a hold in two headers. */
@@ -26,39 +37,69 @@ export function holdOf(request: FastifyRequest): HoldProof | undefined {
   const path = request.headers['x-waymark-hold-path'];
   const token = request.headers['x-waymark-hold-token'];
   if (path === undefined && token === undefined) return undefined;
-  const number = Number(token);
-  if (typeof path !== 'string' || !Number.isSafeInteger(number)) {
-    throw new WaymarkError('invalid', 'a hold takes both x-waymark-hold-path and a whole x-waymark-hold-token');
+  if (typeof path !== 'string' || typeof token !== 'string' || !/^\d{1,15}$/.test(token)) {
+    throw new WaymarkError(
+      'invalid',
+      'a hold takes both x-waymark-hold-path and a whole x-waymark-hold-token',
+    );
   }
-  return { path: resolvePath('/', decodeHeader(path)), token: number };
+  const decoded = path.split('/').map(decodeSegment).join('/');
+  return { path: resolvePath('/', decoded), token: Number(token) };
 }
 
 /** `If-Match: "7"` is revision 7, `If-None-Match: *` is "only if there is none": 0. */
 export function ifRevisionOf(request: FastifyRequest): number | undefined {
   const match = request.headers['if-match'];
   const noneMatch = request.headers['if-none-match'];
-  if (noneMatch === '*' && match === undefined) return 0;
+  if (match !== undefined && noneMatch !== undefined) {
+    throw new WaymarkError('invalid', 'a write takes If-Match or If-None-Match, not both');
+  }
+  if (noneMatch !== undefined && noneMatch !== '*') {
+    throw new WaymarkError('invalid', 'If-None-Match on a write takes *: only if there is none');
+  }
+  if (noneMatch === '*') return 0;
   if (match === undefined) return undefined;
-  const revision = /^"(\d+)"$/.exec(match)?.[1];
-  if (revision === undefined) throw new WaymarkError('invalid', 'If-Match takes one ETag as it was given: "7"');
+  const revision = /^"(\d{1,15})"$/.exec(match)?.[1];
+  if (revision === undefined)
+    throw new WaymarkError('invalid', 'If-Match takes one ETag as it was given: "7"');
   return Number(revision);
 }
 
 /** `30s`, `500ms`, or a number of milliseconds. At most 10 minutes. */
 export function durationMs(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text);
-  const ms = Number(match?.[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match?.[2] ?? 'ms') as 'ms' | 's' | 'm'];
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)?$/.exec(text);
+  const ms =
+    Number(match?.[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match?.[2] ?? 'ms') as 'ms' | 's' | 'm'];
   if (match === null || ms > 600_000) {
-    throw new WaymarkError('invalid', `'${text}' is no duration up to 10 minutes: take 30s, 500ms or 1m`);
+    throw new WaymarkError(
+      'invalid',
+      `'${text.slice(0, 40)}' is no duration up to 10 minutes: take 30s, 500ms or 1m`,
+    );
   }
   return ms;
 }
 
-/** Aborts when the client is gone. */
-export function goneSignal(request: FastifyRequest): AbortSignal {
+/** Aborts when the client is gone, or the server stops. */
+export function goneSignal(reply: FastifyReply, stopping: AbortSignal): AbortSignal {
   const gone = new AbortController();
-  request.raw.socket.once('close', () => gone.abort(new WaymarkError('unavailable', 'the client is gone')));
-  return gone.signal;
+  const response = reply.raw;
+  response.once('close', () => {
+    if (!response.writableFinished)
+      gone.abort(new WaymarkError('unavailable', 'the client is gone'));
+  });
+  return AbortSignal.any([gone.signal, stopping]);
+}
+
+/** Where to resume: `42`, or `42-IDENTITY` as `id:` gives it, which also tells another engine's revisions apart. */
+export function resumeFrom(text: string): {
+  readonly after: number;
+  readonly identity: string | undefined;
+} {
+  const match = /^(\d{1,15})(?:-([\w-]{1,64}))?$/.exec(text);
+  if (match === null) {
+    throw new WaymarkError('invalid', `'${text.slice(0, 80)}' is no revision to resume after`);
+  }
+  return { after: Number(match[1]), identity: match[2] };
 }
 
 function decodeSegment(segment: string): string {
@@ -66,14 +107,13 @@ function decodeSegment(segment: string): string {
   try {
     decoded = decodeURIComponent(segment);
   } catch {
-    throw new WaymarkError('invalid', `'${segment}' is not percent-encoded UTF-8`);
+    throw new WaymarkError('invalid', `'${segment.slice(0, 80)}' is not percent-encoded UTF-8`);
   }
   if (decoded.includes('/')) {
-    throw new WaymarkError('invalid', `'${segment}': a segment cannot hold a slash, encoded or not`);
+    throw new WaymarkError(
+      'invalid',
+      `'${segment.slice(0, 80)}': a segment cannot hold a slash, encoded or not`,
+    );
   }
   return decoded;
-}
-
-function decodeHeader(value: string): string {
-  return value.split('/').map(decodeSegment).join('/');
 }

@@ -1,17 +1,35 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { codecs, type PathEntry, type Space, WaymarkError } from 'waymark';
-import { durationMs, goneSignal, holdOf, ifRevisionOf, namespaceOf, pathOf } from './inputs.js';
-import { eventJson, groupsOf } from './watch.js';
+import { codecs, type Namespace, type Page, type PathEntry, WaymarkError } from 'waymark';
+import {
+  durationMs,
+  goneSignal,
+  holdOf,
+  ifRevisionOf,
+  namespaceOf,
+  pathOf,
+  resumeFrom,
+} from './inputs.js';
+import type { WatchParts } from './streams.js';
+import { eventJson, openWatch } from './watch.js';
 
 /** Keys as resources: the value is the body, byte for byte, and the ETag is its revision. */
 
 const keyQuery = Type.Object({
   tree: Type.Optional(Type.String({ description: 'the path and all below it' })),
-  at: Type.Optional(Type.Integer({ minimum: 1, description: 'read the past, as of this revision' })),
+  at: Type.Optional(
+    Type.Integer({ minimum: 1, description: 'read the past, as of this revision' }),
+  ),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-  after: Type.Optional(Type.String({ description: 'with tree: go on after this path; with wait: after this revision' })),
-  wait: Type.Optional(Type.String({ description: 'long poll: wait so long (30s) for a change after `after`' })),
+  after: Type.Optional(
+    Type.String({
+      description: 'with tree: go on after this path; with wait: after this revision',
+    }),
+  ),
+  wait: Type.Optional(
+    Type.String({ description: 'long poll: wait so long (30s) for a change after `after`' }),
+  ),
+  keys_only: Type.Optional(Type.Boolean({ description: 'with tree: no values' })),
 });
 
 const writeQuery = Type.Object({
@@ -25,9 +43,11 @@ interface KeyQuery {
   readonly limit?: number;
   readonly after?: string;
   readonly wait?: string;
+  readonly keys_only?: boolean;
 }
 
-export function keyRoutes(app: FastifyInstance, space: Space): void {
+export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
+  const { space } = parts;
   // Bodies are values: no content type makes them anything else.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -35,33 +55,46 @@ export function keyRoutes(app: FastifyInstance, space: Space): void {
     space.namespace(namespaceOf(request), { codec: codecs.bytes });
 
   for (const url of ['/v1/ns/:ns/keys', '/v1/ns/:ns/keys/*']) {
-    app.get(url, { schema: { querystring: keyQuery, tags: ['keys'] } }, async (request, reply) => {
-      const query = request.query as KeyQuery;
-      const path = pathOf(request);
-      if (query.wait !== undefined) return await longPoll(space, request, path, query);
-      if (isSet(query.tree)) {
-        const { after, limit, at } = query;
-        const page = await bytesOf(request).tree(path, { after, limit, at });
-        return { ...page, entries: page.entries.map(entryJson) };
-      }
-      const entry = await bytesOf(request).get(path, { at: query.at });
-      if (entry === null) throw new WaymarkError('not_found', `${path} has no value`, { path });
-      return sendValue(request, reply, entry);
-    });
+    app.get(
+      url,
+      { schema: { querystring: keyQuery, tags: ['keys'] }, exposeHeadRoute: true },
+      async (request, reply) => {
+        const query = request.query as KeyQuery;
+        const path = pathOf(request);
+        if (query.wait !== undefined) return await longPoll(parts, request, reply, query);
+        if (isSet(query.tree)) {
+          const { entries, more, revision } = await treePage(bytesOf(request), path, query);
+          const shown =
+            query.keys_only === true
+              ? entries.map(({ value: _, ...facts }) => facts)
+              : entries.map(entryJson);
+          return { entries: shown, more, revision };
+        }
+        const entry = await bytesOf(request).get(path, { at: query.at });
+        if (entry === null) throw new WaymarkError('not_found', `${path} has no value`, { path });
+        return sendValue(request, reply, entry);
+      },
+    );
 
-    app.put(url, { schema: { querystring: writeQuery, tags: ['keys'] } }, async (request, reply) => {
-      const { lease } = request.query as { lease?: number };
-      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-      const call = { ifRevision: ifRevisionOf(request), hold: holdOf(request), lease };
-      const { revision } = await bytesOf(request).put(pathOf(request), body, call);
-      return await reply.header('etag', `"${revision}"`).send({ revision });
-    });
+    app.put(
+      url,
+      { schema: { querystring: writeQuery, tags: ['keys'] } },
+      async (request, reply) => {
+        const { lease } = request.query as { lease?: number };
+        const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        const call = { ifRevision: ifRevisionOf(request), hold: holdOf(request), lease };
+        const { revision } = await bytesOf(request).put(pathOf(request), body, call);
+        return await reply.header('etag', `"${revision}"`).send({ revision });
+      },
+    );
 
     app.delete(url, { schema: { querystring: writeQuery, tags: ['keys'] } }, async (request) => {
       const { tree } = request.query as { tree?: string };
       const call = { ifRevision: ifRevisionOf(request), hold: holdOf(request) };
       const ns = bytesOf(request);
-      return await (isSet(tree) ? ns.deleteTree(pathOf(request), call) : ns.delete(pathOf(request), call));
+      return await (isSet(tree)
+        ? ns.deleteTree(pathOf(request), call)
+        : ns.delete(pathOf(request), call));
     });
   }
 }
@@ -69,9 +102,9 @@ export function keyRoutes(app: FastifyInstance, space: Space): void {
 /** An entry in JSON: the value as text when it is UTF-8, and always in base64. */
 export function entryJson(entry: PathEntry<Uint8Array>): object {
   const bytes = Buffer.from(entry.value);
+  const { value: _, ...facts } = entry;
   const text = utf8(bytes);
-  const value = text === null ? {} : { value: text };
-  return { ...entry, ...value, ...(text === null ? { value: undefined } : {}), base64: bytes.toString('base64') };
+  return { ...facts, ...(text === null ? {} : { value: text }), base64: bytes.toString('base64') };
 }
 
 export function isSet(flag: string | undefined): boolean {
@@ -104,7 +137,7 @@ function typeOf(bytes: Buffer): string {
   if (text === null) return 'application/octet-stream';
   try {
     JSON.parse(text);
-    return 'application/json';
+    return 'application/json; charset=utf-8';
   } catch {
     return 'text/plain; charset=utf-8';
   }
@@ -118,24 +151,73 @@ function utf8(bytes: Buffer): string | null {
   }
 }
 
+/** A page ends early once its values have come to this. */
+const pageBytesMax = 8_388_608;
+const stepMax = 32;
+
+/** Reads in small steps at one revision, so that a thousand large values never stand in memory together. */
+async function treePage(
+  ns: Namespace<Uint8Array>,
+  path: string,
+  query: KeyQuery,
+): Promise<Page<PathEntry<Uint8Array>>> {
+  const { limit = 1_000 } = query;
+  const entries: PathEntry<Uint8Array>[] = [];
+  let { after, at } = query;
+  for (let bytes = 0; ;) {
+    const page = await ns.tree(path, {
+      after,
+      at,
+      limit: Math.min(stepMax, limit - entries.length),
+    });
+    at ??= page.revision;
+    entries.push(...page.entries);
+    for (const entry of page.entries) bytes += entry.value.length;
+    const full = entries.length >= limit || bytes >= pageBytesMax;
+    if (!page.more || full) return { entries, more: page.more, revision: at };
+    after = page.entries.at(-1)?.path;
+  }
+}
+
 /** Answers with the first changes after `after`, or with none and where to go on when the time is up. */
-async function longPoll(space: Space, request: FastifyRequest, path: string, query: KeyQuery): Promise<object> {
+async function longPoll(
+  parts: WatchParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  query: KeyQuery,
+): Promise<object> {
   const waitMs = durationMs(query.wait ?? '');
-  const after = query.after === undefined ? undefined : Number(query.after);
-  if (after !== undefined && !Number.isSafeInteger(after)) {
-    throw new WaymarkError('invalid', '`after` is a revision when `wait` is given');
-  }
-  const late = AbortSignal.timeout(waitMs);
-  const signal = AbortSignal.any([late, goneSignal(request)]);
-  let resume = after ?? (await space.status()).revision;
+  const late = new AbortController();
+  const signal = AbortSignal.any([late.signal, goneSignal(reply, parts.stopping)]);
+  const from = query.after === undefined ? undefined : resumeFrom(query.after);
+  const leave = parts.streams.enter('long-poll');
+  const disarm = parts.clock.after(waitMs, () => late.abort());
+  let revision = from?.after ?? (await parts.space.status()).revision;
   try {
-    const groups = groupsOf(space, namespaceOf(request), path, { tree: isSet(query.tree), after: resume, signal });
-    for await (const group of groups) {
-      resume = group.resume ?? resume;
-      if (group.events.length > 0) return { revision: resume, events: group.events.map(eventJson) };
+    const call = { tree: isSet(query.tree), identity: from?.identity, after: revision, signal };
+    const { groups, identity } = await openWatch(
+      parts.space,
+      namespaceOf(request),
+      pathOf(request),
+      call,
+    );
+    const answer = (events: readonly object[]): object => ({
+      revision,
+      id: `${revision}-${identity}`,
+      events,
+    });
+    try {
+      for await (const group of groups) {
+        const events = [...group.events].map(eventJson);
+        revision = group.resume ?? revision;
+        if (events.length > 0) return answer(events);
+      }
+    } catch (error) {
+      if (!late.signal.aborted) throw error;
     }
-  } catch (error) {
-    if (!late.aborted) throw error;
+    return answer([]);
+  } finally {
+    disarm();
+    leave();
   }
-  return { revision: resume, events: [] };
 }

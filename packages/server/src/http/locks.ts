@@ -1,71 +1,202 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { WaymarkError } from 'waymark';
-import type { HeldKeys, Host, LockMode } from 'waymark/engine';
+import { isWaymarkError, WaymarkError } from 'waymark';
+import type {
+  AcquireRequest,
+  Clock,
+  Grant,
+  HeldKeys,
+  Host,
+  Lease,
+  LockMode,
+  Random,
+} from 'waymark/engine';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { repeat } from './streams.js';
 
 /**
- * Locks for those without a client library. The hold lives by a lease of the caller's (`POST /v1/leases`), which the caller renews; the
- * session is that lease. A repeated POST with the same id finds its place in the queue again.
+ * Locks for those without a client library. The hold lives by a lease that the caller renews (`POST /v1/leases/{id}/renew`): one of
+ * its own, or with `ttlMs` a new one, which is kept alive while the request waits. The session is that lease. A repeated
+ * POST with the same id and lease finds its place in the queue again.
  */
 
-const lockBody = Type.Object({
-  lease: Type.Integer({ minimum: 1 }),
-  tree: Type.Optional(Type.Boolean()),
-  mode: Type.Optional(Type.Union([Type.Literal('exclusive'), Type.Literal('shared')])),
-  waitMs: Type.Optional(Type.Number({ minimum: 0, maximum: 600_000, description: 'default 0: only if it is free' })),
-  owner: Type.Optional(Type.String({ maxLength: 256 })),
-  id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
-});
+const lockBody = Type.Object(
+  {
+    lease: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'the lease the hold ends with; or ttlMs' }),
+    ),
+    ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
+    tree: Type.Optional(Type.Boolean()),
+    mode: Type.Optional(Type.Union([Type.Literal('exclusive'), Type.Literal('shared')])),
+    waitMs: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 600_000, description: 'default 0: only if it is free' }),
+    ),
+    owner: Type.Optional(Type.String({ maxLength: 256 })),
+    id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
+  },
+  { additionalProperties: false },
+);
 
 interface LockBody {
-  readonly lease: number;
+  readonly lease?: number;
+  readonly ttlMs?: number;
   readonly tree?: boolean;
   readonly mode?: LockMode;
   readonly waitMs?: number;
   readonly owner?: string;
-  readonly id: string;
+  readonly id?: string;
 }
 
 const holdQuery = Type.Object({
   tree: Type.Optional(Type.Boolean()),
   mode: Type.Optional(Type.Union([Type.Literal('exclusive'), Type.Literal('shared')])),
   id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
+  lease: Type.Optional(Type.Integer({ minimum: 1, description: 'release: ends this lease too' })),
 });
 
-export function lockRoutes(app: FastifyInstance, host: Host): void {
+export interface LockParts {
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stopping: AbortSignal;
+}
+
+export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
+  const { host } = parts;
   const tags = ['locks'];
   for (const url of ['/v1/ns/:ns/locks', '/v1/ns/:ns/locks/*']) {
-    app.get(url, { schema: { querystring: holdQuery, tags, summary: 'who holds, who waits' } }, async (request) => {
-      const { tree, mode } = heldOf(request);
-      return await host.explain(namespaceOf(request), { path: pathOf(request), tree, mode });
-    });
+    app.get(
+      url,
+      { schema: { querystring: holdQuery, tags, summary: 'who holds, who waits' } },
+      async (request) => {
+        const { tree, mode } = heldOf(request);
+        return await host.explain(namespaceOf(request), { path: pathOf(request), tree, mode });
+      },
+    );
 
-    app.post(url, { schema: { body: lockBody, tags, summary: 'take a lock' } }, async (request) => {
-      const body = request.body as LockBody;
-      const path = pathOf(request);
-      const { lease, id, tree = false, mode = 'exclusive', waitMs = 0, owner = `lease ${lease}` } = body;
-      const wanted = { id, path, tree, mode, lease, owner, session: `lease-${lease}`, waitMs };
-      const grant = await host.acquire(namespaceOf(request), wanted, { signal: goneSignal(request) });
-      if (grant !== null) return { ...grant.hold, token: grant.token, lease };
-      const { summary } = await host.explain(namespaceOf(request), { path, tree, mode });
-      throw new WaymarkError('locked', summary, { path });
-    });
+    app.post(
+      url,
+      { schema: { body: lockBody, tags, summary: 'take a lock' } },
+      async (request, reply) => {
+        const body = request.body as LockBody;
+        return await take(
+          parts,
+          namespaceOf(request),
+          pathOf(request),
+          body,
+          goneSignal(reply, parts.stopping),
+        );
+      },
+    );
 
-    app.delete(url, { schema: { querystring: holdQuery, tags, summary: 'release' } }, async (request) => {
-      const hold = { ...heldOf(request), path: pathOf(request) };
-      if (hold.id === '') throw new WaymarkError('invalid', 'release takes the ?id= the lock was taken with');
-      return { released: await host.release(namespaceOf(request), hold) };
-    });
+    app.delete(
+      url,
+      { schema: { querystring: holdQuery, tags, summary: 'release' } },
+      async (request) => {
+        const hold = { ...heldOf(request), path: pathOf(request) };
+        if (hold.id === '')
+          throw new WaymarkError('invalid', 'release takes the ?id= the lock was taken with');
+        const released = await host.release(namespaceOf(request), hold);
+        const { lease } = request.query as { lease?: number };
+        if (lease !== undefined) await endLease(host, lease);
+        return { released };
+      },
+    );
   }
 
   const reason = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1_000 }) });
   for (const url of ['/v1/ns/:ns/force-unlock', '/v1/ns/:ns/force-unlock/*']) {
-    app.post(url, { schema: { body: reason, tags, summary: 'take locks away; audited' } }, async (request) => {
-      const body = request.body as { reason: string };
-      return { ended: await host.forceUnlock(namespaceOf(request), pathOf(request), body.reason) };
+    app.post(
+      url,
+      { schema: { body: reason, tags, summary: 'take locks away; audited' } },
+      async (request) => {
+        const body = request.body as { reason: string };
+        return {
+          ended: await host.forceUnlock(namespaceOf(request), pathOf(request), body.reason),
+        };
+      },
+    );
+  }
+}
+
+/** Takes the lock under the lease given, or under a new one, which goes again when the lock is not taken. */
+async function take(
+  parts: LockParts,
+  namespace: string,
+  path: string,
+  body: LockBody,
+  gone: AbortSignal,
+): Promise<object> {
+  const { host, random } = parts;
+  if ((body.lease === undefined) === (body.ttlMs === undefined)) {
+    throw new WaymarkError(
+      'invalid',
+      'a lock takes either lease, one of yours, or ttlMs for a new one',
+    );
+  }
+  const own = body.lease === undefined ? await host.grant(body.ttlMs ?? 0) : undefined;
+  const lease = own?.id ?? body.lease ?? 0;
+  const {
+    id = random.id(),
+    tree = false,
+    mode = 'exclusive',
+    waitMs = 0,
+    owner = `lease ${lease}`,
+  } = body;
+  const wanted = { id, path, tree, mode, lease, owner, session: `lease-${lease}`, waitMs };
+  const still = own === undefined ? () => {} : keepAlive(parts, own);
+  try {
+    const grant = await acquire(host, namespace, wanted, gone);
+    // The TTL counts from the answer, however long the wait was.
+    if (own !== undefined) await host.renew(own.id);
+    return {
+      ...grant.hold,
+      token: grant.token,
+      lease,
+      ...(own === undefined ? {} : { ttlMs: own.ttlMs }),
+    };
+  } catch (error) {
+    if (own !== undefined) await host.revoke(own.id).catch(() => undefined);
+    throw error;
+  } finally {
+    still();
+  }
+}
+
+/** @throws {WaymarkError} `locked` when it is not free and nothing may wait */
+async function acquire(
+  host: Host,
+  namespace: string,
+  wanted: AcquireRequest,
+  gone: AbortSignal,
+): Promise<Grant> {
+  const grant = await host.acquire(namespace, wanted, { signal: gone });
+  if (grant === null) {
+    const { holders, summary } = await host.explain(namespace, wanted);
+    const [holder] = holders;
+    throw new WaymarkError('locked', summary, {
+      path: wanted.path,
+      holder: holder?.owner,
+      token: holder?.token,
     });
   }
+  // Nobody is left to be told: the hold must not stay behind.
+  if (!gone.aborted) return grant;
+  await host.release(namespace, grant.hold);
+  throw gone.reason;
+}
+
+async function endLease(host: Host, lease: number): Promise<void> {
+  await host.revoke(lease).catch((error: unknown) => {
+    if (!isWaymarkError(error, 'not_found')) throw error;
+  });
+}
+
+function keepAlive({ host, clock }: LockParts, lease: Lease): () => void {
+  return repeat(clock, lease.ttlMs / 3, () => {
+    // A lease that is gone ends the wait itself, with `lost`.
+    host.renew(lease.id).catch(() => undefined);
+  });
 }
 
 function heldOf(request: FastifyRequest): HeldKeys {

@@ -1,8 +1,35 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { isWaymarkError, WaymarkError } from 'waymark';
+import { isWaymarkError, limits, WaymarkError } from 'waymark';
 import { errorTable } from 'waymark/engine';
 
 /** Every error is a problem document (RFC 9457) with Waymark's code and facts beside the standard members. */
+
+/** What Node's own HTTP parser refuses: the request never reached a route. */
+export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (socket.destroyed || error.code === 'ECONNRESET') return;
+  const status =
+    { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
+  const code = { 431: 'too_large', 408: 'timeout', 400: 'invalid' }[status];
+  const detail = {
+    431: 'the headers are too large',
+    408: 'the request took too long',
+    400: 'this is no HTTP/1.1 request',
+  };
+  const told = {
+    type: 'about:blank',
+    title: STATUS_CODES[status],
+    status,
+    detail: detail[status as 400],
+    code,
+  };
+  const body = JSON.stringify(told);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n` +
+      `Content-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toWaymarkError(error);
@@ -29,10 +56,22 @@ export function problemOf(error: WaymarkError): string {
 export function toWaymarkError(error: unknown): WaymarkError {
   if (isWaymarkError(error)) return error;
   const { statusCode, validation, message, code } = error as Partial<FastifyError>;
-  if (statusCode === 413) return new WaymarkError('too_large', 'the body is too large', { limit: 'requestBytesMax' });
+  if (statusCode === 413) {
+    const max = limits.requestBytesMax;
+    return new WaymarkError('too_large', `a body takes at most ${max} bytes`, {
+      limit: 'requestBytesMax',
+      max,
+    });
+  }
   if (validation !== undefined || (statusCode !== undefined && statusCode < 500)) {
     return new WaymarkError('invalid', message ?? 'bad request', {}, error);
   }
-  if (code === 'ABORT_ERR') return new WaymarkError('timeout', 'the request was aborted', {}, error);
-  return new WaymarkError('internal', 'something went wrong on the server: its log has the details', {}, error);
+  if (code === 'ABORT_ERR')
+    return new WaymarkError('timeout', 'the request was aborted', {}, error);
+  return new WaymarkError(
+    'internal',
+    'something went wrong on the server: its log has the details',
+    {},
+    error,
+  );
 }

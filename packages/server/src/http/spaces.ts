@@ -1,6 +1,13 @@
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
-import { codecs, type NamespaceDump, type Space, type TxnCall, WaymarkError } from 'waymark';
+import { type Static, Type } from 'typebox';
+import {
+  codecs,
+  type NamespaceDump,
+  type Space,
+  type TxnCheck,
+  type TxnOperation,
+  WaymarkError,
+} from 'waymark';
 import type { Host } from 'waymark/engine';
 import { holdOf, namespaceOf, pathOf } from './inputs.js';
 import { entryJson } from './keys.js';
@@ -14,7 +21,9 @@ const page = Type.Object({
 });
 
 export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): void {
-  app.get('/v1/ns', { schema: { tags: ['namespaces'] } }, async () => ({ namespaces: await space.namespaces() }));
+  app.get('/v1/ns', { schema: { tags: ['namespaces'] } }, async () => ({
+    namespaces: await space.namespaces(),
+  }));
 
   app.delete('/v1/ns/:ns', { schema: { tags: ['namespaces'] } }, async (request, reply) => {
     await space.removeNamespace(namespaceOf(request));
@@ -31,12 +40,19 @@ export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): voi
   }
 
   for (const url of ['/v1/ns/:ns/nearest', '/v1/ns/:ns/nearest/*']) {
-    app.get(url, { schema: { tags: ['keys'], summary: 'the deepest entry at or above' } }, async (request) => {
-      const path = pathOf(request);
-      const entry = await space.namespace(namespaceOf(request), { codec: codecs.bytes }).nearest(path);
-      if (entry === null) throw new WaymarkError('not_found', `nothing at or above ${path}`, { path });
-      return entryJson(entry);
-    });
+    app.get(
+      url,
+      { schema: { tags: ['keys'], summary: 'the deepest entry at or above' } },
+      async (request) => {
+        const path = pathOf(request);
+        const entry = await space
+          .namespace(namespaceOf(request), { codec: codecs.bytes })
+          .nearest(path);
+        if (entry === null)
+          throw new WaymarkError('not_found', `nothing at or above ${path}`, { path });
+        return entryJson(entry);
+      },
+    );
   }
 
   app.get('/v1/ns/:ns/dump', { schema: { tags: ['namespaces'] } }, async (request) =>
@@ -44,17 +60,27 @@ export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): voi
   );
 
   const replace = Type.Object({ replace: Type.Optional(Type.Boolean()) });
-  const load = { schema: { querystring: replace, tags: ['namespaces'] }, bodyLimit: 256 * 1_048_576 };
+  const load = {
+    schema: { querystring: replace, tags: ['namespaces'] },
+    bodyLimit: 256 * 1_048_576,
+  };
   app.post('/v1/ns/:ns/load', load, async (request) => {
     const call = request.query as { replace?: boolean };
     return await space.namespace(namespaceOf(request)).load(request.body as NamespaceDump, call);
   });
 
-  const older = Type.Object({ olderThanMs: Type.Number({ minimum: 0 }), path: Type.Optional(Type.String()) });
-  app.post('/v1/ns/:ns/prune', { schema: { body: older, tags: ['namespaces'] } }, async (request) => {
-    const { olderThanMs, path = '/' } = request.body as { olderThanMs: number; path?: string };
-    return await space.namespace(namespaceOf(request)).prune(path, { olderThanMs });
+  const older = Type.Object({
+    olderThanMs: Type.Number({ minimum: 0 }),
+    path: Type.Optional(Type.String()),
   });
+  app.post(
+    '/v1/ns/:ns/prune',
+    { schema: { body: older, tags: ['namespaces'] } },
+    async (request) => {
+      const { olderThanMs, path = '/' } = request.body as { olderThanMs: number; path?: string };
+      return await space.namespace(namespaceOf(request)).prune(path, { olderThanMs });
+    },
+  );
 
   txnRoute(app, space);
   leaseRoutes(app, host);
@@ -65,14 +91,16 @@ const check = Type.Object(
     path: Type.String(),
     revision: Type.Optional(Type.Integer({ minimum: 0 })),
     exists: Type.Optional(Type.Boolean()),
-    value: Type.Optional(Type.String()),
+    value: Type.Optional(Type.String({ description: 'the value as text' })),
+    base64: Type.Optional(Type.String({ description: 'the value in base64, instead of text' })),
   },
   { additionalProperties: false },
 );
 const operation = Type.Object(
   {
     put: Type.Optional(Type.String()),
-    value: Type.Optional(Type.String()),
+    value: Type.Optional(Type.String({ description: 'the value as text' })),
+    base64: Type.Optional(Type.String({ description: 'the value in base64, instead of text' })),
     lease: Type.Optional(Type.Integer({ minimum: 1 })),
     delete: Type.Optional(Type.String()),
     tree: Type.Optional(Type.Boolean()),
@@ -80,34 +108,81 @@ const operation = Type.Object(
   },
   { additionalProperties: false },
 );
-const txn = Type.Object({
-  when: Type.Optional(Type.Array(check)),
-  apply: Type.Optional(Type.Array(operation)),
-  otherwise: Type.Optional(Type.Array(operation)),
-});
+const txn = Type.Object(
+  {
+    when: Type.Optional(Type.Array(check)),
+    apply: Type.Optional(Type.Array(operation)),
+    otherwise: Type.Optional(Type.Array(operation)),
+  },
+  { additionalProperties: false },
+);
 
-/** Values in a transaction are text. */
 function txnRoute(app: FastifyInstance, space: Space): void {
   app.post('/v1/ns/:ns/txn', { schema: { body: txn, tags: ['keys'] } }, async (request) => {
-    const ns = space.namespace(namespaceOf(request), { codec: codecs.text });
-    return await ns.txn({ ...(request.body as TxnCall), hold: holdOf(request) });
+    const ns = space.namespace(namespaceOf(request), { codec: codecs.bytes });
+    const { when = [], apply = [], otherwise = [] } = request.body as Static<typeof txn>;
+    const outcome = await ns.txn({
+      when: when.map((one) => valued(one) as TxnCheck),
+      apply: apply.map((one) => valued(one) as TxnOperation),
+      otherwise: otherwise.map((one) => valued(one) as TxnOperation),
+      hold: holdOf(request),
+    });
+    const results = outcome.results.map((result) =>
+      result.type === 'get'
+        ? { type: 'get', entry: result.entry && entryJson(result.entry) }
+        : result,
+    );
+    return { ...outcome, results };
   });
+}
+
+/** The value as bytes, from the text or the base64 that stands for it. @throws {WaymarkError} `invalid` */
+function valued(one: Static<typeof check> | Static<typeof operation>): object {
+  const { value, base64, ...rest } = one;
+  const kinds = ['put', 'delete', 'get', 'revision', 'exists'].filter((kind) => kind in rest);
+  const given = [value, base64].filter((text) => text !== undefined).length;
+  const needed = 'put' in rest || ('path' in rest && kinds.length === 0) ? 1 : 0;
+  if (kinds.length > 1 || given !== needed) {
+    throw new WaymarkError(
+      'invalid',
+      'a check has one of revision, exists, value, base64; an operation is one of put (with value or base64), delete, get',
+    );
+  }
+  if (given === 0) return rest;
+  if (value !== undefined && /\p{Surrogate}/u.test(value)) {
+    throw new WaymarkError('invalid', 'a value as text is well-formed: no lone surrogate');
+  }
+  if (base64 !== undefined && !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
+    throw new WaymarkError('invalid', 'base64 holds A-Z a-z 0-9 + / and = at the end');
+  }
+  return {
+    ...rest,
+    value: Buffer.from(value ?? base64 ?? '', value === undefined ? 'base64' : 'utf8'),
+  };
 }
 
 function leaseRoutes(app: FastifyInstance, host: Host): void {
   const tags = ['leases'];
-  const ttl = Type.Object({ ttlMs: Type.Number(), id: Type.Optional(Type.Integer({ minimum: 1 })) });
+  const ttl = Type.Object({
+    ttlMs: Type.Number(),
+    id: Type.Optional(Type.Integer({ minimum: 1 })),
+  });
   app.post('/v1/leases', { schema: { body: ttl, tags } }, async (request, reply) => {
     const { ttlMs, id } = request.body as { ttlMs: number; id?: number };
     return await reply.code(201).send(await host.grant(ttlMs, { id }));
   });
   const params = Type.Object({ id: Type.Integer({ minimum: 1 }) });
   const idOf = (request: { params: unknown }): number => (request.params as { id: number }).id;
-  app.post('/v1/leases/:id/renew', { schema: { params, tags } }, async (request) => host.renew(idOf(request)));
-  app.delete('/v1/leases/:id', { schema: { params, tags } }, async (request) => host.revoke(idOf(request)));
+  app.post('/v1/leases/:id/renew', { schema: { params, tags } }, async (request) =>
+    host.renew(idOf(request)),
+  );
+  app.delete('/v1/leases/:id', { schema: { params, tags } }, async (request) =>
+    host.revoke(idOf(request)),
+  );
   app.get('/v1/leases/:id', { schema: { params, tags } }, async (request) => {
     const state = await host.lease(idOf(request));
-    if (state === null) throw new WaymarkError('not_found', 'there is no such lease', { lease: idOf(request) });
+    if (state === null)
+      throw new WaymarkError('not_found', 'there is no such lease', { lease: idOf(request) });
     return state;
   });
 }

@@ -1,56 +1,93 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ServerResponse } from 'node:http';
-import type { WebSocket } from 'ws';
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
 import { codecs, type Space, type WatchCall, WaymarkError, type WatchEvent } from 'waymark';
 import { type EventGroup, HostNamespace } from 'waymark/engine';
-import { goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { goneSignal, namespaceOf, pathOf, resumeFrom } from './inputs.js';
 import { entryJson, isSet } from './keys.js';
-import { problemOf, toWaymarkError } from './problem.js';
+import { streamEvents } from './sse.js';
+import type { WatchParts } from './streams.js';
 
-const heartbeatMs = 15_000;
+/** Values as bytes: a face shows them as what they are. */
+export type Group = EventGroup<Uint8Array>;
+
+/** A watch that has been checked, and may be pulled from. */
+export interface OpenWatch {
+  readonly groups: AsyncIterableIterator<Group>;
+  /** Names the engine's order of commits: part of every id to resume after. */
+  readonly identity: string;
+}
+
+const watchQuery = Type.Object({
+  tree: Type.Optional(Type.String({ description: 'the path and all below it' })),
+  after: Type.Optional(
+    Type.String({ description: 'resume after this revision or id; the header Last-Event-ID wins' }),
+  ),
+  previous: Type.Optional(Type.String({ description: 'with the entry before' })),
+  locks: Type.Optional(Type.String({ description: 'false: no lock and unlock events' })),
+});
 
 /** Watches as server-sent events. `id:` stands at the end of each whole revision, so `Last-Event-ID` resumes without a gap. */
-export function watchRoutes(app: FastifyInstance, space: Space): void {
+export function watchRoutes(app: FastifyInstance, parts: WatchParts): void {
+  const schema = {
+    querystring: watchQuery,
+    tags: ['watch'],
+    summary: 'changes as server-sent events, or by WebSocket',
+  };
   for (const url of ['/v1/ns/:ns/watch', '/v1/ns/:ns/watch/*']) {
-    app.get(url, { schema: { tags: ['watch'] } }, async (request, reply) => {
-      const signal = goneSignal(request);
-      const call = { ...watchCallOf(request), signal };
-      const groups = groupsOf(space, namespaceOf(request), pathOf(request), call);
-      // The first group shows whether the watch stands: a refusal is still a plain answer.
-      const first = await groups.next();
-      await streamEvents(reply, groups, first, signal);
+    app.get(url, { schema }, async (request, reply) => {
+      const leave = parts.streams.enter('sse');
+      try {
+        const signal = goneSignal(reply, parts.stopping);
+        const lastId = request.headers['last-event-id'];
+        const query = new URLSearchParams(request.query as Record<string, string>);
+        const call = { ...callOf(query, typeof lastId === 'string' ? lastId : undefined), signal };
+        const watch = await openWatch(parts.space, namespaceOf(request), pathOf(request), call);
+        await streamEvents(reply, watch, parts, signal);
+      } finally {
+        leave();
+      }
     });
   }
 }
 
-/** The same over a WebSocket: one JSON message per event, `{ resume }` at the end of each whole revision. */
-export async function watchOverWebSocket(space: Space, socket: WebSocket, url: URL, namespace: string, path: string): Promise<void> {
-  const gone = new AbortController();
-  socket.on('close', () => gone.abort());
-  const call = { ...paramsToCall(url.searchParams, undefined), signal: gone.signal };
-  try {
-    for await (const group of groupsOf(space, namespace, path, call)) {
-      for (const event of group.events) socket.send(JSON.stringify(eventJson(event)));
-      if (group.resume !== undefined) socket.send(JSON.stringify({ resume: group.resume }));
-      while (socket.bufferedAmount > 1_048_576 && !gone.signal.aborted) await new Promise(setImmediate);
-    }
-  } catch (error) {
-    if (!gone.signal.aborted) {
-      socket.send(problemOf(toWaymarkError(error)));
-      socket.close(1011);
-    }
-  }
-}
-
-export function groupsOf(
+/**
+ * Begins a watch. What can be refused is refused here, before anything is streamed.
+ *
+ * @throws {WaymarkError} `future_revision`, `superseded` for an id of another engine, `invalid`
+ */
+export async function openWatch(
   space: Space,
   namespace: string,
   path: string,
   call: WatchCall,
-): AsyncIterableIterator<EventGroup<Uint8Array>> {
+): Promise<OpenWatch> {
   const ns = space.namespace(namespace, { codec: codecs.bytes });
   if (!(ns instanceof HostNamespace)) throw new WaymarkError('internal', 'a space of another make');
-  return ns.watchGroups(path, call) as AsyncIterableIterator<EventGroup<Uint8Array>>;
+  const { identity, revision } = await space.status();
+  if (call.identity !== undefined && call.identity !== identity) {
+    throw new WaymarkError('superseded', 'this id is from another engine: begin anew, without it');
+  }
+  if (call.after !== undefined && call.after > revision) {
+    throw new WaymarkError(
+      'future_revision',
+      `revision ${call.after} is not yet: the newest is ${revision}`,
+      { revision },
+    );
+  }
+  const groups = ns.watchGroups(path, { ...call, identity }) as AsyncIterableIterator<Group>;
+  return { groups, identity };
+}
+
+export function callOf(params: URLSearchParams, lastEventId: string | undefined): WatchCall {
+  const flag = (name: string): boolean => isSet(params.get(name) ?? undefined);
+  const after = lastEventId ?? params.get('after') ?? undefined;
+  const locks = params.get('locks');
+  return {
+    tree: flag('tree'),
+    previous: flag('previous'),
+    locks: locks === null || isSet(locks),
+    ...(after === undefined || after === '' ? {} : resumeFrom(after)),
+  };
 }
 
 export function eventJson(event: WatchEvent<Uint8Array>): object {
@@ -62,78 +99,4 @@ export function eventJson(event: WatchEvent<Uint8Array>): object {
   if (event.kind !== 'delete' && event.kind !== 'expire') return event;
   const { previous, ...rest } = event;
   return previous === undefined ? rest : { ...rest, previous: previous && entryJson(previous) };
-}
-
-function watchCallOf(request: FastifyRequest): WatchCall {
-  const url = new URL(request.raw.url ?? '/', 'http://localhost');
-  const lastId = request.headers['last-event-id'];
-  return paramsToCall(url.searchParams, typeof lastId === 'string' ? lastId : undefined);
-}
-
-function paramsToCall(params: URLSearchParams, lastEventId: string | undefined): WatchCall {
-  const flag = (name: string): boolean => isSet(params.get(name) ?? undefined);
-  const after = lastEventId ?? params.get('after') ?? undefined;
-  if (after !== undefined && !/^\d{1,16}$/.test(after)) {
-    throw new WaymarkError('invalid', `'${after}' is no revision to resume after`);
-  }
-  const locks = params.get('locks');
-  return {
-    tree: flag('tree'),
-    previous: flag('previous'),
-    locks: locks === null || isSet(locks),
-    after: after === undefined ? undefined : Number(after),
-  };
-}
-
-async function streamEvents(
-  reply: FastifyReply,
-  groups: AsyncIterableIterator<EventGroup<Uint8Array>>,
-  first: IteratorResult<EventGroup<Uint8Array>>,
-  signal: AbortSignal,
-): Promise<void> {
-  reply.hijack();
-  const response = reply.raw;
-  response.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
-    'x-accel-buffering': 'no',
-  });
-  response.write(': connected\n\n');
-  const beat = setInterval(() => response.write(': alive\n\n'), heartbeatMs);
-  try {
-    for (let step = first; step.done !== true; step = await groups.next()) {
-      await write(response, printGroup(step.value), signal);
-    }
-  } catch (error) {
-    if (!signal.aborted) response.write(`event: error\ndata: ${problemOf(toWaymarkError(error))}\n\n`);
-  } finally {
-    clearInterval(beat);
-    await groups.return?.();
-    response.end();
-  }
-}
-
-function printGroup(group: EventGroup<Uint8Array>): string {
-  const events = group.events.map((event, i) => {
-    const last = i === group.events.length - 1 && group.resume !== undefined;
-    const id = last ? `id: ${group.resume}\n` : '';
-    return `${id}event: ${event.kind}\ndata: ${JSON.stringify(eventJson(event))}\n\n`;
-  });
-  // Without events an id alone moves the place on.
-  if (events.length === 0 && group.resume !== undefined) return `id: ${group.resume}\n\n`;
-  return events.join('');
-}
-
-/** Waits for a slow reader: the watch is a cursor, so nothing piles up meanwhile. */
-function write(response: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
-  if (response.write(text) || signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.removeListener('drain', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    response.once('drain', done);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

@@ -1,0 +1,47 @@
+import type { FastifySchemaCompiler } from 'fastify';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { WaymarkError } from 'waymark';
+
+/**
+ * Checks requests against their schemas. Bodies are taken as they are: a `null` never becomes a 0. What comes in a URL is text, so
+ * numbers and flags are read from it first; `?tree` alone is `true`, and a parameter given twice is refused.
+ */
+export const compileCheck: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  const check = Compile(schema);
+  return (data: unknown) => {
+    const value = httpPart === 'body' ? data : fromText(schema, data);
+    if (check.Check(value)) return { value };
+    return { error: refusal(httpPart ?? 'request', check.Errors(value)) };
+  };
+};
+
+interface Fault {
+  readonly instancePath: string;
+  readonly message: string;
+}
+
+function refusal(part: string, faults: readonly Fault[]): WaymarkError {
+  const told = faults
+    .slice(0, 3)
+    .map(({ instancePath, message }) => `${instancePath || part} ${message}`);
+  return new WaymarkError('invalid', `${part}: ${told.join('; ').slice(0, 300)}`);
+}
+
+function fromText(schema: TSchema, data: unknown): unknown {
+  const properties =
+    (schema as { readonly properties?: Record<string, { readonly type?: string }> }).properties ??
+    {};
+  const entries = Object.entries((data ?? {}) as Record<string, unknown>);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, read(properties[name]?.type, value)]),
+  );
+}
+
+function read(type: string | undefined, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  if (type === 'integer') return /^\d{1,16}$/.test(value) ? Number(value) : value;
+  if (type !== 'boolean') return value;
+  if (value === '' || value === 'true' || value === '1') return true;
+  return value === 'false' || value === '0' ? false : value;
+}

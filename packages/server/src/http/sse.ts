@@ -1,0 +1,78 @@
+import type { FastifyReply } from 'fastify';
+import type { ServerResponse } from 'node:http';
+import { problemOf, toWaymarkError } from './problem.js';
+import { repeat, type WatchParts } from './streams.js';
+import { eventJson, type Group, type OpenWatch } from './watch.js';
+
+/** How soon a browser comes back after the server stopped. */
+const retryMs = 1_000;
+
+/** Streams a watch until the client goes, the server stops or the watch fails; the last two are told. */
+export async function streamEvents(
+  reply: FastifyReply,
+  watch: OpenWatch,
+  parts: WatchParts,
+  signal: AbortSignal,
+): Promise<void> {
+  reply.hijack();
+  const response = reply.raw;
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
+  response.write(`retry: ${retryMs}\n: connected\n\n`);
+  const still = repeat(parts.clock, parts.heartbeatMs, () => {
+    // To a reader that does not read, a heartbeat would only pile up.
+    if (!response.writableNeedDrain) response.write(': alive\n\n');
+  });
+  try {
+    for await (const group of watch.groups)
+      await write(response, printGroup(group, watch.identity), signal);
+  } catch (error) {
+    if (parts.stopping.aborted) response.write(': the server stops, come back\n\n');
+    else if (!signal.aborted)
+      response.write(`event: error\ndata: ${problemOf(toWaymarkError(error))}\n\n`);
+  } finally {
+    still();
+    response.end();
+  }
+}
+
+/**
+ * An id stands where a whole revision ends, and nowhere else: on the last event of the group, and before each step of
+ * the revision. What a snapshot or a resync tells is whole at its end alone.
+ */
+export function printGroup(group: Group, identity: string): string {
+  const { events, resume } = group;
+  if (events.length === 0) return resume === undefined ? '' : `id: ${resume}-${identity}\n\n`;
+  const ordered = !events.some(
+    (event) => event.kind === 'resync' || ('initial' in event && event.initial),
+  );
+  const texts = events.map((event, i) => {
+    const next = events[i + 1];
+    const whole =
+      next === undefined
+        ? resume
+        : ordered && next.revision > event.revision
+          ? event.revision
+          : undefined;
+    const id = whole === undefined ? '' : `id: ${whole}-${identity}\n`;
+    return `${id}event: ${event.kind}\ndata: ${JSON.stringify(eventJson(event))}\n\n`;
+  });
+  return texts.join('');
+}
+
+/** Waits for a slow reader: the watch is a cursor, so nothing piles up meanwhile. */
+function write(response: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
+  if (text === '' || response.write(text) || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.removeListener('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    response.once('drain', done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

@@ -1,0 +1,119 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { limits } from 'waymark';
+import { errorTable } from 'waymark/engine';
+import { namespaceFrom, pathFrom, rawPath } from './inputs.js';
+import { checkOrigin } from './origin.js';
+import { problemOf, toWaymarkError } from './problem.js';
+import { repeat, type WatchParts } from './streams.js';
+import { callOf, eventJson, openWatch, type OpenWatch } from './watch.js';
+
+export interface UpgradeParts extends WatchParts {
+  readonly hosts: ReadonlySet<string> | null;
+  /** Serves the binary protocol over `GET /v1/socket`. */
+  readonly binary: (socket: WebSocket) => void;
+}
+
+const messageBytesMax = limits.requestBytesMax + 262_144;
+
+/** Answers upgrades: `/v1/socket` carries the binary protocol, a watch path JSON events. Nothing in it may throw. */
+export function upgrader(
+  parts: UpgradeParts,
+): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: messageBytesMax,
+  });
+  return (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    answer(server, parts, request, socket, head).catch((error: unknown) => refuse(socket, error));
+  };
+}
+
+async function answer(
+  server: WebSocketServer,
+  parts: UpgradeParts,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  checkOrigin(request, parts.hosts);
+  const url = request.url ?? '/';
+  const path = rawPath(url);
+  const upgrade = (serve: (ws: WebSocket) => void): void =>
+    server.handleUpgrade(request, socket, head, serve);
+  if (path === '/v1/socket') return upgrade(parts.binary);
+  if (!/^\/v1\/ns\/[^/]+\/watch(\/|$)/.test(path))
+    return refuseStatus(socket, 404, 'no WebSocket here');
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, parts.stopping]);
+  const leave = parts.streams.enter('websocket');
+  socket.once('close', leave);
+  try {
+    const params = new URLSearchParams(url.slice(path.length));
+    const watch = await openWatch(parts.space, namespaceFrom(url), pathFrom(url), {
+      ...callOf(params, undefined),
+      signal,
+    });
+    if (gone.signal.aborted) return;
+    upgrade((ws) => void serveWatch(ws, watch, parts, gone.signal));
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+/** One JSON message per event, and `{ resume, id }` where a whole revision ends. */
+async function serveWatch(
+  ws: WebSocket,
+  watch: OpenWatch,
+  parts: WatchParts,
+  gone: AbortSignal,
+): Promise<void> {
+  // What a client sends means nothing here; errors are followed by 'close'.
+  ws.on('error', () => {});
+  const still = repeat(parts.clock, parts.heartbeatMs, () => ws.ping());
+  try {
+    for await (const { events, resume } of watch.groups) {
+      const messages: object[] = events.map(eventJson);
+      if (resume !== undefined) messages.push({ resume, id: `${resume}-${watch.identity}` });
+      for (const [i, message] of messages.entries()) {
+        // Each thousandth, and the last, waits until it is written: a slow reader holds the cursor up.
+        const wait = i === messages.length - 1 || i % 1_000 === 999;
+        await send(ws, JSON.stringify(message), wait);
+      }
+    }
+    ws.close(1000);
+  } catch (error) {
+    if (parts.stopping.aborted) return ws.close(1012, 'the server stops, come back');
+    if (gone.aborted || ws.readyState !== ws.OPEN) return ws.terminate();
+    ws.send(problemOf(toWaymarkError(error)));
+    ws.close(1011);
+  } finally {
+    still();
+  }
+}
+
+function send(ws: WebSocket, text: string, wait: boolean): Promise<void> {
+  if (!wait && ws.bufferedAmount < messageBytesMax) return (ws.send(text), Promise.resolve());
+  return new Promise((resolve, reject) =>
+    ws.send(text, (error) => (error == null ? resolve() : reject(error))),
+  );
+}
+
+function refuse(socket: Duplex, error: unknown): void {
+  const told = toWaymarkError(error);
+  refuseStatus(socket, errorTable[told.code].http, problemOf(told));
+}
+
+function refuseStatus(socket: Duplex, status: number, body: string): void {
+  if (socket.destroyed) return;
+  const type = body.startsWith('{') ? 'application/problem+json' : 'text/plain';
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: ${type}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
