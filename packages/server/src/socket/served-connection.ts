@@ -51,6 +51,13 @@ export interface ServeOptions {
   readonly admit?: ((hello: Hello) => void | Promise<void>) | undefined;
 }
 
+/**
+ * So many messages are handled before their answers leave and others get a turn. A client with many calls under way
+ * then works on the first answers while the rest is handled, where both would wait for each other in lock step.
+ */
+const sliceMessages = 64;
+const heldBytesMax = 262_144;
+
 /** Something that lasts beyond its message: what a cancel ends. */
 interface Ongoing {
   readonly stop: () => void;
@@ -75,6 +82,11 @@ export class ServedConnection {
   #prefaceLeft: number;
   #greeted: 'no' | 'admitting' | 'yes' = 'no';
   #flushing = false;
+  /** Frames that wait for their slice. */
+  #held: Reader[] = [];
+  #heldBytes = 0;
+  #slice = sliceMessages;
+  #sliceScheduled = false;
   #congested = false;
   #parked: (() => void)[] = [];
   #calls = 0;
@@ -135,6 +147,7 @@ export class ServedConnection {
     this.#stopTimer();
     for (const { stop } of this.#ongoing.values()) stop();
     this.#ongoing.clear();
+    this.#held = [];
     const parked = this.#parked;
     this.#parked = [];
     for (const resume of parked) resume();
@@ -144,6 +157,7 @@ export class ServedConnection {
   data(chunk: Buffer): void {
     if (this.#ended) return;
     this.#heard = true;
+    if (!this.#sliceScheduled) this.#slice = sliceMessages;
     try {
       const rest = this.#prefaceLeft > 0 ? this.#skipPreface(chunk) : chunk;
       if (rest.length > 0) this.#splitter.push(rest);
@@ -158,7 +172,9 @@ export class ServedConnection {
     const parked = this.#parked;
     this.#parked = [];
     for (const resume of parked) resume();
-    if (!this.#congested) this.#stream?.resume();
+    if (this.#congested) return;
+    if (this.#held.length > 0) this.#scheduleSlice();
+    if (this.#heldBytes <= heldBytesMax) this.#stream?.resume();
   }
 
   #skipPreface(chunk: Buffer): Buffer {
@@ -172,10 +188,46 @@ export class ServedConnection {
   }
 
   #frame(chunk: Buffer, start: number, end: number): void {
-    if (this.#ended) return;
     const reader = new Reader(chunk, start, end);
-    while (!reader.done && !this.#ended) this.#read(reader);
+    if (this.#held.length === 0 && this.#handle(reader)) return;
+    this.#held.push(reader);
+    this.#heldBytes += end - start;
+    if (this.#heldBytes > heldBytesMax) this.#stream?.pause();
+    this.#scheduleSlice();
   }
+
+  /** @returns false when the slice ended first */
+  #handle(reader: Reader): boolean {
+    while (!reader.done) {
+      if (this.#ended) return true;
+      if (this.#slice <= 0 || this.#congested) return false;
+      this.#slice--;
+      this.#read(reader);
+    }
+    return true;
+  }
+
+  #scheduleSlice(): void {
+    if (this.#sliceScheduled) return;
+    this.#sliceScheduled = true;
+    this.#options.clock.nextTurn(this.#nextSlice);
+  }
+
+  readonly #nextSlice = (): void => {
+    this.#sliceScheduled = false;
+    this.#slice = sliceMessages;
+    if (this.#congested || this.#ended) return;
+    try {
+      let done = 0;
+      while (done < this.#held.length && this.#handle(this.#held[done] as Reader)) done++;
+      this.#held = this.#held.slice(done);
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    if (this.#held.length > 0) return this.#scheduleSlice();
+    if (this.#heldBytes > heldBytesMax && !this.#congested) this.#stream?.resume();
+    this.#heldBytes = 0;
+  };
 
   #read(r: Reader): void {
     const type = r.byte();

@@ -37,7 +37,10 @@ function startsWith(bytes: Uint8Array, wanted: Uint8Array): boolean {
   return true;
 }
 
-/** Cuts a stream of chunks into frames; a frame that lies within one chunk is not copied. */
+/**
+ * Cuts a stream of chunks into frames. A frame that lies within one chunk is not copied; the beginning of one that does
+ * not is, so a chunk's bytes may be used again once `push` has returned.
+ */
 export class FrameSplitter {
   readonly #visit: (chunk: Buffer, start: number, end: number) => void;
   #held: Buffer[] = [];
@@ -53,7 +56,7 @@ export class FrameSplitter {
   push(chunk: Buffer): void {
     let bytes = chunk;
     if (this.#heldBytes > 0) {
-      this.#held.push(chunk);
+      this.#held.push(Buffer.from(chunk));
       this.#heldBytes += chunk.length;
       if (this.#heldBytes < this.#needed) return;
       bytes = Buffer.concat(this.#held, this.#heldBytes);
@@ -78,7 +81,7 @@ export class FrameSplitter {
       position = end;
     }
     if (position === bytes.length) return;
-    this.#held.push(position === 0 ? bytes : bytes.subarray(position));
+    this.#held.push(Buffer.from(bytes.subarray(position)));
     this.#heldBytes = bytes.length - position;
   }
 }

@@ -1,4 +1,4 @@
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
 import { WaymarkError } from '../../core/errors.js';
 import { preface } from '../../wire/frames.js';
 
@@ -26,14 +26,19 @@ export interface TransportEvents {
 /** @throws {WaymarkError} `invalid` for a URL no server can be reached by */
 export async function openTransport(url: string, events: TransportEvents): Promise<Transport> {
   if (url.startsWith('unix:')) {
-    return overSocket(connectTcp({ path: url.slice('unix:'.length) }), 'connect', events);
+    const onread = readInto(events);
+    return overSocket(connectTcp({ path: url.slice('unix:'.length), onread }), 'connect', events);
   }
   const { protocol, hostname, port } = parse(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   switch (protocol) {
     case 'http:':
     case 'tcp:':
-      return overSocket(connectTcp({ host, port: Number(port || 7420) }), 'connect', events);
+      return overSocket(
+        connectTcp({ host, port: Number(port || 7420), onread: readInto(events) }),
+        'connect',
+        events,
+      );
     case 'https:': {
       const { connect } = await import('node:tls');
       const options = { host, port: Number(port || 7420), servername: host };
@@ -55,6 +60,17 @@ function parse(url: string): URL {
   }
 }
 
+/** Reads into one buffer again and again: what is kept of a chunk is copied by whoever keeps it. */
+function readInto(events: TransportEvents): OnReadOpts {
+  return {
+    buffer: Buffer.allocUnsafeSlow(65_536),
+    callback(length, buffer) {
+      events.data((buffer as Buffer).subarray(0, length));
+      return true;
+    },
+  };
+}
+
 function overSocket(socket: Socket, ready: string, events: TransportEvents): Transport {
   let failure: Error | undefined;
   socket.setNoDelay(true);
@@ -63,6 +79,7 @@ function overSocket(socket: Socket, ready: string, events: TransportEvents): Tra
     events.opened();
   });
   socket.on('data', (chunk: Buffer) => events.data(chunk));
+  socket.resume();
   socket.on('drain', () => events.drained());
   socket.on('error', (error) => {
     failure = error;
