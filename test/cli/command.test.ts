@@ -44,7 +44,7 @@ test('[cli] bad input is a typed error with its exit code, before any work', asy
     [['lock', '/x', '--ttl', '0s', '--', 'true'], 'invalid'],
   ];
   for (const [args, code] of cases) {
-    const { code: exit, err } = await run(...args, '--json');
+    const { code: exit, err } = await run('--json', ...args);
     expect(exit, args.join(' ').slice(0, 60)).toBe(errorTable[code].exit);
     expect((JSON.parse(err) as { error: { code: string } }).error.code).toBe(code);
   }
@@ -77,9 +77,13 @@ test('[cli] watch prints what is there and what changes, one JSON a line', async
 
 test('[L1] lock from two shells: the second runs when the first has ended, with a greater token', async () => {
   const script = (name: string) => ['sh', '-c', `echo ${name} $WAYMARK_TOKEN`];
-  const first = runWaymark(url, ['lock', '/deploy', '--', 'sh', '-c', 'echo one $WAYMARK_TOKEN; read line']);
+  const hold = 'echo one $WAYMARK_TOKEN; cat > /dev/null';
+  const first = runWaymark(url, ['lock', '/deploy', '--', 'sh', '-c', hold], null);
   await first.says('one');
   const second = runWaymark(url, ['lock', '/deploy', '--', ...script('two')]);
+  while (!(await run('explain', '/deploy')).out.includes('1 wait')) expect(second.child.exitCode).toBe(null);
+  expect(second.out).toBe('');
+  first.child.stdin?.end();
   const both = await Promise.all([first.done, second.done]);
   expect(both.map(({ code }) => code)).toEqual([0, 0]);
   const [one, two] = both.map(({ out }) => Number(out.split(' ')[1]));

@@ -17,9 +17,10 @@ export class Command {
   err = '';
   #heard: (() => void)[] = [];
 
-  constructor(file: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string } = {}) {
+  constructor(file: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string | null } = {}) {
     this.child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd });
-    this.child.stdin?.end(options.input ?? '');
+    // null leaves the input open, for the test to end.
+    if (options.input !== null) this.child.stdin?.end(options.input ?? '');
     this.child.stdout?.on('data', (data: Buffer) => this.#hear(() => (this.out += data.toString())));
     this.child.stderr?.on('data', (data: Buffer) => this.#hear(() => (this.err += data.toString())));
     this.done = new Promise((resolve) => {
@@ -57,7 +58,7 @@ export class Command {
 }
 
 /** Runs `waymark ARGS` against a server. */
-export function runWaymark(server: string, args: readonly string[], input = ''): Command {
+export function runWaymark(server: string, args: readonly string[], input: string | null = ''): Command {
   return new Command(process.execPath, [waymark, '--server', server, ...args], { input });
 }
 
