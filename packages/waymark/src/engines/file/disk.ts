@@ -1,14 +1,16 @@
 import { constants } from 'node:fs';
 import * as fs from 'node:fs';
 import * as fsp from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /**
  * What the file engine asks of a disk. The real one is below; testing/simulated-disk.ts has one that loses power, fills up and
  * fails on demand. Names are those of files in one directory.
  */
 export interface Disk {
-  /** Makes the directory if need be. @returns the names in it */
+  /** Makes the directory, durably, if it is not there. */
+  make(): Promise<void>;
+  /** The names in the directory. */
   list(): Promise<string[]>;
   open(name: string, mode: OpenMode): Promise<DiskFile>;
   /** Atomic; durable after `syncDirectory`. */
@@ -32,25 +34,28 @@ export interface DiskFile {
 
 export function realDisk(directory: string): Disk {
   return {
-    async list() {
-      await fsp.mkdir(directory, { recursive: true, mode: 0o700 });
-      return await fsp.readdir(directory);
+    async make() {
+      const made = await fsp.mkdir(directory, { recursive: true, mode: 0o700 });
+      if (made !== undefined) await syncDirectory(dirname(made));
     },
+    list: () => fsp.readdir(directory),
     async open(name, mode) {
       const handle = await fsp.open(join(directory, name), flagsOf(mode), 0o600);
       return new RealFile(handle, (await handle.stat()).size);
     },
     rename: (from, to) => fsp.rename(join(directory, from), join(directory, to)),
     remove: (name) => fsp.rm(join(directory, name), { force: true }),
-    async syncDirectory() {
-      const handle = await fsp.open(directory, 'r');
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    },
+    syncDirectory: () => syncDirectory(directory),
   };
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await fsp.open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** O_DSYNC makes a write and its flush one call, which saves a hop to the thread pool per group of commits. */

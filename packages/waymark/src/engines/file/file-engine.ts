@@ -2,15 +2,17 @@ import type { Clock, Random } from '../../core/clock.js';
 import type * as core from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
+import type { JournalRecord } from '../kit/journal.js';
 import { type HistoryBounds, Keyspace } from '../kit/keyspace.js';
 import { lazyWatch } from '../kit/lazy-watch.js';
 import { lockDirectory } from './directory-lock.js';
 import { type Disk, realDisk } from './disk.js';
-import { encodeHeader, headerBytes, sealFrame } from './frames.js';
-import { LogTail } from './log.js';
-import { logName, numbersOf, recover, type Recovered, snapshotName, type Told } from './recovery.js';
-import { RecordWriter } from './records.js';
-import { writeSnapshot } from './snapshot.js';
+import { HeldClock } from './held-clock.js';
+import { isFull, LogTail } from './log-tail.js';
+import { logName } from './names.js';
+import { recover, type RecoveredLog, type Told } from './recovery.js';
+import { Snapshots } from './snapshots.js';
+import { createLog, type Origin } from './write-files.js';
 
 export interface FileEngineOptions {
   readonly clock?: Clock | undefined;
@@ -28,98 +30,91 @@ export interface FileEngineOptions {
 
 /** Commits beyond this wait on the disk are refused (`overloaded`). */
 const pendingBytesMax = 256 * 1_048_576;
-const retryFullMs = 1_000;
 
 /**
  * Opens an engine that keeps its state in memory and on disk in `directory`: an append-only log, cut by snapshots.
  *
- * @throws {WaymarkError} `taken` when another process has it, `corrupt` with file and offset, `invalid` for a newer format
+ * @throws {WaymarkError} `taken` when a process has it, naming it; `corrupt` with file and offset; `invalid` for a newer
+ *                        format; `storage_full` when there is no space for a new directory
  * @see docs/spec/file-format.md
  */
 export async function openFileEngine(directory: string, options: FileEngineOptions = {}): Promise<core.Engine> {
-  const { clock = systemClock, random = systemRandom, told = () => undefined } = options;
   const disk = options.disk ?? realDisk(directory);
-  await disk.list();
+  await disk.make();
   const lock = options.disk === undefined ? await lockDirectory(directory) : null;
   try {
-    const identity = { value: random.id() };
-    let journal: FileEngine | null = null;
-    const { history } = options;
-    const recovered = await recover(
-      disk,
-      () =>
-        new Keyspace({ clock, random, history, identity: identity.value, journal: (r) => journal?.journal(r) }),
-      told,
-    );
-    const parts = { ...options, clock, random, told, disk, lock };
-    journal = await FileEngine.open(recovered, identity.value, parts);
-    return journal;
+    return await FileEngine.open(disk, lock, options);
   } catch (error) {
     await lock?.[Symbol.asyncDispose]();
-    throw error;
+    if (!isFull(error)) throw error;
+    throw new WaymarkError('storage_full', `no space to begin a log in ${directory}`, {}, error);
   }
-}
-
-interface Parts extends FileEngineOptions {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly told: Told;
-  readonly disk: Disk;
-  readonly lock: AsyncDisposable | null;
-}
-
-interface Waiter {
-  readonly upTo: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 class FileEngine implements core.Engine {
   readonly #keyspace: Keyspace;
-  readonly #disk: Disk;
-  readonly #parts: Parts;
   readonly #lazy: boolean;
+  readonly #told: Told;
+  readonly #lock: AsyncDisposable | null;
   #tail!: LogTail;
-  #number: number;
-  #snapshotBytes: number;
-  #flushedRecords = 0;
-  /** What each record's flush publishes, oldest first. */
-  #unpublished: { readonly record: number; readonly revision: core.Revision }[] = [];
-  #waiters: Waiter[] = [];
+  #snapshots!: Snapshots;
   #trouble: { readonly kind: 'full' | 'failed'; readonly error: unknown } | null = null;
-  #snapshotting: Promise<void> | null = null;
-  #closed = false;
+  #closed: Promise<void> | null = null;
 
-  private constructor(keyspace: Keyspace, number: number, snapshotBytes: number, parts: Parts) {
-    this.#keyspace = keyspace;
-    this.#number = number;
-    this.#snapshotBytes = snapshotBytes;
-    this.#parts = parts;
-    this.#disk = parts.disk;
-    this.#lazy = parts.durability === 'async';
+  private constructor(options: FileEngineOptions, clock: Clock, random: Random, lock: AsyncDisposable | null) {
+    this.#lazy = options.durability === 'async';
+    this.#told = options.told ?? (() => undefined);
+    this.#lock = lock;
+    const { history } = options;
+    const journal = (record: JournalRecord): void => this.#journal(record);
+    this.#keyspace = new Keyspace({ clock, random, history, identity: random.id(), journal });
   }
 
-  static async open(recovered: Recovered & { keyspace: Keyspace }, identity: string, parts: Parts): Promise<FileEngine> {
-    const { keyspace, log, snapshotBytes } = recovered;
-    keyspace.identity = recovered.identity ?? identity;
-    const whole = log !== null && log.end >= headerBytes ? log : null;
-    const engine = new FileEngine(keyspace, whole?.number ?? log?.number ?? 1, snapshotBytes, parts);
-    const at = whole ?? { ...(await engine.#createLog(engine.#number)), sequence: 2 };
-    const file = await engine.#disk.open(logName(engine.#number), engine.#lazy ? 'lazy' : 'durable');
-    engine.#tail = new LogTail(
-      { file, offset: at.end, salt: at.salt, sequence: at.sequence, lazy: engine.#lazy },
-      { flushed: (records) => engine.#flushed(records), failed: (error) => engine.#failed(error) },
-    );
+  static async open(disk: Disk, lock: AsyncDisposable | null, options: FileEngineOptions): Promise<FileEngine> {
+    const { random = systemRandom } = options;
+    const clock = new HeldClock(options.clock ?? systemClock);
+    const engine = new FileEngine(options, clock, random, lock);
+    const keyspace = engine.#keyspace;
+    const recovered = await recover(disk, keyspace, engine.#told);
+    keyspace.identity = recovered.identity ?? keyspace.identity;
+    const { identity } = keyspace;
+    const salt = Math.floor(random.next() * 2 ** 32);
+    const origin: Origin = { salt, number: 1, identity, epoch: recovered.epoch, revision: keyspace.head };
+    const log: RecoveredLog = recovered.log ?? {
+      number: 1,
+      salt,
+      end: await createLog(disk, origin, 0),
+      sequence: 2,
+    };
+    await engine.#begin(disk, log, { ...options, clock, random, ...recovered });
+    clock.release();
     return engine;
   }
 
-  /** Called by the keyspace for each change of state, in order. */
-  journal(record: Parameters<LogTail['append']>[0]): void {
-    this.#tail.append(record);
-    if (record.type === 'commit') {
-      if (this.#lazy) this.#keyspace.publish(record.revision);
-      else this.#unpublished.push({ record: this.#tail.appended, revision: record.revision });
-    }
+  /** What the log holds may come from the page cache of a process that died: it is flushed before anyone sees it. */
+  async #begin(
+    disk: Disk,
+    log: RecoveredLog,
+    options: { clock: Clock; random: Random; epoch: number; snapshotBytes: number; snapshotLogBytes?: number | undefined },
+  ): Promise<void> {
+    const file = await disk.open(logName(log.number), this.#lazy ? 'lazy' : 'durable');
+    await file.sync();
+    await disk.syncDirectory();
+    const at = { file, offset: log.end, salt: log.salt, sequence: log.sequence };
+    this.#tail = new LogTail(at, this.#keyspace.head, this.#lazy, {
+      flushed: (revision) => {
+        this.#keyspace.publish(revision);
+        this.#snapshots.consider();
+      },
+      troubled: (kind, error) => this.#troubled(kind, error),
+      recovered: () => this.#recovered(),
+    });
+    this.#snapshots = new Snapshots(this.#keyspace, this.#tail, disk, log, {
+      ...options,
+      lazy: this.#lazy,
+      told: this.#told,
+    });
+    await this.#tail.reserve();
   }
 
   async read(query: core.Query, options?: core.ReadOptions): Promise<core.Reading> {
@@ -128,10 +123,10 @@ class FileEngine implements core.Engine {
   }
 
   async commit(txn: core.Txn, options?: core.CommitOptions): Promise<core.Outcome> {
+    if (this.#busy()) await this.#admit();
     options?.signal?.throwIfAborted();
-    this.#refuseInTrouble();
     const outcome = this.#keyspace.commit(txn);
-    if (outcome.revision > this.#keyspace.published) await this.#onDisk();
+    if (outcome.revision > this.#keyspace.published) await this.#onDisk(options?.signal);
     return outcome;
   }
 
@@ -140,42 +135,50 @@ class FileEngine implements core.Engine {
   }
 
   async grant(ttlMs: number, options?: core.GrantOptions): Promise<core.Lease> {
+    if (this.#busy()) await this.#admit();
     options?.signal?.throwIfAborted();
-    this.#refuseInTrouble();
     const lease = this.#keyspace.grant(ttlMs, options?.id);
-    await this.#onDisk();
+    await this.#onDisk(options?.signal);
     // The TTL counts from the answer, however long the disk took: never shorter than granted.
     return this.#keyspace.renew(lease.id);
   }
 
+  /** Renewals are not written down: a restart gives every lease its whole TTL. On a full disk they go on. */
   async renew(id: core.LeaseId, options?: core.CallOptions): Promise<core.Lease> {
     options?.signal?.throwIfAborted();
+    this.#refuseFailed();
     return this.#keyspace.renew(id);
   }
 
   async revoke(id: core.LeaseId, options?: core.CallOptions): Promise<{ readonly revision: core.Revision }> {
+    if (this.#busy()) await this.#admit();
     options?.signal?.throwIfAborted();
-    this.#refuseInTrouble();
     const revoked = this.#keyspace.revoke(id);
-    await this.#onDisk();
+    await this.#onDisk(options?.signal);
     return revoked;
   }
 
   async lease(id: core.LeaseId, options?: core.CallOptions): Promise<core.LeaseState | null> {
     options?.signal?.throwIfAborted();
-    return this.#keyspace.lease(id);
+    this.#refuseFailed();
+    const state = this.#keyspace.lease(id);
+    if (this.#trouble === null) await this.#onDisk(options?.signal);
+    return state;
   }
 
   async leases(options?: core.CallOptions): Promise<readonly core.LeaseId[]> {
     options?.signal?.throwIfAborted();
-    return this.#keyspace.leases.ids();
+    this.#refuseFailed();
+    const ids = this.#keyspace.leases.ids();
+    if (this.#trouble === null) await this.#onDisk(options?.signal);
+    return ids;
   }
 
   async compact(through: core.Revision, options?: core.CallOptions): Promise<void> {
+    if (this.#busy()) await this.#admit();
     options?.signal?.throwIfAborted();
-    this.#refuseInTrouble();
     this.#keyspace.compact(through);
-    await this.#onDisk();
+    await this.#onDisk(options?.signal);
   }
 
   async status(options?: core.CallOptions): Promise<core.EngineStatus> {
@@ -183,128 +186,98 @@ class FileEngine implements core.Engine {
     return this.#keyspace.status('file');
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#snapshotting;
-    if (this.#trouble === null && !this.#tail.idle) await this.#onDisk().catch(() => undefined);
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    const unwritten = this.#trouble === null ? this.#tail.flushed() : Promise.resolve();
     this.#keyspace.close();
-    await this.#tail.close();
-    await this.#parts.lock?.[Symbol.asyncDispose]();
-  }
-
-  /** Resolves when all that was appended so far is on the disk. */
-  #onDisk(): Promise<void> {
-    const upTo = this.#tail.appended;
-    if (this.#lazy || this.#flushedRecords >= upTo) return Promise.resolve();
-    return new Promise((resolve, reject) => this.#waiters.push({ upTo, resolve, reject }));
-  }
-
-  #flushed(records: number): void {
-    this.#flushedRecords = records;
-    let published = 0;
-    while (published < this.#unpublished.length && (this.#unpublished[published]?.record ?? 0) <= records) published++;
-    const newest = this.#unpublished[published - 1];
-    if (newest !== undefined) this.#keyspace.publish(newest.revision);
-    this.#unpublished.splice(0, published);
-    if (this.#trouble?.kind === 'full') {
-      this.#trouble = null;
-      this.#parts.told('there is space on the disk again: writes go on');
+    await unwritten.catch(() => undefined);
+    try {
+      await this.#snapshots.close();
+      const whole = this.#trouble === null;
+      const end = await this.#tail.close();
+      if (whole) await this.#snapshots.mark(end);
+    } catch (error) {
+      this.#told(`the log was not closed well: ${messageOf(error)}`);
+    } finally {
+      await this.#lock?.[Symbol.asyncDispose]();
     }
-    let answered = 0;
-    while (answered < this.#waiters.length && (this.#waiters[answered]?.upTo ?? 0) <= records) answered++;
-    for (const waiter of this.#waiters.splice(0, answered)) waiter.resolve();
-    this.#maybeSnapshot();
   }
 
-  /**
-   * A full disk: what is under way may still be written once there is space, so it ends `uncertain`; later commits are refused before any
-   * work. Any other error: the page cache can no longer be trusted, so nothing is written again until a restart reads
-   * what is really there (PostgreSQL's lesson of 2018: never repeat a failed fsync).
-   */
-  #failed(error: unknown): void {
-    const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
-    this.#trouble = { kind: full ? 'full' : 'failed', error };
-    const message = error instanceof Error ? error.message : String(error);
-    this.#parts.told(full ? `the disk is full: ${message}` : `the log cannot be written, restart needed: ${message}`);
-    const uncertain = new WaymarkError('uncertain', `the commit may be kept: ${message}`, {}, error);
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(uncertain);
-    if (full) this.#retryLater();
+  /** Called by the keyspace for each change of state, in order. */
+  #journal(record: JournalRecord): void {
+    this.#tail.append(record);
+    if (this.#lazy && record.type === 'commit') this.#keyspace.publish(record.revision);
   }
 
-  #retryLater(): void {
-    this.#parts.clock.after(retryFullMs, () => {
-      if (!this.#closed) this.#tail.retry().catch((error: unknown) => this.#failed(error));
-    });
+  #onDisk(signal?: AbortSignal): Promise<void> {
+    if (this.#lazy) return Promise.resolve();
+    const flushed = this.#tail.flushed();
+    return signal === undefined ? flushed : unlessAborted(flushed, signal);
   }
 
-  #refuseInTrouble(): void {
-    const trouble = this.#trouble;
-    if (trouble?.kind === 'full') {
-      throw new WaymarkError('storage_full', 'the disk is full: make space, writes go on by themselves', {}, trouble.error);
-    }
-    if (trouble !== null) {
-      throw new WaymarkError('unavailable', 'the log cannot be written: restart to go on', {}, trouble.error);
+  #busy(): boolean {
+    return this.#trouble !== null || this.#tail.pendingBytes > pendingBytesMax;
+  }
+
+  /** On a full disk each call tries whether there is space again, so that writes resume by themselves. */
+  async #admit(): Promise<void> {
+    this.#refuseFailed();
+    if (this.#trouble !== null) await this.#tail.retry();
+    this.#refuseFailed();
+    if (this.#trouble !== null) {
+      const { error } = this.#trouble;
+      throw new WaymarkError('storage_full', 'the disk is full: make space, writes go on by themselves', {}, error);
     }
     if (this.#tail.pendingBytes > pendingBytesMax) {
       throw new WaymarkError('overloaded', 'the disk is slower than the writes: try again later', { retryAfterMs: 100 });
     }
   }
 
-  /** A log begins with the engine's identity. @returns where it goes on */
-  async #createLog(number: number): Promise<{ salt: number; end: number }> {
-    const salt = Math.floor(this.#parts.random.next() * 2 ** 32);
-    const writer = new RecordWriter();
-    writer.write({ type: 'begin', revision: this.#keyspace.head, identity: this.#keyspace.identity });
-    const start = Buffer.concat([
-      encodeHeader({ kind: 'log ', salt, number }),
-      sealFrame(writer.take(), salt, 1),
-    ]);
-    const file = await this.#disk.open(logName(number), 'lazy');
-    await file.truncate(0);
-    await file.write(start, 0);
-    await file.sync();
-    await file.close();
-    await this.#disk.syncDirectory();
-    return { salt, end: start.length };
+  #refuseFailed(): void {
+    if (this.#trouble?.kind !== 'failed') return;
+    throw failed(this.#trouble.error);
   }
 
-  #maybeSnapshot(): void {
-    const threshold = Math.max(this.#parts.snapshotLogBytes ?? 64 * 1_048_576, 2 * this.#snapshotBytes);
-    if (this.#snapshotting !== null || this.#closed || this.#tail.size < threshold || !this.#tail.idle) return;
-    this.#snapshotting = this.#snapshot()
-      .catch((error: unknown) => this.#parts.told(`no snapshot: ${String(error)}`))
-      .finally(() => (this.#snapshotting = null));
+  /**
+   * Any error but a full disk: the page cache can no longer be trusted, so nothing is written or flushed again until a restart
+   * reads what is really there (PostgreSQL's lesson of 2018: never repeat a failed fsync). Reads go on.
+   */
+  #troubled(kind: 'full' | 'failed', error: unknown): void {
+    if (kind === 'full' && this.#trouble !== null) return;
+    this.#trouble = { kind, error };
+    const message = messageOf(error);
+    if (kind === 'full') return this.#told(`the disk is full, commits are refused: ${message}`);
+    this.#told(`the log cannot be written, restart needed: ${message}`);
+    this.#keyspace.fail(failed(error));
   }
 
-  /** Turns to a new log at a moment when the old one is flushed, then writes the state of that moment beside it. */
-  async #snapshot(): Promise<void> {
-    const number = this.#number + 1;
-    const { salt, end } = await this.#createLog(number);
-    const file = await this.#disk.open(logName(number), this.#lazy ? 'lazy' : 'durable');
-    while (!this.#tail.idle) await this.#onDisk();
-    const old = this.#tail.turn({ file, offset: end, salt, sequence: 2 });
-    this.#number = number;
-    const revision = this.#keyspace.head;
-    const unpin = this.#keyspace.pin(revision);
-    const leases = [...this.#keyspace.leases.all()].map(({ id, ttlMs }) => ({ id, ttlMs }));
-    try {
-      await old.close();
-      const of = { number, salt, identity: this.#keyspace.identity, revision, leases };
-      this.#snapshotBytes = await writeSnapshot(this.#disk, this.#keyspace, this.#parts.clock, of);
-    } finally {
-      unpin();
-    }
-    await this.#dropBefore(number);
-    this.#parts.told(`snapshot ${number} at revision ${revision}: ${this.#snapshotBytes} bytes`);
+  #recovered(): void {
+    this.#trouble = null;
+    this.#told('there is space on the disk again, commits go on');
   }
+}
 
-  async #dropBefore(number: number): Promise<void> {
-    const names = await this.#disk.list();
-    for (const old of numbersOf(names, 'log')) if (old < number) await this.#disk.remove(logName(old));
-    for (const old of numbersOf(names, 'snapshot')) {
-      if (old < number) await this.#disk.remove(snapshotName(old));
-    }
-    await this.#disk.syncDirectory();
+function failed(error: unknown): WaymarkError {
+  return new WaymarkError('unavailable', `the log cannot be written, restart to go on: ${messageOf(error)}`, {}, error);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What was sent to the log can no longer be taken back: an abort leaves it open whether it was done (K11). */
+async function unlessAborted(flushed: Promise<void>, signal: AbortSignal): Promise<void> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new WaymarkError('uncertain', 'aborted while the log was written', {}, signal.reason));
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    await Promise.race([flushed, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }

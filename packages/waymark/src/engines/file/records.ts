@@ -3,23 +3,44 @@ import { WaymarkError } from '../../core/errors.js';
 import type { JournalRecord } from '../kit/journal.js';
 import { frameHeaderBytes } from './frames.js';
 
-/** Hand-written binary records: a type byte, then numbers as varints and byte strings with their length. */
+/**
+ * Hand-written binary records: a type byte, then numbers as varints and byte strings with their length.
+ * docs/spec/file-format.md has the bytes.
+ */
 
-/** Records of snapshots beside those of the journal. */
-export type SnapshotRecord =
-  | { readonly type: 'begin'; readonly revision: Revision; readonly identity: string }
+/** The first record of every log and snapshot. */
+export interface BeginRecord {
+  readonly type: 'begin';
+  /** The newest revision before this file. */
+  readonly revision: Revision;
+  readonly identity: string;
+  /** Grows each time the data is rebuilt from a backup. */
+  readonly epoch: number;
+  /** Where the log before this one ended; 0 for the first and in snapshots. */
+  readonly previousEnd: number;
+}
+
+/** Records beside those of the journal. */
+export type OwnRecord =
+  | BeginRecord
   | { readonly type: 'entry'; readonly entry: Entry }
-  | { readonly type: 'finish'; readonly entries: number };
+  | { readonly type: 'finish'; readonly entries: number }
+  /** The log of this number reaches at least so far: what a clean close leaves behind. */
+  | { readonly type: 'mark'; readonly number: number; readonly end: number };
 
-export type FileRecord = JournalRecord | SnapshotRecord;
+export type FileRecord = JournalRecord | OwnRecord;
 
-const types = ['commit', 'grant', 'end', 'compact', 'begin', 'entry', 'finish'] as const;
+const types = ['commit', 'grant', 'end', 'compact', 'begin', 'entry', 'finish', 'mark'] as const;
 const kinds: readonly ChangeKind[] = ['put', 'delete', 'expire'];
+const startBytes = 65_536;
+/** A larger buffer is not kept for the next frame. */
+const keptBytesMax = 4 * 1_048_576;
 
 /** A buffer that grows, with room for a frame's header in front. */
 export class RecordWriter {
-  #buffer = Buffer.allocUnsafe(65_536);
+  #buffer: Buffer = Buffer.allocUnsafeSlow(startBytes);
   #at = frameHeaderBytes;
+  #spare: Buffer | null = null;
 
   get bytes(): number {
     return this.#at - frameHeaderBytes;
@@ -28,13 +49,21 @@ export class RecordWriter {
   /** The frame so far, its header not yet filled in; the writer starts anew. */
   take(): Buffer {
     const frame = this.#buffer.subarray(0, this.#at);
-    this.#buffer = Buffer.allocUnsafe(Math.max(65_536, Math.min(this.#buffer.length, 4 * 1_048_576)));
+    this.#buffer = this.#spare ?? Buffer.allocUnsafeSlow(startBytes);
+    this.#spare = null;
     this.#at = frameHeaderBytes;
     return frame;
   }
 
+  /** A frame that is written lends its memory to a later one. */
+  giveBack(frame: Buffer): void {
+    const { byteLength } = frame.buffer;
+    if (byteLength >= startBytes && byteLength <= keptBytesMax) this.#spare = Buffer.from(frame.buffer);
+  }
+
   write(record: FileRecord): void {
-    this.#number(types.indexOf(record.type));
+    this.#reserve(64);
+    this.#buffer[this.#at++] = types.indexOf(record.type);
     switch (record.type) {
       case 'commit':
         this.#number(record.revision);
@@ -50,16 +79,23 @@ export class RecordWriter {
         return this.#number(record.through);
       case 'begin':
         this.#number(record.revision);
+        this.#number(record.epoch);
+        this.#number(record.previousEnd);
         return this.#bytes(record.identity);
       case 'entry':
+        this.#reserve(64 + record.entry.key.length + record.entry.value.length);
         return this.#entry(record.entry);
       case 'finish':
         return this.#number(record.entries);
+      case 'mark':
+        this.#number(record.number);
+        return this.#number(record.end);
     }
   }
 
   #change({ kind, entry }: Change): void {
-    this.#number(kinds.indexOf(kind));
+    this.#reserve(64 + entry.key.length + entry.value.length);
+    this.#buffer[this.#at++] = kinds.indexOf(kind);
     if (kind === 'put') this.#entry(entry);
     else this.#bytes(entry.key);
   }
@@ -73,33 +109,37 @@ export class RecordWriter {
     this.#number(entry.lease);
   }
 
+  /** The caller has reserved 8 bytes for it. */
   #number(value: number): void {
-    this.#reserve(8);
+    const buffer = this.#buffer;
+    let at = this.#at;
     while (value >= 0x80) {
-      this.#buffer[this.#at++] = (value % 0x80) | 0x80;
+      buffer[at++] = (value % 0x80) | 0x80;
       value = Math.floor(value / 0x80);
     }
-    this.#buffer[this.#at++] = value;
+    buffer[at++] = value;
+    this.#at = at;
   }
 
   #bytes(value: string): void {
     this.#number(value.length);
-    this.#reserve(value.length);
     this.#at += this.#buffer.write(value, this.#at, 'latin1');
   }
 
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + bytes));
     this.#buffer.copy(larger, 0, 0, this.#at);
     this.#buffer = larger;
   }
 }
 
 /** The records of a frame's payload. @throws {WaymarkError} `corrupt` when they do not end where it does */
-export function* readRecords(payload: Buffer): Generator<FileRecord> {
+export function readRecords(payload: Buffer): FileRecord[] {
   const reader = new RecordReader(payload);
-  while (!reader.done) yield reader.record();
+  const records: FileRecord[] = [];
+  while (!reader.done) records.push(reader.record());
+  return records;
 }
 
 class RecordReader {
@@ -120,7 +160,8 @@ class RecordReader {
       case 'commit': {
         const revision = this.#number();
         const count = this.#number();
-        const changes = Array.from({ length: count }, () => this.#change(revision));
+        const changes: Change[] = [];
+        while (changes.length < count) changes.push(this.#change(revision));
         return { type, revision, changes };
       }
       case 'grant':
@@ -130,11 +171,19 @@ class RecordReader {
       case 'compact':
         return { type, through: this.#number() };
       case 'begin':
-        return { type, revision: this.#number(), identity: this.#bytes() };
+        return {
+          type,
+          revision: this.#number(),
+          epoch: this.#number(),
+          previousEnd: this.#number(),
+          identity: this.#bytes(),
+        };
       case 'entry':
         return { type, entry: this.#entry() };
       case 'finish':
         return { type, entries: this.#number() };
+      case 'mark':
+        return { type, number: this.#number(), end: this.#number() };
       case undefined:
         throw new WaymarkError('corrupt', 'a record of an unknown type');
       default:

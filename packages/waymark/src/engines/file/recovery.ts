@@ -1,72 +1,92 @@
 import type { Keyspace } from '../kit/keyspace.js';
 import type { Disk } from './disk.js';
-import { corrupt, type Header, readFrames, readHeader } from './frames.js';
-import { type FileRecord, readRecords } from './records.js';
-
-export function logName(number: number): string {
-  return `log-${String(number).padStart(10, '0')}`;
-}
-
-export function snapshotName(number: number): string {
-  return `snapshot-${String(number).padStart(10, '0')}`;
-}
-
-/** The numbers of the files of one kind, ascending. Snapshot n holds the state before log n. */
-export function numbersOf(names: readonly string[], kind: 'log' | 'snapshot'): number[] {
-  return names
-    .map((name) => new RegExp(`^${kind}-(\\d{10})$`).exec(name)?.[1])
-    .filter((digits) => digits !== undefined)
-    .map(Number)
-    .sort((a, b) => a - b);
-}
-
-export interface Recovered {
-  /** The newest log, to be appended to: its number, salt, where its good part ends, and its next sequence. */
-  readonly log: { number: number; salt: number; end: number; sequence: number } | null;
-  readonly identity: string | null;
-  readonly snapshotBytes: number;
-}
+import { corrupt, type FileKind, type FramesEnd, type Header, readFrames, readHeader } from './frames.js';
+import { logName, markName, numbersOf, snapshotName, temporary } from './names.js';
+import { type BeginRecord, type FileRecord, readRecords } from './records.js';
 
 export type Told = (message: string) => void;
 
-/** Loads the newest snapshot and replays the logs from it on. @throws {WaymarkError} `corrupt`, `invalid` */
-export async function recover(disk: Disk, keyspace: () => Keyspace, told: Told): Promise<Recovered & { keyspace: Keyspace }> {
+export interface RecoveredLog {
+  readonly number: number;
+  readonly salt: number;
+  /** Where its good part ends. */
+  readonly end: number;
+  /** Of the next frame. */
+  readonly sequence: number;
+}
+
+export interface Recovered {
+  /** The newest log, to be appended to; null in a new directory. */
+  readonly log: RecoveredLog | null;
+  readonly identity: string | null;
+  readonly epoch: number;
+  readonly snapshotBytes: number;
+}
+
+/** What the files read so far have in common, for each next one to be held against. */
+interface Chain {
+  identity: string | null;
+  epoch: number;
+  /** Where the log before ended. */
+  previousEnd: number;
+}
+
+/**
+ * Loads the newest snapshot and replays the logs from it on. Whatever is missing or damaged between them is refused: only the
+ * tail of the newest log, a write that a crash cut short, is cut off.
+ *
+ * @throws {WaymarkError} `corrupt` with file and offset, `invalid` for a newer format
+ */
+export async function recover(disk: Disk, state: Keyspace, told: Told): Promise<Recovered> {
   const names = await disk.list();
-  for (const name of names) if (name.endsWith('.tmp')) await disk.remove(name);
+  for (const name of names) if (name.endsWith(temporary)) await disk.remove(name);
   const snapshot = numbersOf(names, 'snapshot').at(-1) ?? null;
   const first = snapshot ?? 1;
   const logs = numbersOf(names, 'log').filter((number) => number >= first);
-  const state = keyspace();
-  let identity: string | null = null;
-  let snapshotBytes = 0;
-  if (snapshot !== null) ({ identity, bytes: snapshotBytes } = await loadSnapshot(disk, snapshot, state));
-  let log: Recovered['log'] = null;
+  const chain: Chain = { identity: null, epoch: 1, previousEnd: 0 };
+  const snapshotBytes = snapshot === null ? 0 : await loadSnapshot(disk, snapshot, state, chain, told);
+  if (snapshot !== null && logs[0] !== snapshot) throw corrupt(logName(snapshot), 0, 'it is missing');
+  let log: RecoveredLog | null = null;
   for (const [i, number] of logs.entries()) {
-    if (number !== first + i) throw corrupt(logName(first + i), 0, 'it is missing between the others');
-    const replayed = await replayLog(disk, number, i === logs.length - 1, state, told);
-    identity ??= replayed.identity;
-    log = replayed.log;
+    if (number !== first + i) throw corrupt(logName(first + i), 0, 'it is missing, and a later one exists');
+    if (number === snapshot) chain.previousEnd = -1;
+    log = await replayLog(disk, number, i === logs.length - 1, state, chain, told);
   }
-  return { keyspace: state, log, identity, snapshotBytes };
+  if (names.includes(markName)) await checkMark(disk, log, told);
+  return { log, identity: chain.identity, epoch: chain.epoch, snapshotBytes };
 }
 
-/** Every record of a file with where it stands, for recovery and for `waymark inspect`. */
+export interface RecordGroup {
+  readonly offset: number;
+  readonly records: readonly FileRecord[];
+}
+
+/** The records of a file, one frame's at a time, for recovery and for `waymark inspect`. */
 export async function* recordsOf(
   disk: Disk,
   name: string,
-): AsyncGenerator<{ offset: number; record: FileRecord }, { header: Header | null; end: number; torn: boolean; frames: number }> {
+  kind: FileKind,
+): AsyncGenerator<RecordGroup, FramesEnd & { readonly header: Header; readonly size: number }> {
   const file = await disk.open(name, 'read');
   try {
-    const header = await readHeader(file, name);
-    if (header === null) return { header, end: 0, torn: true, frames: 0 };
+    const header = await readHeader(file, name, kind);
     const frames = readFrames(file, name, header.salt);
-    for (let count = 0; ; count++) {
+    for (;;) {
       const step = await frames.next();
-      if (step.done === true) return { header, ...step.value, frames: count };
-      for (const record of readRecords(step.value.payload)) yield { offset: step.value.offset, record };
+      if (step.done === true) return { header, size: file.size, ...step.value };
+      const { offset, payload } = step.value;
+      yield { offset, records: decode(payload, name, offset) };
     }
   } finally {
     await file.close();
+  }
+}
+
+function decode(payload: Buffer, name: string, offset: number): readonly FileRecord[] {
+  try {
+    return readRecords(payload);
+  } catch (error) {
+    throw corrupt(name, offset, error instanceof Error ? error.message : String(error));
   }
 }
 
@@ -74,27 +94,36 @@ async function loadSnapshot(
   disk: Disk,
   number: number,
   state: Keyspace,
-): Promise<{ identity: string; bytes: number }> {
+  chain: Chain,
+  told: Told,
+): Promise<number> {
   const name = snapshotName(number);
-  const records = recordsOf(disk, name);
-  let identity: string | null = null;
-  let revision = 0;
+  const groups = recordsOf(disk, name, 'snap');
+  let begin: BeginRecord | null = null;
   let entries = 0;
-  let whole = false;
+  let finish: number | null = null;
   for (;;) {
-    const step = await records.next();
+    const step = await groups.next();
     if (step.done === true) {
-      if (step.value.torn || !whole || identity === null) throw corrupt(name, step.value.end, 'the snapshot is cut short');
-      state.restoreRevision(revision);
-      return { identity, bytes: step.value.end };
+      const { end, header, torn } = step.value;
+      if (torn || begin === null || finish !== entries || header.number !== number) {
+        throw corrupt(name, end, 'the snapshot is not whole');
+      }
+      state.restoreRevision(begin.revision);
+      chain.identity = begin.identity;
+      chain.epoch = begin.epoch;
+      return end;
     }
-    const { record } = step.value;
-    if (record.type === 'begin') ({ identity, revision } = record);
-    else if (record.type === 'grant') state.replay(record);
-    else if (record.type === 'entry') {
-      state.restoreEntry(record.entry);
-      entries++;
-    } else if (record.type === 'finish') whole = record.entries === entries;
+    for (const record of step.value.records) {
+      if (record.type === 'begin') begin = record;
+      else if (record.type === 'grant') state.replay(record);
+      else if (record.type === 'finish') finish = record.entries;
+      else if (record.type !== 'entry') throw corrupt(name, step.value.offset, 'a record of a log');
+      else {
+        state.restoreEntry(record.entry);
+        if (++entries % 1_000_000 === 0) told(`loading ${name}: ${entries} entries`);
+      }
+    }
   }
 }
 
@@ -103,35 +132,103 @@ async function replayLog(
   number: number,
   last: boolean,
   state: Keyspace,
+  chain: Chain,
   told: Told,
-): Promise<{ log: NonNullable<Recovered['log']>; identity: string | null }> {
+): Promise<RecoveredLog> {
   const name = logName(number);
-  const records = recordsOf(disk, name);
-  let identity: string | null = null;
-  for (let count = 1; ; count++) {
-    const step = await records.next();
-    if (step.done !== true) {
-      const { record, offset } = step.value;
-      if (record.type === 'begin') identity = record.identity;
-      else if (record.type === 'entry' || record.type === 'finish') throw corrupt(name, offset, 'a record of a snapshot');
-      else state.replay(record);
-      if (count % 1_000_000 === 0) told(`replaying ${name}: ${count} records, revision ${state.head}`);
-      continue;
+  const groups = recordsOf(disk, name, 'log ');
+  for (let count = 0; ; ) {
+    const step = await groups.next();
+    if (step.done === true) {
+      const { header, end, torn, frames, size } = step.value;
+      if (header.number !== number || frames === 0) throw corrupt(name, end, 'its beginning is missing');
+      if (torn && !last) throw corrupt(name, end, 'it is cut short, and a later log exists');
+      if (torn) await cut(disk, name, end, size, told);
+      chain.previousEnd = end;
+      return { number, salt: header.salt, end, sequence: frames + 1 };
     }
-    const { header, end, torn, frames } = step.value;
-    if (torn && !last) throw corrupt(name, end, 'it is cut short, and a later log exists');
-    if (torn) await cut(disk, name, end, told);
-    return { log: { number, salt: header?.salt ?? 0, end, sequence: frames + 1 }, identity };
+    const { offset, records } = step.value;
+    for (const record of records) {
+      replayRecord(record, { name, offset }, state, chain);
+      if (++count % 1_000_000 === 0) told(`replaying ${name}: ${count} records, revision ${state.head}`);
+    }
   }
 }
 
-/** What a crash cut short was never acknowledged. */
-async function cut(disk: Disk, name: string, end: number, told: Told): Promise<void> {
-  const file = await disk.open(name, 'lazy');
-  const lost = file.size - end;
-  await file.truncate(end);
-  await file.sync();
-  await file.close();
-  told(`${name}: cut ${lost} bytes at ${end}, a write that a crash had cut short`);
+function replayRecord(
+  record: FileRecord,
+  at: { readonly name: string; readonly offset: number },
+  state: Keyspace,
+  chain: Chain,
+): void {
+  switch (record.type) {
+    case 'begin':
+      return join(record, at, state, chain);
+    case 'entry':
+    case 'finish':
+    case 'mark':
+      throw corrupt(at.name, at.offset, 'a record that does not belong in a log');
+    case 'commit':
+      if (record.revision <= state.head) throw corrupt(at.name, at.offset, 'its revisions go down');
+      return state.replay(record);
+    default:
+      return state.replay(record);
+  }
 }
 
+/** A log must go on exactly where the file before it ended. */
+function join(
+  begin: BeginRecord,
+  at: { readonly name: string; readonly offset: number },
+  state: Keyspace,
+  chain: Chain,
+): void {
+  if (chain.identity !== null && chain.identity !== begin.identity) {
+    throw corrupt(at.name, at.offset, `it belongs to another engine, ${begin.identity}`);
+  }
+  if (begin.revision !== state.head) {
+    throw corrupt(at.name, at.offset, `it begins at revision ${begin.revision}, not ${state.head}`);
+  }
+  if (chain.previousEnd >= 0 && begin.previousEnd !== chain.previousEnd) {
+    throw corrupt(at.name, at.offset, `the log before it ended at ${begin.previousEnd}, and ends at ${chain.previousEnd}`);
+  }
+  chain.identity = begin.identity;
+  chain.epoch = begin.epoch;
+}
+
+/** What a crash cut short was never acknowledged. */
+async function cut(disk: Disk, name: string, end: number, size: number, told: Told): Promise<void> {
+  const file = await disk.open(name, 'lazy');
+  try {
+    await file.truncate(end);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  told(`${name}: cut ${size - end} bytes at offset ${end}, a write that a crash had cut short`);
+}
+
+/**
+ * After a clean close nothing is missing at the end of the log either: a mark says how far it reached. A mark that cannot be
+ * read proves nothing, and the log stands for itself.
+ */
+async function checkMark(disk: Disk, log: RecoveredLog | null, told: Told): Promise<void> {
+  const mark = await readMark(disk, told);
+  if (mark === null) return;
+  const name = logName(mark.number);
+  if (log === null || log.number < mark.number) throw corrupt(name, 0, 'it is missing');
+  if (log.number === mark.number && log.end < mark.end) {
+    throw corrupt(name, log.end, `it ends here, and reached ${mark.end} when it was closed`);
+  }
+}
+
+async function readMark(disk: Disk, told: Told): Promise<{ number: number; end: number } | null> {
+  try {
+    for await (const { records } of recordsOf(disk, markName, 'mark')) {
+      for (const record of records) if (record.type === 'mark') return record;
+    }
+  } catch (error) {
+    told(`${markName} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return null;
+}

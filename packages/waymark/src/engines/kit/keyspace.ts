@@ -283,8 +283,12 @@ export class Keyspace implements TransactionState, CursorSource {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.fail(closedError());
+  }
+
+  /** The journal is lost: leases end no more and every watch ends with `error`; what was published can be read. */
+  fail(error: WaymarkError): void {
     this.leases.close();
-    const error = closedError();
     for (const cursor of [...this.#watches.cursors]) cursor.fail(error);
   }
 
