@@ -1,13 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { constants } from 'node:os';
 import type { Command } from 'commander';
-import type { Lock } from 'waymark';
+import { type Lock, WaymarkError } from 'waymark';
+import { runUnder } from './command-group.js';
 import { fail, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
-
-/** Time a command has between TERM and KILL, and what of the lock's life is kept back for KILL to take effect. */
-const graceMsMax = 5_000;
-const killMarginMs = 250;
 
 interface LockOptions {
   readonly tree: boolean;
@@ -17,6 +12,12 @@ interface LockOptions {
   readonly owner?: string;
 }
 
+interface LockRun {
+  readonly ttlMs: number;
+  readonly interrupted: AbortSignal;
+  readonly json: boolean;
+}
+
 export function lockCommands(program: Command, run: Run): void {
   const command = program
     .command('lock <path> <command...>')
@@ -24,19 +25,31 @@ export function lockCommands(program: Command, run: Run): void {
     .option('--tree', 'the path and everything below it', false)
     .option('--shared', 'a shared lock', false)
     .option('--ttl <duration>', 'how long the lock outlives a silent waymark', '10s')
-    .option('--wait <duration>', 'give up (exit code 15) when it is not free by then; default: wait')
+    .option(
+      '--wait <duration>',
+      'give up (exit code 15) when it is not free by then; default: wait',
+    )
     .option('--owner <name>', 'who to show as holder')
     .addHelpText(
       'after',
       `
-The command finds WAYMARK_TOKEN and WAYMARK_LOCK_PATH in its environment. When the lock is lost, the command's whole
-process group gets TERM, then KILL, before the lock can pass on; the exit code is then 14. Else it is the command's.`,
+The command finds WAYMARK_TOKEN and WAYMARK_LOCK_PATH in its environment: pass the token to what you protect.
+
+When the lock cannot be renewed, the command's whole process group gets TERM while a quarter of the TTL is left, and KILL
+before the lock can pass on; the exit code is then 14. Interrupted, waymark sends TERM, and KILL 10 s later. What the command
+leaves running in its group is killed before the lock is released. Else the exit code is the command's own.
+
+Examples:
+  waymark lock /deploy -- ./deploy.sh
+  waymark lock /cron/report --wait 0s -- ./report.sh     only one of many replicas runs it; the others exit with 15
+  waymark lock /orders --tree --ttl 30s -- sh -c 'echo "token $WAYMARK_TOKEN"'`,
     );
   command.action(
     run(async (options) => {
       const [path, given] = command.processedArgs as [string, string[]];
       const argv = given[0] === '--' ? given.slice(1) : given;
       const { tree, shared, ttl, wait, owner } = command.opts<LockOptions>();
+      const ttlMs = secondsMs(ttl);
       const interrupted = new AbortController();
       const stop = (): void => interrupted.abort(new Error('interrupted'));
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
@@ -45,7 +58,7 @@ process group gets TERM, then KILL, before the lock can pass on; the exit code i
           .lock(path, {
             tree,
             mode: shared ? 'shared' : 'exclusive',
-            ttlMs: secondsMs(ttl),
+            ttlMs,
             waitMs: wait === undefined ? undefined : secondsMs(wait),
             owner,
             signal: interrupted.signal,
@@ -55,7 +68,11 @@ process group gets TERM, then KILL, before the lock can pass on; the exit code i
             throw error;
           });
         if (lock === null) return 130;
-        return await runUnder(lock, argv, interrupted.signal, options.json);
+        return await runAndRelease(lock, argv, {
+          ttlMs,
+          interrupted: interrupted.signal,
+          json: options.json,
+        });
       });
     }),
   );
@@ -64,54 +81,18 @@ process group gets TERM, then KILL, before the lock can pass on; the exit code i
 }
 
 /** The lock goes only after the command's whole process group is gone. */
-async function runUnder(lock: Lock, argv: readonly string[], interrupted: AbortSignal, json: boolean): Promise<number> {
-  const [file, ...args] = argv as [string, ...string[]];
-  const env = { ...process.env, WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path };
-  const child = spawn(file, args, { stdio: 'inherit', detached: true, env });
-  const ended = exitOf(child);
-  const end = (): void => void endGroup(child, lock);
-  lock.signal.addEventListener('abort', end, { once: true });
-  interrupted.addEventListener('abort', end, { once: true });
-  // A timer may come late after a pause: the lock's own clock is looked at as well.
-  const look = setInterval(() => lock.isHeld(), 50);
-  try {
-    const code = await ended;
-    signalGroup(child, 'SIGKILL');
-    return lock.reason === undefined ? code : fail(lock.reason, json);
-  } finally {
-    clearInterval(look);
+async function runAndRelease(
+  lock: Lock,
+  argv: readonly string[],
+  options: LockRun,
+): Promise<number> {
+  const { code, ended } = await runUnder(lock, argv, options);
+  if (!ended && lock.reason === undefined) {
     await lock.release();
+    return code;
   }
-}
-
-/** TERM at once, KILL before the lock could pass on: its signal comes ahead of that by the margin of its lease. */
-async function endGroup(child: ChildProcess, lock: Lock): Promise<void> {
-  signalGroup(child, 'SIGTERM');
-  const leftMs = lock.isHeld() ? lock.remainingMs() - killMarginMs : 0;
-  const graceMs = Math.max(0, Math.min(graceMsMax, leftMs));
-  await new Promise((resolve) => setTimeout(resolve, graceMs));
-  signalGroup(child, 'SIGKILL');
-}
-
-function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // The group is gone.
-  }
-}
-
-function exitOf(child: ChildProcess): Promise<number> {
-  return new Promise((resolve) => {
-    child.once('error', (error) => {
-      process.stderr.write(`waymark: ${error.message}\n`);
-      resolve(127);
-    });
-    child.once('exit', (code, signal) => {
-      resolve(signal === null ? (code ?? 0) : 128 + (constants.signals[signal] ?? 0));
-    });
-  });
+  const message = `the lock on ${lock.path} could not be renewed in time, so its command was ended`;
+  return fail(lock.reason ?? new WaymarkError('lost', message, { path: lock.path }), options.json);
 }
 
 function explain(program: Command, run: Run): void {
@@ -123,8 +104,12 @@ function explain(program: Command, run: Run): void {
     run(async (options) => {
       const path = command.processedArgs[0] as string;
       const { tree } = command.opts<{ tree: boolean }>();
-      const told = await withNamespace(options, (ns, _space, signal) => ns.explain(path, { tree, signal }));
-      const waiters = told.waiters.map((waiter, i) => `  ${i + 1}. ${waiter.owner} on ${waiter.path}`);
+      const told = await withNamespace(options, (ns, _space, signal) =>
+        ns.explain(path, { tree, signal }),
+      );
+      const waiters = told.waiters.map(
+        (waiter, i) => `  ${i + 1}. ${waiter.owner} on ${waiter.path}`,
+      );
       print(options, told, [told.summary, ...waiters].join('\n'));
     }),
   );
@@ -140,7 +125,9 @@ function unlock(program: Command, run: Run): void {
     run(async (options) => {
       const path = command.processedArgs[0] as string;
       const { reason } = command.opts<{ reason: string }>();
-      const result = await withNamespace(options, (ns, _space, signal) => ns.forceUnlock(path, { reason, signal }));
+      const result = await withNamespace(options, (ns, _space, signal) =>
+        ns.forceUnlock(path, { reason, signal }),
+      );
       print(options, result, `${result.ended} ended`);
       return result.ended === 0 ? 1 : 0;
     }),

@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { Lock } from 'waymark';
+
+/**
+ * A command in a process group of its own that lives no longer than the lock it runs under.
+ *
+ * A lock that is not renewed any more passes on when its TTL ends. So the group gets TERM while a quarter of the TTL is left,
+ * and KILL when a tenth is, looked at every 50 ms by the lock's own clock. Should this process itself be killed, a shell that
+ * holds the other end of a pipe does the same. What nothing here can help against is this process being stopped
+ * while the command runs on: for that there is the token.
+ */
+export interface CommandEnd {
+  /** The command's own code; 128 + n when a signal ended it, 126 and 127 when it could not be started. */
+  readonly code: number;
+  /** It was ended because the lock was about to pass on, or had been taken away. */
+  readonly ended: boolean;
+}
+
+const graceMsMax = 10_000;
+const lookMs = 50;
+const goneMsMax = 2_000;
+
+/** @returns once the whole group is gone */
+export async function runUnder(
+  lock: Lock,
+  argv: readonly string[],
+  options: { readonly ttlMs: number; readonly interrupted: AbortSignal },
+): Promise<CommandEnd> {
+  const [file = '', ...args] = argv;
+  const env = { ...process.env, WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path };
+  const child = spawn(file, args, { stdio: 'inherit', detached: true, env });
+  const exit = exitOf(child);
+  const { pid } = child;
+  if (pid === undefined) return { code: await exit, ended: false };
+  const letGo = watchdog(pid, options.ttlMs);
+  const looking = look(pid, lock, options);
+  try {
+    return { code: await exit, ended: looking.ended() };
+  } finally {
+    looking.stop();
+    await groupGone(pid);
+    letGo();
+  }
+}
+
+function look(
+  pid: number,
+  lock: Lock,
+  { ttlMs, interrupted }: { readonly ttlMs: number; readonly interrupted: AbortSignal },
+): { stop: () => void; ended: () => boolean } {
+  let ended = false;
+  let killAt = Number.POSITIVE_INFINITY;
+  const turn = (): void => {
+    const leftMs = lock.remainingMs();
+    ended ||= leftMs < ttlMs / 4;
+    if (killAt === Number.POSITIVE_INFINITY && (ended || interrupted.aborted)) {
+      signalGroup(pid, 'SIGTERM');
+      killAt = performance.now() + graceMsMax;
+    }
+    if (leftMs < ttlMs / 10 || performance.now() >= killAt) signalGroup(pid, 'SIGKILL');
+  };
+  const timer = setInterval(turn, lookMs);
+  lock.signal.addEventListener('abort', turn);
+  interrupted.addEventListener('abort', turn);
+  const stop = (): void => {
+    clearInterval(timer);
+    lock.signal.removeEventListener('abort', turn);
+    interrupted.removeEventListener('abort', turn);
+  };
+  return { stop, ended: () => ended };
+}
+
+/** Ends the group when this process dies: `read` fails at the end of the pipe. @returns tells it that all is over */
+function watchdog(pid: number, ttlMs: number): () => void {
+  const script = 'read -r _ || { kill -TERM "-$1"; sleep "$2"; kill -KILL "-$1"; }';
+  const graceS = Math.min(graceMsMax, ttlMs / 4) / 1_000;
+  const shell = spawn('/bin/sh', ['-c', script, 'waymark-watchdog', String(pid), String(graceS)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  // Without a shell the lock holds as long as this process lives.
+  shell.on('error', () => undefined);
+  shell.stdin.on('error', () => undefined);
+  shell.unref();
+  return () => void shell.stdin.end('over\n');
+}
+
+/** What a command leaves behind in its group is killed: it would go on working without the lock. */
+async function groupGone(pid: number): Promise<void> {
+  const giveUp = performance.now() + goneMsMax;
+  while (signalGroup(pid, 'SIGKILL') && performance.now() < giveUp) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** @returns false when the group is gone */
+function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(-pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      process.stderr.write(`waymark: ${error.message}\n`);
+      resolve(error.code === 'ENOENT' ? 127 : 126);
+    });
+    child.once('exit', (code, signal) => {
+      resolve(signal === null ? (code ?? 0) : 128 + (constants.signals[signal] ?? 0));
+    });
+  });
+}
