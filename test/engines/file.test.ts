@@ -1,21 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'vitest';
-import { openFileEngine } from 'waymark/engine';
-import { engineSuite, FakeClock } from 'waymark/testing';
+import { engineSuite, propertySuite } from 'waymark/testing';
+import { openFile, runsOf } from './engines.js';
 
-engineSuite({
-  name: 'file',
-  runner: { describe, test },
-  open: async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'waymark-suite-'));
-    const clock = new FakeClock();
-    const engine = await openFileEngine(directory, { clock });
-    const close = async (): Promise<void> => {
-      await engine[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true });
-    };
-    return { engine, clock, close };
-  },
-});
+const suite = { name: 'file', runner: { describe, test }, open: openFile };
+
+engineSuite(suite);
+propertySuite({ ...suite, ...runsOf('file.test.ts', 100) });

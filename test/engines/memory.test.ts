@@ -1,13 +1,8 @@
 import { describe, test } from 'vitest';
-import { createMemoryEngine } from 'waymark/engine';
-import { engineSuite, FakeClock } from 'waymark/testing';
+import { engineSuite, propertySuite } from 'waymark/testing';
+import { openMemory, runsOf } from './engines.js';
 
-engineSuite({
-  name: 'memory',
-  runner: { describe, test },
-  open: async () => {
-    const clock = new FakeClock();
-    const engine = createMemoryEngine({ clock });
-    return { engine, clock, close: async () => engine[Symbol.asyncDispose]() };
-  },
-});
+const suite = { name: 'memory', runner: { describe, test }, open: openMemory };
+
+engineSuite(suite);
+propertySuite({ ...suite, ...runsOf('memory.test.ts', 1_000) });

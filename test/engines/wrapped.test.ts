@@ -1,30 +1,26 @@
 import { describe, test } from 'vitest';
-import { createMemoryEngine, recorded, within } from 'waymark/engine';
-import { engineSuite, FakeClock } from 'waymark/testing';
+import { recorded, within } from 'waymark/engine';
+import { engineSuite, type OpenedEngine, propertySuite } from 'waymark/testing';
+import { openMemory, runsOf } from './engines.js';
 
-const prefix = 'tenant\xff/';
+/** Its last byte has no successor, so the end of the prefix's range is a shorter string. */
+const prefix = 'tenant/\xff';
 
-engineSuite({
-  name: 'within over memory',
-  runner: { describe, test },
-  keyOverheadBytes: prefix.length,
-  open: async () => {
-    const clock = new FakeClock();
-    const engine = createMemoryEngine({ clock });
-    return {
-      engine: within(engine, prefix),
-      clock,
-      close: async () => engine[Symbol.asyncDispose](),
-    };
-  },
-});
+async function openWithin(): Promise<OpenedEngine> {
+  const opened = await openMemory();
+  return { ...opened, engine: within(opened.engine, prefix) };
+}
 
-engineSuite({
-  name: 'recorded over memory',
-  runner: { describe, test },
-  open: async () => {
-    const clock = new FakeClock();
-    const engine = recorded(createMemoryEngine({ clock }), () => {}, { clock });
-    return { engine, clock, close: async () => engine[Symbol.asyncDispose]() };
-  },
-});
+async function openRecorded(): Promise<OpenedEngine> {
+  const opened = await openMemory();
+  return { ...opened, engine: recorded(opened.engine, () => undefined) };
+}
+
+for (const [name, open, keyOverheadBytes] of [
+  ['within over memory', openWithin, prefix.length],
+  ['recorded over memory', openRecorded, 0],
+] as const) {
+  const suite = { name, runner: { describe, test }, open, keyOverheadBytes };
+  engineSuite(suite);
+  propertySuite({ ...suite, ...runsOf('wrapped.test.ts', 100) });
+}

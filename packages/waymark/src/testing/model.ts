@@ -1,0 +1,215 @@
+import type * as core from '../core/engine.js';
+import type { ErrorCode } from '../core/errors.js';
+import { rangeContains } from '../core/ranges.js';
+import { writesTwice } from './model-writes.js';
+
+interface HeldLease {
+  readonly ttlMs: number;
+  deadline: number;
+}
+
+/**
+ * What an engine does, said as plainly as possible: every state there ever was is a sorted array, every question a filter over
+ * it. Slow, short and checked by reading. It picks no revisions itself (gaps are legal): it is told which one the
+ * engine gave to what changed something.
+ */
+export class Model {
+  revision = 0;
+  compacted = 0;
+  nowMs = 0;
+  readonly leases = new Map<core.LeaseId, HeldLease>();
+  readonly log: core.Change[] = [];
+  /** Every state with the revision it begins at. */
+  readonly #states: { readonly from: number; readonly entries: readonly core.Entry[] }[] = [
+    { from: 0, entries: [] },
+  ];
+
+  entriesAt(revision: number): readonly core.Entry[] {
+    return this.#states.findLast((state) => state.from <= revision)?.entries ?? [];
+  }
+
+  /** Why a read at `at` is refused, if it is. */
+  refusal(at: number | undefined): ErrorCode | null {
+    if (at === undefined) return null;
+    return at > this.revision ? 'future_revision' : at < this.compacted ? 'compacted' : null;
+  }
+
+  read(
+    query: core.Query,
+    entries = this.entriesAt(query.at ?? this.revision),
+  ): Omit<core.Reading, 'revision'> {
+    const inRange = entries.filter((entry) => rangeContains(query, entry.key));
+    if (query.countOnly === true)
+      return { entries: [], more: false, count: query.uncounted === true ? 0 : inRange.length };
+    const passing = inRange.filter(
+      (entry) =>
+        entry.modRevision >= (query.minModRevision ?? 0) &&
+        entry.modRevision <= (query.maxModRevision ?? Infinity) &&
+        entry.createRevision >= (query.minCreateRevision ?? 0) &&
+        entry.createRevision <= (query.maxCreateRevision ?? Infinity),
+    );
+    const by = {
+      key: 'key',
+      create: 'createRevision',
+      mod: 'modRevision',
+      version: 'version',
+      value: 'value',
+    } as const;
+    const field = by[query.orderBy ?? 'key'];
+    const sign = query.descending === true ? -1 : 1;
+    const sorted = [...passing].sort(
+      (a, b) => sign * (a[field] < b[field] ? -1 : a[field] > b[field] ? 1 : 0),
+    );
+    const shown =
+      query.limit === undefined || query.limit === 0 ? sorted : sorted.slice(0, query.limit);
+    return {
+      entries: query.keysOnly === true ? shown.map((entry) => ({ ...entry, value: '' })) : shown,
+      more: shown.length < sorted.length,
+      count: query.uncounted === true ? shown.length : inRange.length,
+    };
+  }
+
+  holds(check: core.Check): boolean {
+    const entries = this.entriesAt(this.revision).filter((entry) =>
+      rangeContains(check, entry.key),
+    );
+    const by = {
+      create: 'createRevision',
+      mod: 'modRevision',
+      version: 'version',
+      lease: 'lease',
+      value: 'value',
+    } as const;
+    const actual = entries.map((entry) => entry[by[check.target]]);
+    if (entries.length === 0) {
+      if (check.target === 'value') return false;
+      actual.push(0);
+    }
+    const compare = {
+      '=': (value: number | string) => value === check.to,
+      '!=': (value: number | string) => value !== check.to,
+      '<': (value: number | string) => value < check.to,
+      '>': (value: number | string) => value > check.to,
+    };
+    return actual.every(compare[check.is]);
+  }
+
+  /** Every reason there is to refuse the transaction; an engine gives one of them. */
+  refusals(txn: core.Txn): Set<ErrorCode> {
+    if (writesTwice(txn)) return new Set(['invalid']);
+    const codes = new Set<ErrorCode>();
+    for (const operation of this.#branch(txn).operations) {
+      if (operation.type === 'txn')
+        for (const code of this.refusals(operation.txn)) codes.add(code);
+      if (operation.type === 'read') codes.add(this.refusal(operation.at) ?? 'internal');
+      if (operation.type !== 'put') continue;
+      if (
+        operation.lease !== undefined &&
+        operation.lease !== 0 &&
+        !this.leases.has(operation.lease)
+      )
+        codes.add('not_found');
+      const exists = this.entriesAt(this.revision).some((entry) => entry.key === operation.key);
+      if (!exists && (operation.keepValue === true || operation.keepLease === true))
+        codes.add('not_found');
+    }
+    codes.delete('internal');
+    return codes;
+  }
+
+  /** @param revision  what the engine gave the commit; nothing is changed when it is the present one */
+  commit(txn: core.Txn, revision: number): Omit<core.Outcome, 'revision'> {
+    const work = [...this.entriesAt(this.revision)];
+    const changes: core.Change[] = [];
+    const outcome = this.#run(txn, work, changes, revision);
+    this.#record(revision, work, changes);
+    return outcome;
+  }
+
+  /** The keys of the lease, in order. */
+  keysOf(id: core.LeaseId): core.ByteString[] {
+    return this.entriesAt(this.revision).flatMap((entry) =>
+      entry.lease === id ? [entry.key] : [],
+    );
+  }
+
+  due(): core.LeaseId[] {
+    return [...this.leases.keys()].filter(
+      (id) => (this.leases.get(id) as HeldLease).deadline <= this.nowMs,
+    );
+  }
+
+  /** Leases end in one revision, by expiry or revoke. */
+  end(ids: readonly core.LeaseId[], revision: number): void {
+    const gone = this.entriesAt(this.revision).filter((entry) => ids.includes(entry.lease));
+    const changes = gone.map((entry) => vanish('expire', entry, revision));
+    const work = this.entriesAt(this.revision).filter((entry) => !gone.includes(entry));
+    for (const id of ids) this.leases.delete(id);
+    this.#record(revision, work, changes);
+  }
+
+  #record(revision: number, entries: readonly core.Entry[], changes: readonly core.Change[]): void {
+    if (changes.length === 0) return;
+    this.revision = revision;
+    this.#states.push({ from: revision, entries });
+    this.log.push(...changes);
+  }
+
+  #branch(txn: core.Txn): { succeeded: boolean; operations: readonly core.Operation[] } {
+    const succeeded = (txn.when ?? []).every((check) => this.holds(check));
+    return { succeeded, operations: (succeeded ? txn.apply : txn.otherwise) ?? [] };
+  }
+
+  #run(
+    txn: core.Txn,
+    work: core.Entry[],
+    changes: core.Change[],
+    revision: number,
+  ): Omit<core.Outcome, 'revision'> {
+    const { succeeded, operations } = this.#branch(txn);
+    const results = operations.map((operation): core.OperationResult => {
+      if (operation.type === 'txn')
+        return { type: 'txn', ...this.#run(operation.txn, work, changes, revision) };
+      if (operation.type === 'read') {
+        const entries = operation.at === undefined ? work : this.entriesAt(operation.at);
+        return { type: 'read', reading: { revision, ...this.read(operation, entries) } };
+      }
+      if (operation.type === 'delete') {
+        const gone = work.filter((entry) => rangeContains(operation, entry.key));
+        for (const entry of gone) work.splice(work.indexOf(entry), 1);
+        changes.push(...gone.map((entry) => vanish('delete', entry, revision)));
+        return {
+          type: 'delete',
+          deleted: gone.length,
+          ...(operation.previous === true && { previous: gone }),
+        };
+      }
+      const before = work.find((entry) => entry.key === operation.key) ?? null;
+      const entry: core.Entry = {
+        key: operation.key,
+        value: operation.keepValue === true ? (before?.value ?? '') : operation.value,
+        createRevision: before?.createRevision ?? revision,
+        modRevision: revision,
+        version: (before?.version ?? 0) + 1,
+        lease: operation.keepLease === true ? (before?.lease ?? 0) : (operation.lease ?? 0),
+      };
+      if (before !== null) work.splice(work.indexOf(before), 1);
+      work.splice(work.filter((other) => other.key < entry.key).length, 0, entry);
+      changes.push({ kind: 'put', entry, previous: before });
+      return { type: 'put', ...(operation.previous === true && { previous: before }) };
+    });
+    return { succeeded, results };
+  }
+}
+
+function vanish(kind: 'delete' | 'expire', previous: core.Entry, revision: number): core.Change {
+  const entry = {
+    key: previous.key,
+    value: '',
+    createRevision: 0,
+    modRevision: revision,
+    version: 0,
+    lease: 0,
+  };
+  return { kind, entry, previous };
+}

@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startServer } from '@waymark/server';
+import { createMemoryEngine, openFileEngine, openRemoteEngine } from 'waymark/engine';
+import { FakeClock, type OpenedEngine } from 'waymark/testing';
+
+export async function openMemory(): Promise<OpenedEngine> {
+  const clock = new FakeClock();
+  const engine = createMemoryEngine({ clock });
+  return { engine, clock, close: async () => engine[Symbol.asyncDispose]() };
+}
+
+export async function openFile(): Promise<OpenedEngine> {
+  const directory = await mkdtemp(join(tmpdir(), 'waymark-suite-'));
+  const clock = new FakeClock();
+  const engine = await openFileEngine(directory, { clock });
+  const close = async (): Promise<void> => {
+    await engine[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true });
+  };
+  return { engine, clock, close };
+}
+
+/** A whole server on loopback, spoken to over its one port. */
+export async function openServed(engineUrl: string): Promise<OpenedEngine> {
+  const clock = new FakeClock();
+  const listen = ['127.0.0.1:0'];
+  const server = await startServer({ engine: engineUrl, listen, clock, logLevel: 'silent' });
+  const engine = await openRemoteEngine(`http://${server.addresses[0] ?? ''}`);
+  const close = async (): Promise<void> => {
+    await engine[Symbol.asyncDispose]();
+    await server.close();
+  };
+  return { engine, clock, close };
+}
+
+export async function openServedFile(): Promise<OpenedEngine> {
+  const directory = await mkdtemp(join(tmpdir(), 'waymark-suite-'));
+  const opened = await openServed(`file:${directory}`);
+  const close = async (): Promise<void> => {
+    await opened.close();
+    await rm(directory, { recursive: true });
+  };
+  return { ...opened, close };
+}
+
+const long = process.env['WAYMARK_LONG'] === '1';
+const seed = process.env['WAYMARK_SEED'];
+
+/** How often the property suite runs: in the long form as often on every engine. */
+export function runsOf(
+  file: string,
+  short: number,
+): { runs: number; seed?: number; replay: string } {
+  const replay = `npx vitest run test/engines/${file}`;
+  const runs = long ? 1_000 : short;
+  return seed === undefined ? { runs, replay } : { runs, replay, seed: Number(seed) };
+}
