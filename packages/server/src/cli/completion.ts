@@ -24,7 +24,9 @@ function options(command: Command): string[] {
 }
 
 function bash(program: Command): string {
-  const cases = program.commands.map((command) => `    ${command.name()}) words="${options(command).join(' ')}" ;;`);
+  const cases = program.commands.map(
+    (command) => `    ${command.name()}) words="${options(command).join(' ')}" ;;`,
+  );
   return `_waymark() {
   local current=\${COMP_WORDS[COMP_CWORD]} words=""
   case "\${COMP_WORDS[1]}" in
@@ -38,7 +40,9 @@ complete -F _waymark waymark
 }
 
 function zsh(program: Command): string {
-  const commands = program.commands.map((command) => `    '${command.name()}:${quote(command.description())}'`);
+  const commands = program.commands.map(
+    (command) => `    '${command.name()}:${quote(command.description())}'`,
+  );
   return `#compdef waymark
 _waymark() {
   local -a commands
@@ -53,7 +57,8 @@ compdef _waymark waymark
 
 function fish(program: Command): string {
   const lines = program.commands.map(
-    (command) => `complete -c waymark -n __fish_use_subcommand -a ${command.name()} -d '${quote(command.description())}'`,
+    (command) =>
+      `complete -c waymark -n __fish_use_subcommand -a ${command.name()} -d '${quote(command.description())}'`,
   );
   return `${lines.join('\n')}\n`;
 }

@@ -17,7 +17,8 @@ export async function withNamespace<T>(
   options: GlobalOptions,
   work: (ns: Namespace<string>, space: Space, signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
-  const signal = options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
+  const signal =
+    options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
   const space = await open(options.server, { signal, connectTimeoutMs });
   try {
     return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
@@ -43,15 +44,18 @@ export function fail(error: unknown, json: boolean): number {
 /** `10s`, `500ms`, `2m`, or seconds. */
 export function secondsMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  if (match === null) throw new WaymarkError('invalid', `'${text}' is no duration: take 10s, 500ms, 2m or 1h`);
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm' | 'h'];
+  if (match === null)
+    throw new WaymarkError('invalid', `'${text}' is no duration: take 10s, 500ms, 2m or 1h`);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[
+    (match[2] ?? 's') as 'ms' | 's' | 'm' | 'h'
+  ];
   return Math.round(Number(match[1]) * unit);
 }
 
-export async function readStdin(): Promise<string> {
+export async function readStdin(): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function fromAbort(error: unknown): WaymarkError {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import pc from 'picocolors';
-import { type Namespace, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
+import { codecs, type Namespace, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
 import { print, readStdin, withNamespace } from './context.js';
 import type { Run } from './program.js';
 
@@ -16,14 +16,21 @@ export function dataCommands(program: Command, run: Run): void {
 }
 
 function get(program: Command, run: Run): void {
-  const command = program.command('get <path>').description('print a value; exit code 1 when there is none');
-  command.option('--at <revision>', 'read the past', Number);
+  const command = program
+    .command('get <path>')
+    .description('print a value; exit code 1 when there is none')
+    .option('--at <revision>', 'read the past', Number)
+    .option('--raw', 'the bytes as they are, without a line end after them', false);
   command.action(
     run(async (options) => {
-      const { at } = command.opts<{ at?: number }>();
+      const { at, raw } = command.opts<{ at?: number; raw: boolean }>();
       const path = command.processedArgs[0] as string;
-      const entry = await withNamespace(options, (ns, _space, signal) => ns.get(path, { at, signal }));
-      print(options, entry, entry?.value ?? '');
+      const entry = await withNamespace(options, (ns, _space, signal) =>
+        ns.as(codecs.bytes).get(path, { at, signal }),
+      );
+      const text = entry === null ? '' : Buffer.from(entry.value).toString('utf8');
+      if (raw && !options.json) process.stdout.write(entry?.value ?? '');
+      else print(options, entry && { ...entry, value: text }, text);
       return entry === null ? 1 : 0;
     }),
   );
@@ -32,18 +39,40 @@ function get(program: Command, run: Run): void {
 function put(program: Command, run: Run): void {
   const command = program
     .command('put <path> <value>')
-    .description('write a value; - takes standard input')
-    .option('--if-revision <revision>', 'only if the entry is at this revision; 0: only if there is none', Number)
-    .option('--lease <id>', 'vanish with this lease', Number);
+    .description('write a value: text as it stands, or - for the bytes of standard input')
+    .option('--as-json', 'check that the value is JSON, as programs store it by default', false)
+    .option(
+      '--if-revision <revision>',
+      'only if the entry is at this revision; 0: only if there is none',
+      Number,
+    )
+    .option('--lease <id>', 'vanish with this lease', Number)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  waymark put /orders/42 shipped
+  waymark put /orders/42 '{"state":"shipped"}' --as-json
+  waymark put /config - < config.yaml`,
+    );
   command.action(
     run(async (options) => {
       const [path, given] = command.processedArgs as [string, string];
-      const { ifRevision, lease } = command.opts<{ ifRevision?: number; lease?: number }>();
-      const value = given === '-' ? await readStdin() : given;
-      const put = await withNamespace(options, (ns, _space, signal) => ns.put(path, value, { ifRevision, lease, signal }));
+      const { asJson, ifRevision, lease } = command.opts<PutOptions>();
+      const value = given === '-' ? await readStdin() : Buffer.from(given);
+      if (asJson) parseJson(value.toString('utf8'), `the value of ${path}`);
+      const put = await withNamespace(options, (ns, _space, signal) =>
+        ns.as(codecs.bytes).put(path, value, { ifRevision, lease, signal }),
+      );
       print(options, put, '');
     }),
   );
+}
+
+interface PutOptions {
+  readonly asJson: boolean;
+  readonly ifRevision?: number;
+  readonly lease?: number;
 }
 
 function del(program: Command, run: Run): void {
@@ -57,7 +86,9 @@ function del(program: Command, run: Run): void {
       const path = command.processedArgs[0] as string;
       const { tree, ifRevision } = command.opts<{ tree: boolean; ifRevision?: number }>();
       const result = await withNamespace(options, (ns, _space, signal) =>
-        tree ? ns.deleteTree(path, { ifRevision, signal }) : ns.delete(path, { ifRevision, signal }),
+        tree
+          ? ns.deleteTree(path, { ifRevision, signal })
+          : ns.delete(path, { ifRevision, signal }),
       );
       print(options, result, `${result.deleted} deleted`);
       return result.deleted === 0 ? 1 : 0;
@@ -76,7 +107,8 @@ function ls(program: Command, run: Run): void {
       const { depth } = command.opts<{ depth: number }>();
       await withNamespace(options, async (ns) => {
         for await (const { name, level, value } of walk(ns, path, 0, depth)) {
-          if (options.json) print(options, { path: name, ...(value === null ? {} : { value }) }, '');
+          if (options.json)
+            print(options, { path: name, ...(value === null ? {} : { value }) }, '');
           else print(options, null, `${'  '.repeat(level)}${line(name, value)}`);
         }
       });
@@ -91,7 +123,7 @@ async function* walk(
   depth: number,
 ): AsyncGenerator<{ name: string; level: number; value: string | null }> {
   if (level >= depth) return;
-  for (let after: string | undefined; ; ) {
+  for (let after: string | undefined; ;) {
     const page = await ns.children(path, { after });
     for (const child of page.entries) {
       const name = path === '/' ? `/${child}` : `${path}/${child}`;
@@ -120,14 +152,20 @@ function watch(program: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const path = command.processedArgs[0] as string;
-      const { tree, after, locks } = command.opts<{ tree: boolean; after?: number; locks: boolean }>();
+      const { tree, after, locks } = command.opts<{
+        tree: boolean;
+        after?: number;
+        locks: boolean;
+      }>();
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       process.once('SIGTERM', () => stop.abort());
       await withNamespace(options, async (ns, _space, timeout) => {
-        const signal = timeout === undefined ? stop.signal : AbortSignal.any([stop.signal, timeout]);
+        const signal =
+          timeout === undefined ? stop.signal : AbortSignal.any([stop.signal, timeout]);
         try {
-          for await (const event of ns.watch(path, { tree, after, locks, signal })) print(options, event, describe(event));
+          for await (const event of ns.watch(path, { tree, after, locks, signal }))
+            print(options, event, describe(event));
         } catch (error) {
           if (!signal.aborted) throw error;
         }
@@ -149,7 +187,9 @@ function describe(event: WatchEvent<string>): string {
 function txn(program: Command, run: Run): void {
   const command = program
     .command('txn [file]')
-    .description('run a transaction from a JSON file or standard input; exit code 1 when its checks do not hold')
+    .description(
+      'run a transaction from a JSON file or standard input; exit code 1 when its checks do not hold',
+    )
     .addHelpText(
       'after',
       `
@@ -159,19 +199,29 @@ Example:
   command.action(
     run(async (options) => {
       const file = command.processedArgs[0] as string | undefined;
-      const text = file === undefined || file === '-' ? await readStdin() : readFileSync(file, 'utf8');
-      const call = parse(text);
-      const outcome = await withNamespace(options, (ns, _space, signal) => ns.txn({ ...call, signal }));
+      const text = file === undefined || file === '-' ? await readStdin() : readInput(file);
+      const call = parseJson(text.toString('utf8'), 'the transaction') as TxnCall;
+      const outcome = await withNamespace(options, (ns, _space, signal) =>
+        ns.txn({ ...call, signal }),
+      );
       print(options, outcome, JSON.stringify(outcome, null, 2));
       return outcome.succeeded ? 0 : 1;
     }),
   );
 }
 
-function parse(text: string): TxnCall {
+function readInput(file: string): Buffer {
   try {
-    return JSON.parse(text) as TxnCall;
+    return readFileSync(file);
   } catch (cause) {
-    throw new WaymarkError('invalid', 'the transaction is not JSON', {}, cause);
+    throw new WaymarkError('invalid', `cannot read ${file}`, { file }, cause);
+  }
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new WaymarkError('invalid', `${what} is not JSON`, {}, cause);
   }
 }

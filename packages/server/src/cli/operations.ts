@@ -4,7 +4,12 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import { createDataDirectory, describeFact, inspectFiles, type RestoredEntry } from 'waymark/engine';
+import {
+  createDataDirectory,
+  describeFact,
+  inspectFiles,
+  type RestoredEntry,
+} from 'waymark/engine';
 import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
 
@@ -12,13 +17,20 @@ import type { Run } from './program.js';
 const revisionBump = 1_000_000_000;
 
 export function operationCommands(program: Command, run: Run): void {
-  program.command('status').description('what the server holds').action(
-    run(async (options) => {
-      const status = await withNamespace(options, (_ns, space, signal) => space.status({ signal }));
-      const lines = Object.entries(status).map(([name, value]) => `${name.padEnd(10)} ${String(value)}`);
-      print(options, status, lines.join('\n'));
-    }),
-  );
+  program
+    .command('status')
+    .description('what the server holds')
+    .action(
+      run(async (options) => {
+        const status = await withNamespace(options, (_ns, space, signal) =>
+          space.status({ signal }),
+        );
+        const lines = Object.entries(status).map(
+          ([name, value]) => `${name.padEnd(10)} ${String(value)}`,
+        );
+        print(options, status, lines.join('\n'));
+      }),
+    );
   prune(program, run);
   backup(program, run);
   restore(program, run);
@@ -34,37 +46,58 @@ function prune(program: Command, run: Run): void {
     run(async (options) => {
       const path = command.processedArgs[0] as string;
       const olderThanMs = secondsMs(command.opts<{ olderThan: string }>().olderThan);
-      const result = await withNamespace(options, (ns, _space, signal) => ns.prune(path, { olderThanMs, signal }));
+      const result = await withNamespace(options, (ns, _space, signal) =>
+        ns.prune(path, { olderThanMs, signal }),
+      );
       print(options, result, result.pruned.join('\n'));
     }),
   );
 }
 
 function backup(program: Command, run: Run): void {
-  const command = program.command('backup <file>').description('write everything, at one revision, to a file');
+  const command = program
+    .command('backup <file>')
+    .description('write everything, at one revision, to a file');
   command.action(
     run(async (options) => {
       const file = command.processedArgs[0] as string;
       const response = await fetchBackup(options);
-      await pipeline(Readable.fromWeb(response.body as never), createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+      await pipeline(
+        Readable.fromWeb(response.body as never),
+        createWriteStream(file, { flags: 'wx', mode: 0o600 }),
+      );
       const { revision, entries } = await readBackup(file);
-      print(options, { file, revision, entries: entries.length }, `${file}: ${entries.length} entries at revision ${revision}`);
+      print(
+        options,
+        { file, revision, entries: entries.length },
+        `${file}: ${entries.length} entries at revision ${revision}`,
+      );
     }),
   );
 }
 
 async function fetchBackup(options: GlobalOptions): Promise<Response> {
   const response = await fetch(new URL('/v1/backup', options.server)).catch((cause: unknown) => {
-    throw new WaymarkError('unavailable', `no server answers at ${options.server}: start one, or name another by --server`, {}, cause);
+    throw new WaymarkError(
+      'unavailable',
+      `no server answers at ${options.server}: start one, or name another by --server`,
+      {},
+      cause,
+    );
   });
   if (response.ok) return response;
-  throw new WaymarkError('denied', `the server refuses a backup (${response.status}): ${await response.text()}`);
+  throw new WaymarkError(
+    'denied',
+    `the server refuses a backup (${response.status}): ${await response.text()}`,
+  );
 }
 
 function restore(program: Command, run: Run): void {
   const command = program
     .command('restore <file>')
-    .description('make a new data directory from a backup; revisions go up, so that tokens never go back')
+    .description(
+      'make a new data directory from a backup; revisions go up, so that tokens never go back',
+    )
     .requiredOption('--data <dir>', 'the directory to make: it must not exist, or be empty');
   command.action(
     run(async (options) => {
@@ -73,7 +106,11 @@ function restore(program: Command, run: Run): void {
       const { revision: from, entries } = await readBackup(file);
       const revision = from + revisionBump;
       await createDataDirectory(data, { revision, entries });
-      print(options, { data, revision, entries: entries.length }, `${data}: ${entries.length} entries; serve it with --engine file:${data}`);
+      print(
+        options,
+        { data, revision, entries: entries.length },
+        `${data}: ${entries.length} entries; serve it with --engine file:${data}`,
+      );
     }),
   );
 }
@@ -88,7 +125,8 @@ async function readBackup(file: string): Promise<{ revision: number; entries: Re
     else if (line['end'] === true) whole = line['entries'] === entries.length;
     else entries.push(toEntry(line));
   }
-  if (revision === undefined || !whole) throw new WaymarkError('corrupt', `${file} is no whole backup of Waymark`, { file });
+  if (revision === undefined || !whole)
+    throw new WaymarkError('corrupt', `${file} is no whole backup of Waymark`, { file });
   return { revision, entries };
 }
 
@@ -101,7 +139,8 @@ function parseLine(file: string, text: string): Record<string, unknown> {
 }
 
 function toEntry(line: Record<string, unknown>): RestoredEntry {
-  const bytes = (name: string): string => Buffer.from(String(line[name]), 'base64').toString('latin1');
+  const bytes = (name: string): string =>
+    Buffer.from(String(line[name]), 'base64').toString('latin1');
   const { createRevision, modRevision, version } = line as unknown as RestoredEntry;
   return { key: bytes('key'), value: bytes('value'), createRevision, modRevision, version };
 }

@@ -11,7 +11,9 @@ import { serveCommand } from './serve.js';
 export type Action = () => Promise<number | void>;
 
 /** Adds a command's work: errors become messages and exit codes in one place. */
-export type Run = (action: (options: GlobalOptions) => Promise<number | void>) => () => Promise<void>;
+export type Run = (
+  action: (options: GlobalOptions) => Promise<number | void>,
+) => () => Promise<void>;
 
 /** @returns the exit code; docs/reference/errors.md has the table */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -46,10 +48,21 @@ function describe(program: Command): void {
   program
     .description('Coordination for people who run services: keys, watches, locks.')
     .version(version)
-    .option('-s, --server <url>', 'http://host:port or unix:/path (WAYMARK_SERVER)', server ?? 'http://127.0.0.1:7420')
-    .option('-n, --namespace <name>', 'the tree to work in (WAYMARK_NAMESPACE)', namespace ?? 'default')
+    .option(
+      '-s, --server <url>',
+      'http://host:port or unix:/path (WAYMARK_SERVER)',
+      server ?? 'http://127.0.0.1:7420',
+    )
+    .option(
+      '-n, --namespace <name>',
+      'the tree to work in (WAYMARK_NAMESPACE)',
+      namespace ?? 'default',
+    )
     .option('--json', 'print JSON: one document, or one a line for streams', false)
-    .option('--timeout <duration>', 'give up after so long, as 10s or 500ms; watch and lock do not by default')
+    .option(
+      '--timeout <duration>',
+      'give up after so long, as 10s or 500ms; watch and lock do not by default',
+    )
     .exitOverride()
     .showHelpAfterError('(waymark --help shows the commands)')
     .addHelpText(

@@ -17,16 +17,25 @@ export function serveCommand(program: Command, run: Run): void {
   const command = program
     .command('serve')
     .description('run a server: REST, SSE, WebSocket and the binary protocol on one port')
-    .option('-l, --listen <address...>', 'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420')
+    .option(
+      '-l, --listen <address...>',
+      'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420',
+    )
     .option('-e, --engine <url>', 'memory, or file:DIR', 'file:./waymark-data')
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
-    .addHelpText('after', '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory');
+    .addHelpText(
+      'after',
+      '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory',
+    );
   command.action(
     run(async ({ json }) => {
       const { listen, engine, insecure, logLevel } = command.opts<ServeOptions>();
       const server = await startServer({ listen, engine, insecure, logLevel });
-      if (json) process.stdout.write(`${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`);
+      if (json)
+        process.stdout.write(
+          `${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`,
+        );
       else process.stdout.write(welcome(server.addresses, engine));
       await stopSignal();
       const forced = setTimeout(() => process.exit(1), stopMsMax);
@@ -38,7 +47,10 @@ export function serveCommand(program: Command, run: Run): void {
 
 function welcome(addresses: readonly string[], engine: string): string {
   const port = addresses.find((address) => !address.startsWith('unix:'));
-  const http = port === undefined ? `--unix-socket ${addresses[0]?.slice('unix:'.length)} http://localhost` : `http://${port}`;
+  const http =
+    port === undefined
+      ? `--unix-socket ${addresses[0]?.slice('unix:'.length)} http://localhost`
+      : `http://${port}`;
   return `${pc.bold('Waymark')} serves ${engine} at ${addresses.join(', ')}. Try, from another shell:
 
   curl -X PUT --data hello ${http}/v1/ns/default/keys/greeting
