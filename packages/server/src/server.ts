@@ -14,6 +14,7 @@ import {
   systemRandom,
 } from 'waymark/engine';
 import { createApp } from './http/app.js';
+import { repeat } from './http/streams.js';
 import { upgrader } from './http/websocket.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
 import { Metrics } from './metrics.js';
@@ -47,6 +48,7 @@ export interface RunningServer {
 }
 
 const drainMs = 8_000;
+const idleSweepMs = 20;
 const version = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
 const methods = ['GET ', 'PUT ', 'POST ', 'HEAD ', 'DELETE ', 'PATCH ', 'OPTIONS '];
 
@@ -168,9 +170,12 @@ async function drain(
 ): Promise<void> {
   listener.stop();
   app.server.closeIdleConnections();
+  // A stream that ends now leaves its connection idle only then.
+  const still = repeat(clock, idleSweepMs, () => app.server.closeIdleConnections());
   const disarm = clock.after(drainMs, () => listener.destroy());
   await Promise.all([binary.drain(), listener.close()]);
   disarm();
+  still();
   app.server.close();
   await app.close();
 }
