@@ -15,17 +15,34 @@ export function report(results: readonly LineResult[]): Report {
   return { measuredAt: new Date().toISOString(), machine, results, judged: judge(results) };
 }
 
-export function printTable({ judged, machine }: Report, suites: readonly string[], peers: boolean): void {
-  const out = [`\n${machine}\n`, row(['line', 'against', 'floor', 'goal', 'measured (min – max)', 'verdict'])];
+export function printTable(
+  { judged, machine }: Report,
+  suites: readonly string[],
+  peers: boolean,
+): void {
+  const out = [
+    `\n${machine}\n`,
+    row(['line', 'against', 'floor', 'goal', 'measured (min – max)', 'verdict']),
+  ];
   for (const { target, measured, min, max, verdict } of judged) {
     const bound = target.better === 'more' ? '≥' : '≤';
     const range = `${figure(measured)} (${figure(min)} – ${figure(max)})`;
-    out.push(row([target.line, target.peer ?? '–', `${bound} ${target.floor}`, `${bound} ${target.goal}`, range, verdict]));
+    out.push(
+      row([
+        target.line,
+        target.peer ?? '–',
+        `${bound} ${target.floor}`,
+        `${bound} ${target.goal}`,
+        range,
+        verdict,
+      ]),
+    );
   }
   const missing = targets.filter(
     (target) => suites.includes(target.suite) && !judged.some((one) => one.target === target),
   );
-  for (const target of peers ? missing : []) out.push(row([target.line, target.peer ?? '–', '', '', '', 'not measured']));
+  for (const target of peers ? missing : [])
+    out.push(row([target.line, target.peer ?? '–', '', '', '', 'not measured']));
   process.stdout.write(`${out.join('\n')}\n`);
 }
 

@@ -15,7 +15,14 @@ export interface Target {
   readonly goal: number;
 }
 
-type Row = readonly [suite: Target['suite'], line: string, peer: string, better: Target['better'], floor: number, goal: number];
+type Row = readonly [
+  suite: Target['suite'],
+  line: string,
+  peer: string,
+  better: Target['better'],
+  floor: number,
+  goal: number,
+];
 
 const rows: readonly Row[] = [
   ['core', 'in-process commit', 'Map.set', 'more', 0.15, 0.3],
@@ -89,6 +96,7 @@ export function judge(results: readonly LineResult[]): Judged[] {
 }
 
 function verdictOf({ better, floor, goal }: Target, measured: number): Verdict {
-  const reaches = (bound: number): boolean => (better === 'more' ? measured >= bound : measured <= bound);
+  const reaches = (bound: number): boolean =>
+    better === 'more' ? measured >= bound : measured <= bound;
   return reaches(goal) ? 'goal' : reaches(floor) ? 'floor' : 'below floor';
 }

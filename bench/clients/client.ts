@@ -11,7 +11,11 @@ export interface Client {
   leaseCount?(): Promise<number>;
   publish?(topic: string, value: string): Promise<unknown>;
   /** Resolves once the watchers stand; `watchers` of them, each told of every value with its revision (0 when it has none). */
-  subscribe?(topic: string, watchers: number, told: (watcher: number, value: string, revision: number) => void): Promise<void>;
+  subscribe?(
+    topic: string,
+    watchers: number,
+    told: (watcher: number, value: string, revision: number) => void,
+  ): Promise<void>;
   close(): Promise<unknown>;
 }
 

@@ -11,7 +11,8 @@ export async function connectEcho(address: string): Promise<Client> {
   const waiting: (() => void)[] = [];
   let received = 0;
   socket.on('data', (chunk: Buffer) => {
-    for (received += chunk.length; received >= payload.length; received -= payload.length) waiting.shift()?.();
+    for (received += chunk.length; received >= payload.length; received -= payload.length)
+      waiting.shift()?.();
   });
   return {
     put: () =>

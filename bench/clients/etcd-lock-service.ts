@@ -19,7 +19,10 @@ export function openLockService(address: string): LockService {
     });
   return {
     lock: async (name, lease) => {
-      const answer = await call('Lock', Buffer.concat([bytesField(1, Buffer.from(name)), numberField(2, lease)]));
+      const answer = await call(
+        'Lock',
+        Buffer.concat([bytesField(1, Buffer.from(name)), numberField(2, lease)]),
+      );
       return readBytesField(answer, 2);
     },
     unlock: async (key) => void (await call('Unlock', bytesField(1, key))),
@@ -45,7 +48,7 @@ function varint(value: bigint): Buffer {
 
 /** The answers hold only length-delimited fields, each shorter than 128 bytes. */
 function readBytesField(message: Buffer, wanted: number): Buffer {
-  for (let at = 0; at < message.length; ) {
+  for (let at = 0; at < message.length;) {
     const field = (message[at] ?? 0) >> 3;
     const length = message[at + 1] ?? 0;
     if (field === wanted) return message.subarray(at + 2, at + 2 + length);

@@ -30,7 +30,9 @@ export async function connectEtcd(address: string): Promise<Client> {
     subscribe: async (topic, watchers, told) => {
       for (let watcher = 0; watcher < watchers; watcher++) {
         const watch = await client.watch().key(topic).create();
-        watch.on('put', (entry) => told(watcher, entry.value.toString(), Number(entry.mod_revision)));
+        watch.on('put', (entry) =>
+          told(watcher, entry.value.toString(), Number(entry.mod_revision)),
+        );
       }
     },
     close: async () => client.close(),

@@ -10,7 +10,9 @@ export async function connectNats(address: string): Promise<Client> {
     },
     subscribe: async (topic, watchers, told) => {
       for (let watcher = 0; watcher < watchers; watcher++) {
-        connection.subscribe(topic, { callback: (_error, message) => told(watcher, message.string(), 0) });
+        connection.subscribe(topic, {
+          callback: (_error, message) => told(watcher, message.string(), 0),
+        });
       }
       await connection.flush();
     },

@@ -17,15 +17,15 @@ export const connectIoredis = (address: string): Promise<Client> => ioredis(addr
 export const connectIoredisPlain = (address: string): Promise<Client> => ioredis(address, false);
 
 async function ioredis(address: string, enableAutoPipelining: boolean): Promise<Client> {
-  const redis = new Redis({ ...socketTarget(address), enableAutoPipelining, lazyConnect: true });
-  await redis.connect();
+  const redis = await connectTo(address, enableAutoPipelining);
   redis.defineCommand('swapIf', { numberOfKeys: 1, lua: casScript });
   const scripted = redis as unknown as WithCas;
   return {
     put: (key, value) => redis.set(key, value),
     get: (key) => redis.get(key),
     cas: async (key, value, expected) => {
-      if ((await scripted.swapIf(key, (expected as string | undefined) ?? '', value)) !== 1) throw new Error('cas');
+      if ((await scripted.swapIf(key, (expected as string | undefined) ?? '', value)) !== 1)
+        throw new Error('cas');
       return value;
     },
     publish: (topic, value) => redis.publish(topic, value),
@@ -38,6 +38,14 @@ async function ioredis(address: string, enableAutoPipelining: boolean): Promise<
     },
     close: async () => redis.disconnect(),
   };
+}
+
+async function connectTo(address: string, enableAutoPipelining: boolean): Promise<Redis> {
+  const redis = new Redis({ ...socketTarget(address), enableAutoPipelining, lazyConnect: true });
+  // A server that was stopped after its run is no news.
+  redis.on('error', () => undefined);
+  await redis.connect();
+  return redis;
 }
 
 export async function connectNodeRedis(address: string): Promise<Client> {
@@ -53,8 +61,7 @@ export async function connectNodeRedis(address: string): Promise<Client> {
 }
 
 export async function connectRedisSemaphore(address: string): Promise<Client> {
-  const redis = new Redis({ ...socketTarget(address), enableAutoPipelining: true, lazyConnect: true });
-  await redis.connect();
+  const redis = await connectTo(address, true);
   return {
     lock: async (name) => {
       const mutex = new Mutex(redis, name, { acquireTimeout: 60_000 });
@@ -67,8 +74,7 @@ export async function connectRedisSemaphore(address: string): Promise<Client> {
 
 /** With a retry every millisecond: with its default of 200 ms it hands over 39 times a second. */
 export async function connectRedlock(address: string): Promise<Client> {
-  const redis = new Redis({ ...socketTarget(address), lazyConnect: true });
-  await redis.connect();
+  const redis = await connectTo(address, false);
   const redlock = new Redlock([redis], { retryCount: -1, retryDelay: 1, retryJitter: 0 });
   redlock.on('error', () => undefined);
   return {

@@ -17,10 +17,19 @@ export const Redlock = (require('redlock') as { default: unknown }).default as n
 export interface ZooKeeperClient {
   connect(): void;
   once(event: 'connected', listener: () => void): void;
-  create(path: string, data: Buffer, mode: number, done: (error: Error | null, path: string) => void): void;
+  create(
+    path: string,
+    data: Buffer,
+    mode: number,
+    done: (error: Error | null, path: string) => void,
+  ): void;
   remove(path: string, version: number, done: (error: Error | null) => void): void;
   getChildren(path: string, done: (error: Error | null, children: string[]) => void): void;
-  exists(path: string, watcher: () => void, done: (error: Error | null, stat: object | null) => void): void;
+  exists(
+    path: string,
+    watcher: () => void,
+    done: (error: Error | null, stat: object | null) => void,
+  ): void;
   close(): void;
 }
 

@@ -10,7 +10,8 @@ export async function connectWaymark(url: string): Promise<Client> {
     put: (key, value) => namespace.put(key, value),
     get: (key) => namespace.get(key),
     cas: async (key, value, expected) =>
-      (await namespace.put(key, value, { ifRevision: (expected as number | undefined) ?? 0 })).revision,
+      (await namespace.put(key, value, { ifRevision: (expected as number | undefined) ?? 0 }))
+        .revision,
     lock: async (name) => {
       const lock = await namespace.lock(name);
       return () => lock.release();

@@ -11,7 +11,9 @@ export async function connectZooKeeper(address: string): Promise<Client> {
   const made = new Set<string>();
   const create = (path: string, mode: number): Promise<string> =>
     new Promise((resolve, reject) => {
-      client.create(path, Buffer.alloc(0), mode, (error, created) => (error ? reject(error) : resolve(created)));
+      client.create(path, Buffer.alloc(0), mode, (error, created) =>
+        error ? reject(error) : resolve(created),
+      );
     });
   const children = (path: string): Promise<string[]> =>
     new Promise((resolve, reject) => {
@@ -20,10 +22,14 @@ export async function connectZooKeeper(address: string): Promise<Client> {
   /** Resolves when the node is gone. */
   const gone = (path: string): Promise<void> =>
     new Promise((resolve, reject) => {
-      client.exists(path, () => resolve(), (error, stat) => {
-        if (error) reject(error);
-        else if (stat === null) resolve();
-      });
+      client.exists(
+        path,
+        () => resolve(),
+        (error, stat) => {
+          if (error) reject(error);
+          else if (stat === null) resolve();
+        },
+      );
     });
   return {
     lock: async (name) => {

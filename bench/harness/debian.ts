@@ -7,16 +7,24 @@ export function ensureDebian(packages: readonly string[]): void {
   process.stderr.write(`installing ${missing.join(' ')} …\n`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   try {
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env, stdio: 'pipe' });
+    execFileSync('/usr/bin/apt-get', ['install', '-y', '--no-install-recommends', ...missing], {
+      env,
+      stdio: 'pipe',
+    });
   } catch {
-    execFileSync('apt-get', ['update'], { env, stdio: 'pipe' });
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env, stdio: 'pipe' });
+    execFileSync('/usr/bin/apt-get', ['update'], { env, stdio: 'pipe' });
+    execFileSync('/usr/bin/apt-get', ['install', '-y', '--no-install-recommends', ...missing], {
+      env,
+      stdio: 'pipe',
+    });
   }
 }
 
 function installed(name: string): boolean {
   try {
-    const status = execFileSync('dpkg-query', ['-W', '-f', '${Status}', name], { stdio: 'pipe' });
+    const status = execFileSync('/usr/bin/dpkg-query', ['-W', '-f', '${Status}', name], {
+      stdio: 'pipe',
+    });
     return status.toString().includes('install ok installed');
   } catch {
     return false;

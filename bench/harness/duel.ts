@@ -61,7 +61,9 @@ function print(result: LineResult): void {
   const out = [`\n${result.line}  (${result.unit}: min · median · max)`];
   for (const { name, runs, value } of result.sides) {
     const all = runs.map((sample) => figure(sample.value)).join(', ');
-    out.push(`  ${name.padEnd(28)} ${figure(value.min)} · ${figure(value.median)} · ${figure(value.max)}   [${all}]`);
+    out.push(
+      `  ${name.padEnd(28)} ${figure(value.min)} · ${figure(value.median)} · ${figure(value.max)}   [${all}]`,
+    );
     const last = runs[Math.floor(runs.length / 2)];
     if (last?.p50 !== undefined) {
       const max = last.max === undefined ? '' : `, max ${figure(last.max)}`;
@@ -71,7 +73,9 @@ function print(result: LineResult): void {
   }
   for (const { peer, min, median, max, pairs } of result.ratios) {
     const all = pairs.map((pair) => figure(pair)).join(', ');
-    out.push(`  ${`ratio to ${peer}`.padEnd(28)} ${figure(min)} · ${figure(median)} · ${figure(max)}   [${all}]`);
+    out.push(
+      `  ${`ratio to ${peer}`.padEnd(28)} ${figure(min)} · ${figure(median)} · ${figure(max)}   [${all}]`,
+    );
   }
   process.stdout.write(`${out.join('\n')}\n`);
 }

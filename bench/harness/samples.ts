@@ -43,13 +43,18 @@ export class Latencies {
   }
 
   summary(from = 0, to = 1): { p50: number; p99: number; max: number } {
-    const part = this.#values.slice(Math.floor(this.#count * from), Math.floor(this.#count * to)).sort();
+    const part = this.#values
+      .slice(Math.floor(this.#count * from), Math.floor(this.#count * to))
+      .sort();
     return { p50: quantile(part, 0.5), p99: quantile(part, 0.99), max: part.at(-1) ?? 0 };
   }
 }
 
 /** 1 234 567 · 12.3 · 0.0123 */
 export function figure(value: number): string {
-  if (value >= 1_000) return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ' ');
+  if (value >= 1_000)
+    return Math.round(value)
+      .toString()
+      .replace(/\B(?=(\d{3})+$)/g, ' ');
   return value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value.toFixed(4);
 }

@@ -12,14 +12,21 @@ interface Answer {
 /** A contestant's client in a process of its own: nothing of one side shares a heap or an event loop with the other. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<
+    number,
+    { resolve: (value: never) => void; reject: (error: Error) => void }
+  >();
   #nextId = 1;
   #ended = false;
 
   constructor(execArgv: readonly string[] = []) {
     const profile = process.env['BENCH_PROFILE'];
-    const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}/client`];
-    this.#child = fork(script, [], { execArgv: [...profiling, ...execArgv], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const profiling =
+      profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}/client`];
+    this.#child = fork(script, [], {
+      execArgv: [...profiling, ...execArgv],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.#child.on('message', (answer: Answer) => {
       const waiter = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
@@ -29,7 +36,8 @@ export class WorkerProcess {
     this.#child.on('error', () => undefined);
     this.#child.on('exit', (code) => {
       this.#ended = true;
-      for (const { reject } of this.#waiting.values()) reject(new Error(`the worker ended with ${code}`));
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`the worker ended with ${code}`));
     });
   }
 

@@ -16,9 +16,23 @@ export async function startRedis(call: RedisCall = {}): Promise<Running> {
   const directory = await temporaryDirectory('redis');
   const port = call.unix === true ? 0 : await freePort();
   const address = call.unix === true ? join(directory, 'redis.sock') : `127.0.0.1:${port}`;
-  const log = call.appendAlways === true ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no'];
+  const log =
+    call.appendAlways === true
+      ? ['--appendonly', 'yes', '--appendfsync', 'always']
+      : ['--appendonly', 'no'];
   const socket = call.unix === true ? ['--unixsocket', address] : ['--bind', '127.0.0.1'];
-  const args = ['--port', String(port), ...socket, '--save', '', ...log, '--daemonize', 'no', '--dir', directory];
+  const args = [
+    '--port',
+    String(port),
+    ...socket,
+    '--save',
+    '',
+    ...log,
+    '--daemonize',
+    'no',
+    '--dir',
+    directory,
+  ];
   return start({ name: 'redis-server', command: 'redis-server', args, address, directory });
 }
 
@@ -29,10 +43,14 @@ export async function startEtcd(): Promise<Running> {
   const clientUrl = `http://127.0.0.1:${client}`;
   const peerUrl = `http://127.0.0.1:${peer}`;
   const args = [
-    ...['--name', 'bench', '--data-dir', join(directory, 'data')],
-    ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
-    ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
-    ...['--initial-cluster', `bench=${peerUrl}`, '--log-level', 'error'],
+    '--name=bench',
+    `--data-dir=${join(directory, 'data')}`,
+    `--listen-client-urls=${clientUrl}`,
+    `--advertise-client-urls=${clientUrl}`,
+    `--listen-peer-urls=${peerUrl}`,
+    `--initial-advertise-peer-urls=${peerUrl}`,
+    `--initial-cluster=bench=${peerUrl}`,
+    '--log-level=error',
   ];
   return start({ name: 'etcd', command: 'etcd', args, address: `127.0.0.1:${client}`, directory });
 }
@@ -53,8 +71,20 @@ export async function startZooKeeper(): Promise<Running> {
   const config = `tickTime=2000\ndataDir=${directory}\nclientPort=${port}\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n`;
   await writeFile(join(directory, 'zoo.cfg'), config);
   const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain';
-  const args = ['-Xmx512m', '-cp', '/etc/zookeeper/conf_example:/usr/share/java/*', main, join(directory, 'zoo.cfg')];
-  return start({ name: 'zookeeper', command: 'java', args, address: `127.0.0.1:${port}`, directory });
+  const args = [
+    '-Xmx512m',
+    '-cp',
+    '/etc/zookeeper/conf_example:/usr/share/java/*',
+    main,
+    join(directory, 'zoo.cfg'),
+  ];
+  return start({
+    name: 'zookeeper',
+    command: 'java',
+    args,
+    address: `127.0.0.1:${port}`,
+    directory,
+  });
 }
 
 export async function startPostgres(): Promise<Running> {
@@ -67,12 +97,33 @@ export async function startPostgres(): Promise<Running> {
   const asNobody = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
   const bin = '/usr/lib/postgresql/15/bin';
   execFileSync('chown', ['nobody:nogroup', data]);
-  execFileSync('setpriv', [...asNobody, `${bin}/initdb`, '--no-sync', '--auth=trust', '-U', 'bench', '-D', data], {
-    stdio: 'pipe',
-    cwd: data,
+  execFileSync(
+    '/usr/bin/setpriv',
+    [...asNobody, `${bin}/initdb`, '--no-sync', '--auth=trust', '-U', 'bench', '-D', data],
+    {
+      stdio: 'pipe',
+      cwd: data,
+    },
+  );
+  const args = [
+    ...asNobody,
+    `${bin}/postgres`,
+    '-D',
+    data,
+    '-p',
+    String(port),
+    '-k',
+    data,
+    '-c',
+    'listen_addresses=127.0.0.1',
+  ];
+  return start({
+    name: 'postgres',
+    command: '/usr/bin/setpriv',
+    args,
+    address: `127.0.0.1:${port}`,
+    directory,
   });
-  const args = [...asNobody, `${bin}/postgres`, '-D', data, '-p', String(port), '-k', data, '-c', 'listen_addresses=127.0.0.1'];
-  return start({ name: 'postgres', command: 'setpriv', args, address: `127.0.0.1:${port}`, directory });
 }
 
 export interface WaymarkCall {
@@ -80,7 +131,9 @@ export interface WaymarkCall {
   readonly unix?: boolean;
 }
 
-const command = fileURLToPath(new URL('../../../packages/server/dist/cli/main.js', import.meta.url));
+const command = fileURLToPath(
+  new URL('../../../packages/server/dist/cli/main.js', import.meta.url),
+);
 
 /** The address is what `open` takes: `http://…` or `unix:/…`. */
 export async function startWaymark(call: WaymarkCall = {}): Promise<Running> {
@@ -110,5 +163,11 @@ export async function startEcho(): Promise<Running> {
   const port = await freePort();
   const script = `require('net').createServer((s) => { s.setNoDelay(true); s.on('error', () => {}); s.pipe(s); }).listen(${port}, '127.0.0.1')`;
   const args = ['-e', script];
-  return start({ name: 'echo', command: process.execPath, args, address: `127.0.0.1:${port}`, directory });
+  return start({
+    name: 'echo',
+    command: process.execPath,
+    args,
+    address: `127.0.0.1:${port}`,
+    directory,
+  });
 }

@@ -8,12 +8,20 @@ import { none, type Stage } from './stage.js';
 
 /** What runs without a wire: the engine in process, memory, leases, starts. */
 export async function coreSuite(stage: Stage): Promise<void> {
-  for (const [op, line, bare] of [['put', 'in-process commit', 'Map.set'], ['get', 'in-process read', 'Map.get']] as const) {
+  for (const [op, line, bare] of [
+    ['put', 'in-process commit', 'Map.set'],
+    ['get', 'in-process read', 'Map.get'],
+  ] as const) {
     const side = (name: string, workload: string): Side => ({
       name,
       run: () => stage.worker(workload).run<Sample>(workload, { op, seconds: 1 }),
     });
-    await stage.line(line, 'operations/s, awaited one by one; keys made anew', async () => [side('waymark', 'memoryEngine'), side(bare, 'bareMap')], none);
+    await stage.line(
+      line,
+      'operations/s, awaited one by one; keys made anew',
+      async () => [side('waymark', 'memoryEngine'), side(bare, 'bareMap')],
+      none,
+    );
   }
   await stage.clear();
   await starts(stage);
@@ -23,25 +31,35 @@ export async function coreSuite(stage: Stage): Promise<void> {
 
 async function starts(stage: Stage): Promise<void> {
   const script = fileURLToPath(new URL('../start-library.js', import.meta.url));
-  await stage.line('start to first answer: library', 'ms, import, open, put, get', async () => [
-    {
-      name: 'waymark',
-      run: async () => ({ value: Number(await output([script])) }),
-    },
-  ], none);
-  await stage.line('start to first answer: server', 'ms, spawn to the first put answered', async () => [
-    {
-      name: 'waymark',
-      run: async () => {
-        const begin = performance.now();
-        const server = await startWaymark();
-        await fetch(`${server.address}/healthz`);
-        const value = performance.now() - begin;
-        await server.stop();
-        return { value };
+  await stage.line(
+    'start to first answer: library',
+    'ms, import, open, put, get',
+    async () => [
+      {
+        name: 'waymark',
+        run: async () => ({ value: Number(await output([script])) }),
       },
-    },
-  ], none);
+    ],
+    none,
+  );
+  await stage.line(
+    'start to first answer: server',
+    'ms, spawn to the first put answered',
+    async () => [
+      {
+        name: 'waymark',
+        run: async () => {
+          const begin = performance.now();
+          const server = await startWaymark();
+          await fetch(`${server.address}/healthz`);
+          const value = performance.now() - begin;
+          await server.stop();
+          return { value };
+        },
+      },
+    ],
+    none,
+  );
 }
 
 function output(args: readonly string[]): Promise<string> {
@@ -49,26 +67,43 @@ function output(args: readonly string[]): Promise<string> {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    child.on('exit', (code) => (code === 0 ? resolve(text) : reject(new Error(`${args[0]} ended with ${code}`))));
+    child.on('exit', (code) =>
+      code === 0 ? resolve(text) : reject(new Error(`${args[0]} ended with ${code}`)),
+    );
   });
 }
 
 async function leases(stage: Stage): Promise<void> {
   const bytes: number[] = [];
-  for (const [count, name] of [[100_000, '100 000'], [1_000_000, '1 000 000']] as const) {
+  for (const [count, name] of [
+    [100_000, '100 000'],
+    [1_000_000, '1 000 000'],
+  ] as const) {
     const run = async (): Promise<Sample> => {
       const worker = stage.worker(`leases ${count}`, ['--expose-gc']);
-      const sample = await worker.run<Sample & { bytesEach: number; lost: number }>('liveLeases', { leases: count });
+      const sample = await worker.run<Sample & { bytesEach: number; lost: number }>('liveLeases', {
+        leases: count,
+      });
       if (sample.lost > 0) throw new Error(`${sample.lost} leases lost`);
       bytes.push(sample.bytesEach);
       return sample;
     };
-    await stage.line(`${name} live leases: probe p99 over idle`, '×', async () => [{ name: 'waymark', run }], none);
+    await stage.line(
+      `${name} live leases: probe p99 over idle`,
+      '×',
+      async () => [{ name: 'waymark', run }],
+      none,
+    );
     await stage.clear();
   }
   if (bytes.length === 0) return;
   const run = async (): Promise<Sample> => ({ value: bytes.at(-1) ?? 0 });
-  await stage.line('bytes per live lease', 'B, heap after gc', async () => [{ name: 'waymark', run }], none);
+  await stage.line(
+    'bytes per live lease',
+    'B, heap after gc',
+    async () => [{ name: 'waymark', run }],
+    none,
+  );
 }
 
 const memoryKeys = 1_000_000;
@@ -80,22 +115,38 @@ async function memory(stage: Stage): Promise<void> {
     async () => [filled('waymark', 'waymark', () => startWaymark(), stage)],
     async () => [filled('redis', 'ioredis', () => startRedis(), stage)],
   );
-  await stage.line('memory per key, heap after gc', 'B, engine in process', async () => [
-    {
-      name: 'waymark',
-      run: () => stage.worker('heap', ['--expose-gc']).run<Sample>('heapPerKey', { keys: memoryKeys }),
-    },
-  ], none);
+  await stage.line(
+    'memory per key, heap after gc',
+    'B, engine in process',
+    async () => [
+      {
+        name: 'waymark',
+        run: () =>
+          stage.worker('heap', ['--expose-gc']).run<Sample>('heapPerKey', { keys: memoryKeys }),
+      },
+    ],
+    none,
+  );
 }
 
-function filled(name: string, client: 'waymark' | 'ioredis', begin: () => Promise<Running>, stage: Stage): Side {
+function filled(
+  name: string,
+  client: 'waymark' | 'ioredis',
+  begin: () => Promise<Running>,
+  stage: Stage,
+): Side {
   let measured: Promise<Sample> | undefined;
   const measure = async (): Promise<Sample> => {
     const server = await begin();
     const worker = stage.worker(`fill ${name}`);
     await worker.run('fill', { client, address: server.address, keys: 1_000 });
     const before = await residentBytes(server.pid);
-    await worker.run('fill', { client, address: server.address, from: 1_000, keys: memoryKeys + 1_000 });
+    await worker.run('fill', {
+      client,
+      address: server.address,
+      from: 1_000,
+      keys: memoryKeys + 1_000,
+    });
     const value = ((await residentBytes(server.pid)) - before) / memoryKeys;
     await server.stop();
     return { value };

@@ -13,7 +13,9 @@ export async function fileSuite(stage: Stage): Promise<void> {
         const memory = await stage.server('waymark', () => startWaymark());
         return [
           stage.side('waymark file', 'waymark', flushed.address, 'load', params),
-          ...(inFlight === 128 ? [stage.side('own memory engine', 'waymark', memory.address, 'load', params)] : []),
+          ...(inFlight === 128
+            ? [stage.side('own memory engine', 'waymark', memory.address, 'load', params)]
+            : []),
         ];
       },
       async () => {

@@ -1,4 +1,11 @@
-import { startEcho, startEtcd, startPostgres, startRedis, startWaymark, startZooKeeper } from '../servers/index.js';
+import {
+  startEcho,
+  startEtcd,
+  startPostgres,
+  startRedis,
+  startWaymark,
+  startZooKeeper,
+} from '../servers/index.js';
 import type { Stage } from './stage.js';
 
 /** Locks: uncontended, contended, and one hand-over. */
@@ -29,7 +36,13 @@ export async function lockSuite(stage: Stage): Promise<void> {
       return [
         stage.side('PostgreSQL advisory', 'postgres', postgres.address, 'contend', contended),
         stage.side('ZooKeeper recipe', 'zooKeeper', zooKeeper.address, 'contend', contended),
-        stage.side('etcd Lock service', 'etcdLockService', (await etcd()).address, 'contend', contended),
+        stage.side(
+          'etcd Lock service',
+          'etcdLockService',
+          (await etcd()).address,
+          'contend',
+          contended,
+        ),
         stage.side('redlock, 1 ms retry', 'redlock', (await redis()).address, 'contend', contended),
       ];
     },

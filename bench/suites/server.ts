@@ -17,7 +17,9 @@ export async function serverSuite(stage: Stage): Promise<void> {
         const [fast, raft] = [await redis(), await etcd()];
         return [
           stage.side('ioredis (auto-pipelining)', 'ioredis', fast.address, 'load', params),
-          ...(op === 'cas' ? [] : [stage.side('node-redis', 'nodeRedis', fast.address, 'load', params)]),
+          ...(op === 'cas'
+            ? []
+            : [stage.side('node-redis', 'nodeRedis', fast.address, 'load', params)]),
           stage.side('etcd3', 'etcd3', raft.address, 'load', params),
         ];
       },
@@ -44,7 +46,10 @@ export async function serverSuite(stage: Stage): Promise<void> {
     },
   );
 
-  for (const [op, name] of [['grant', 'lease grants'], ['renew', 'lease renewals']] as const) {
+  for (const [op, name] of [
+    ['grant', 'lease grants'],
+    ['renew', 'lease renewals'],
+  ] as const) {
     const params = { op, inFlight: 128, seconds: 2 };
     await stage.line(
       `${name}, 128 in flight`,

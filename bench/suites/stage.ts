@@ -43,7 +43,12 @@ export class Stage implements AsyncDisposable {
   }
 
   /** One line of the suite. `peers` are only started with --peers. */
-  async line(name: string, unit: string, ours: () => Promise<readonly Side[]>, peers: () => Promise<readonly Side[]>): Promise<void> {
+  async line(
+    name: string,
+    unit: string,
+    ours: () => Promise<readonly Side[]>,
+    peers: () => Promise<readonly Side[]>,
+  ): Promise<void> {
     const { only, rounds } = this.call;
     if (only !== undefined && !name.includes(only)) return;
     const line: Line = { line: name, unit, rounds };
@@ -61,8 +66,9 @@ export class Stage implements AsyncDisposable {
   async clear(): Promise<void> {
     await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
     this.#workers.clear();
-    const servers = await Promise.allSettled(this.#servers.values());
-    await Promise.all(servers.map((server) => (server.status === 'fulfilled' ? server.value.stop() : undefined)));
+    for (const server of await Promise.allSettled(this.#servers.values())) {
+      if (server.status === 'fulfilled') await server.value.stop();
+    }
     this.#servers.clear();
   }
 

@@ -27,34 +27,81 @@ export async function watchSuite(stage: Stage): Promise<void> {
   await stage.line(
     'delivered to 1 000 watchers',
     'notifications/s, 10 connections, every one in order',
-    async () => [await crowd(stage, { name: 'waymark', client: 'waymark', server: waymark, ...many, events: 2_000 })],
     async () => [
-      await crowd(stage, { name: 'Redis pub/sub', client: 'ioredis', server: await redis(), ...many, events: 2_000 }),
-      await crowd(stage, { name: 'NATS core', client: 'nats', server: await stage.server('nats', startNats), ...many, events: 600 }),
-      await crowd(stage, { name: 'etcd3 watch', client: 'etcd3', server: await etcd(), ...many, events: 100 }),
+      await crowd(stage, {
+        name: 'waymark',
+        client: 'waymark',
+        server: waymark,
+        ...many,
+        events: 2_000,
+      }),
+    ],
+    async () => [
+      await crowd(stage, {
+        name: 'Redis pub/sub',
+        client: 'ioredis',
+        server: await redis(),
+        ...many,
+        events: 2_000,
+      }),
+      await crowd(stage, {
+        name: 'NATS core',
+        client: 'nats',
+        server: await stage.server('nats', startNats),
+        ...many,
+        events: 600,
+      }),
+      await crowd(stage, {
+        name: 'etcd3 watch',
+        client: 'etcd3',
+        server: await etcd(),
+        ...many,
+        events: 100,
+      }),
     ],
   );
   const paced = [
-    { line: 'put → notified p50, 1 watcher', connections: 1, watchers: 1, events: 400, perSecond: 200 },
-    { line: 'put → notified p50, 1 000 watchers', connections: 10, watchers: 1_000, events: 60, perSecond: 30 },
+    {
+      line: 'put → notified p50, 1 watcher',
+      connections: 1,
+      watchers: 1,
+      events: 400,
+      perSecond: 200,
+    },
+    {
+      line: 'put → notified p50, 1 000 watchers',
+      connections: 10,
+      watchers: 1_000,
+      events: 60,
+      perSecond: 30,
+    },
   ];
   for (const { line, ...rest } of paced) {
     const call = { ...rest, measure: 'latency' } as const;
     await stage.line(
       line,
       `ms, ${rest.perSecond}/s open loop`,
-      async () => [await crowd(stage, { name: 'waymark', client: 'waymark', server: waymark, ...call })],
       async () => [
-        await crowd(stage, { name: 'Redis pub/sub', client: 'ioredis', server: await redis(), ...call }),
+        await crowd(stage, { name: 'waymark', client: 'waymark', server: waymark, ...call }),
+      ],
+      async () => [
+        await crowd(stage, {
+          name: 'Redis pub/sub',
+          client: 'ioredis',
+          server: await redis(),
+          ...call,
+        }),
         await crowd(stage, { name: 'etcd3 watch', client: 'etcd3', server: await etcd(), ...call }),
       ],
     );
   }
   await stage.clear();
-  await stage.line('write beside 100 000 watchers', 'µs a put, engine in process', async () => [
-    beside(stage, '100 000 elsewhere', 100_000),
-    beside(stage, 'no watchers', 0),
-  ], none);
+  await stage.line(
+    'write beside 100 000 watchers',
+    'µs a put, engine in process',
+    async () => [beside(stage, '100 000 elsewhere', 100_000), beside(stage, 'no watchers', 0)],
+    none,
+  );
 }
 
 function beside(stage: Stage, name: string, watchers: number): Side {
@@ -96,7 +143,13 @@ async function longWatch(stage: Stage, waymark: Running, etcd: Running): Promise
       name,
       run: async () => {
         // The peak of the same work: writes to one key with a watcher on it.
-        const peak = await worker.run<Sample>('load', { client, address, op: 'put', inFlight: 128, seconds: 2 });
+        const peak = await worker.run<Sample>('load', {
+          client,
+          address,
+          op: 'put',
+          inFlight: 128,
+          seconds: 2,
+        });
         const perSecond = Math.min(peak.value / 2, 20_000);
         return worker.run<Sample>('long', { client, address, perSecond, seconds: 60 });
       },

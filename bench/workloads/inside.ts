@@ -15,7 +15,10 @@ interface Latin1 {
  * comes from a socket or a template is new: nobody is handed a string whose hash is already known.
  */
 class Keys {
-  readonly stored = Array.from({ length: keyCount }, (_, index) => `d/bench/in/process/key/${String(index).padStart(17, '0')}`);
+  readonly stored = Array.from(
+    { length: keyCount },
+    (_, index) => `d/bench/in/process/key/${String(index).padStart(17, '0')}`,
+  );
   readonly #slab = Buffer.from(this.stored.join(''), 'latin1') as Buffer & Latin1;
   readonly #order = new Uint32Array(keyCount).map((_, index) => index);
 
@@ -43,14 +46,22 @@ let sink = 0;
 
 export async function bareMap(params: { op: 'put' | 'get'; seconds: number }): Promise<Sample> {
   const entries = (map ??= new Map(keys.stored.map((key) => [key, value100])));
-  if (params.op === 'put') return timed(params.seconds, (index) => entries.set(keys.fresh(index), value100));
-  return timed(params.seconds, (index) => (sink += (entries.get(keys.fresh(index)) as string).length));
+  if (params.op === 'put')
+    return timed(params.seconds, (index) => entries.set(keys.fresh(index), value100));
+  return timed(
+    params.seconds,
+    (index) => (sink += (entries.get(keys.fresh(index)) as string).length),
+  );
 }
 
-export async function memoryEngine(params: { op: 'put' | 'get'; seconds: number }): Promise<Sample> {
+export async function memoryEngine(params: {
+  op: 'put' | 'get';
+  seconds: number;
+}): Promise<Sample> {
   filled ??= await (async () => {
     const made = createMemoryEngine();
-    for (const key of keys.stored) await made.commit({ apply: [{ type: 'put', key, value: value100 }] });
+    for (const key of keys.stored)
+      await made.commit({ apply: [{ type: 'put', key, value: value100 }] });
     return made;
   })();
   const engine = filled;
@@ -74,7 +85,10 @@ function timed(seconds: number, one: (index: number) => unknown): Sample {
   return { value: done / ((performance.now() - begin) / 1_000) };
 }
 
-async function timedAsync(seconds: number, one: (index: number) => Promise<unknown>): Promise<Sample> {
+async function timedAsync(
+  seconds: number,
+  one: (index: number) => Promise<unknown>,
+): Promise<Sample> {
   for (let index = 0; index < keyCount; index++) await one(index);
   const begin = performance.now();
   const end = begin + seconds * 1_000;
@@ -89,12 +103,17 @@ async function timedAsync(seconds: number, one: (index: number) => Promise<unkno
 let watched: Engine | undefined;
 
 /** Puts while so many watchers stand elsewhere in the tree. */
-export async function putBesideWatchers(params: { watchers: number; seconds: number }): Promise<Sample> {
+export async function putBesideWatchers(params: {
+  watchers: number;
+  seconds: number;
+}): Promise<Sample> {
   watched ??= await (async () => {
     const engine = createMemoryEngine();
     for (let index = 0; index < params.watchers; index++) {
       const key = `d/elsewhere/${index % 1_000}/${index}`;
-      const watch = engine.watch([{ key }, { key: `${key}/`, end: `${key}0` }])[Symbol.asyncIterator]();
+      const watch = engine
+        .watch([{ key }, { key: `${key}/`, end: `${key}0` }])
+        [Symbol.asyncIterator]();
       await watch.next();
       void watch.next();
     }
@@ -107,25 +126,35 @@ export async function putBesideWatchers(params: { watchers: number; seconds: num
 }
 
 /** Live leases: the p99 of a put beside them against the same when there are none, and what each costs. */
-export async function liveLeases(params: { leases: number }): Promise<
-  Sample & { bytesEach: number; idleP99: number; lost: number; perSecond: number }
-> {
+export async function liveLeases(params: {
+  leases: number;
+}): Promise<Sample & { bytesEach: number; idleP99: number; lost: number; perSecond: number }> {
   const engine = createMemoryEngine();
   await probe(engine); // Compiles it: the first seconds of a process are no measure.
   const idle = await probe(engine);
   globalThis.gc?.();
   const before = process.memoryUsage();
   const begin = performance.now();
-  for (let lease = 0; lease < params.leases; lease++) await engine.grant(600_000 + (lease % 60_000));
+  for (let lease = 0; lease < params.leases; lease++)
+    await engine.grant(600_000 + (lease % 60_000));
   const perSecond = params.leases / ((performance.now() - begin) / 1_000);
   globalThis.gc?.();
   const after = process.memoryUsage();
-  const bytesEach = (after.heapUsed + after.external - before.heapUsed - before.external) / params.leases;
+  const bytesEach =
+    (after.heapUsed + after.external - before.heapUsed - before.external) / params.leases;
   const busy = await probe(engine);
   const lost = params.leases - (await engine.leases()).length;
   await engine[Symbol.asyncDispose]();
   const note = `${bytesEach.toFixed(0)} B each (heap after gc), granted at ${Math.round(perSecond)}/s, ${lost} lost, probe p99 ${busy.p99.toFixed(3)} ms, idle ${idle.p99.toFixed(3)} ms`;
-  return { value: busy.p99 / idle.p99, ...busy, note, bytesEach, idleP99: idle.p99, lost, perSecond };
+  return {
+    value: busy.p99 / idle.p99,
+    ...busy,
+    note,
+    bytesEach,
+    idleP99: idle.p99,
+    lost,
+    perSecond,
+  };
 }
 
 /** A put every millisecond, from its scheduled time. */
@@ -135,7 +164,9 @@ async function probe(engine: Engine): Promise<{ p50: number; p99: number; max: n
   for (let arrival = 0; arrival < 3_000; arrival++) {
     const scheduled = begin + arrival;
     await waitUntil(scheduled);
-    await engine.commit({ apply: [{ type: 'put', key: `d/probe/${arrival % 100}`, value: value100 }] });
+    await engine.commit({
+      apply: [{ type: 'put', key: `d/probe/${arrival % 100}`, value: value100 }],
+    });
     if (arrival >= 500) latencies.add(performance.now() - scheduled);
   }
   return latencies.summary();

@@ -51,7 +51,11 @@ export async function load(params: LoadParams): Promise<Sample> {
 }
 
 /** One caller's next operation. Callers walk over the keys from different places. */
-function stepOf(client: Client, params: LoadParams, index: number): (round: number) => Promise<unknown> {
+function stepOf(
+  client: Client,
+  params: LoadParams,
+  index: number,
+): (round: number) => Promise<unknown> {
   const { put, get, cas, grant, renew, lock } = client;
   const at = (round: number): string => keyOf((index * 79 + round * params.inFlight) % keyCount);
   if (params.op === 'put' && put) return (round) => put(at(round), value100);
@@ -64,7 +68,8 @@ function stepOf(client: Client, params: LoadParams, index: number): (round: numb
   if (params.op === 'cas' && cas) {
     const key = `/cas/${process.pid}-${performance.now()}-${index}`;
     let expected: unknown;
-    return async () => (expected = await cas(key, value100 + String(index) + performance.now(), expected));
+    return async () =>
+      (expected = await cas(key, value100 + String(index) + performance.now(), expected));
   }
   if (params.op === 'lock' && lock) {
     return async () => {
@@ -123,7 +128,8 @@ export async function fill(params: FillParams): Promise<Sample> {
   let next = params.from ?? 0;
   const caller = async (): Promise<void> => {
     // Values differ, as real ones do: nobody can keep one copy of them.
-    for (let key = next++; key < params.keys; key = next++) await put(keyOf40(key), `${key}-`.padEnd(100, 'v'));
+    for (let key = next++; key < params.keys; key = next++)
+      await put(keyOf40(key), `${key}-`.padEnd(100, 'v'));
   };
   await Promise.all(Array.from({ length: 256 }, caller));
   return { value: params.keys / ((performance.now() - begin) / 1_000) };

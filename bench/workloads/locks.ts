@@ -20,7 +20,9 @@ let round = 0;
 /** One lock, many who want it: how often it changes hands, and how long the unluckiest waited. */
 export async function contend(params: ContendParams): Promise<Sample> {
   const indexes = Array.from({ length: params.contenders }, (_, index) => index);
-  const clients = await Promise.all(indexes.map((index) => clientOf(params.client, params.address, index)));
+  const clients = await Promise.all(
+    indexes.map((index) => clientOf(params.client, params.address, index)),
+  );
   const name = `/contended/lock-${process.pid}-${round++}`;
   const handovers = new Latencies(500_000);
   const begin = performance.now() + params.seconds * 200;
@@ -50,5 +52,11 @@ export async function contend(params: ContendParams): Promise<Sample> {
   await Promise.all(indexes.map(contender));
   const { p50, p99 } = handovers.summary();
   const note = `longest wait ${longestWait.toFixed(1)} ms`;
-  return { value: params.measure === 'changes' ? changes / params.seconds : p50, p50, p99, max: longestWait, note };
+  return {
+    value: params.measure === 'changes' ? changes / params.seconds : p50,
+    p50,
+    p99,
+    max: longestWait,
+    note,
+  };
 }

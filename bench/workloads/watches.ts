@@ -48,13 +48,18 @@ export async function subscribe(params: SubscribeParams): Promise<null> {
   }
   for (let connection = 0; connection < connections; connection++) {
     const peer = await clientOf(client, address, 1_000 + connection);
-    await peer.subscribe?.(topic, each, (watcher, value, revision) => told(connection * each + watcher, value, revision));
+    await peer.subscribe?.(topic, each, (watcher, value, revision) =>
+      told(connection * each + watcher, value, revision),
+    );
   }
   const begin = async (): Promise<Sample> => {
     let late: NodeJS.Timeout | undefined;
     const all = new Promise<void>((resolve, reject) => {
       finished = resolve;
-      late = setTimeout(() => reject(new Error(`${client}: ${delivered} of ${watchers * events} arrived`)), 60_000);
+      late = setTimeout(
+        () => reject(new Error(`${client}: ${delivered} of ${watchers * events} arrived`)),
+        60_000,
+      );
       if (delivered === watchers * events) resolve();
     });
     await all;
@@ -72,7 +77,10 @@ export async function subscribe(params: SubscribeParams): Promise<null> {
   return null;
 }
 
-export async function collect(params: { topic: string; measure: 'delivered' | 'latency' }): Promise<Sample> {
+export async function collect(params: {
+  topic: string;
+  measure: 'delivered' | 'latency';
+}): Promise<Sample> {
   const sample = await (subscriptions.get(params.topic) as Subscription).begin();
   return params.measure === 'delivered' ? sample : { ...sample, value: sample.p50 ?? 0 };
 }
@@ -94,7 +102,8 @@ export async function publish(params: PublishParams): Promise<Sample> {
   if (send === undefined) throw new Error(`${params.client} cannot publish`);
   const begin = performance.now();
   const machineBegin = machineNow();
-  const text = (event: number, at: number): string => `${event} ${at.toFixed(3)} ${value100}`.slice(0, 100);
+  const text = (event: number, at: number): string =>
+    `${event} ${at.toFixed(3)} ${value100}`.slice(0, 100);
   if (params.perSecond === undefined) {
     // In order on one connection: the number of each event is its place.
     let event = 0;
@@ -155,5 +164,11 @@ export async function long(params: LongParams): Promise<Sample & { first: number
   const tenth = Math.min(0.5, 10 / params.seconds);
   const [first, last] = [latencies.summary(0, tenth), latencies.summary(1 - tenth)];
   const note = `first 10 s p50 ${first.p50.toFixed(2)} p99 ${first.p99.toFixed(2)} ms, last 10 s p50 ${last.p50.toFixed(2)} p99 ${last.p99.toFixed(2)} ms, at ${Math.round(params.perSecond)}/s`;
-  return { value: latencies.summary().p50, ...latencies.summary(), note, first: first.p50, last: last.p50 };
+  return {
+    value: latencies.summary().p50,
+    ...latencies.summary(),
+    note,
+    first: first.p50,
+    last: last.p50,
+  };
 }
