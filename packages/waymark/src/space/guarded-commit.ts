@@ -36,7 +36,7 @@ export async function commitGuarded(
   const commitOptions = { signal: options.signal };
   if (!guarded && options.under === undefined) return await engine.commit(txn, commitOptions);
   const holds = await knownHolds(engine, options);
-  const under = options.under === undefined ? [] : [underDemand(options.under)];
+  const under = options.under === undefined ? [] : [await underDemand(engine, options.under)];
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const coarse = guarded && holds.length === 0 && memory.precise === 0;
     if (memory.precise > 0) memory.precise--;
@@ -63,9 +63,14 @@ function unwrapped(txn: Txn, outcome: Outcome): Outcome {
   return { revision: outcome.revision, succeeded: nested.succeeded, results: nested.results };
 }
 
-function underDemand(hold: HoldProof): Demand {
+/** An exclusive hold is alone on its path, so the range tells; a shared one stands beside others and is named by its own mark. */
+async function underDemand(engine: Engine, hold: HoldProof): Promise<Demand> {
   const range = exactly('h', pathToBytes(resolvePath('/', hold.path)));
-  return { range, token: hold.token, hold };
+  if (hold.mode === 'exclusive') return { range, token: hold.token, hold };
+  const { entries } = await engine.read(range);
+  const mark = entries.find((entry) => entry.createRevision === hold.token);
+  if (mark === undefined) throw lostHold(hold.path);
+  return { range: { key: mark.key }, token: hold.token, hold };
 }
 
 /** The writer's exclusive holds with what they cover; a proof of path and token alone is looked up by its mark. */
