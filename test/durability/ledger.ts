@@ -1,0 +1,165 @@
+import type { Engine, Entry, Operation, Random } from 'waymark/engine';
+
+export interface State {
+  readonly revision: number;
+  readonly entries: readonly Entry[];
+  readonly leases: readonly number[];
+}
+
+export async function wholeState(engine: Engine): Promise<State> {
+  const { revision, entries } = await engine.read({ key: '', end: '' });
+  return { revision, entries, leases: await engine.leases() };
+}
+
+interface Write {
+  readonly revision: number;
+  readonly puts: ReadonlyMap<string, { readonly value: string; readonly lease: number }>;
+  readonly deletes: readonly string[];
+}
+
+interface LeaseEvent {
+  /** The newest revision when it was issued. */
+  readonly id: number;
+  readonly granted: boolean;
+  acknowledged: boolean;
+}
+
+const keys = 40;
+
+/**
+ * Drives an engine with writes at random and keeps the books: what was issued, in the order in which the engine evaluates it, and up to which
+ * revision it was acknowledged. A recovered state must be that of one of the issued revisions, whole, none of them above it
+ * acknowledged.
+ */
+export class Ledger {
+  readonly random: Random;
+  #writes: Write[] = [];
+  #leases: LeaseEvent[] = [];
+  #state = new Map<string, { value: string; lease: number }>();
+  #head = 0;
+  #acknowledged = 0;
+  #serial = 0;
+
+  constructor(random: Random) {
+    this.random = random;
+  }
+
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  fork(): Ledger {
+    const fork = new Ledger(this.random);
+    fork.#writes = [...this.#writes];
+    fork.#leases = this.#leases.map((event) => ({ ...event }));
+    fork.#acknowledged = this.#acknowledged;
+    fork.#serial = this.#serial;
+    return fork;
+  }
+
+  /** Runs `operations` from 8 writers. Returns when all are answered. */
+  async run(engine: Engine, operations: number): Promise<void> {
+    let left = operations;
+    const writer = async (): Promise<void> => {
+      while (left-- > 0) await this.#step(engine);
+    };
+    await Promise.all(Array.from({ length: 8 }, writer));
+  }
+
+  /** @throws when the state is none that may be found, and goes on from it otherwise */
+  verify(found: State): void {
+    if (found.revision < this.#acknowledged) {
+      throw new Error(`acknowledged up to ${this.#acknowledged}, found ${found.revision}`);
+    }
+    const kept = this.#writes.filter(({ revision }) => revision <= found.revision);
+    this.#state = stateAfter(kept);
+    if ((kept.at(-1)?.revision ?? 0) !== found.revision) throw new Error(`revision ${found.revision} was never issued`);
+    this.#compare(found);
+    for (const { id, granted } of this.#leases.filter(({ acknowledged }) => acknowledged)) {
+      if (found.leases.includes(id) !== granted) throw new Error(`lease ${id} is ${granted ? 'lost' : 'back'}`);
+    }
+    this.#writes = kept;
+    this.#head = found.revision;
+    this.#acknowledged = found.revision;
+    this.#leases = found.leases.map((id) => ({ id, granted: true, acknowledged: true }));
+  }
+
+  #compare(found: State): void {
+    const entries = new Map(found.entries.map(({ key, value, lease }) => [key, { value, lease }]));
+    for (const [key, entry] of this.#state) {
+      const there = entries.get(key);
+      if (there?.value !== entry.value || there.lease !== entry.lease) {
+        throw new Error(`${key} is ${JSON.stringify(there)} at ${found.revision}, not ${JSON.stringify(entry)}`);
+      }
+    }
+    for (const key of entries.keys()) if (!this.#state.has(key)) throw new Error(`${key} is back at ${found.revision}`);
+  }
+
+  async #step(engine: Engine): Promise<void> {
+    const dice = this.random.next();
+    if (dice < 0.04) return await this.#grant(engine);
+    if (dice < 0.07) return await this.#revoke(engine);
+    if (dice < 0.27) return await this.#commit(engine, [this.#key()], []);
+    if (dice < 0.37) return await this.#commit(engine, [this.#key()], [this.#key('t'), this.#key('u')]);
+    return await this.#commit(engine, [], [this.#key()]);
+  }
+
+  #key(prefix = 'k'): string {
+    return `${prefix}/${Math.floor(this.random.next() * keys)}`;
+  }
+
+  async #commit(engine: Engine, deletes: readonly string[], keysPut: readonly string[]): Promise<void> {
+    const live = this.#leases.filter(({ granted, acknowledged }) => granted && acknowledged);
+    const puts = new Map(
+      keysPut.map((key) => {
+        const lease = this.random.next() < 0.1 ? (live.at(-1)?.id ?? 0) : 0;
+        const value = `${++this.#serial} ${'x'.repeat(Math.floor(this.random.next() ** 4 * 3_000))}`;
+        return [key, { value, lease }];
+      }),
+    );
+    const apply: Operation[] = deletes.map((key) => ({ type: 'delete', key }));
+    for (const [key, { value, lease }] of puts) apply.push({ type: 'put', key, value, lease });
+    const answered = engine.commit({ apply });
+    this.#issue({ puts, deletes });
+    const { revision } = await answered;
+    this.#acknowledged = Math.max(this.#acknowledged, revision);
+  }
+
+  async #grant(engine: Engine): Promise<void> {
+    const { id } = await engine.grant(1_000_000);
+    this.#leases.push({ id, granted: true, acknowledged: true });
+  }
+
+  async #revoke(engine: Engine): Promise<void> {
+    const event = this.#leases.find(({ granted, acknowledged }) => granted && acknowledged);
+    if (event === undefined) return;
+    const answered = engine.revoke(event.id);
+    const ended = { id: event.id, granted: false, acknowledged: false };
+    this.#leases.splice(this.#leases.indexOf(event), 1, ended);
+    const held = [...this.#state].filter(([, { lease }]) => lease === event.id).map(([key]) => key);
+    this.#issue({ puts: new Map(), deletes: held });
+    const { revision } = await answered;
+    ended.acknowledged = true;
+    this.#acknowledged = Math.max(this.#acknowledged, revision);
+  }
+
+  /** The engine evaluates in the order of the calls, within the call. */
+  #issue({ puts, deletes }: Omit<Write, 'revision'>): void {
+    const gone = deletes.filter((key) => this.#state.has(key));
+    if (puts.size === 0 && gone.length === 0) return;
+    const write: Write = { revision: ++this.#head, puts, deletes: gone };
+    this.#writes.push(write);
+    applyWrite(this.#state, write);
+  }
+}
+
+function stateAfter(writes: readonly Write[]): Map<string, { value: string; lease: number }> {
+  const state = new Map<string, { value: string; lease: number }>();
+  for (const write of writes) applyWrite(state, write);
+  return state;
+}
+
+function applyWrite(state: Map<string, { value: string; lease: number }>, { puts, deletes }: Write): void {
+  for (const key of deletes) state.delete(key);
+  for (const [key, entry] of puts) state.set(key, entry);
+}
