@@ -29,7 +29,10 @@ export interface ListenCall {
 export type ServedCall = PlainCall | WatchCall | ListenCall;
 
 /** What each verb does here, by its number. Verbs of a part that is not served are refused. */
-export function callTable(host: Host | undefined, engine: Engine | undefined): (ServedCall | undefined)[] {
+export function callTable(
+  host: Host | undefined,
+  engine: Engine | undefined,
+): (ServedCall | undefined)[] {
   const table: (ServedCall | undefined)[] = [];
   const add = (call: ServedCall): void => {
     table[call.method.verb] = call;
@@ -45,7 +48,9 @@ function engineCalls(engine: Engine): ServedCall[] {
   return [
     plain(raw.read, ({ query, stale }) => engine.read(query, stale ? { stale } : undefined)),
     plain(raw.commit, ({ txn, alone }) => engine.commit(txn, alone ? { alone } : undefined)),
-    watch(raw.watch, ({ ranges, ...rest }, options) => engine.watch(ranges, { ...rest, ...options })),
+    watch(raw.watch, ({ ranges, ...rest }, options) =>
+      engine.watch(ranges, { ...rest, ...options }),
+    ),
     plain(raw.grant, ({ ttlMs, id }) => engine.grant(ttlMs, id === undefined ? undefined : { id })),
     plain(raw.renew, (id) => engine.renew(id)),
     plain(raw.revoke, (id) => engine.revoke(id)),
@@ -67,7 +72,9 @@ function hostCalls(host: Host): ServedCall[] {
     watch(guarded.watch, ({ namespace, ranges, ...rest }, options) =>
       host.watch(namespace, ranges, { ...rest, ...options }),
     ),
-    plain(guarded.grant, ({ ttlMs, id }) => host.grant(ttlMs, id === undefined ? undefined : { id })),
+    plain(guarded.grant, ({ ttlMs, id }) =>
+      host.grant(ttlMs, id === undefined ? undefined : { id }),
+    ),
     plain(guarded.renew, (id) => host.renew(id)),
     plain(guarded.revoke, (id) => host.revoke(id)),
     plain(guarded.lease, (id) => host.lease(id)),

@@ -19,7 +19,9 @@ engineSuite({
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const remote = await openRemoteEngine(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const remote = await openRemoteEngine(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    );
     return {
       engine: remote,
       clock,

@@ -12,7 +12,15 @@ import {
   systemClock,
   WaymarkError,
 } from 'waymark/engine';
-import { FrameSplitter, messages, preface, Reader, readError, Writer, writeHello } from 'waymark/wire';
+import {
+  FrameSplitter,
+  messages,
+  preface,
+  Reader,
+  readError,
+  Writer,
+  writeHello,
+} from 'waymark/wire';
 import { connectHost } from '../../../waymark/src/space/remote-host.js';
 import { openRemoteEngine } from '../../../waymark/src/engines/remote/remote-engine.js';
 import { createSocketFace, type SocketFace, type SocketFaceOptions } from './face.js';
@@ -46,7 +54,13 @@ async function serve(options: Partial<SocketFaceOptions> = {}, port = 0): Promis
     server.close();
     for (const socket of sockets) socket.destroy();
   });
-  return { engine, face, server, sockets, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return {
+    engine,
+    face,
+    server,
+    sockets,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
 }
 
 async function openedEngine(url: string, options = {}): Promise<Engine> {
@@ -87,12 +101,19 @@ describe('raw engine verbs', () => {
     const remote = await openedEngine(url);
     const outcome = await remote.commit({
       when: [{ key: 'a', target: 'version', is: '=', to: 0 }],
-      apply: [{ type: 'put', key: 'a', value: '\xff\x00é', previous: true }, { type: 'read', key: 'a' }],
+      apply: [
+        { type: 'put', key: 'a', value: '\xff\x00é', previous: true },
+        { type: 'read', key: 'a' },
+      ],
     });
     expect(outcome.succeeded).toBe(true);
     expect(outcome.results[0]).toEqual({ type: 'put', previous: null });
-    expect(await remote.read({ key: 'a', end: '' })).toEqual(await engine.read({ key: 'a', end: '' }));
-    await expect(remote.read({ key: 'a', at: 99 })).rejects.toMatchObject({ code: 'future_revision' });
+    expect(await remote.read({ key: 'a', end: '' })).toEqual(
+      await engine.read({ key: 'a', end: '' }),
+    );
+    await expect(remote.read({ key: 'a', at: 99 })).rejects.toMatchObject({
+      code: 'future_revision',
+    });
     await expect(remote.commit(put('a', '€'))).rejects.toMatchObject({ code: 'invalid' });
     await expect(remote.renew(12)).rejects.toMatchObject({ code: 'not_found' });
     expect(await remote.lease(12)).toBe(null);
@@ -108,7 +129,12 @@ describe('raw engine verbs', () => {
     const host = await openedHost(url);
     const remote = await openedEngine(url);
     await expect(remote.read({ key: 'a' })).rejects.toMatchObject({ code: 'denied' });
-    await expect(remote.watch([{ key: 'a' }])[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    await expect(
+      remote
+        .watch([{ key: 'a' }])
+        [Symbol.asyncIterator]()
+        .next(),
+    ).rejects.toMatchObject({
       code: 'denied',
     });
     expect((await host.read('n', { key: 'd/a' })).entries).toEqual([]);
@@ -202,7 +228,10 @@ describe('watches', () => {
     await engine.compact(4);
     const remote = await openedEngine(url);
     const first = (after: number, identity?: string): Promise<unknown> =>
-      remote.watch([{ key: 'k' }], { after, identity })[Symbol.asyncIterator]().next();
+      remote
+        .watch([{ key: 'k' }], { after, identity })
+        [Symbol.asyncIterator]()
+        .next();
     await expect(first(2)).rejects.toMatchObject({ code: 'compacted', facts: { compacted: 4 } });
     await expect(first(9)).rejects.toMatchObject({ code: 'future_revision' });
     await expect(first(4, 'another')).rejects.toMatchObject({ code: 'superseded' });
@@ -225,7 +254,9 @@ describe('watches', () => {
     const { url } = await serve();
     const remote = await openedEngine(url);
     const controller = new AbortController();
-    const watch = remote.watch([{ key: 'k' }], { signal: controller.signal })[Symbol.asyncIterator]();
+    const watch = remote
+      .watch([{ key: 'k' }], { signal: controller.signal })
+      [Symbol.asyncIterator]();
     await watch.next();
     const next = watch.next();
     controller.abort(new Error('enough'));
@@ -386,7 +417,10 @@ describe('bad input', () => {
 
   test('a frame beyond the limit is refused before it is read', async () => {
     const { url } = await serve();
-    const error = await rejected(url, Buffer.concat([hello(1, 1), Buffer.from([0xff, 0xff, 0xff, 0xff, 1])]));
+    const error = await rejected(
+      url,
+      Buffer.concat([hello(1, 1), Buffer.from([0xff, 0xff, 0xff, 0xff, 1])]),
+    );
     expect(error?.code).toBe('too_large');
   });
 
@@ -413,7 +447,10 @@ describe('bad input', () => {
     const { url } = await serve({ engine, limits: { watchesMax: 2 } });
     const remote = await openedEngine(url);
     for (const key of ['a', 'b']) await remote.watch([{ key }])[Symbol.asyncIterator]().next();
-    const third = remote.watch([{ key: 'c' }])[Symbol.asyncIterator]().next();
+    const third = remote
+      .watch([{ key: 'c' }])
+      [Symbol.asyncIterator]()
+      .next();
     await expect(third).rejects.toMatchObject({ code: 'overloaded' });
   });
 });
@@ -447,6 +484,7 @@ test('a client that does not read is not read from, and gets everything once it 
   let received = 0;
   socket.on('data', (chunk: Buffer) => (received += chunk.length));
   socket.resume();
-  while (received < count * 4_000_000) await new Promise((resolve) => systemClock.nextTurn(() => resolve(0)));
+  while (received < count * 4_000_000)
+    await new Promise((resolve) => systemClock.nextTurn(() => resolve(0)));
   expect(received).toBeGreaterThan(count * 4_000_000);
 });

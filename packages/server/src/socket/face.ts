@@ -6,7 +6,8 @@ import { ChangeCache } from './change-cache.js';
 import { ServedConnection, type ServeOptions } from './served-connection.js';
 import { overDuplex, overWebSocket } from './stream.js';
 
-export type SocketFaceOptions = Omit<ServeOptions, 'changes' | 'clock'> & Partial<Pick<ServeOptions, 'clock'>>;
+export type SocketFaceOptions = Omit<ServeOptions, 'changes' | 'clock'> &
+  Partial<Pick<ServeOptions, 'clock'>>;
 
 /** The binary protocol of one server, with all its connections. */
 export interface SocketFace {

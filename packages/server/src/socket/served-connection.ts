@@ -14,7 +14,13 @@ import {
   writeWelcome,
 } from 'waymark/wire';
 import type { ChangeCache } from './change-cache.js';
-import { callTable, type ListenCall, type PlainCall, type ServedCall, type WatchCall } from './calls.js';
+import {
+  callTable,
+  type ListenCall,
+  type PlainCall,
+  type ServedCall,
+  type WatchCall,
+} from './calls.js';
 import type { ServedStream } from './stream.js';
 
 export interface SocketLimits {
@@ -283,7 +289,8 @@ export class ServedConnection {
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
     const args = call.method.readArgs(r);
-    if (this.#draining && call.kind === 'plain' && call.waits) return this.#answerError(id, goingAway());
+    if (this.#draining && call.kind === 'plain' && call.waits)
+      return this.#answerError(id, goingAway());
     if (call.kind === 'plain') return this.#run(call, id, args);
     if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
     if (this.#watches >= this.#limits.watchesMax) {

@@ -147,11 +147,7 @@ class RemoteHost implements Host {
     return this.#connection.call(methods.forceUnlock, args, options?.signal);
   }
 
-  explain(
-    namespace: string,
-    request: ExplainRequest,
-    options?: CallOptions,
-  ): Promise<Explanation> {
+  explain(namespace: string, request: ExplainRequest, options?: CallOptions): Promise<Explanation> {
     return this.#connection.call(methods.explain, { namespace, request }, options?.signal);
   }
 

@@ -13,17 +13,14 @@ import type {
 import { record } from './hello.js';
 import {
   readList,
-  readOutcome,
   readQuery,
   readRanges,
   readReading,
-  readTxn,
-  writeOutcome,
   writeQuery,
   writeRanges,
   writeReading,
-  writeTxn,
-} from './keyspace-codec.js';
+} from './query-codec.js';
+import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 import { method, nothing, readOptional, writeOptional } from './method.js';
 import { malformed, type Reader } from './reader.js';
 import type { Writer } from './writer.js';

@@ -25,7 +25,8 @@ export function firstBytes(bytes: Uint8Array): FirstBytes {
   if (bytes.length === 0) return 'more';
   if (bytes[0] === 0x16) return 'tls';
   if (startsWith(bytes, preface)) return bytes.length >= preface.length ? 'waymark' : 'more';
-  if (startsWith(bytes, http2Preface)) return bytes.length >= http2Preface.length ? 'http2' : 'more';
+  if (startsWith(bytes, http2Preface))
+    return bytes.length >= http2Preface.length ? 'http2' : 'more';
   return 'http1';
 }
 

@@ -5,10 +5,8 @@ import type {
   Explanation,
   ExplainRequest,
   Grant,
-  HeldKeys,
   HoldEnd,
   HoldProof,
-  LockMode,
 } from '../core/host.js';
 import {
   engineStatus,
@@ -22,20 +20,25 @@ import {
 } from './engine-methods.js';
 import { record } from './hello.js';
 import {
-  pick,
-  readList,
-  readOutcome,
-  readQuery,
-  readReading,
-  readTxn,
-  writeOutcome,
-  writeQuery,
-  writeReading,
-  writeTxn,
-} from './keyspace-codec.js';
+  type HoldArgs,
+  holdEnds,
+  readGrant,
+  readHeld,
+  readHoldArgs,
+  readMode,
+  readProof,
+  readTexts,
+  writeGrant,
+  writeHeld,
+  writeHoldArgs,
+  writeMode,
+  writeProof,
+  writeTexts,
+} from './hold-codec.js';
+import { pick, readList, readQuery, readReading, writeQuery, writeReading } from './query-codec.js';
+import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 import { method, nothing, readOptional, writeOptional } from './method.js';
-import { malformed, type Reader } from './reader.js';
-import type { Writer } from './writer.js';
+import { malformed } from './reader.js';
 
 export interface HostCommitArgs {
   readonly namespace: string;
@@ -43,11 +46,6 @@ export interface HostCommitArgs {
   readonly guard: boolean;
   readonly holds: readonly HoldProof[];
   readonly under: HoldProof | undefined;
-}
-
-export interface HoldArgs {
-  readonly namespace: string;
-  readonly hold: HeldKeys;
 }
 
 /** Every call of core/host.ts. Verbs 0x40 to 0x6f. */
@@ -258,74 +256,3 @@ export const hostMethods = {
   }),
   status: engineStatus(0x50, 'status'),
 } as const;
-
-const modes: readonly LockMode[] = ['exclusive', 'shared'];
-const holdEnds: readonly HoldEnd['kind'][] = ['expired', 'forced', 'removed', 'released'];
-
-function writeMode(w: Writer, mode: LockMode): void {
-  const index = modes.indexOf(mode);
-  w.byte(index < 0 ? 0xff : index);
-}
-
-function readMode(r: Reader): LockMode {
-  return pick(modes, r.byte());
-}
-
-function writeProof(w: Writer, proof: HoldProof): void {
-  const { tree, mode } = proof;
-  const known = tree !== undefined && mode !== undefined;
-  w.byte(known ? 1 | (tree ? 2 : 0) | (mode === 'shared' ? 4 : 0) : 0);
-  w.text(proof.path);
-  w.uint(proof.token);
-}
-
-function readProof(r: Reader): HoldProof {
-  const bits = r.byte();
-  const path = r.text();
-  const token = r.uint();
-  if ((bits & 1) === 0) return { path, token };
-  return { path, token, tree: (bits & 2) !== 0, mode: (bits & 4) === 0 ? 'exclusive' : 'shared' };
-}
-
-function writeHeld(w: Writer, hold: HeldKeys): void {
-  w.text(hold.path);
-  w.bool(hold.tree);
-  writeMode(w, hold.mode);
-  w.text(hold.id);
-}
-
-function readHeld(r: Reader): HeldKeys {
-  const path = r.text();
-  const tree = r.bool();
-  const mode = readMode(r);
-  return { path, tree, mode, id: r.text() };
-}
-
-function writeHoldArgs(w: Writer, { namespace, hold }: HoldArgs): void {
-  w.text(namespace);
-  writeHeld(w, hold);
-}
-
-function readHoldArgs(r: Reader): HoldArgs {
-  const namespace = r.name();
-  return { namespace, hold: readHeld(r) };
-}
-
-function writeGrant(w: Writer, grant: Grant): void {
-  w.uint(grant.token);
-  writeHeld(w, grant.hold);
-}
-
-function readGrant(r: Reader): Grant {
-  const token = r.uint();
-  return { token, hold: readHeld(r) };
-}
-
-function writeTexts(w: Writer, texts: readonly string[]): void {
-  w.uint(texts.length);
-  for (const text of texts) w.text(text);
-}
-
-function readTexts(r: Reader): string[] {
-  return readList(r, 1, (from) => from.text());
-}

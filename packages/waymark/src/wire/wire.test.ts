@@ -6,16 +6,9 @@ import { engineMethods } from './engine-methods.js';
 import { firstBytes, FrameSplitter, preface } from './frames.js';
 import { readError, writeError } from './errors.js';
 import { hostMethods } from './host-methods.js';
-import {
-  readBatch,
-  readOutcome,
-  readQuery,
-  readTxn,
-  writeChange,
-  writeOutcome,
-  writeQuery,
-  writeTxn,
-} from './keyspace-codec.js';
+import { readBatch, writeChange } from './batch-codec.js';
+import { readQuery, writeQuery } from './query-codec.js';
+import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 import type { Method } from './method.js';
 import { Reader } from './reader.js';
 import { Writer } from './writer.js';
@@ -126,7 +119,13 @@ describe('what is written is read', () => {
           w.text(text);
           w.text(text);
         });
-        expect([r.text(), r.bytes(), r.name(), r.name(), r.done]).toEqual([text, raw, text, text, true]);
+        expect([r.text(), r.bytes(), r.name(), r.name(), r.done]).toEqual([
+          text,
+          raw,
+          text,
+          text,
+          true,
+        ]);
       }),
     );
   });
@@ -152,7 +151,12 @@ describe('what is written is read', () => {
       fc.record({ type: fc.constant('delete'), deleted: whole, previous: fc.array(entry) }),
       fc.record({
         type: fc.constant('read'),
-        reading: fc.record({ revision: whole, count: whole, more: fc.boolean(), entries: fc.array(entry) }),
+        reading: fc.record({
+          revision: whole,
+          count: whole,
+          more: fc.boolean(),
+          entries: fc.array(entry),
+        }),
       }),
     );
     const change = fc.record(
@@ -185,17 +189,24 @@ describe('what is written is read', () => {
 });
 
 test('whatever the bytes are, reading gives a value or a typed error', () => {
-  const methods = [...Object.values(engineMethods), ...Object.values(hostMethods)] as Method<unknown, unknown>[];
+  const methods = [...Object.values(engineMethods), ...Object.values(hostMethods)] as Method<
+    unknown,
+    unknown
+  >[];
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 120 }), fc.constantFrom(...methods), (payload, method) => {
-      for (const read of [method.readArgs, method.readResult]) {
-        try {
-          read(new Reader(payload));
-        } catch (error) {
-          expect(error).toBeInstanceOf(WaymarkError);
+    fc.property(
+      fc.uint8Array({ maxLength: 120 }),
+      fc.constantFrom(...methods),
+      (payload, method) => {
+        for (const read of [method.readArgs, method.readResult]) {
+          try {
+            read(new Reader(payload));
+          } catch (error) {
+            expect(error).toBeInstanceOf(WaymarkError);
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 5_000 },
   );
 });
@@ -277,7 +288,9 @@ test('messages of many sizes leave in frames, and a long answer in parts', () =>
       seen.push(r.bytes().length);
     }
   };
-  new FrameSplitter((chunk, start, end) => message(new Reader(chunk, start, end))).push(writer.take() as Buffer);
+  new FrameSplitter((chunk, start, end) => message(new Reader(chunk, start, end))).push(
+    writer.take() as Buffer,
+  );
   expect(seen).toEqual(sizes);
   expect(writer.take()).toBe(null);
 });

@@ -3,13 +3,14 @@ import { WaymarkError } from '../../core/errors.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import { readError } from '../../wire/errors.js';
 import { FrameSplitter, messageBytesMax, protocolVersion } from '../../wire/frames.js';
-import { readBatch } from '../../wire/keyspace-codec.js';
+import { readBatch } from '../../wire/batch-codec.js';
 import { readWelcome, type Welcome, writeHello } from '../../wire/hello.js';
 import { messages } from '../../wire/messages.js';
 import type { Method } from '../../wire/method.js';
 import { malformed, Reader } from '../../wire/reader.js';
 import { Writer } from '../../wire/writer.js';
 import { Pending, type Sink } from './pending.js';
+import { Pulse } from './pulse.js';
 import { openTransport, type Transport } from './transport.js';
 
 export interface ConnectOptions {
@@ -34,8 +35,6 @@ export interface CallExtras {
   readonly undo?: (result: unknown) => void;
 }
 
-const pingMs = 5_000;
-const deadMs = 15_000;
 const backoffMsMin = 20;
 const backoffMsMax = 2_000;
 /** With more than this buffered, calls wait their turn. */
@@ -66,9 +65,8 @@ export class Connection {
   #flushing = false;
   #sent = 0;
   #tries = 0;
-  #tick = 0;
-  #heardAt = 0;
-  #stopTimer: (() => void) | null = null;
+  readonly #pulse: Pulse;
+  #stopWaiting: () => void = () => {};
   #closed: WaymarkError | null = null;
   #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
   welcome: Welcome | null = null;
@@ -79,6 +77,15 @@ export class Connection {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#callTimeoutMs = options.callTimeoutMs ?? 30_000;
+    this.#pulse = new Pulse(this.#clock, this.#callTimeoutMs, {
+      expire: (tick, ticks) => this.#expire(tick, ticks),
+      ping: () => {
+        if (this.#ready) this.#signalServer(messages.ping);
+      },
+      dead: (silentMs) => {
+        if (this.#transport !== null) this.#broke(new Error(`nothing heard for ${silentMs} ms`));
+      },
+    });
   }
 
   /** @throws {WaymarkError} `unavailable` when no server answers in time, or its refusal */
@@ -88,7 +95,13 @@ export class Connection {
     const abort = (): void => connection.#fail(options.signal?.reason);
     const stop = connection.#clock.after(
       options.connectTimeoutMs ?? 10_000,
-      () => connection.#fail(new WaymarkError('unavailable', `no server answered at ${url}: start one, or name another`)),
+      () =>
+        connection.#fail(
+          new WaymarkError(
+            'unavailable',
+            `no server answered at ${url}: start one, or name another`,
+          ),
+        ),
       true,
     );
     options.signal?.addEventListener('abort', abort, { once: true });
@@ -111,12 +124,7 @@ export class Connection {
     return this.#clock;
   }
 
-  call<A, R>(
-    method: Method<A, R>,
-    args: A,
-    signal?: AbortSignal,
-    extras?: CallExtras,
-  ): Promise<R> {
+  call<A, R>(method: Method<A, R>, args: A, signal?: AbortSignal, extras?: CallExtras): Promise<R> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     return new Promise<unknown>((resolve, reject) => {
@@ -125,7 +133,7 @@ export class Connection {
       place.args = args;
       place.resolve = resolve;
       place.reject = reject;
-      if (extras?.noDeadline !== true) place.since = this.#tick;
+      if (extras?.noDeadline !== true) place.since = this.#pulse.tick;
       if (extras?.undo !== undefined) {
         place.abortWaits = true;
         place.undo = extras.undo;
@@ -176,7 +184,6 @@ export class Connection {
     if (this.#canSend() && this.#queue.length === 0) return this.#write(place);
     place.state = 'queued';
     this.#queue.push(place);
-    this.#watchDeadlines();
   }
 
   #canSend(): boolean {
@@ -256,7 +263,8 @@ export class Connection {
     }
     if (place.abortWaits && resolve !== null && reject !== null && this.#ready) {
       this.#cancel(place);
-      place.since = this.#tick;
+      place.givenUp = true;
+      place.since = this.#pulse.tick;
       place.resolve = (result) => {
         if (result !== null) undo?.(result);
         reject(reason);
@@ -302,15 +310,14 @@ export class Connection {
     const splitter = new FrameSplitter((chunk, start, end) => {
       if (current()) this.#frame(new Reader(chunk, start, end));
     });
-    this.#heardAt = this.#clock.now();
-    this.#watchDeadlines();
+    this.#pulse.heard();
     const events = {
       opened: () => {
         if (current()) this.#hello();
       },
       data: (chunk: Buffer) => {
         if (!current()) return;
-        this.#heardAt = -1;
+        this.#pulse.heard();
         try {
           splitter.push(chunk);
         } catch (error) {
@@ -469,7 +476,9 @@ export class Connection {
     this.#writer = new Writer();
     this.#requeue(cause);
     const span = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#tries++);
-    this.#clock.after(span * this.#random.next(), () => this.#connect());
+    // The process stays for it: it would wait for an answer else, and end.
+    const again = (): void => this.#connect();
+    this.#stopWaiting = this.#clock.after(span * this.#random.next(), again, true);
   }
 
   #requeue(cause: unknown): void {
@@ -481,6 +490,12 @@ export class Connection {
         this.#give(place);
       }
       if (place.state !== 'sent') continue;
+      if (place.givenUp) {
+        place.undo?.(undefined);
+        this.#give(place);
+        reject?.(undefined);
+        continue;
+      }
       if (place.sink !== null || place.method?.whenBroken === 'retry') {
         this.#sent--;
         place.state = 'queued';
@@ -503,8 +518,8 @@ export class Connection {
         : new WaymarkError('unavailable', 'the connection was closed', {}, reason);
     this.#closed = error;
     this.#generation++;
-    this.#stopTimer?.();
-    this.#stopTimer = null;
+    this.#pulse.stop();
+    this.#stopWaiting();
     const last = this.#ready ? this.#writer.take() : null;
     if (last !== null) this.#transport?.send(last);
     this.#ready = false;
@@ -530,35 +545,9 @@ export class Connection {
     this.#flushSoon();
   }
 
-  /** One timer for all: deadlines of calls, pings, and a peer that fell silent. */
-  #watchDeadlines(): void {
-    if (this.#stopTimer !== null || this.#closed !== null) return;
-    const stepMs = Math.max(10, Math.min(this.#callTimeoutMs / 10, pingMs / 5));
-    let pingedAt = this.#clock.now();
-    let lastAt = pingedAt;
-    const step = (): void => {
-      this.#stopTimer = this.#clock.after(stepMs, step);
-      const now = this.#clock.now();
-      this.#tick++;
-      this.#expire(Math.ceil(this.#callTimeoutMs / stepMs));
-      // This process stood still: what the server sent meanwhile is not read yet.
-      if (now - lastAt > deadMs / 2) this.#heardAt = now;
-      lastAt = now;
-      if (this.#heardAt < 0) this.#heardAt = now;
-      if (this.#transport !== null && now - this.#heardAt > deadMs) {
-        return this.#broke(new Error(`nothing heard for ${deadMs} ms`));
-      }
-      if (this.#ready && now - pingedAt >= pingMs) {
-        pingedAt = now;
-        this.#signalServer(messages.ping);
-      }
-    };
-    this.#stopTimer = this.#clock.after(stepMs, step);
-  }
-
-  #expire(ticks: number): void {
+  #expire(tick: number, ticks: number): void {
     for (const place of this.#places) {
-      if (place.since < 0 || this.#tick - place.since <= ticks) continue;
+      if (place.since < 0 || tick - place.since <= ticks) continue;
       if (place.state !== 'sent' && place.state !== 'queued') continue;
       const { reject, method, resent, state } = place;
       const maybe = (state === 'sent' || resent) && method?.whenBroken === 'uncertain';

@@ -37,6 +37,8 @@ export class Pending {
   resent = false;
   /** Rejects with the signal's reason only once the server has let go. */
   abortWaits = false;
+  /** Aborted, and the server was asked to let go. */
+  givenUp = false;
   /** The answer to a call that was left: what it gave is to be given back. */
   undo: ((result: unknown) => void) | null = null;
 
@@ -64,6 +66,7 @@ export class Pending {
     this.since = -1;
     this.resent = false;
     this.abortWaits = false;
+    this.givenUp = false;
     this.undo = null;
   }
 }

@@ -1,25 +1,9 @@
 import type { Batch, KeyRange, Revision, WatchOptions } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { validateRanges, validateRevision } from '../../core/validate.js';
-import type { WatchArgs } from '../../wire/engine-methods.js';
-import { readBatch } from '../../wire/keyspace-codec.js';
 import { lazyWatch } from '../kit/lazy-watch.js';
-import type { Sink } from './pending.js';
-import { WatchStream } from './watch-stream.js';
-
-export interface WatchSink extends Sink {
-  args(): WatchArgs;
-}
-
-/** Where streams come from: a connection's watch call. */
-export interface WatchSource {
-  /** @returns ends it */
-  subscribe(namespace: string, sink: WatchSink): () => void;
-  /** The server's present revision. */
-  present(namespace: string, range: KeyRange): Promise<Revision>;
-  /** The engine spoken to. */
-  identity(): string | undefined;
-}
+import { WatchGroup, type WatchSource } from './watch-group.js';
+import type { WatchStream } from './watch-stream.js';
 
 /**
  * Watches of one client. Those that watch the same share one stream on the wire. A watch is a position, not a queue: it reads
@@ -28,7 +12,7 @@ export interface WatchSource {
  */
 export class SharedWatches {
   readonly #source: WatchSource;
-  readonly #groups = new Map<string, Group>();
+  readonly #groups = new Map<string, WatchGroup>();
   readonly #watches = new Set<SharedWatch>();
 
   constructor(source: WatchSource) {
@@ -57,12 +41,12 @@ export class SharedWatches {
     for (const watch of this.#watches) watch.fail(closed);
   }
 
-  #group(namespace: string, ranges: readonly KeyRange[], options: WatchOptions): Group {
+  #group(namespace: string, ranges: readonly KeyRange[], options: WatchOptions): WatchGroup {
     const previous = options.previous === true;
     const key = JSON.stringify([namespace, previous, ranges.map(({ key, end }) => [key, end])]);
     let group = this.#groups.get(key);
     if (group === undefined) {
-      group = new Group(this.#source, namespace, [...ranges], previous, () => {
+      group = new WatchGroup(this.#source, namespace, [...ranges], previous, () => {
         this.#groups.delete(key);
       });
       this.#groups.set(key, group);
@@ -72,75 +56,13 @@ export class SharedWatches {
   }
 }
 
-/** The watches of the same ranges: the first stream is the one they share, the others catch up. */
-class Group {
-  readonly streams: WatchStream[] = [];
-  members = 0;
-  readonly source: WatchSource;
-  readonly namespace: string;
-  readonly ranges: readonly KeyRange[];
-  readonly #previous: boolean;
-  readonly #unused: () => void;
-
-  constructor(
-    source: WatchSource,
-    namespace: string,
-    ranges: readonly KeyRange[],
-    previous: boolean,
-    unused: () => void,
-  ) {
-    this.source = source;
-    this.namespace = namespace;
-    this.ranges = ranges;
-    this.#previous = previous;
-    this.#unused = unused;
-  }
-
-  open(after: Revision | undefined, identity: string | undefined): WatchStream {
-    const stream = new WatchStream(after, () => this.members === 1);
-    let from = identity;
-    this.streams.push(stream);
-    const stop = this.source.subscribe(this.namespace, {
-      args: () => ({
-        ranges: this.ranges,
-        after: stream.last,
-        previous: this.#previous,
-        identity: from,
-      }),
-      batch: (reader) => {
-        from ??= this.source.identity();
-        stream.push(readBatch(reader));
-      },
-      answer: () => {},
-      failed: (error) => {
-        this.#drop(stream);
-        stream.fail(error);
-      },
-    });
-    stream.onEmpty = () => {
-      this.#drop(stream);
-      stop();
-    };
-    return stream;
-  }
-
-  left(): void {
-    if (--this.members === 0) this.#unused();
-  }
-
-  #drop(stream: WatchStream): void {
-    const index = this.streams.indexOf(stream);
-    if (index >= 0) this.streams.splice(index, 1);
-  }
-}
-
 interface Waiting {
   readonly resolve: (result: IteratorResult<Batch>) => void;
   readonly reject: (error: unknown) => void;
 }
 
 class SharedWatch implements AsyncIterableIterator<Batch> {
-  readonly #group: Group;
+  readonly #group: WatchGroup;
   readonly #identity: string | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #gone: () => void;
@@ -154,7 +76,7 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
   #failure: { readonly error: unknown } | null = null;
   #done = false;
 
-  constructor(group: Group, options: WatchOptions, gone: () => void) {
+  constructor(group: WatchGroup, options: WatchOptions, gone: () => void) {
     this.#group = group;
     this.#identity = options.identity;
     this.#position = options.after;
@@ -260,7 +182,9 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
     const ring = sameEngine
       ? streams.find((stream) => stream.reaches(position, this.#proven))
       : undefined;
-    this.#enter(ring ?? this.#group.open(position, this.#identity ?? (this.#proven ? known : undefined)));
+    this.#enter(
+      ring ?? this.#group.open(position, this.#identity ?? (this.#proven ? known : undefined)),
+    );
   }
 
   #enter(stream: WatchStream): void {

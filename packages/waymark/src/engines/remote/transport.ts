@@ -135,7 +135,10 @@ interface WebSocketLike {
   send(bytes: Uint8Array): void;
   close(): void;
   terminate?(): void;
-  addEventListener(type: string, listener: (event: { data?: unknown; error?: Error }) => void): void;
+  addEventListener(
+    type: string,
+    listener: (event: { data?: unknown; error?: Error }) => void,
+  ): void;
 }
 
 async function webSocketConstructor(): Promise<new (url: string) => WebSocketLike> {
