@@ -77,11 +77,11 @@ interface Leased {
 
 /** Takes the lock if it is free; else, when `waiting`, a place. One commit. */
 function enter(engine: Engine, request: AcquireRequest, hold: HeldKeys, waiting: boolean): Promise<Outcome> {
-  const leasedBy = { value: encodeParty(request), lease: request.lease };
-  const place: Operation = { type: 'put', key: placeKey(hold), ...leasedBy };
+  const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
+  const place: Operation = { type: 'put', key: placeKey(hold), value: leasedBy.value, lease: leasedBy.lease };
   const found = [asRead({ key: markKey(hold) })];
   return engine.commit({
-    when: conflictingPlaces(hold).map((range) => ({ ...range, target: 'version', is: '=', to: 0 })),
+    when: conflictingPlaces(hold).map(({ key, end }) => ({ key, end, target: 'version', is: '=', to: 0 })),
     apply: grantOperations(hold, leasedBy),
     otherwise: waiting ? [...found, { ...asRead({ key: placeKey(hold) }) }, place] : found,
   });
@@ -236,10 +236,10 @@ function refuseOwn(request: AcquireRequest, ahead: Ahead): void {
   );
 }
 
-function grantOperations(hold: HeldKeys, leasedBy: Leased): Operation[] {
+function grantOperations(hold: HeldKeys, { value, lease }: Leased): Operation[] {
   return [
-    { type: 'put', key: placeKey(hold), ...leasedBy },
-    { type: 'put', key: markKey(hold), ...leasedBy },
+    { type: 'put', key: placeKey(hold), value, lease },
+    { type: 'put', key: markKey(hold), value, lease },
   ];
 }
 

@@ -26,7 +26,12 @@ export interface Demand {
 }
 
 /** @throws {WaymarkError} `denied` for keys outside the data facet, `invalid` for ranges that are no path's */
-export function writtenBy(txn: Txn): Written[] {
+export function writtenBy(txn: Txn): readonly Written[] {
+  const only = txn.otherwise === undefined && txn.apply?.length === 1 ? txn.apply[0] : undefined;
+  if (only?.type === 'put') {
+    refuseOutsideData(only.key);
+    return [{ path: only.key.slice(1), descendants: false }];
+  }
   const written = new Map<ByteString, Written>();
   collect(txn, written);
   return [...written.values()];
@@ -46,10 +51,10 @@ export function demandsOf(written: readonly Written[], holds: readonly HoldProof
   return [...demands.values()];
 }
 
-export function checkOf(demand: Demand): Check {
-  return demand.token === undefined
-    ? { ...demand.range, target: 'version', is: '=', to: 0 }
-    : { ...demand.range, target: 'create', is: '=', to: demand.token };
+export function checkOf({ range, token }: Demand): Check {
+  const { key, end } = range;
+  if (token === undefined) return { key, end, target: 'version', is: '=', to: 0 };
+  return { key, end, target: 'create', is: '=', to: token };
 }
 
 type Add = (range: KeyRange, hold?: HoldProof) => void;
@@ -96,9 +101,7 @@ function collect(txn: Txn, written: Map<ByteString, Written>): void {
 
 function note(operation: Exclude<Operation, { type: 'read' | 'txn' }>, written: Map<ByteString, Written>): void {
   const { key } = operation;
-  if (key[0] !== 'd' || (key.length > 1 && key[1] !== '/')) {
-    throw new WaymarkError('denied', 'only the data of a namespace can be written; recipes keep the rest');
-  }
+  refuseOutsideData(key);
   const end = operation.type === 'delete' ? operation.end : undefined;
   if (end === undefined) {
     written.set(key, { path: key.slice(1), descendants: false });
@@ -109,4 +112,9 @@ function note(operation: Exclude<Operation, { type: 'read' | 'txn' }>, written: 
     throw new WaymarkError('invalid', 'a guarded delete takes one path, or everything below one');
   }
   written.set(key, { path, descendants: true });
+}
+
+function refuseOutsideData(key: ByteString): void {
+  if (key[0] === 'd' && (key.length === 1 || key[1] === '/')) return;
+  throw new WaymarkError('denied', 'only the data of a namespace can be written; recipes keep the rest');
 }

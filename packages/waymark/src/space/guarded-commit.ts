@@ -19,6 +19,7 @@ export class GuardMemory {
 }
 
 const noMarks: Demand = { range: markFacet, token: undefined, hold: undefined };
+const noMarksCheck = [checkOf(noMarks)];
 
 /**
  * Commits with the guard's demands as checks of the same commit.
@@ -31,6 +32,11 @@ export async function commitGuarded(
   txn: Txn,
   options: GuardedCommitOptions,
 ): Promise<Outcome> {
+  if (memory.precise === 0 && options.under === undefined && (options.holds?.length ?? 0) === 0) {
+    const outcome = await commitUnlocked(engine, txn, options);
+    if (outcome !== null) return outcome;
+    memory.precise = preciseWrites;
+  }
   const written = writtenBy(txn);
   const guarded = options.guard !== false && written.length > 0;
   const commitOptions = { signal: options.signal };
@@ -38,15 +44,23 @@ export async function commitGuarded(
   const holds = await knownHolds(engine, options);
   const under = options.under === undefined ? [] : [await underDemand(engine, options.under)];
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-    const coarse = guarded && holds.length === 0 && memory.precise === 0;
     if (memory.precise > 0) memory.precise--;
-    const demands = [...under, ...(coarse ? [noMarks] : guarded ? demandsOf(written, holds) : [])];
+    const demands = [...under, ...(guarded ? demandsOf(written, holds) : [])];
     const outcome = await engine.commit(guardedTxn(txn, demands), commitOptions);
     if (outcome.succeeded) return unwrapped(txn, outcome);
-    if (coarse) memory.precise = preciseWrites;
-    else await explainRefusal(engine, demands);
+    await explainRefusal(engine, demands);
   }
   throw new WaymarkError('overloaded', 'locks on these paths change faster than the write could be checked');
+}
+
+/** The common case in one look: nobody holds anything here. @returns null when somebody does */
+async function commitUnlocked(engine: Engine, txn: Txn, options: GuardedCommitOptions): Promise<Outcome | null> {
+  const { signal } = options;
+  if (writtenBy(txn).length === 0 || options.guard === false) return await engine.commit(txn, { signal });
+  const plain = txn.when === undefined || txn.when.length === 0;
+  const apply: readonly Operation[] = plain ? (txn.apply ?? []) : [{ type: 'txn', txn }];
+  const outcome = await engine.commit({ when: noMarksCheck, apply }, { signal });
+  return outcome.succeeded ? unwrapped(txn, outcome) : null;
 }
 
 function guardedTxn(txn: Txn, demands: readonly Demand[]): Txn {

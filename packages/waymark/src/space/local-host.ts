@@ -78,9 +78,9 @@ class LocalHost implements Host {
     return this.#room(namespace).engine.read(query, options);
   }
 
-  async commit(namespace: string, txn: Txn, options: GuardedCommitOptions = {}): Promise<Outcome> {
+  commit(namespace: string, txn: Txn, options: GuardedCommitOptions = {}): Promise<Outcome> {
     const { engine, guard } = this.#room(namespace);
-    return await commitGuarded(engine, guard, txn, options);
+    return commitGuarded(engine, guard, txn, options);
   }
 
   watch(namespace: string, ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {

@@ -1,22 +1,26 @@
 import type { Change, ChangeKind, Entry, Revision } from '../../core/engine.js';
+import type { Slot } from './slot.js';
 
 /** One change as history keeps it; the shapes that watches deliver are made once and shared by all of them. */
 export class Recorded {
   readonly kind: ChangeKind;
   readonly entry: Entry;
   readonly previous: Entry | null;
-  #plain: Change | undefined;
-  #full: Change | undefined;
+  readonly slot: Slot;
+  /** Made when a watch first asks; plain fields, as private ones cost a look-up each. */
+  private plain: Change | undefined = undefined;
+  private full: Change | undefined = undefined;
 
-  constructor(kind: ChangeKind, entry: Entry, previous: Entry | null) {
+  constructor(kind: ChangeKind, entry: Entry, previous: Entry | null, slot: Slot) {
     this.kind = kind;
     this.entry = entry;
     this.previous = previous;
+    this.slot = slot;
   }
 
   change(withPrevious: boolean): Change {
-    if (!withPrevious) return (this.#plain ??= { kind: this.kind, entry: this.entry });
-    return (this.#full ??= { kind: this.kind, entry: this.entry, previous: this.previous });
+    if (!withPrevious) return (this.plain ??= { kind: this.kind, entry: this.entry });
+    return (this.full ??= { kind: this.kind, entry: this.entry, previous: this.previous });
   }
 }
 

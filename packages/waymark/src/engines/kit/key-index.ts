@@ -97,14 +97,12 @@ export class KeyIndex {
       const entry = this.#slots.get(check.key)?.at(Infinity) ?? null;
       return entry === null ? holdsForAbsent(check) : holdsForEntry(check, entry);
     }
-    let any = false;
+    const first = this.#live.first(check);
+    if (first === undefined) return holdsForAbsent(check);
+    if (!holdsForEntry(check, first.head)) return false;
     let all = true;
-    this.#live.visit(check, (slot) => {
-      any = true;
-      all = holdsForEntry(check, slot.head);
-      return all;
-    });
-    return any ? all : holdsForAbsent(check);
+    this.#live.visit(check, (slot) => (all = holdsForEntry(check, slot.head)));
+    return all;
   }
 
   #scan(range: KeyRange, past: boolean): () => Slot | undefined {

@@ -299,12 +299,13 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   #apply(
-    slot: Slot | undefined,
+    known: Slot | undefined,
     entry: Entry,
     before: Entry | null,
     kind: 'put' | 'delete' | 'expire',
   ): void {
-    if (slot === undefined) this.index.add(new Slot(entry.key, entry));
+    const slot = known ?? new Slot(entry.key, entry);
+    if (known === undefined) this.index.add(slot);
     else {
       slot.replace(entry);
       this.index.moved(slot, before !== null);
@@ -317,7 +318,7 @@ export class Keyspace implements TransactionState, CursorSource {
       if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
       this.#count(entry, 1);
     }
-    const record = new Recorded(kind, entry, before);
+    const record = new Recorded(kind, entry, before, slot);
     this.history.push(record);
     this.#changes.push(record);
   }
@@ -342,9 +343,8 @@ export class Keyspace implements TransactionState, CursorSource {
 
   #announce(record: Recorded, position: number): void {
     if (record.kind === 'put' && this.#watches.cursors.size === 0) return;
-    const slot = this.index.get(record.entry.key);
-    if (slot === undefined) return;
-    if (slot.head === record.entry) this.index.bury(slot);
+    const { slot } = record;
+    if (record.kind !== 'put' && slot.head === record.entry) this.index.bury(slot);
     for (const cursor of this.#watches.watchersOf(slot)) cursor.notice(position);
   }
 
@@ -387,8 +387,7 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   #forgetOlder(record: Recorded): void {
-    const slot = this.index.get(record.entry.key);
-    if (slot === undefined) return;
+    const { slot } = record;
     slot.forgetBelow(record.entry.modRevision);
     if (slot.head === record.entry && slot.head.version === 0) this.index.remove(slot);
   }

@@ -56,6 +56,17 @@ export class SortedKeys {
     for (let slot = scan(); slot !== undefined; slot = scan()) if (!visit(slot)) return;
   }
 
+  /** The first slot of the range. */
+  first({ key, end }: KeyRange): Slot | undefined {
+    const at = this.#leafFor(key);
+    const leaf = this.#leaves[at];
+    if (leaf === undefined) return undefined;
+    const slot = leaf[lowerBound(leaf, key)] ?? this.#leaves[at + 1]?.[0];
+    if (slot === undefined) return undefined;
+    const inside = end === undefined ? slot.key === key : end === '' || slot.key < end;
+    return inside ? slot : undefined;
+  }
+
   /** @returns gives the next slot of the range at each call, undefined past its end; the keys must not change meanwhile */
   scan(range: KeyRange): () => Slot | undefined {
     const { key, end } = range;
