@@ -3,7 +3,8 @@ import { systemClock } from 'waymark/engine';
 import { firstBytes } from 'waymark/wire';
 import type { WebSocket } from 'ws';
 import { ChangeCache } from './change-cache.js';
-import { ServedConnection, type ServeOptions } from './served-connection.js';
+import { ServedConnection } from './served-connection.js';
+import type { ServeOptions } from './socket-options.js';
 import { overDuplex, overWebSocket } from './stream.js';
 
 export type SocketFaceOptions = Omit<ServeOptions, 'changes' | 'clock'> &

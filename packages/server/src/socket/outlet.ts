@@ -1,0 +1,151 @@
+import type { Batch } from 'waymark/engine';
+import {
+  type Method,
+  messages,
+  type Welcome,
+  writeError,
+  Writer,
+  writeWelcome,
+} from 'waymark/wire';
+import type { ChangeCache } from './change-cache.js';
+import type { ServedStream } from './stream.js';
+
+export interface OutletEvents {
+  /** The client reads slower than it asks. */
+  congested(): void;
+  /** What was sent has been taken. */
+  freed(): void;
+}
+
+/** The outgoing side of a connection: messages are gathered, and leave in one write when the microtasks that write them are done. */
+export class Outlet {
+  /** Answers and batches wait while true: see `whenFree`. */
+  congested = false;
+  readonly #writer = new Writer();
+  readonly #changes: ChangeCache;
+  readonly #bytesMax: number;
+  readonly #events: OutletEvents;
+  #stream: ServedStream | null = null;
+  #flushing = false;
+  #ended = false;
+  #parked: (() => void)[] = [];
+
+  constructor(changes: ChangeCache, bytesMax: number, events: OutletEvents) {
+    this.#changes = changes;
+    this.#bytesMax = bytesMax;
+    this.#events = events;
+  }
+
+  attach(stream: ServedStream): void {
+    this.#stream = stream;
+  }
+
+  ok(id: number, method: Method<unknown, unknown>, value: unknown): void {
+    if (this.#ended) return;
+    const writer = this.#writer;
+    const mark = writer.begin();
+    try {
+      writer.byte(messages.ok);
+      writer.uint(id);
+      method.writeResult(writer, value);
+    } catch (error) {
+      writer.rollback(mark);
+      return this.error(id, error);
+    }
+    writer.endAnswer(mark, id);
+    this.#flushSoon();
+  }
+
+  error(id: number, error: unknown): void {
+    this.#message(messages.error, id, (writer) => writeError(writer, error));
+  }
+
+  cancelled(id: number): void {
+    this.#message(messages.cancelled, id, () => {});
+  }
+
+  batch(id: number, batch: Batch): void {
+    this.#message(messages.batch, id, (writer) => this.#changes.writeBatch(writer, batch));
+  }
+
+  welcome(welcome: Welcome): void {
+    if (this.#ended) return;
+    this.#writer.begin();
+    this.#writer.byte(messages.welcome);
+    writeWelcome(this.#writer, welcome);
+    this.#writer.end();
+    this.#flushSoon();
+  }
+
+  signal(type: number): void {
+    if (this.#ended) return;
+    this.#writer.begin();
+    this.#writer.byte(type);
+    this.#writer.end();
+    this.#flushSoon();
+  }
+
+  /** Runs `resume` when there is room again, or when it is over. */
+  whenFree(resume: () => void): void {
+    this.#parked.push(resume);
+  }
+
+  drained(): void {
+    if (!this.congested || this.#ended) return;
+    this.congested = false;
+    this.#resumeParked();
+    if (!this.congested) this.#events.freed();
+  }
+
+  /** Sends what is gathered, and ends the stream behind it. */
+  finish(): void {
+    const bytes = this.#ended ? null : this.#writer.take();
+    if (bytes !== null) this.#stream?.send(bytes);
+    this.#stream?.end();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#resumeParked();
+  }
+
+  #message(type: number, id: number, write: (writer: Writer) => void): void {
+    if (this.#ended) return;
+    const writer = this.#writer;
+    const mark = writer.begin();
+    writer.byte(type);
+    writer.uint(id);
+    write(writer);
+    writer.endAnswer(mark, id);
+    this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    if (this.#writer.pending > this.#bytesMax) this.#congest();
+    if (this.#flushing) return;
+    this.#flushing = true;
+    process.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    const stream = this.#stream;
+    if (stream === null || this.#ended) return;
+    const bytes = this.#writer.take();
+    if (bytes !== null) stream.send(bytes);
+    if (stream.buffered > this.#bytesMax) this.#congest();
+    else this.drained();
+  };
+
+  #congest(): void {
+    if (this.congested) return;
+    this.congested = true;
+    this.#events.congested();
+  }
+
+  #resumeParked(): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const resume of parked) resume();
+  }
+}

@@ -1,0 +1,28 @@
+import type { PlainCall } from './calls.js';
+
+/** A call under way: made once and used again, so that a call costs no closures. */
+export class Running {
+  id = 0;
+  call: PlainCall | null = null;
+  value: unknown = undefined;
+  error: { readonly error: unknown } | null = null;
+  readonly ok: (value: unknown) => void;
+  readonly failed: (error: unknown) => void;
+
+  constructor(finished: (running: Running) => void) {
+    this.ok = (value) => {
+      this.value = value;
+      finished(this);
+    };
+    this.failed = (error) => {
+      this.error = { error };
+      finished(this);
+    };
+  }
+
+  clear(): void {
+    this.call = null;
+    this.value = undefined;
+    this.error = null;
+  }
+}

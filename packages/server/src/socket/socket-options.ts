@@ -1,0 +1,37 @@
+import type { Clock, Engine, Host } from 'waymark/engine';
+import type { Hello } from 'waymark/wire';
+import type { ChangeCache } from './change-cache.js';
+
+export interface SocketLimits {
+  /** Calls of one connection that wait for an answer, watches apart. Default 10 000. */
+  readonly callsMax: number;
+  /** Watches, and holds listened to, of one connection. Default 10 000. */
+  readonly watchesMax: number;
+  /** With so many bytes unsent nothing is read and no watch is pulled. Default 1 MiB. */
+  readonly bufferedBytesMax: number;
+  readonly helloMsMax: number;
+  readonly idleMsMax: number;
+}
+
+export const defaultSocketLimits: SocketLimits = {
+  callsMax: 10_000,
+  watchesMax: 10_000,
+  bufferedBytesMax: 1_048_576,
+  helloMsMax: 10_000,
+  idleMsMax: 30_000,
+};
+
+export interface ServeOptions {
+  readonly clock: Clock;
+  /** Namespaces, guard and recipes. Absent: those verbs are refused. */
+  readonly host?: Host | undefined;
+  /** The raw engine, for those with the engine right. Absent: `denied`. */
+  readonly engine?: Engine | undefined;
+  /** Name and version, told to the client. */
+  readonly server?: string | undefined;
+  readonly limits?: Partial<SocketLimits> | undefined;
+  /** Shared by the connections of one server. */
+  readonly changes: ChangeCache;
+  /** Throws to refuse a client (`unauthenticated`, `denied`). */
+  readonly admit?: ((hello: Hello) => void | Promise<void>) | undefined;
+}
