@@ -11,14 +11,21 @@ export async function wholeState(engine: Engine): Promise<State> {
   return { revision, entries, leases: await engine.leases() };
 }
 
+type Contents = Map<string, { readonly value: string; readonly lease: number }>;
+
 interface Write {
   readonly revision: number;
-  readonly puts: ReadonlyMap<string, { readonly value: string; readonly lease: number }>;
+  readonly puts: readonly (readonly [key: string, entry: { readonly value: string; readonly lease: number }])[];
   readonly deletes: readonly string[];
 }
 
+/** What another process's ledger tells of itself, in order. */
+export type LedgerReport =
+  | { readonly type: 'issued'; readonly write: Write }
+  | { readonly type: 'acknowledged'; readonly revision: number }
+  | { readonly type: 'lease'; readonly id: number; readonly granted: boolean; readonly acknowledged: boolean };
+
 interface LeaseEvent {
-  /** The newest revision when it was issued. */
   readonly id: number;
   readonly granted: boolean;
   acknowledged: boolean;
@@ -33,15 +40,21 @@ const keys = 40;
  */
 export class Ledger {
   readonly random: Random;
+  readonly #report: (report: LedgerReport) => void;
+  /** The state that was found last, and what was issued since. */
+  #base: Contents = new Map();
+  #baseRevision = 0;
   #writes: Write[] = [];
   #leases: LeaseEvent[] = [];
-  #state = new Map<string, { value: string; lease: number }>();
+  #state: Contents = new Map();
   #head = 0;
   #acknowledged = 0;
-  #serial = 0;
+  #serial: number;
 
-  constructor(random: Random) {
+  constructor(random: Random, report: (report: LedgerReport) => void = () => undefined, serial = 0) {
     this.random = random;
+    this.#report = report;
+    this.#serial = serial;
   }
 
   get acknowledged(): number {
@@ -50,6 +63,8 @@ export class Ledger {
 
   fork(): Ledger {
     const fork = new Ledger(this.random);
+    fork.#base = new Map(this.#base);
+    fork.#baseRevision = this.#baseRevision;
     fork.#writes = [...this.#writes];
     fork.#leases = this.#leases.map((event) => ({ ...event }));
     fork.#acknowledged = this.#acknowledged;
@@ -72,16 +87,37 @@ export class Ledger {
       throw new Error(`acknowledged up to ${this.#acknowledged}, found ${found.revision}`);
     }
     const kept = this.#writes.filter(({ revision }) => revision <= found.revision);
-    this.#state = stateAfter(kept);
-    if ((kept.at(-1)?.revision ?? 0) !== found.revision) throw new Error(`revision ${found.revision} was never issued`);
+    if ((kept.at(-1)?.revision ?? this.#baseRevision) !== found.revision) {
+      throw new Error(`revision ${found.revision} was never issued`);
+    }
+    this.#state = new Map(this.#base);
+    for (const write of kept) applyWrite(this.#state, write);
     this.#compare(found);
     for (const { id, granted } of this.#leases.filter(({ acknowledged }) => acknowledged)) {
       if (found.leases.includes(id) !== granted) throw new Error(`lease ${id} is ${granted ? 'lost' : 'back'}`);
     }
-    this.#writes = kept;
+    this.adopt(found);
+  }
+
+  /** Goes on from a state whatever it is. */
+  adopt(found: State): void {
+    this.#base = new Map(found.entries.map(({ key, value, lease }) => [key, { value, lease }]));
+    this.#state = new Map(this.#base);
+    this.#baseRevision = found.revision;
+    this.#writes = [];
     this.#head = found.revision;
     this.#acknowledged = found.revision;
     this.#leases = found.leases.map((id) => ({ id, granted: true, acknowledged: true }));
+  }
+
+  /** Enters what another process's ledger told. */
+  enter(report: LedgerReport): void {
+    if (report.type === 'issued') this.#writes.push(report.write);
+    else if (report.type === 'acknowledged') this.#acknowledged = Math.max(this.#acknowledged, report.revision);
+    else {
+      this.#leases = this.#leases.filter(({ id }) => id !== report.id);
+      this.#leases.push({ ...report });
+    }
   }
 
   #compare(found: State): void {
@@ -110,24 +146,22 @@ export class Ledger {
 
   async #commit(engine: Engine, deletes: readonly string[], keysPut: readonly string[]): Promise<void> {
     const live = this.#leases.filter(({ granted, acknowledged }) => granted && acknowledged);
-    const puts = new Map(
-      keysPut.map((key) => {
-        const lease = this.random.next() < 0.1 ? (live.at(-1)?.id ?? 0) : 0;
-        const value = `${++this.#serial} ${'x'.repeat(Math.floor(this.random.next() ** 4 * 3_000))}`;
-        return [key, { value, lease }];
-      }),
-    );
+    const puts = keysPut.map((key) => {
+      const lease = this.random.next() < 0.1 ? (live.at(-1)?.id ?? 0) : 0;
+      const value = `${++this.#serial} ${'x'.repeat(Math.floor(this.random.next() ** 4 * 3_000))}`;
+      return [key, { value, lease }] as const;
+    });
     const apply: Operation[] = deletes.map((key) => ({ type: 'delete', key }));
     for (const [key, { value, lease }] of puts) apply.push({ type: 'put', key, value, lease });
     const answered = engine.commit({ apply });
     this.#issue({ puts, deletes });
-    const { revision } = await answered;
-    this.#acknowledged = Math.max(this.#acknowledged, revision);
+    this.#acknowledge((await answered).revision);
   }
 
   async #grant(engine: Engine): Promise<void> {
     const { id } = await engine.grant(1_000_000);
     this.#leases.push({ id, granted: true, acknowledged: true });
+    this.#report({ type: 'lease', id, granted: true, acknowledged: true });
   }
 
   async #revoke(engine: Engine): Promise<void> {
@@ -136,30 +170,32 @@ export class Ledger {
     const answered = engine.revoke(event.id);
     const ended = { id: event.id, granted: false, acknowledged: false };
     this.#leases.splice(this.#leases.indexOf(event), 1, ended);
+    this.#report({ type: 'lease', ...ended });
     const held = [...this.#state].filter(([, { lease }]) => lease === event.id).map(([key]) => key);
-    this.#issue({ puts: new Map(), deletes: held });
+    this.#issue({ puts: [], deletes: held });
     const { revision } = await answered;
     ended.acknowledged = true;
+    this.#report({ type: 'lease', ...ended });
+    this.#acknowledge(revision);
+  }
+
+  #acknowledge(revision: number): void {
     this.#acknowledged = Math.max(this.#acknowledged, revision);
+    this.#report({ type: 'acknowledged', revision });
   }
 
   /** The engine evaluates in the order of the calls, within the call. */
   #issue({ puts, deletes }: Omit<Write, 'revision'>): void {
     const gone = deletes.filter((key) => this.#state.has(key));
-    if (puts.size === 0 && gone.length === 0) return;
+    if (puts.length === 0 && gone.length === 0) return;
     const write: Write = { revision: ++this.#head, puts, deletes: gone };
     this.#writes.push(write);
+    this.#report({ type: 'issued', write });
     applyWrite(this.#state, write);
   }
 }
 
-function stateAfter(writes: readonly Write[]): Map<string, { value: string; lease: number }> {
-  const state = new Map<string, { value: string; lease: number }>();
-  for (const write of writes) applyWrite(state, write);
-  return state;
-}
-
-function applyWrite(state: Map<string, { value: string; lease: number }>, { puts, deletes }: Write): void {
+function applyWrite(state: Contents, { puts, deletes }: Write): void {
   for (const key of deletes) state.delete(key);
   for (const [key, entry] of puts) state.set(key, entry);
 }
