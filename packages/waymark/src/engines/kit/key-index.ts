@@ -1,18 +1,17 @@
 import type { ByteString, Check, Entry, KeyRange, Query, Reading, Revision } from '../../core/engine.js';
+import type { DeletedSince } from './deleted-since.js';
 import { SortedKeys } from './sorted-keys.js';
 import { Slot } from './slot.js';
 
 /**
  * Every key with its entries: by hash for single keys, in order for ranges. Reads and checks are answered here.
  *
- * Deleted keys stay while history holds them, but apart from the living, so that they cost nobody who reads the present: a
- * lock that changes hands leaves a deleted key each time. Between the two stand keys whose delete is not published yet.
+ * Deleted keys stay while history holds them, but out of the order of the living, so that they cost nobody who reads the present: a
+ * lock that changes hands leaves two deleted keys each time. Who reads a range in the past brings them along, see deleted-since.ts.
  */
 export class KeyIndex {
   readonly #slots = new Map<ByteString, Slot>();
   readonly #live = new SortedKeys();
-  readonly #dying = new SortedKeys();
-  readonly #dead = new SortedKeys();
 
   get(key: ByteString): Slot | undefined {
     return this.#slots.get(key);
@@ -23,43 +22,32 @@ export class KeyIndex {
     this.#live.insert(slot);
   }
 
-  /** The slot got a new head: it lives, or its delete waits to be published. */
+  /** The slot got a new head. */
   moved(slot: Slot, lived: boolean): void {
     const lives = slot.head.version !== 0;
     if (lives === lived) return;
-    if (lives) {
-      (slot.buried ? this.#dead : this.#dying).remove(slot.key);
-      slot.buried = false;
-    } else this.#live.remove(slot.key);
-    (lives ? this.#live : this.#dying).insert(slot);
-  }
-
-  /** The delete that is the slot's head is published. */
-  bury(slot: Slot): void {
-    if (slot.buried || slot.head.version !== 0) return;
-    this.#dying.remove(slot.key);
-    this.#dead.insert(slot);
-    slot.buried = true;
+    if (lives) this.#live.insert(slot);
+    else this.#live.remove(slot.key);
   }
 
   /** Forgets a deleted key. */
   remove(slot: Slot): void {
     this.#slots.delete(slot.key);
-    (slot.buried ? this.#dead : this.#dying).remove(slot.key);
   }
 
   /**
    * Live entries of the range as of `at`, in key order, as long as `visit` returns true.
    *
-   * @param past  whether `at` is before what is published, so that published deletes matter
+   * @param gone  the keys deleted since `at`; null when `at` is the newest state
    */
-  visit(range: KeyRange, at: Revision, past: boolean, visit: (entry: Entry) => boolean): void {
+  visit(range: KeyRange, at: Revision, gone: DeletedSince | null, visit: (entry: Entry) => boolean): void {
     if (range.end === undefined) {
       const entry = this.#slots.get(range.key)?.at(at);
       if (entry !== undefined && entry !== null) visit(entry);
       return;
     }
-    const scan = this.#scan(range, past);
+    const live = this.#live.scan(range);
+    const scan = gone === null ? live : merged(live, gone.scan(range));
     for (let slot = scan(); slot !== undefined; slot = scan()) {
       const entry = slot.at(at);
       if (entry !== null && !visit(entry)) return;
@@ -79,16 +67,17 @@ export class KeyIndex {
 
   /**
    * @param at  the state to read: a revision, or Infinity for the newest
+   * @param gone  as for `visit`
    * @param revision  what the reading says it is true at
    */
-  read(query: Query, at: Revision, past: boolean, revision: Revision): Reading {
+  read(query: Query, at: Revision, gone: DeletedSince | null, revision: Revision): Reading {
     if (query.end === undefined && isPlain(query)) {
       const entry = this.#slots.get(query.key)?.at(at);
       return entry === undefined || entry === null
         ? { revision, entries: [], more: false, count: 0 }
         : { revision, entries: [entry], more: false, count: 1 };
     }
-    return readRange(this, query, { at, past }, revision);
+    return readRange(this, query, { at, gone }, revision);
   }
 
   /** Whether the check holds now (K3). */
@@ -104,23 +93,17 @@ export class KeyIndex {
     this.#live.visit(check, (slot) => (all = holdsForEntry(check, slot.head)));
     return all;
   }
-
-  #scan(range: KeyRange, past: boolean): () => Slot | undefined {
-    let scan = this.#live.scan(range);
-    if (this.#dying.size > 0) scan = merged(scan, this.#dying.scan(range));
-    if (past && this.#dead.size > 0) scan = merged(scan, this.#dead.scan(range));
-    return scan;
-  }
 }
 
-/** Two scans as one, in key order; no key is in both. */
+/** Two scans as one, in key order; what is in both comes once. */
 function merged(a: () => Slot | undefined, b: () => Slot | undefined): () => Slot | undefined {
   let first = a();
   let second = b();
   return () => {
     let next: Slot | undefined;
-    if (second === undefined || (first !== undefined && first.key < second.key)) {
+    if (second === undefined || (first !== undefined && first.key <= second.key)) {
       next = first;
+      if (first === second) second = b();
       first = a();
     } else {
       next = second;
@@ -144,7 +127,7 @@ function isPlain(query: Query): boolean {
 function readRange(
   index: KeyIndex,
   query: Query,
-  state: { readonly at: Revision; readonly past: boolean },
+  state: { readonly at: Revision; readonly gone: DeletedSince | null },
   revision: Revision,
 ): Reading {
   const limit = query.limit === undefined || query.limit === 0 ? Infinity : query.limit;
@@ -153,7 +136,7 @@ function readRange(
   const found: Entry[] = [];
   let count = 0;
   let more = false;
-  index.visit(query, state.at, state.past, (entry) => {
+  index.visit(query, state.at, state.gone, (entry) => {
     count++;
     if (query.countOnly === true || !passesFilters(query, entry)) return true;
     if (inKeyOrder && found.length >= limit) {

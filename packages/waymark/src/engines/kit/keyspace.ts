@@ -30,6 +30,7 @@ import {
   validateTxn,
 } from '../../core/validate.js';
 import { compactedError, Cursor, type CursorSource } from './cursor.js';
+import { DeletedSince } from './deleted-since.js';
 import { History, Recorded } from './history.js';
 import type { JournalRecord } from './journal.js';
 import { KeyIndex } from './key-index.js';
@@ -85,7 +86,7 @@ export class Keyspace implements TransactionState, CursorSource {
   readonly #revisionsMin: number;
   readonly #bytesMin: number;
   /** Revisions that an iteration still reads at: nothing they need is dropped. */
-  readonly #pins = new Map<symbol, Revision>();
+  readonly #pins = new Map<Revision, { gone: DeletedSince; holders: number }>();
   #keys = 0;
   #bytes = 0;
   /** What the commit under way has written. */
@@ -115,9 +116,15 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#open();
     validateQuery(query);
     const { at } = query;
-    if (at === undefined) return this.index.read(query, this.published, false, this.published);
+    if (at === undefined) return this.readPast(query, this.published, this.published);
     this.refuseOutsideHistory(at, this.published);
-    return this.index.read(query, at, true, this.published);
+    return this.readPast(query, at, this.published);
+  }
+
+  readPast(query: Query, at: Revision, revision: Revision): Reading {
+    // In a commit, the newest revision is the past as soon as something was written.
+    const past = query.end !== undefined && (at < this.head || this.#changes.length > 0);
+    return this.index.read(query, at, past ? new DeletedSince(this.history, at) : null, revision);
   }
 
   watch(ranges: readonly KeyRange[], options: WatchOptions = {}): AsyncIterableIterator<Batch> {
@@ -200,15 +207,19 @@ export class Keyspace implements TransactionState, CursorSource {
 
   /** Keeps every entry that is live at `revision` readable through `entriesAt`. @returns lets go */
   pin(revision: Revision): () => void {
-    const pin = Symbol('pin');
-    this.#pins.set(pin, revision);
-    return () => void this.#pins.delete(pin);
+    const pin = this.#pins.get(revision) ?? { gone: new DeletedSince(this.history, revision), holders: 0 };
+    pin.holders++;
+    this.#pins.set(revision, pin);
+    return () => {
+      if (--pin.holders === 0) this.#pins.delete(revision);
+    };
   }
 
   /** A page of the entries live at a pinned revision, in key order, whatever was compacted meanwhile. */
   entriesAt(revision: Revision, from: string, limit: number): Entry[] {
     const entries: Entry[] = [];
-    this.index.visit({ key: from, end: '' }, revision, true, (entry) => entries.push(entry) < limit);
+    const gone = this.#pins.get(revision)?.gone ?? null;
+    this.index.visit({ key: from, end: '' }, revision, gone, (entry) => entries.push(entry) < limit);
     return entries;
   }
 
@@ -342,9 +353,8 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   #announce(record: Recorded, position: number): void {
-    if (record.kind === 'put' && this.#watches.cursors.size === 0) return;
+    if (this.#watches.cursors.size === 0) return;
     const { slot } = record;
-    if (record.kind !== 'put' && slot.head === record.entry) this.index.bury(slot);
     for (const cursor of this.#watches.watchersOf(slot)) cursor.notice(position);
   }
 
@@ -370,7 +380,7 @@ export class Keyspace implements TransactionState, CursorSource {
   /** Drops up to `budget` changes from the front of history: what is compacted, and what exceeds both bounds. */
   #retire(budget: number): boolean {
     const { history } = this;
-    const pinned = this.#pins.size === 0 ? Infinity : Math.min(...this.#pins.values());
+    const pinned = this.#pins.size === 0 ? Infinity : Math.min(...this.#pins.keys());
     for (let left = budget; left > 0; left--) {
       const oldest = history.oldest();
       if (oldest === undefined || history.start >= this.publishedEnd) return true;

@@ -14,8 +14,6 @@ export class Slot {
   /** The cursors whose ranges hold this key, right as long as `watchersEpoch` is the watch index's. */
   watchers: readonly Cursor[] | undefined = undefined;
   watchersEpoch = -1;
-  /** Deleted, and the delete is published: the index keeps it apart. */
-  buried = false;
 
   constructor(key: ByteString, head: Entry) {
     this.key = key;

@@ -1,9 +1,20 @@
-import type { Operation, OperationResult, Outcome, Reading, Revision, Txn } from '../../core/engine.js';
+import type {
+  DeleteOperation,
+  DeleteResult,
+  Operation,
+  OperationResult,
+  Outcome,
+  PutOperation,
+  PutResult,
+  Query,
+  Reading,
+  Revision,
+  Txn,
+} from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import type { KeyIndex } from './key-index.js';
 import type { LeaseTable } from './lease-table.js';
 import { leaseNotFound } from './lease-table.js';
-import type { PutOperation, DeleteOperation, DeleteResult, PutResult } from '../../core/engine.js';
 
 /** What a transaction is evaluated against; the writers apply and record at the commit's revision. */
 export interface TransactionState {
@@ -13,6 +24,8 @@ export interface TransactionState {
   readonly head: Revision;
   /** @throws {WaymarkError} `future_revision`, `compacted` (K9) */
   refuseOutsideHistory(at: Revision, present: Revision): void;
+  /** Reads a range as of an earlier revision. */
+  readPast(query: Query, at: Revision, revision: Revision): Reading;
   put(operation: PutOperation, revision: Revision): PutResult;
   delete(operation: DeleteOperation, revision: Revision): DeleteResult;
 }
@@ -119,5 +132,7 @@ function readNow(
   operation: Operation & { type: 'read' },
   revision: Revision,
 ): MutableReading {
-  return state.index.read(operation, operation.at ?? Infinity, operation.at !== undefined, revision);
+  return operation.at === undefined
+    ? state.index.read(operation, Infinity, null, revision)
+    : state.readPast(operation, operation.at, revision);
 }
