@@ -13,6 +13,8 @@ export class FaultProxy implements AsyncDisposable {
   replyDelayMs = 0;
   /** Replies vanish; requests pass. */
   replyDrop = false;
+  /** Requests vanish; replies pass. */
+  requestDrop = false;
   /** Nothing new is let in. */
   refuse = false;
 
@@ -41,6 +43,13 @@ export class FaultProxy implements AsyncDisposable {
     if (pair !== undefined) this.#end(pair);
   }
 
+  /** Ends every fault, and the connections that suffered them. */
+  heal(): void {
+    this.replyDelayMs = 0;
+    this.replyDrop = this.requestDrop = this.refuse = false;
+    this.cutAll();
+  }
+
   cutAll(): void {
     for (const pair of this.#pairs) this.#end(pair);
   }
@@ -58,7 +67,7 @@ export class FaultProxy implements AsyncDisposable {
     const server = connect({ host: target.hostname, port: Number(target.port), noDelay: true });
     const pair: Pair = { client, server };
     this.#pairs.add(pair);
-    client.on('data', (bytes) => server.write(bytes));
+    client.on('data', (bytes) => void (this.requestDrop || server.write(bytes)));
     server.on('data', (bytes) => {
       if (this.replyDrop) return;
       if (this.replyDelayMs === 0) client.write(bytes);

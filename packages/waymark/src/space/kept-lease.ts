@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../core/clock.js';
 import type { LeaseId } from '../core/engine.js';
 import type { Host } from '../core/host.js';
@@ -45,6 +46,8 @@ class HostLease implements KeptLease {
     this.#clock = clock;
     this.id = id;
     this.ttlMs = ttlMs;
+    // Every lock under this lease listens: that is no leak to warn of.
+    setMaxListeners(0, this.#ended.signal);
     this.#deadline = this.#deadlineFrom(sentAt);
     this.#armDeadline();
     if (renew) this.#renewAt(sentAt + ttlMs * renewShare);

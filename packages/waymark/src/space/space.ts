@@ -161,8 +161,10 @@ export class HostSpace implements Space {
     // A waiter whose lease is lost, or whose space closes, stops waiting.
     const signals = [lease.signal, this.#closing.signal, ...(signal === undefined ? [] : [signal])];
     const ended = AbortSignal.any(signals);
-    const grant = await this.host.acquire(namespace, request, { signal: ended }).catch((error: unknown) => {
-      if (isWaymarkError(error, 'lost') && !ownLease) this.#forgetLease(lease);
+    const acquiring = this.host.acquire(namespace, request, { signal: ended });
+    const grant = await orLost(acquiring, lease).catch((error: unknown) => {
+      if (ownLease) void lease.release().catch(() => undefined);
+      else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
       throw error;
     });
     if (grant === null) return null;
@@ -211,5 +213,20 @@ export class HostSpace implements Space {
 
   #forgetLease(lease: KeptLease): void {
     this.#leases.delete(lease.ttlMs);
+  }
+}
+
+/** A lost lease takes the place in the queue with it: its waiter need not hear so from an engine it may no longer reach. */
+async function orLost<T>(work: Promise<T>, { signal }: KeptLease): Promise<T> {
+  let lost = (): void => undefined;
+  const loss = new Promise<never>((_, reject) => {
+    lost = () => reject(signal.reason as WaymarkError);
+    if (signal.aborted) lost();
+    else signal.addEventListener('abort', lost, { once: true });
+  });
+  try {
+    return await Promise.race([work, loss]);
+  } finally {
+    signal.removeEventListener('abort', lost);
   }
 }
