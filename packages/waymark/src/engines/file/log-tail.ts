@@ -215,7 +215,7 @@ export class LogTail {
     this.#waiting.shift();
     this.#writing = next;
     sealFrame(next.frame, this.#at.salt, this.#sequence);
-    void this.#write(next);
+    this.#write(next).catch((error: unknown) => this.#failed(error));
   }
 
   async #write(group: Group): Promise<void> {

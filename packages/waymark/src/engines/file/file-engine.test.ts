@@ -1,0 +1,189 @@
+import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../core/engine.js';
+import { FakeClock } from '../../testing/fake-clock.js';
+import { SimulatedDisk } from '../../testing/simulated-disk.js';
+import { createDataDirectory } from './create-directory.js';
+import { type FileEngineOptions, openFileEngine } from './file-engine.js';
+import { describeFact, type FileFact, inspectFiles } from './inspect.js';
+
+const put = (engine: Engine, key: string, value = 'v', lease = 0) =>
+  engine.commit({ apply: [{ type: 'put', key, value, lease }] });
+
+function setUp(): { disk: SimulatedDisk; clock: FakeClock; open: (options?: FileEngineOptions) => Promise<Engine> } {
+  const disk = new SimulatedDisk();
+  const clock = new FakeClock();
+  return { disk, clock, open: (options) => openFileEngine('simulated', { disk, clock, ...options }) };
+}
+
+describe('what is not on the disk', () => {
+  test('[F1] is neither answered nor seen', async () => {
+    const { disk, open } = setUp();
+    const engine = await open();
+    disk.powerOffAfter = disk.calls;
+    let answered = false;
+    void put(engine, 'k').then(() => (answered = true));
+    void engine.grant(5_000).then(() => (answered = true));
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(answered).toBe(false);
+    expect((await engine.read({ key: 'k' })).entries).toEqual([]);
+    expect((await engine.status()).revision).toBe(0);
+    await expect(engine.read({ key: 'k', at: 1 })).rejects.toMatchObject({ code: 'future_revision' });
+  });
+
+  test('[F1] holds back a commit that only failed its check against it', async () => {
+    const { disk, open } = setUp();
+    const engine = await open();
+    disk.powerOffAfter = disk.calls;
+    void put(engine, 'k');
+    let answered = false;
+    const check = { key: 'k', target: 'version', is: '=', to: 0 } as const;
+    void engine.commit({ when: [check] }).then(() => (answered = true));
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(answered).toBe(false);
+  });
+
+  test('[K11] an abort in the meantime is uncertain', async () => {
+    const { disk, open } = setUp();
+    const engine = await open();
+    disk.powerOffAfter = disk.calls;
+    const aborter = new AbortController();
+    const commit = engine.commit({ apply: [{ type: 'put', key: 'k', value: 'v' }] }, { signal: aborter.signal });
+    aborter.abort();
+    await expect(commit).rejects.toMatchObject({ code: 'uncertain' });
+    await expect(engine.commit({}, { signal: aborter.signal })).rejects.toBe(aborter.signal.reason);
+  });
+});
+
+test('[F2] commits of one turn are one frame', async () => {
+  const { disk, open } = setUp();
+  const engine = await open();
+  await Promise.all(Array.from({ length: 100 }, (_, i) => put(engine, `k/${i}`)));
+  await engine[Symbol.asyncDispose]();
+  const ends = (await factsOf(disk)).filter((fact) => fact.type === 'end' && fact.file.startsWith('log'));
+  expect(ends).toMatchObject([{ frames: 2 }]);
+});
+
+describe('a restart', () => {
+  test('[F3] keeps entries, history, leases, compaction and the identity', async () => {
+    const { open } = setUp();
+    const first = await open();
+    const lease = await first.grant(5_000);
+    const gone = await first.grant(5_000);
+    await put(first, 'a', '1');
+    await put(first, 'a', '2');
+    await put(first, 'held', 'v', lease.id);
+    await put(first, 'ends', 'v', gone.id);
+    await first.revoke(gone.id);
+    await first.compact(1);
+    const before = { all: await first.read({ key: '', end: '' }), status: await first.status() };
+    await first[Symbol.asyncDispose]();
+    const second = await open();
+    expect({ all: await second.read({ key: '', end: '' }), status: await second.status() }).toEqual(before);
+    expect((await second.read({ key: 'a', at: 1 })).entries).toMatchObject([{ value: '1' }]);
+    expect(await second.leases()).toEqual([lease.id]);
+    expect(await second.lease(lease.id)).toEqual({ ...lease, remainingMs: 5_000, keys: ['held'] });
+    await second[Symbol.asyncDispose]();
+  });
+
+  test('[K10] gives a lease its whole TTL again', async () => {
+    const { clock, open } = setUp();
+    const first = await open();
+    const { id } = await first.grant(10_000);
+    await put(first, 'held', 'v', id);
+    clock.advance(9_000);
+    await first[Symbol.asyncDispose]();
+    const second = await open();
+    clock.advance(9_900);
+    expect(await second.lease(id)).not.toBeNull();
+    clock.advance(300);
+    expect(await second.lease(id)).toBeNull();
+    await put(second, 'after');
+    await second[Symbol.asyncDispose]();
+    const third = await open();
+    expect(await third.leases()).toEqual([]);
+    expect((await third.read({ key: 'held' })).entries).toEqual([]);
+    await third[Symbol.asyncDispose]();
+  });
+});
+
+test('a snapshot cuts the log, and holds leases that were granted and ended around it', async () => {
+  const { disk, clock, open } = setUp();
+  let told: (line: string) => void = () => undefined;
+  const taken = new Promise<string>((resolve) => (told = resolve));
+  const engine = await open({ snapshotLogBytes: 50_000, told });
+  const { id } = await engine.grant(100_000);
+  for (let round = 0; round < 10; round++) {
+    await Promise.all(Array.from({ length: 100 }, (_, i) => put(engine, `k/${i}`, `${round} ${'x'.repeat(100)}`, id)));
+  }
+  expect(await taken).toContain('snapshot-0000000002');
+  const before = await engine.read({ key: '', end: '' });
+  await engine[Symbol.asyncDispose]();
+  const names = await disk.list();
+  expect(names.sort()[0]).toBe('closed');
+  expect(names).not.toContain('log-0000000001');
+  const reopened = await openFileEngine('simulated', { disk, clock });
+  expect(await reopened.read({ key: '', end: '' })).toEqual(before);
+  expect(await reopened.leases()).toEqual([id]);
+  await reopened[Symbol.asyncDispose]();
+});
+
+describe('a directory made from a backup', () => {
+  const entry = { key: 'a', value: '1', createRevision: 3, modRevision: 5, version: 2 };
+
+  test('[G28] opens at the revision given, and goes on above it', async () => {
+    const { disk, open } = setUp();
+    const leases = [{ id: 9, ttlMs: 5_000 }];
+    const entries = [entry, { ...entry, key: 'b', lease: 9 }];
+    await createDataDirectory('simulated', { entries, leases, revision: 1_000, epoch: 2, disk });
+    const engine = await open();
+    const { revision, entries: found } = await engine.read({ key: '', end: '' });
+    expect(revision).toBe(1_000);
+    expect(found).toEqual([{ ...entry, lease: 0 }, { ...entry, key: 'b', lease: 9 }]);
+    expect((await put(engine, 'a')).revision).toBe(1_001);
+    expect((await engine.lease(9))?.keys).toEqual(['b']);
+    await expect(engine.read({ key: 'a', at: 5 })).rejects.toMatchObject({ code: 'compacted' });
+    await engine[Symbol.asyncDispose]();
+  });
+
+  test('refuses a directory that holds something, an entry above the revision, and a lease that is not given', async () => {
+    const { disk } = setUp();
+    const create = (content: object) => createDataDirectory('simulated', { entries: [entry], revision: 9, disk, ...content });
+    await expect(create({ revision: 4 })).rejects.toMatchObject({ code: 'invalid' });
+    await expect(create({ entries: [{ ...entry, lease: 1 }] })).rejects.toMatchObject({ code: 'invalid' });
+    await expect(create({ revision: -1 })).rejects.toMatchObject({ code: 'invalid' });
+    expect(await disk.list()).toEqual([]);
+    await create({});
+    await expect(create({})).rejects.toMatchObject({ code: 'conflict' });
+  });
+});
+
+async function factsOf(disk: SimulatedDisk): Promise<FileFact[]> {
+  const facts: FileFact[] = [];
+  for await (const fact of inspectFiles('simulated', disk)) facts.push(fact);
+  return facts;
+}
+
+test('inspecting tells every record, and its damage, and goes on with the next file', async () => {
+  const { disk, open } = setUp();
+  const engine = await open();
+  await put(engine, 'a', 'x'.repeat(100));
+  await engine.commit({ apply: [{ type: 'delete', key: 'a' }] });
+  await engine[Symbol.asyncDispose]();
+  const lines = (await factsOf(disk)).map(describeFact);
+  expect(lines).toEqual([
+    'log-0000000001: log, format 1',
+    expect.stringMatching(/^log-0000000001 {9}32 {2}begins after revision 0, engine .+, epoch 1$/),
+    expect.stringMatching(/revision 1: put "a" = "x{60}…"$/),
+    expect.stringMatching(/revision 2: delete "a"$/),
+    expect.stringMatching(/end after 3 frames$/),
+    'closed: mark, format 1',
+    expect.stringMatching(/log 1 reached \d+ at the last clean close$/),
+    expect.stringMatching(/end after 1 frames$/),
+  ]);
+
+  const log = await disk.open('log-0000000001', 'lazy');
+  await log.write(Buffer.from('?'), 60);
+  const facts = await factsOf(disk);
+  expect(facts.find(({ type }) => type === 'damage')).toMatchObject({ file: 'log-0000000001', facts: { offset: 32 } });
+  expect(facts.at(-1)).toMatchObject({ file: 'closed', type: 'end' });
+});
