@@ -1,4 +1,3 @@
-import type { WaymarkError } from '../../core/errors.js';
 import type { Method } from '../../wire/method.js';
 import type { Reader } from '../../wire/reader.js';
 
@@ -12,8 +11,6 @@ export interface Sink {
   batch(reader: Reader): void;
   answer(result: unknown): void;
   failed(error: unknown): void;
-  /** The connection broke; the subscription is sent again by itself when there is a new one. */
-  broke?(): void;
 }
 
 /**
@@ -33,6 +30,8 @@ export class Pending {
   onAbort: (() => void) | null = null;
   /** The tick of the connection's deadline watch it started in; −1: no deadline. */
   since = -1;
+  /** Counts against the calls a server takes at once. */
+  counted = false;
   /** Was sent before, on a connection that broke. */
   resent = false;
   /** Rejects with the signal's reason only once the server has let go. */
@@ -65,10 +64,9 @@ export class Pending {
     this.sink = null;
     this.since = -1;
     this.resent = false;
+    this.counted = false;
     this.abortWaits = false;
     this.givenUp = false;
     this.undo = null;
   }
 }
-
-export type Failure = (method: Method<unknown, unknown>) => WaymarkError;

@@ -1,0 +1,197 @@
+import type { Clock, Random } from '../../core/clock.js';
+import { WaymarkError } from '../../core/errors.js';
+import { FrameSplitter, protocolVersion } from '../../wire/frames.js';
+import { type Welcome, writeHello } from '../../wire/hello.js';
+import { messages } from '../../wire/messages.js';
+import { Reader } from '../../wire/reader.js';
+import { Writer } from '../../wire/writer.js';
+import { Answers } from './answers.js';
+import type { PlaceTable } from './place-table.js';
+import { openTransport, type Transport } from './transport.js';
+
+const backoffMsMin = 20;
+const backoffMsMax = 2_000;
+/** A transport that was ended is given so long to send what is left. */
+const lingerMs = 1_000;
+
+export interface LinkEvents {
+  /** A server answered the handshake: calls can be sent. */
+  ready(): void;
+  /** The transport is gone, a new one will be made. */
+  broke(cause: unknown): void;
+  /** The first handshake was refused, or there is no such URL: no other try would do better. */
+  refused(error: unknown): void;
+  /** Something was read, or the transport took what was written. */
+  moved(): void;
+  heard(): void;
+}
+
+export interface LinkOptions {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly client: string;
+  readonly token: string | undefined;
+}
+
+/** The way to the server: one transport after the other, each with its handshake, and what is written to it. */
+export class Link {
+  writer = new Writer();
+  ready = false;
+  /** The server asked to be left. */
+  leaving = false;
+  welcome: Welcome | null = null;
+  readonly #options: LinkOptions;
+  readonly #table: PlaceTable;
+  readonly #events: LinkEvents;
+  #transport: Transport | null = null;
+  #answers: Answers | null = null;
+  /** Counts transports, so that events of an old one are told apart. */
+  #generation = 0;
+  #tries = 0;
+  #flushing = false;
+  #closed = false;
+  #stopWaiting: () => void = () => {};
+
+  constructor(options: LinkOptions, table: PlaceTable, events: LinkEvents) {
+    this.#options = options;
+    this.#table = table;
+    this.#events = events;
+  }
+
+  get buffered(): number {
+    return this.writer.pending + (this.#transport?.buffered ?? 0);
+  }
+
+  connect(): void {
+    if (this.#closed) return;
+    this.#transport?.destroy();
+    this.#transport = null;
+    const generation = ++this.#generation;
+    const current = (): boolean => generation === this.#generation;
+    const answers = this.#newAnswers();
+    const splitter = new FrameSplitter((chunk, start, end) =>
+      answers.frame(new Reader(chunk, start, end)),
+    );
+    this.#events.heard();
+    const events = {
+      opened: () => {
+        if (current()) this.#hello();
+      },
+      data: (chunk: Buffer) => {
+        if (!current()) return;
+        this.#events.heard();
+        try {
+          splitter.push(chunk);
+        } catch (error) {
+          if (current()) this.broke(error);
+        }
+        if (current()) this.#events.moved();
+      },
+      drained: () => {
+        if (current()) this.#events.moved();
+      },
+      closed: (cause: Error | undefined) => {
+        if (current()) this.broke(cause);
+      },
+    };
+    openTransport(this.#options.url, events).then(
+      (transport) => {
+        if (current() && !this.#closed) this.#transport = transport;
+        else transport.destroy();
+      },
+      (error: unknown) => this.#events.refused(error),
+    );
+  }
+
+  /** Gives the transport up and makes another after a jittered pause. */
+  broke(cause: unknown): void {
+    if (this.#closed) return;
+    this.#stopWaiting();
+    this.#generation++;
+    this.#transport?.destroy();
+    this.#transport = null;
+    this.ready = false;
+    this.leaving = false;
+    this.#answers?.end();
+    this.writer = new Writer();
+    this.#events.broke(cause);
+    const { clock, random } = this.#options;
+    const span = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#tries++);
+    // The process stays for it: it would wait for an answer else, and end.
+    this.#stopWaiting = clock.after(span * random.next(), () => this.connect(), true);
+  }
+
+  /** Ends it. What is written still leaves; a server that does not take it is left after a while. */
+  close(): void {
+    this.#closed = true;
+    this.#generation++;
+    this.#stopWaiting();
+    this.#answers?.end();
+    const transport = this.#transport;
+    this.#transport = null;
+    if (transport === null) return;
+    if (!this.ready) return transport.destroy();
+    this.ready = false;
+    const last = this.writer.take();
+    if (last !== null) transport.send(last);
+    transport.end();
+    this.#options.clock.after(lingerMs, () => transport.destroy());
+  }
+
+  /** A message without fields, or with an id alone. */
+  signal(type: number, id?: number): void {
+    this.writer.begin();
+    this.writer.byte(type);
+    if (id !== undefined) this.writer.uint(id);
+    this.writer.end();
+    this.flushSoon();
+  }
+
+  /** Everything written in this turn leaves together, after the microtasks that write more. */
+  flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    process.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    if (this.#transport === null) return;
+    const bytes = this.writer.take();
+    if (bytes === null) return;
+    this.#transport.send(bytes);
+    if (this.#table.queue.length > 0) this.#events.moved();
+  };
+
+  #hello(): void {
+    const { client, token } = this.#options;
+    this.writer = new Writer();
+    this.writer.begin();
+    this.writer.byte(messages.hello);
+    const { min, max } = protocolVersion;
+    writeHello(this.writer, { versionMin: min, versionMax: max, client, token });
+    this.writer.end();
+    this.flushSoon();
+  }
+
+  #newAnswers(): Answers {
+    this.#answers = new Answers(this.#table, {
+      welcomed: (welcome) => {
+        this.welcome = welcome;
+        this.ready = true;
+        this.#tries = 0;
+        this.#events.ready();
+      },
+      refused: (error: WaymarkError) => {
+        if (this.welcome === null) this.#events.refused(error);
+        else this.broke(error);
+      },
+      goaway: () => {
+        this.leaving = true;
+      },
+      pinged: () => this.signal(messages.pong),
+    });
+    return this.#answers;
+  }
+}
