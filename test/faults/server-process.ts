@@ -22,7 +22,9 @@ export class ServerProcess implements AsyncDisposable {
     });
     const first = await new Promise<string>((resolve, reject) => {
       child.stdout.once('data', (bytes: Buffer) => resolve(bytes.toString()));
-      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: is the build there (npx tsc -b)?`)));
+      child.once('exit', (code) =>
+        reject(new Error(`the server ended with ${code}: is the build there (npx tsc -b)?`)),
+      );
     });
     const { addresses } = JSON.parse(first) as { addresses: string[] };
     const [address = ''] = addresses;

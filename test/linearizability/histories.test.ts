@@ -18,7 +18,9 @@ test('[checker] all 108 labelled histories are answered right, in under 10 s tog
   const known = [...verdicts()];
   const wrong = known.filter(([file, good]) => judge(file) !== (good ? 'ok' : 'violation'));
   const tookMs = performance.now() - started;
-  console.log(`labelled histories: ${known.length}, wrong ${wrong.length}, ${tookMs.toFixed(0)} ms`);
+  console.log(
+    `labelled histories: ${known.length}, wrong ${wrong.length}, ${tookMs.toFixed(0)} ms`,
+  );
   expect(known).toHaveLength(108);
   expect(wrong).toEqual([]);
   expect(tookMs).toBeLessThan(10_000);
@@ -73,7 +75,11 @@ test('[checker] a violation tells the longest good prefix and the call that fits
     input: input === 'read' ? ({ op: 'read' } as const) : ({ op: 'write', value: input } as const),
     output: value === undefined ? {} : { value },
   });
-  const verdict = checkLinearizable(registerModel, [call(1, 1), call(3, 'read', 1), call(5, 'read', 2)]);
+  const verdict = checkLinearizable(registerModel, [
+    call(1, 1),
+    call(3, 'read', 1),
+    call(5, 'read', 2),
+  ]);
   expect(verdict.result).toBe('violation');
   expect(verdict.prefix?.map((one) => one.call)).toEqual([1, 3]);
   expect(verdict.stuck?.call).toBe(5);

@@ -1,11 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type {
-  Call,
-  RegisterInput,
-  RegisterOutput,
-  TextInput,
-  TextOutput,
-} from 'waymark/testing';
+import type { Call, RegisterInput, RegisterOutput, TextInput, TextOutput } from 'waymark/testing';
 
 /** Readers of the labelled histories in `histories/`; its README tells the formats. */
 
@@ -87,5 +81,7 @@ function pair<D, I extends { op: string }, O>(
     else if (type === 'fail') calls[at] = null;
   });
   const reads = new Set(['read', 'get']);
-  return calls.filter((call) => call !== null && !(call.ret === Infinity && reads.has(call.input.op))) as Call<I, O>[];
+  return calls.filter(
+    (call) => call !== null && !(call.ret === Infinity && reads.has(call.input.op)),
+  ) as Call<I, O>[];
 }

@@ -46,9 +46,13 @@ export async function recordHistory(options: HistoryOptions): Promise<RecordedHi
   const { revision: after } = await direct.status();
   const log = collect(namespace, after);
   const spaces = await Promise.all(
-    Array.from({ length: options.clients + 2 }, (_, index) => open(proxy.url, { owner: `client-${index}` })),
+    Array.from({ length: options.clients + 2 }, (_, index) =>
+      open(proxy.url, { owner: `client-${index}` }),
+    ),
   );
-  const watched = spaces.slice(0, 2).map((space) => collect(space.namespace<string>(options.namespace), after));
+  const watched = spaces
+    .slice(0, 2)
+    .map((space) => collect(space.namespace<string>(options.namespace), after));
   const recorder = new HistoryRecorder<CommitInput, CommitOutput>();
   let working = true;
   const nemesis = cutAtRandom(proxy, random, () => working);
@@ -76,7 +80,11 @@ export async function recordHistory(options: HistoryOptions): Promise<RecordedHi
   };
 }
 
-async function cutAtRandom(proxy: FaultProxy, random: SeededRandom, working: () => boolean): Promise<number> {
+async function cutAtRandom(
+  proxy: FaultProxy,
+  random: SeededRandom,
+  working: () => boolean,
+): Promise<number> {
   let cuts = 0;
   while (working()) {
     await new Promise((resolve) => setTimeout(resolve, 5 + random.below(30)));
@@ -97,14 +105,23 @@ async function cutAtRandom(proxy: FaultProxy, random: SeededRandom, working: () 
 /** Everything after a revision up to the sentinel, as whole revisions. */
 async function collect(namespace: Namespace<string>, after: number): Promise<WatchRecord[]> {
   const records: { type: 'batch'; revision: number; changes: SeenChange[] }[] = [];
-  for await (const event of namespace.watch('/', { tree: true, after, previous: true, locks: false })) {
+  for await (const event of namespace.watch('/', {
+    tree: true,
+    after,
+    previous: true,
+    locks: false,
+  })) {
     if (event.kind !== 'put' && event.kind !== 'delete' && event.kind !== 'expire') {
       throw new Error(`unexpected ${event.kind} event`);
     }
     const { revision, path: key } = event;
     const facts =
       event.kind === 'put'
-        ? { value: event.value, version: event.entry.version, createRevision: event.entry.createRevision }
+        ? {
+            value: event.value,
+            version: event.entry.version,
+            createRevision: event.entry.createRevision,
+          }
         : { value: '', version: 0, createRevision: 0 };
     const previous = event.previous === undefined ? undefined : known(event.previous);
     const change: SeenChange = { revision, key, kind: event.kind, ...facts, previous };
@@ -148,7 +165,11 @@ async function work(
   }
 }
 
-function choose(random: SeededRandom, name: string, last: ReadonlyMap<string, number>): CommitInput {
+function choose(
+  random: SeededRandom,
+  name: string,
+  last: ReadonlyMap<string, number>,
+): CommitInput {
   const key = random.pick(keys);
   const kind = random.next();
   if (kind < 0.25) return { apply: [{ op: 'get', key }] };
@@ -163,7 +184,9 @@ function choose(random: SeededRandom, name: string, last: ReadonlyMap<string, nu
   if (kind < 0.8) return { apply: reads };
   const apply: CommitStep[] = [
     { op: 'put', key, value: `${name}a` },
-    random.next() < 0.3 ? { op: 'delete', key: second } : { op: 'put', key: second, value: `${name}b` },
+    random.next() < 0.3
+      ? { op: 'delete', key: second }
+      : { op: 'put', key: second, value: `${name}b` },
     { op: 'get', key: third },
   ];
   return kind < 0.9 ? { when, apply, otherwise: reads } : { apply };
@@ -174,7 +197,8 @@ async function run(namespace: Namespace<string>, input: CommitInput): Promise<Co
   const [step] = input.apply;
   const ifRevision = input.when?.[0]?.revision;
   if (input.apply.length === 1 && step !== undefined) {
-    if (step.op === 'get') return { succeeded: true, results: [known(await namespace.get(step.key))] };
+    if (step.op === 'get')
+      return { succeeded: true, results: [known(await namespace.get(step.key))] };
     if (step.op === 'put') {
       const { revision } = await namespace.put(step.key, step.value, { ifRevision });
       return { succeeded: true, revision, results: [null] };
@@ -194,7 +218,9 @@ async function run(namespace: Namespace<string>, input: CommitInput): Promise<Co
   return { succeeded: outcome.succeeded, revision: outcome.revision, results };
 }
 
-function toOperation(step: CommitStep): { put: string; value: string } | { delete: string } | { get: string } {
+function toOperation(
+  step: CommitStep,
+): { put: string; value: string } | { delete: string } | { get: string } {
   if (step.op === 'put') return { put: step.key, value: step.value };
   return step.op === 'delete' ? { delete: step.key } : { get: step.key };
 }
@@ -222,16 +248,29 @@ export function perKey(calls: readonly CommitCall[]): Call<VersionedInput, Versi
       const value = step.op === 'put' ? step.value : undefined;
       const ifRevision = step.op === 'get' ? undefined : conditions.get(step.key);
       const one = { key: step.key, op: step.op, value, ifRevision };
-      found.push({ client, call, ret, input: one, output: output && toAnswer(step, output, at, refused && simple) });
+      found.push({
+        client,
+        call,
+        ret,
+        input: one,
+        output: output && toAnswer(step, output, at, refused && simple),
+      });
     });
   }
   return found;
 }
 
-function toAnswer(step: CommitStep, output: CommitOutput, at: number, conflict: boolean): VersionedOutput {
+function toAnswer(
+  step: CommitStep,
+  output: CommitOutput,
+  at: number,
+  conflict: boolean,
+): VersionedOutput {
   if (conflict) return { conflict };
   const result = output.results?.[at];
   const { revision } = output;
   if (step.op === 'get') return { entry: typeof result === 'object' ? result : null };
-  return step.op === 'put' ? { revision } : { revision, deleted: typeof result === 'number' && result > 0 };
+  return step.op === 'put'
+    ? { revision }
+    : { revision, deleted: typeof result === 'number' && result > 0 };
 }

@@ -13,7 +13,10 @@ const file = 'test/linearizability/remote.test.ts';
 function faultsOf(history: RecordedHistory): string[] {
   const { calls, log, after, watched } = history;
   const verdict = checkLinearizable(versionedModel, perKey(calls));
-  const found = verdict.result === 'ok' ? [] : [`${verdict.result}: ${verdict.partition} ${JSON.stringify(verdict.stuck)}`];
+  const found =
+    verdict.result === 'ok'
+      ? []
+      : [`${verdict.result}: ${verdict.partition} ${JSON.stringify(verdict.stuck)}`];
   found.push(...checkRevisions(calls, log));
   for (const records of watched) {
     const broken = checkWatch({ after, records, matches: () => true }, log);
@@ -22,7 +25,11 @@ function faultsOf(history: RecordedHistory): string[] {
   return found;
 }
 
-async function runHistories(engine: string, count: number, seed: number): Promise<RecordedHistory[]> {
+async function runHistories(
+  engine: string,
+  count: number,
+  seed: number,
+): Promise<RecordedHistory[]> {
   await using server = await ServerProcess.start(engine);
   const recorded: RecordedHistory[] = [];
   let next = 0;
@@ -37,7 +44,8 @@ async function runHistories(engine: string, count: number, seed: number): Promis
 }
 
 function report(engine: string, histories: readonly RecordedHistory[]): void {
-  const sum = (of: (history: RecordedHistory) => number): number => histories.reduce((all, one) => all + of(one), 0);
+  const sum = (of: (history: RecordedHistory) => number): number =>
+    histories.reduce((all, one) => all + of(one), 0);
   const unknown = sum((one) => one.calls.filter((call) => call.output === undefined).length);
   console.log(
     `${engine}: ${histories.length} histories, ${sum((one) => one.calls.length)} calls, ${unknown} unknown, ` +
@@ -45,51 +53,71 @@ function report(engine: string, histories: readonly RecordedHistory[]): void {
   );
 }
 
-test('[K1 K2 K7 K8 K11] histories of 8 remote clients with cut connections are linearizable (memory)', { timeout: 4_800_000 }, async () => {
-  const histories = await runHistories('memory', sized(80, 1_800), chooseSeed(file));
-  report('memory', histories);
-  expect(histories.flatMap(faultsOf)).toEqual([]);
-  const unknown = histories.flatMap((history) => history.calls).filter((call) => call.output === undefined);
-  expect(unknown.length).toBeGreaterThan(0);
-});
-
-test('[K1 K2 K7 K8 K11] histories of 8 remote clients with cut connections are linearizable (file)', { timeout: 4_800_000 }, async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'waymark-histories-'));
-  try {
-    const histories = await runHistories(`file:${directory}`, sized(20, 200), chooseSeed(file));
-    report('file', histories);
+test(
+  '[K1 K2 K7 K8 K11] histories of 8 remote clients with cut connections are linearizable (memory)',
+  { timeout: 4_800_000 },
+  async () => {
+    const histories = await runHistories('memory', sized(80, 1_800), chooseSeed(file));
+    report('memory', histories);
     expect(histories.flatMap(faultsOf)).toEqual([]);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-});
+    const unknown = histories
+      .flatMap((history) => history.calls)
+      .filter((call) => call.output === undefined);
+    expect(unknown.length).toBeGreaterThan(0);
+  },
+);
 
-test('[checker] control: a read, a log and a watch changed by hand are found out', { timeout: 120_000 }, async () => {
-  const [history] = await runHistories('memory', 1, chooseSeed(file));
-  expect(history).toBeDefined();
-  if (history === undefined) return;
-  expect(faultsOf(history)).toEqual([]);
-  const { calls, log, watched } = history;
+test(
+  '[K1 K2 K7 K8 K11] histories of 8 remote clients with cut connections are linearizable (file)',
+  { timeout: 4_800_000 },
+  async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'waymark-histories-'));
+    try {
+      const histories = await runHistories(`file:${directory}`, sized(20, 200), chooseSeed(file));
+      report('file', histories);
+      expect(histories.flatMap(faultsOf)).toEqual([]);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  },
+);
 
-  const isRead = ({ input, output }: (typeof calls)[number]) => input.apply.length === 1 && input.apply[0]?.op === 'get' && output?.results?.[0] !== null;
-  const victim = calls.filter(isRead)[20];
-  const stale = calls.map((call) => (call === victim ? { ...call, output: { succeeded: true, results: [null] } } : call));
-  expect(faultsOf({ ...history, calls: stale }).join()).toMatch(/violation/);
+test(
+  '[checker] control: a read, a log and a watch changed by hand are found out',
+  { timeout: 120_000 },
+  async () => {
+    const [history] = await runHistories('memory', 1, chooseSeed(file));
+    expect(history).toBeDefined();
+    if (history === undefined) return;
+    expect(faultsOf(history)).toEqual([]);
+    const { calls, log, watched } = history;
 
-  const lost = log.filter((_, at) => at !== Math.floor(log.length / 2));
-  expect(faultsOf({ ...history, log: lost }).join()).toMatch(/\([ace]\)/);
+    const isRead = ({ input, output }: (typeof calls)[number]) =>
+      input.apply.length === 1 && input.apply[0]?.op === 'get' && output?.results?.[0] !== null;
+    const victim = calls.filter(isRead)[20];
+    const stale = calls.map((call) =>
+      call === victim ? { ...call, output: { succeeded: true, results: [null] } } : call,
+    );
+    expect(faultsOf({ ...history, calls: stale }).join()).toMatch(/violation/);
 
-  const [records = []] = watched;
-  const middle = Math.floor(records.length / 2);
-  const gap = records.filter((_, at) => at !== middle);
-  expect(faultsOf({ ...history, watched: [gap] }).join()).toMatch(/watch reliable/);
-  const twice = [...records.slice(0, middle + 1), ...records.slice(middle)];
-  expect(faultsOf({ ...history, watched: [twice] }).join()).toMatch(/watch unique/);
-  const swapped = records.map((record, at) => records[at === middle ? middle + 1 : at === middle + 1 ? middle : at] ?? record);
-  expect(faultsOf({ ...history, watched: [swapped] }).join()).toMatch(/watch ordered/);
-  const parted = records.map((record) => {
-    if (record.type !== 'batch' || record.changes.length < 2) return record;
-    return { ...record, changes: record.changes.slice(1) };
-  });
-  expect(faultsOf({ ...history, watched: [parted] }).join()).toMatch(/watch atomic/);
-});
+    const lost = log.filter((_, at) => at !== Math.floor(log.length / 2));
+    expect(faultsOf({ ...history, log: lost }).join()).toMatch(/\([ace]\)/);
+
+    const [records = []] = watched;
+    const middle = Math.floor(records.length / 2);
+    const gap = records.filter((_, at) => at !== middle);
+    expect(faultsOf({ ...history, watched: [gap] }).join()).toMatch(/watch reliable/);
+    const twice = [...records.slice(0, middle + 1), ...records.slice(middle)];
+    expect(faultsOf({ ...history, watched: [twice] }).join()).toMatch(/watch unique/);
+    const swapped = records.map(
+      (record, at) =>
+        records[at === middle ? middle + 1 : at === middle + 1 ? middle : at] ?? record,
+    );
+    expect(faultsOf({ ...history, watched: [swapped] }).join()).toMatch(/watch ordered/);
+    const parted = records.map((record) => {
+      if (record.type !== 'batch' || record.changes.length < 2) return record;
+      return { ...record, changes: record.changes.slice(1) };
+    });
+    expect(faultsOf({ ...history, watched: [parted] }).join()).toMatch(/watch atomic/);
+  },
+);

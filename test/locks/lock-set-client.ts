@@ -60,7 +60,8 @@ async function lane(): Promise<void> {
     } catch (error) {
       if (stopping.signal.aborted) return;
       if (!isWaymarkError(error)) throw error;
-      if (error.code !== 'lost' && error.code !== 'unavailable' && error.code !== 'uncertain') throw error;
+      if (error.code !== 'lost' && error.code !== 'unavailable' && error.code !== 'uncertain')
+        throw error;
       tally.lost++;
     } finally {
       busy.delete(name);
@@ -73,7 +74,10 @@ async function section(lock: Lock, name: string): Promise<void> {
   const count = task.target === 'store' ? await store.ask({ name, token }) : await readKey(name);
   if (count === null || !lock.isHeld()) return;
   await sleep(Math.random() * task.sectionMsMax);
-  const done = task.target === 'store' ? await store.ask({ name, token, write: count + 1 }) : await writeKey(lock, name, count + 1);
+  const done =
+    task.target === 'store'
+      ? await store.ask({ name, token, write: count + 1 })
+      : await writeKey(lock, name, count + 1);
   if (done === null) tally.refused++;
   else added[name] = (added[name] ?? 0) + 1;
 }

@@ -46,7 +46,11 @@ async function runLockSet(run: Run): Promise<Sum> {
   const clients = await Promise.all(Array.from({ length: processes }, () => startClient(task)));
   let reports: ClientReport[];
   try {
-    await Promise.all(clients.map((client, index) => pauseAtRandom(client, run.pauses / processes, run.seed + index)));
+    await Promise.all(
+      clients.map((client, index) =>
+        pauseAtRandom(client, run.pauses / processes, run.seed + index),
+      ),
+    );
     reports = await Promise.all(clients.map(stopClient));
   } finally {
     for (const client of clients) client.kill('SIGKILL');
@@ -62,17 +66,28 @@ async function runLockSet(run: Run): Promise<Sum> {
     lost += Math.max(0, acknowledged - there);
     added += acknowledged;
   }
-  const total = (of: (report: ClientReport) => number): number => reports.reduce((all, one) => all + of(one), 0);
-  const sum = { lost, added, refused: total((one) => one.refused), unknown: total((one) => one.unknown), pauses: run.pauses };
+  const total = (of: (report: ClientReport) => number): number =>
+    reports.reduce((all, one) => all + of(one), 0);
+  const sum = {
+    lost,
+    added,
+    refused: total((one) => one.refused),
+    unknown: total((one) => one.unknown),
+    pauses: run.pauses,
+  };
   console.log(`${run.target}, fenced ${run.fenced}: ${JSON.stringify(sum)}`);
   return sum;
 }
 
 async function startClient(task: ClientTask): Promise<ChildProcess> {
-  const client = fork(program, [JSON.stringify(task)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const client = fork(program, [JSON.stringify(task)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   await new Promise<void>((resolve, reject) => {
     client.once('message', () => resolve());
-    client.once('exit', (code) => reject(new Error(`a client ended with ${code}: is the build there (npx tsc -b)?`)));
+    client.once('exit', (code) =>
+      reject(new Error(`a client ended with ${code}: is the build there (npx tsc -b)?`)),
+    );
   });
   return client;
 }
@@ -91,7 +106,9 @@ async function pauseAtRandom(client: ChildProcess, pauses: number, seed: number)
 async function stopClient(client: ChildProcess): Promise<ClientReport> {
   return await new Promise((resolve, reject) => {
     client.once('message', (report) => resolve(report as ClientReport));
-    client.once('exit', (code) => reject(new Error(`a client ended with ${code}, without a report`)));
+    client.once('exit', (code) =>
+      reject(new Error(`a client ended with ${code}, without a report`)),
+    );
     client.send('stop');
   });
 }
@@ -99,24 +116,47 @@ async function stopClient(client: ChildProcess): Promise<ClientReport> {
 const timeout = 4_800_000;
 const pauses = sized(200, 2_000);
 
-test.concurrent('[L2] a resource that refuses lower tokens loses no update, whatever pauses', { timeout }, async () => {
-  const sum = await runLockSet({ target: 'store', fenced: true, pauses, seed: chooseSeed(file) });
-  expect(sum.lost).toBe(0);
-  expect(sum.refused).toBeGreaterThan(0);
-});
+test.concurrent(
+  '[L2] a resource that refuses lower tokens loses no update, whatever pauses',
+  { timeout },
+  async () => {
+    const sum = await runLockSet({ target: 'store', fenced: true, pauses, seed: chooseSeed(file) });
+    expect(sum.lost).toBe(0);
+    expect(sum.refused).toBeGreaterThan(0);
+  },
+);
 
-test.concurrent('[L8] a key written under the hold loses no update, whatever pauses', { timeout }, async () => {
-  const sum = await runLockSet({ target: 'guarded', fenced: true, pauses: pauses / 2, seed: chooseSeed(file) });
-  expect(sum.lost).toBe(0);
-  expect(sum.refused).toBeGreaterThan(0);
-});
+test.concurrent(
+  '[L8] a key written under the hold loses no update, whatever pauses',
+  { timeout },
+  async () => {
+    const sum = await runLockSet({
+      target: 'guarded',
+      fenced: true,
+      pauses: pauses / 2,
+      seed: chooseSeed(file),
+    });
+    expect(sum.lost).toBe(0);
+    expect(sum.refused).toBeGreaterThan(0);
+  },
+);
 
 test('[L7] control: without the check of tokens updates are lost', { timeout }, async () => {
-  const sum = await runLockSet({ target: 'store', fenced: false, pauses: 20, seed: chooseSeed(file) });
+  const sum = await runLockSet({
+    target: 'store',
+    fenced: false,
+    pauses: 20,
+    seed: chooseSeed(file),
+  });
   expect(sum.lost).toBeGreaterThan(0);
 });
 
 test('[L7] control: a key written without the hold loses updates', { timeout }, async () => {
-  const sum = await runLockSet({ target: 'unguarded', fenced: true, pauses: 20, seed: chooseSeed(file) });
+  const sum = await runLockSet({
+    target: 'unguarded',
+    fenced: true,
+    pauses: 20,
+    seed: chooseSeed(file),
+  });
   expect(sum.lost).toBeGreaterThan(0);
 });

@@ -1,5 +1,11 @@
 import { isWaymarkError, type Lock, type Space } from 'waymark';
-import { type Call, HistoryRecorder, type Locked, type LockInput, type LockOutput } from 'waymark/testing';
+import {
+  type Call,
+  HistoryRecorder,
+  type Locked,
+  type LockInput,
+  type LockOutput,
+} from 'waymark/testing';
 import type { SeededRandom } from '../faults/random.js';
 
 /** A client that can die: from then on it says nothing, and its leases are left to end. */
@@ -66,7 +72,12 @@ async function once(
 ): Promise<void> {
   const { random, sleep, ttlMs } = options;
   const namespace = mortal.space.namespace<string>(options.namespace);
-  const locked: Locked = { id, path: random.pick(paths), tree: random.next() < 0.4, mode: random.next() < 0.35 ? 'shared' : 'exclusive' };
+  const locked: Locked = {
+    id,
+    path: random.pick(paths),
+    tree: random.next() < 0.4,
+    mode: random.next() < 0.35 ? 'shared' : 'exclusive',
+  };
   const { path, tree, mode } = locked;
   const acquire = recorder.begin(client, { op: 'acquire', lock: locked });
   const dies = random.next() < options.deaths;
@@ -93,16 +104,26 @@ async function once(
   const held = await orDeath(written(namespace.put(under, id, { hold: lock })), mortal.dead);
   if (held === null) return leftBehind(recorder, client, locked);
   wrote.ok({ held });
-  if (!held) tally.refused.push(`${id} ${mode} ${tree ? 'tree' : 'exact'} ${path}: ${lock.reason?.message ?? 'though it stands'}`);
+  if (!held)
+    tally.refused.push(
+      `${id} ${mode} ${tree ? 'tree' : 'exact'} ${path}: ${lock.reason?.message ?? 'though it stands'}`,
+    );
   await orDeath(sleep(random.below(60)), mortal.dead);
   if (mortal.dead.aborted) return leftBehind(recorder, client, locked);
   const ended = recorder.begin(client, { op: 'end', lock: locked });
-  const released = await orDeath(lock.release().catch(() => null), mortal.dead);
+  const released = await orDeath(
+    lock.release().catch(() => null),
+    mortal.dead,
+  );
   if (released !== null) ended.ok({ held: released });
 }
 
 /** The lease ends the hold, or the place, at some time from now on. */
-function leftBehind(recorder: HistoryRecorder<LockInput, LockOutput>, client: number, lock: Locked): void {
+function leftBehind(
+  recorder: HistoryRecorder<LockInput, LockOutput>,
+  client: number,
+  lock: Locked,
+): void {
   recorder.begin(client, { op: 'end', lock }).unknown();
 }
 

@@ -1,7 +1,14 @@
 import { setImmediate as turn, setTimeout as sleepReally } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type Namespace, open, type Space } from 'waymark';
-import { type Clock, createLocalHost, createMemoryEngine, createSpace, systemClock, systemRandom } from 'waymark/engine';
+import {
+  type Clock,
+  createLocalHost,
+  createMemoryEngine,
+  createSpace,
+  systemClock,
+  systemRandom,
+} from 'waymark/engine';
 import { checkLinearizable, FakeClock, lockTableModel } from 'waymark/testing';
 import { FaultProxy } from '../faults/proxy.js';
 import { chooseSeed, SeededRandom, sized } from '../faults/random.js';
@@ -27,10 +34,15 @@ async function inProcess(seed: number): Promise<LockTableHistory> {
   const connect = (owner: string): Promise<MortalClient> => {
     const death = new AbortController();
     const host = createLocalHost(engine, { clock });
-    const space = createSpace(host, { clock: mortalClock(clock, death.signal), random: systemRandom, owner });
+    const space = createSpace(host, {
+      clock: mortalClock(clock, death.signal),
+      random: systemRandom,
+      owner,
+    });
     return Promise.resolve({ space, dead: death.signal, kill: () => death.abort() });
   };
-  const sleep = (ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
+  const sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => void clock.after(ms, resolve));
   let done = false;
   const recording = recordLockTable({
     random,
@@ -82,59 +94,79 @@ async function remote(seed: number): Promise<LockTableHistory> {
 function faultsOf(history: LockTableHistory, seed: number): string[] {
   const verdict = checkLinearizable(lockTableModel, history.calls);
   const found = history.refused.map((one) => `seed ${seed}: a holder could not write: ${one}`);
-  if (verdict.result !== 'ok') found.push(`seed ${seed}: ${verdict.result} at ${JSON.stringify(verdict.stuck)}`);
+  if (verdict.result !== 'ok')
+    found.push(`seed ${seed}: ${verdict.result} at ${JSON.stringify(verdict.stuck)}`);
   return found;
 }
 
 function report(name: string, histories: readonly LockTableHistory[]): void {
-  const sum = (of: (one: LockTableHistory) => number): number => histories.reduce((all, one) => all + of(one), 0);
+  const sum = (of: (one: LockTableHistory) => number): number =>
+    histories.reduce((all, one) => all + of(one), 0);
   console.log(
     `${name}: ${histories.length} histories, ${sum((one) => one.grants)} grants, ${sum((one) => one.waited)} after a wait, ` +
       `${sum((one) => one.deaths)} deaths`,
   );
 }
 
-test('[L1 L2] histories of tree, exact, shared and exclusive locks fit the lock table', { timeout: 1_200_000 }, async () => {
-  const seed = chooseSeed(file);
-  const histories: LockTableHistory[] = [];
-  for (let number = 0; number < sized(100, 1_000); number++) {
-    const history = await inProcess(seed + number);
-    histories.push(history);
-    expect(faultsOf(history, seed + number)).toEqual([]);
-  }
-  report('in one process', histories);
-  const all = histories.flatMap((history) => history.calls);
-  const kinds = new Set(all.map(({ input: { op, lock } }) => `${op} ${lock.mode} ${lock.tree}`));
-  expect(kinds.size).toBe(12);
-  expect(histories.some((history) => history.waited > 0)).toBe(true);
-  expect(histories.some((history) => history.deaths > 0)).toBe(true);
-});
-
-test('[L1 L2] the same over a server, with clients that are cut off for good', { timeout: 600_000 }, async () => {
-  const seed = chooseSeed(file);
-  const numbers = Array.from({ length: sized(10, 100) }, (_, number) => number);
-  const histories: LockTableHistory[] = [];
-  const lane = async (): Promise<void> => {
-    for (let number = numbers.pop(); number !== undefined; number = numbers.pop()) {
-      const history = await remote(seed + number);
+test(
+  '[L1 L2] histories of tree, exact, shared and exclusive locks fit the lock table',
+  { timeout: 1_200_000 },
+  async () => {
+    const seed = chooseSeed(file);
+    const histories: LockTableHistory[] = [];
+    for (let number = 0; number < sized(100, 1_000); number++) {
+      const history = await inProcess(seed + number);
       histories.push(history);
       expect(faultsOf(history, seed + number)).toEqual([]);
     }
-  };
-  await Promise.all([lane(), lane(), lane()]);
-  report('over a server', histories);
-});
+    report('in one process', histories);
+    const all = histories.flatMap((history) => history.calls);
+    const kinds = new Set(all.map(({ input: { op, lock } }) => `${op} ${lock.mode} ${lock.tree}`));
+    expect(kinds.size).toBe(12);
+    expect(histories.some((history) => history.waited > 0)).toBe(true);
+    expect(histories.some((history) => history.deaths > 0)).toBe(true);
+  },
+);
+
+test(
+  '[L1 L2] the same over a server, with clients that are cut off for good',
+  { timeout: 600_000 },
+  async () => {
+    const seed = chooseSeed(file);
+    const numbers = Array.from({ length: sized(10, 100) }, (_, number) => number);
+    const histories: LockTableHistory[] = [];
+    const lane = async (): Promise<void> => {
+      for (let number = numbers.pop(); number !== undefined; number = numbers.pop()) {
+        const history = await remote(seed + number);
+        histories.push(history);
+        expect(faultsOf(history, seed + number)).toEqual([]);
+      }
+    };
+    await Promise.all([lane(), lane(), lane()]);
+    report('over a server', histories);
+  },
+);
 
 test('[checker] control: a grant beside a conflicting hold, and a token that does not grow, are found', async () => {
   const history = await inProcess(7);
   expect(faultsOf(history, 7)).toEqual([]);
-  const held = new Set(history.calls.filter(({ input, output }) => input.op === 'end' && output?.held === true).map(({ input }) => input.lock.id));
-  const early = history.calls.find(({ input }) => input.op === 'end' && held.has(input.lock.id) && input.lock.mode === 'exclusive');
+  const held = new Set(
+    history.calls
+      .filter(({ input, output }) => input.op === 'end' && output?.held === true)
+      .map(({ input }) => input.lock.id),
+  );
+  const early = history.calls.find(
+    ({ input }) => input.op === 'end' && held.has(input.lock.id) && input.lock.mode === 'exclusive',
+  );
   expect(early).toBeDefined();
   const neverEnded = history.calls.filter((call) => call !== early);
   expect(checkLinearizable(lockTableModel, neverEnded).result).toBe('violation');
-  const last = history.calls.filter(({ input, output }) => input.op === 'acquire' && output?.token !== undefined).at(-1);
-  const reset = history.calls.map((call) => (call === last ? { ...call, output: { token: 1 } } : call));
+  const last = history.calls
+    .filter(({ input, output }) => input.op === 'acquire' && output?.token !== undefined)
+    .at(-1);
+  const reset = history.calls.map((call) =>
+    call === last ? { ...call, output: { token: 1 } } : call,
+  );
   expect(checkLinearizable(lockTableModel, reset).result).toBe('violation');
 });
 
@@ -153,7 +185,8 @@ test('[L1] a tree lock on /a never meets /ab, and meets all at and below /a', as
       await lock?.release();
     }
   }
-  for (const path of ['/a', '/a/b', '/a/b/c']) expect(await other.namespace('ns').tryLock(path), path).toBeNull();
+  for (const path of ['/a', '/a/b', '/a/b/c'])
+    expect(await other.namespace('ns').tryLock(path), path).toBeNull();
   expect(await other.namespace('ns').tryLock('/', { tree: true })).toBeNull();
   const root = await other.namespace('ns').tryLock('/');
   expect(root).not.toBeNull();
@@ -162,13 +195,19 @@ test('[L1] a tree lock on /a never meets /ab, and meets all at and below /a', as
 test('[L8] a shared holder beside another writes under its own hold', async () => {
   await using engine = createMemoryEngine();
   const [one, two] = ['one', 'two'].map((owner) =>
-    createSpace(createLocalHost(engine), { clock: systemClock, random: systemRandom, owner }).namespace('ns'),
+    createSpace(createLocalHost(engine), {
+      clock: systemClock,
+      random: systemRandom,
+      owner,
+    }).namespace('ns'),
   ) as [Namespace, Namespace];
   await using first = await one.lock('/a', { mode: 'shared' });
   await using second = await two.lock('/a', { mode: 'shared' });
   await one.put('/journal', 1, { hold: first });
   await two.put('/journal', 2, { hold: { path: '/a', token: second.token } });
   await second.release();
-  await expect(two.put('/journal', 3, { hold: { path: '/a', token: second.token } })).rejects.toMatchObject({ code: 'lost' });
+  await expect(
+    two.put('/journal', 3, { hold: { path: '/a', token: second.token } }),
+  ).rejects.toMatchObject({ code: 'lost' });
   expect((await one.get('/journal'))?.value).toBe(2);
 });

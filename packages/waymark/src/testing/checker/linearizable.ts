@@ -66,7 +66,10 @@ export function checkLinearizable<S, I, O>(
   return { result: open.length === 0 ? 'ok' : 'unknown', steps };
 }
 
-function partitions<S, I, O>(model: Model<S, I, O>, history: readonly Call<I, O>[]): Map<string, Call<I, O>[]> {
+function partitions<S, I, O>(
+  model: Model<S, I, O>,
+  history: readonly Call<I, O>[],
+): Map<string, Call<I, O>[]> {
   const found = new Map<string, Call<I, O>[]>();
   for (const call of history) {
     const name = model.partition?.(call.input) ?? '';
@@ -111,7 +114,11 @@ function timeline<I, O>(calls: readonly Call<I, O>[]): Timeline {
   return line;
 }
 
-function search<S, I, O>(model: Model<S, I, O>, calls: readonly Call<I, O>[], budget: number): Verdict<I, O> {
+function search<S, I, O>(
+  model: Model<S, I, O>,
+  calls: readonly Call<I, O>[],
+  budget: number,
+): Verdict<I, O> {
   const line = timeline(calls);
   const { next, owner, callAt, retAt } = line;
   const placed = new PlacedSet(calls.length);

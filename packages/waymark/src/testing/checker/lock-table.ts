@@ -37,7 +37,10 @@ export const lockTableModel: Model<LockTable, LockInput, LockOutput> = {
   initial: { holds: [], tokens: new Map() },
   fingerprint({ holds, tokens }) {
     const held = holds.map((hold) => `${hold.id}=${hold.token}`).sort();
-    return `${held.join()};${[...tokens].map(([name, { token }]) => `${name}=${token}`).sort().join()}`;
+    return `${held.join()};${[...tokens]
+      .map(([name, { token }]) => `${name}=${token}`)
+      .sort()
+      .join()}`;
   },
   step(state, input, output) {
     const { lock } = input;
@@ -64,7 +67,11 @@ function granted(state: LockTable, lock: Locked, token: number | null): LockTabl
 /** Shared beside shared is none; else the same path, or a tree above the other. `/a` is not above `/ab`. */
 export function locksConflict(one: Locked, two: Locked): boolean {
   if (one.mode === 'shared' && two.mode === 'shared') return false;
-  return one.path === two.path || (one.tree && isAbove(one.path, two.path)) || (two.tree && isAbove(two.path, one.path));
+  return (
+    one.path === two.path ||
+    (one.tree && isAbove(one.path, two.path)) ||
+    (two.tree && isAbove(two.path, one.path))
+  );
 }
 
 function isAbove(ancestor: string, path: string): boolean {

@@ -19,7 +19,8 @@ export const registerModel: Model<number | null, RegisterInput, RegisterOutput> 
   fingerprint: String,
   step(state, input, output) {
     if (input.op === 'write') return input.value;
-    if (input.op === 'read') return output === undefined || output.value === state ? state : undefined;
+    if (input.op === 'read')
+      return output === undefined || output.value === state ? state : undefined;
     const swapped = state === input.from;
     if (output !== undefined && output.swapped !== swapped) return undefined;
     return swapped ? input.to : state;
@@ -88,13 +89,17 @@ export const versionedModel: Model<VersionedState | null, VersionedInput, Versio
     const now = state === null ? 0 : state.revision;
     if (output?.conflict === true) return ifRevision === now ? undefined : state;
     // After a lost answer the revision is not known: any but 0 may be it.
-    if (ifRevision !== undefined && (now === null ? ifRevision === 0 : ifRevision !== now)) return undefined;
+    if (ifRevision !== undefined && (now === null ? ifRevision === 0 : ifRevision !== now))
+      return undefined;
     if (input.op === 'put') return { value: input.value ?? '', revision: output?.revision ?? null };
     return output?.deleted === undefined || output.deleted === (state !== null) ? null : undefined;
   },
 };
 
-function seen(state: VersionedState | null, entry: VersionedState | null): VersionedState | null | undefined {
+function seen(
+  state: VersionedState | null,
+  entry: VersionedState | null,
+): VersionedState | null | undefined {
   if (state === null || entry === null) return state === entry ? state : undefined;
   if (entry.value !== state.value) return undefined;
   return state.revision === null || state.revision === entry.revision ? entry : undefined;

@@ -11,11 +11,25 @@ export interface OpenCall<O> {
 
 /** Records what clients of one process do. Times are a counter: one total order that real time allows. */
 export class HistoryRecorder<I, O> {
-  readonly #calls: { client: number; call: number; ret: number; input: I; output: O | undefined; dropped: boolean }[] = [];
+  readonly #calls: {
+    client: number;
+    call: number;
+    ret: number;
+    input: I;
+    output: O | undefined;
+    dropped: boolean;
+  }[] = [];
   #time = 0;
 
   begin(client: number, input: I): OpenCall<O> {
-    const call = { client, call: ++this.#time, ret: Infinity, input, output: undefined as O | undefined, dropped: false };
+    const call = {
+      client,
+      call: ++this.#time,
+      ret: Infinity,
+      input,
+      output: undefined as O | undefined,
+      dropped: false,
+    };
     this.#calls.push(call);
     return {
       ok: (output) => {

@@ -51,7 +51,10 @@ export interface CommitOutput {
 export type CommitCall = Call<CommitInput, CommitOutput>;
 
 /** @returns what is wrong, one sentence each; empty when all is well */
-export function checkRevisions(history: readonly CommitCall[], log: readonly LoggedChange[]): string[] {
+export function checkRevisions(
+  history: readonly CommitCall[],
+  log: readonly LoggedChange[],
+): string[] {
   const floors = floorsOf(history);
   const wrong: string[] = [];
   const replay = new Replay(history, log, floors, wrong);
@@ -62,21 +65,26 @@ export function checkRevisions(history: readonly CommitCall[], log: readonly Log
     const floor = floors.get(call) ?? 0;
     if (output.revision === undefined) continue;
     if (output.revision < floor) {
-      wrong.push(`(d) ${show(call)} answered at revision ${output.revision}, but ${floor} was acknowledged before it`);
+      wrong.push(
+        `(d) ${show(call)} answered at revision ${output.revision}, but ${floor} was acknowledged before it`,
+      );
     }
     const same = byRevision.get(output.revision);
     if (same === undefined) byRevision.set(output.revision, [call]);
     else same.push(call);
   }
   const revisions = new Set([...byRevision.keys(), ...log.map((change) => change.revision)]);
-  for (const revision of [...revisions].sort((a, b) => a - b)) replay.at(revision, byRevision.get(revision) ?? []);
+  for (const revision of [...revisions].sort((a, b) => a - b))
+    replay.at(revision, byRevision.get(revision) ?? []);
   return wrong;
 }
 
 /** The highest revision acknowledged before each call: a sweep over time. */
 function floorsOf(history: readonly CommitCall[]): Map<CommitCall, number> {
   const floors = new Map<CommitCall, number>();
-  const returns = history.filter((call) => call.output?.revision !== undefined).sort((a, b) => a.ret - b.ret);
+  const returns = history
+    .filter((call) => call.output?.revision !== undefined)
+    .sort((a, b) => a.ret - b.ret);
   let next = 0;
   let floor = 0;
   for (const call of [...history].sort((a, b) => a.call - b.call)) {
@@ -133,18 +141,26 @@ class Replay {
   }
 
   /** Finds whose the changes are. @returns the calls that are not their author */
-  #claim(revision: number, changes: readonly LoggedChange[], calls: readonly CommitCall[]): readonly CommitCall[] {
+  #claim(
+    revision: number,
+    changes: readonly LoggedChange[],
+    calls: readonly CommitCall[],
+  ): readonly CommitCall[] {
     const authors = calls.filter((call) => this.#fault(call, revision, changes) === null);
-    if (authors.length > 1) this.#wrong.push(`(a) revision ${revision} was acknowledged to ${authors.length} writers`);
+    if (authors.length > 1)
+      this.#wrong.push(`(a) revision ${revision} was acknowledged to ${authors.length} writers`);
     const [author] = authors;
     if (author !== undefined) {
       if ((this.#floors.get(author) ?? 0) >= revision) {
-        this.#wrong.push(`(b) ${show(author)} wrote at ${revision}, which was acknowledged to another before its call`);
+        this.#wrong.push(
+          `(b) ${show(author)} wrote at ${revision}, which was acknowledged to another before its call`,
+        );
       }
       return calls.filter((call) => call !== author);
     }
     const first = changes[0] as LoggedChange;
-    const candidates = this.#unknown.get(mark(first.key, first.kind === 'put' ? first.value : undefined)) ?? [];
+    const candidates =
+      this.#unknown.get(mark(first.key, first.kind === 'put' ? first.value : undefined)) ?? [];
     for (const call of candidates) {
       if ((this.#floors.get(call) ?? 0) >= revision) continue;
       const branches = [call.input.apply, call.input.otherwise ?? []];
@@ -155,7 +171,9 @@ class Replay {
       return calls;
     }
     const what = changes.map((change) => `${change.kind} ${change.key} ${change.value}`).join(', ');
-    this.#wrong.push(`(e) revision ${revision} (${what}) belongs to no commit, or only to a part of one`);
+    this.#wrong.push(
+      `(e) revision ${revision} (${what}) belongs to no commit, or only to a part of one`,
+    );
     return calls;
   }
 
@@ -163,19 +181,29 @@ class Replay {
   #fault(call: CommitCall, revision: number, changes: readonly LoggedChange[]): string | null {
     const { input, output } = call;
     const succeeded = this.#holds(input);
-    if (output?.succeeded !== succeeded) return `condition ${succeeded ? 'held' : 'did not hold'} at ${revision}`;
-    const { written, results } = this.#run((succeeded ? input.apply : input.otherwise) ?? [], revision);
-    if (!sameChanges(written, changes)) return `its changes are not those of the log at ${revision}`;
+    if (output?.succeeded !== succeeded)
+      return `condition ${succeeded ? 'held' : 'did not hold'} at ${revision}`;
+    const { written, results } = this.#run(
+      (succeeded ? input.apply : input.otherwise) ?? [],
+      revision,
+    );
+    if (!sameChanges(written, changes))
+      return `its changes are not those of the log at ${revision}`;
     if (output.results === undefined) return null;
     const [told, known] = [JSON.stringify(output.results), JSON.stringify(results)];
     return told === known ? null : `told ${told}, the log at ${revision} says ${known}`;
   }
 
   #holds(input: CommitInput): boolean {
-    return (input.when ?? []).every(({ key, revision }) => (this.#state.get(key)?.revision ?? 0) === revision);
+    return (input.when ?? []).every(
+      ({ key, revision }) => (this.#state.get(key)?.revision ?? 0) === revision,
+    );
   }
 
-  #run(steps: readonly CommitStep[], revision: number): { written: LoggedChange[]; results: (KnownEntry | number | null)[] } {
+  #run(
+    steps: readonly CommitStep[],
+    revision: number,
+  ): { written: LoggedChange[]; results: (KnownEntry | number | null)[] } {
     const own = new Map<string, KnownEntry | null>();
     const written: LoggedChange[] = [];
     const results = steps.map((step): KnownEntry | number | null => {
@@ -189,7 +217,12 @@ class Replay {
         return 1;
       }
       const createRevision = before?.createRevision ?? revision;
-      const entry = { value: step.value, revision, createRevision, version: (before?.version ?? 0) + 1 };
+      const entry = {
+        value: step.value,
+        revision,
+        createRevision,
+        version: (before?.version ?? 0) + 1,
+      };
       own.set(key, entry);
       const { value, version } = entry;
       written.push({ revision, key, kind: 'put', value, version, createRevision });
@@ -209,7 +242,13 @@ function sameChanges(one: readonly LoggedChange[], two: readonly LoggedChange[])
 }
 
 function inOrder(changes: readonly LoggedChange[]): unknown[] {
-  const rows = changes.map(({ key, kind, value, version, createRevision }) => [key, kind, value, version, createRevision]);
+  const rows = changes.map(({ key, kind, value, version, createRevision }) => [
+    key,
+    kind,
+    value,
+    version,
+    createRevision,
+  ]);
   return rows.sort((a, b) => ((a[0] as string) < (b[0] as string) ? -1 : 1));
 }
 

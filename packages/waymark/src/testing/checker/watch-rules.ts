@@ -49,21 +49,27 @@ export function checkWatch(stream: WatchStream, log: readonly LoggedChange[]): W
   /** Everything up to here has been delivered. */
   let done = stream.after;
   let newest = stream.after;
-  const tell = (rule: WatchRule, revision: number, message: string): void => void broken.push({ rule, revision, message });
+  const tell = (rule: WatchRule, revision: number, message: string): void =>
+    void broken.push({ rule, revision, message });
 
   for (const record of stream.records) {
     if (record.type === 'resumed') {
-      if (record.after > done) tell('resumable', record.after, `resumed after ${record.after}, delivered up to ${done}`);
+      if (record.after > done)
+        tell('resumable', record.after, `resumed after ${record.after}, delivered up to ${done}`);
       done = Math.min(done, record.after);
       newest = done;
       continue;
     }
-    if (record.revision < newest) tell('bookmarkable', record.revision, `batch up to ${record.revision} after ${newest}`);
+    if (record.revision < newest)
+      tell('bookmarkable', record.revision, `batch up to ${record.revision} after ${newest}`);
     for (const change of record.changes) {
       const name = `${change.revision} ${change.key}`;
-      if (change.revision < newest) tell('ordered', change.revision, `${name} came after ${newest}`);
-      if (change.revision <= done && !seen.has(name)) tell('resumable', change.revision, `${name} is not after ${done}`);
-      if (change.revision > record.revision) tell('bookmarkable', change.revision, `${name} in a batch up to ${record.revision}`);
+      if (change.revision < newest)
+        tell('ordered', change.revision, `${name} came after ${newest}`);
+      if (change.revision <= done && !seen.has(name))
+        tell('resumable', change.revision, `${name} is not after ${done}`);
+      if (change.revision > record.revision)
+        tell('bookmarkable', change.revision, `${name} in a batch up to ${record.revision}`);
       if (seen.has(name)) tell('unique', change.revision, `${name} came twice`);
       if (!stream.matches(change.key)) tell('filter', change.revision, `${name} was not asked for`);
       seen.add(name);
@@ -90,7 +96,8 @@ function dueChanges(stream: WatchStream, log: readonly LoggedChange[]): Map<stri
   for (const change of log) {
     const { key, kind, value, revision, createRevision, version } = change;
     const before = state.get(key) ?? null;
-    if (revision > stream.after && stream.matches(key)) due.set(`${revision} ${key}`, { ...change, before });
+    if (revision > stream.after && stream.matches(key))
+      due.set(`${revision} ${key}`, { ...change, before });
     if (kind === 'put') state.set(key, { value, revision, createRevision, version });
     else state.delete(key);
   }
@@ -104,14 +111,29 @@ function compare(change: SeenChange, due: Due | undefined, tell: Tell): void {
     return;
   }
   if (change.kind !== due.kind || change.value !== due.value) {
-    tell('reliable', change.revision, `${name} is ${change.kind} ${change.value}, the log has ${due.kind} ${due.value}`);
+    tell(
+      'reliable',
+      change.revision,
+      `${name} is ${change.kind} ${change.value}, the log has ${due.kind} ${due.value}`,
+    );
   }
   if (change.version !== due.version || change.createRevision !== due.createRevision) {
     const told = `version ${change.version}, created ${change.createRevision}`;
-    tell('version', change.revision, `${name} tells ${told}; the log ${due.version}, ${due.createRevision}`);
+    tell(
+      'version',
+      change.revision,
+      `${name} tells ${told}; the log ${due.version}, ${due.createRevision}`,
+    );
   }
-  if (change.previous !== undefined && JSON.stringify(inOrder(change.previous)) !== JSON.stringify(inOrder(due.before))) {
-    tell('previous', change.revision, `${name} tells ${JSON.stringify(change.previous)} before it, the log ${JSON.stringify(due.before)}`);
+  if (
+    change.previous !== undefined &&
+    JSON.stringify(inOrder(change.previous)) !== JSON.stringify(inOrder(due.before))
+  ) {
+    tell(
+      'previous',
+      change.revision,
+      `${name} tells ${JSON.stringify(change.previous)} before it, the log ${JSON.stringify(due.before)}`,
+    );
   }
 }
 
@@ -128,7 +150,8 @@ function missing(
     const [name, { revision }] = due[at] as readonly [string, Due];
     if (revision > batch.revision) return;
     if (here.has(name)) continue;
-    if (revisions.has(revision)) tell('atomic', revision, `${name} is not in the batch of its revision`);
+    if (revisions.has(revision))
+      tell('atomic', revision, `${name} is not in the batch of its revision`);
     else tell('reliable', revision, `${name} was passed over by a batch up to ${batch.revision}`);
   }
 }
