@@ -189,7 +189,7 @@ test('[rest] the OpenAPI document names every route, its parameters and its bodi
       const declared = (operation.parameters ?? [])
         .filter((one) => one.in === 'path')
         .map((one) => one.name);
-      expect(declared.toSorted(), url).toEqual(named.toSorted());
+      expect(new Set(declared), url).toEqual(new Set(named));
     }
   }
   const expected = [

@@ -64,10 +64,7 @@ export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
         if (query.wait !== undefined) return await longPoll(parts, request, reply, query);
         if (isSet(query.tree)) {
           const { entries, more, revision } = await treePage(bytesOf(request), path, query);
-          const shown =
-            query.keys_only === true
-              ? entries.map(({ value: _, ...facts }) => facts)
-              : entries.map(entryJson);
+          const shown = query.keys_only === true ? entries.map(factsOf) : entries.map(entryJson);
           return { entries: shown, more, revision };
         }
         const entry = await bytesOf(request).get(path, { at: query.at });
@@ -102,9 +99,19 @@ export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
 /** An entry in JSON: the value as text when it is UTF-8, and always in base64. */
 export function entryJson(entry: PathEntry<Uint8Array>): object {
   const bytes = Buffer.from(entry.value);
-  const { value: _, ...facts } = entry;
+  const facts = factsOf(entry);
   const text = utf8(bytes);
   return { ...facts, ...(text === null ? {} : { value: text }), base64: bytes.toString('base64') };
+}
+
+function factsOf({
+  path,
+  revision,
+  createRevision,
+  version,
+  lease,
+}: PathEntry<Uint8Array>): object {
+  return { path, revision, createRevision, version, lease };
 }
 
 export function isSet(flag: string | undefined): boolean {
