@@ -28,11 +28,13 @@ export function validateTxn(txn: Txn): void {
   refuseDoubleWrites(txn);
 }
 
-/** The hottest transaction of all, one put, needs no sums: a key and a value within their limits are within the request's. */
+/** The hottest transaction of all, one put with one check at most, needs no sums: a key and a value within their limits are within the request's. */
 function isOnePut({ when, apply, otherwise }: Txn): boolean {
-  if (apply?.length !== 1 || otherwise !== undefined || (when !== undefined && when.length > 0)) return false;
+  if (apply?.length !== 1 || otherwise !== undefined || (when !== undefined && when.length > 1)) return false;
   const [put] = apply;
-  if (put?.type !== 'put') return false;
+  const check = when?.[0];
+  if (put?.type !== 'put' || check?.target === 'value') return false;
+  if (check !== undefined) tallyCheck(check, { checks: 0, operations: 0, bytes: 0 });
   validateKey(put.key);
   validateValue(put.value);
   if (put.lease !== undefined && put.lease !== 0) validateLeaseId(put.lease);

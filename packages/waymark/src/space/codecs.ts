@@ -62,7 +62,9 @@ export function encodeValue<T>(codec: Codec<T>, path: string, value: T): ByteStr
 /** @throws {WaymarkError} `invalid` when the bytes are not the codec's */
 export function decodeValue<T>(codec: Codec<T>, path: string, value: ByteString): T {
   try {
+    // The two most used need no array in between.
     if (codec === (json as Codec<unknown>)) return JSON.parse(bytesToText(value)) as T;
+    if (codec === (text as Codec<unknown>)) return bytesToText(value) as T;
     return codec.decode(bytesToArray(value));
   } catch (cause) {
     throw codecError(path, 'decoded', cause);

@@ -19,6 +19,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
   readonly space: HostSpace;
   readonly codec: types.Codec<T>;
   readonly #guard: boolean;
+  readonly told: WatchParts<T>['told'] = new WeakMap();
 
   constructor(space: HostSpace, name: string, path: string, codec: types.Codec<T>, guard: boolean) {
     this.space = space;
@@ -201,7 +202,8 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const signal = AbortSignal.any(signals);
     const { clock } = this.space;
     const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
-    return { host, clock, namespace, path: this.resolve(path), call: { ...call, signal }, toEntry };
+    const { told } = this;
+    return { host, clock, namespace, path: this.resolve(path), call: { ...call, signal }, toEntry, told };
   }
 
   #holds(path: string, tree: boolean): HoldProof[] {

@@ -7,6 +7,7 @@ import { decodeParty } from '../recipes/lock-queue.js';
 import { auditRange, below, dataKey, exactly, parseMark } from './layout.js';
 import type { AuditRecord } from './mark-watch.js';
 import { bytesToPath, pathToBytes } from './paths.js';
+import { EventIterator } from './event-iterator.js';
 import type { PathEntry, WatchCall, WatchEvent } from './types.js';
 
 /** What a resync compares with is remembered for so many paths; beyond it, the deletions among them cannot be told. */
@@ -21,6 +22,8 @@ export interface WatchParts<T> {
   readonly path: string;
   readonly call: WatchCall;
   readonly toEntry: (entry: Entry) => PathEntry<T>;
+  /** Events by the change they tell of: many watches of one view share a change, and decode it once. */
+  readonly told: WeakMap<Change, WatchEvent<T>>;
 }
 
 /** Events of whole revisions. */
@@ -35,8 +38,12 @@ export interface EventGroup<T> {
  * compacted, it reads the present again and yields one `resync` and the difference. Ends with `superseded` when the namespace is
  * removed or the engine is another one.
  */
-export async function* watchPath<T>(parts: WatchParts<T>): AsyncGenerator<WatchEvent<T>, undefined> {
-  for await (const group of watchGroups(parts)) yield* group.events;
+export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchEvent<T>> {
+  const left = new AbortController();
+  const { signal: given } = parts.call;
+  const signal = given === undefined ? left.signal : AbortSignal.any([given, left.signal]);
+  const groups = watchGroups({ ...parts, call: { ...parts.call, signal } });
+  return new EventIterator(groups, () => left.abort());
 }
 
 export async function* watchGroups<T>(parts: WatchParts<T>): AsyncGenerator<EventGroup<T>, undefined> {
@@ -48,10 +55,9 @@ export async function* watchGroups<T>(parts: WatchParts<T>): AsyncGenerator<Even
   let after: Revision;
   if (call.after !== undefined) after = call.after;
   else {
-    const status = await host.status({ signal });
-    identity = status.identity;
-    after = status.revision;
-    yield* initialGroups(parts, await snapshot(parts, ranges, after), seen, after);
+    const present = await snapshot(parts, ranges);
+    ({ identity, revision: after } = present);
+    yield* initialGroups(parts, present.entries, seen, after);
   }
   // An unlock tells whose lock it was: that is in the mark before.
   const previous = call.previous === true || call.locks !== false;
@@ -72,10 +78,10 @@ export async function* watchGroups<T>(parts: WatchParts<T>): AsyncGenerator<Even
       if (!isWaymarkError(error, 'compacted')) throw error;
     }
     const from = after;
-    ({ revision: after } = await host.status({ signal }));
+    const present = await snapshot(parts, ranges);
+    after = present.revision;
     const resync: WatchEvent<T> = { kind: 'resync', path: parts.path, revision: after, from };
-    const present = await snapshot(parts, ranges, after);
-    yield { events: [resync, ...difference(parts, present, seen, after)], resume: after };
+    yield { events: [resync, ...difference(parts, present.entries, seen, after)], resume: after };
   }
 }
 
@@ -103,20 +109,37 @@ function rangesOf(path: string, call: WatchCall): KeyRange[] {
   return ranges;
 }
 
-async function snapshot<T>(parts: WatchParts<T>, ranges: readonly KeyRange[], at: Revision): Promise<Entry[]> {
-  const entries: Entry[] = [];
+interface Present {
+  readonly identity: string;
+  readonly revision: Revision;
+  readonly entries: readonly Entry[];
+}
+
+/** The present, whole at one revision; begun anew when compaction overtakes it. */
+async function snapshot<T>(parts: WatchParts<T>, ranges: readonly KeyRange[]): Promise<Present> {
   const { signal } = parts.call;
-  for (const range of ranges) {
-    for (let key = range.key; ; ) {
-      const query = { key, end: range.end, at, limit: pageSize, uncounted: true };
-      const page = await parts.host.read(parts.namespace, query, { signal });
-      entries.push(...page.entries);
-      const last = page.entries.at(-1);
-      if (!page.more || last === undefined) break;
-      key = `${last.key}\0`;
+  for (;;) {
+    const { identity, revision } = await parts.host.status({ signal });
+    try {
+      const entries: Entry[] = [];
+      for (const range of ranges) await readInto(entries, parts, range, revision);
+      return { identity, revision, entries };
+    } catch (error) {
+      if (!isWaymarkError(error, 'compacted')) throw error;
     }
   }
-  return entries;
+}
+
+async function readInto<T>(entries: Entry[], parts: WatchParts<T>, range: KeyRange, at: Revision): Promise<void> {
+  const { signal } = parts.call;
+  for (let key = range.key; ; ) {
+    const query = { key, end: range.end, at, limit: pageSize, uncounted: true };
+    const page = await parts.host.read(parts.namespace, query, { signal });
+    entries.push(...page.entries);
+    const last = page.entries.at(-1);
+    if (!page.more || last === undefined) return;
+    key = `${last.key}\0`;
+  }
 }
 
 function eventsOf<T>(parts: WatchParts<T>, batch: Batch, seen: Map<string, Revision>): WatchEvent<T>[] {
@@ -129,9 +152,20 @@ function eventsOf<T>(parts: WatchParts<T>, batch: Batch, seen: Map<string, Revis
     }
     if (kind === 'put') remember(seen, entry.key, entry.modRevision);
     else seen.delete(entry.key);
-    events.push(entry.key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change));
+    events.push(eventOf(parts, change));
   }
   return events;
+}
+
+function eventOf<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
+  if (change.entry.key.startsWith('h')) return lockEvent(change);
+  if (parts.call.previous === true) return dataEvent(parts, change);
+  let event = parts.told.get(change);
+  if (event === undefined) {
+    event = dataEvent(parts, change);
+    parts.told.set(change, event);
+  }
+  return event;
 }
 
 function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
