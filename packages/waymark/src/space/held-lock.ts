@@ -1,10 +1,15 @@
-import type { Grant, HeldKeys, Host, LockMode } from '../core/host.js';
+import type { Clock } from '../core/clock.js';
+import type { Grant, HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { lostHold } from '../recipes/lock.js';
 import type { Call, KeptLease, Lock } from './types.js';
 
+/** A lock held for longer than this is watched for being taken away; most are given back before, and cost no watch. */
+const watchAfterMs = 10;
+
 export interface HeldLockParts {
   readonly host: Host;
+  readonly clock: Clock;
   readonly namespace: string;
   readonly lease: KeptLease;
   /** The lease is this lock's alone, and goes with it. */
@@ -19,7 +24,8 @@ export class HeldLock implements Lock {
   readonly path: string;
   readonly tree: boolean;
   readonly #parts: HeldLockParts;
-  readonly #lost = new AbortController();
+  /** Made when somebody asks for the signal. */
+  #lost: AbortController | undefined;
   #keys: HeldKeys;
   #token: number;
   #reason: WaymarkError | undefined;
@@ -46,6 +52,8 @@ export class HeldLock implements Lock {
 
   get signal(): AbortSignal {
     this.isHeld();
+    this.#lost ??= new AbortController();
+    if (this.#reason !== undefined && !this.#lost.signal.aborted) this.#lost.abort(this.#reason);
     return this.#lost.signal;
   }
 
@@ -103,11 +111,17 @@ export class HeldLock implements Lock {
   }
 
   #watch(): () => void {
-    const { host, namespace } = this.#parts;
-    return host.watchHold(namespace, this.#keys, (end) => {
+    const { host, clock, namespace } = this.#parts;
+    const told = (end: HoldEnd): void => {
       const why = end.kind === 'forced' ? `was taken away: ${end.detail}` : `ended: ${end.detail}`;
       this.#lose(new WaymarkError('lost', `the lock on ${this.path} ${why}`, { path: this.path }));
-    });
+    };
+    let stop: (() => void) | undefined;
+    const disarm = clock.after(watchAfterMs, () => (stop = host.watchHold(namespace, this.#keys, told)));
+    return () => {
+      disarm();
+      stop?.();
+    };
   }
 
   readonly #leaseLost = (): void => {
@@ -121,7 +135,7 @@ export class HeldLock implements Lock {
     if (this.#released || this.#reason !== undefined) return;
     this.#reason = reason;
     this.#detach();
-    this.#lost.abort(reason);
+    this.#lost?.abort(reason);
   }
 
   #end(): void {

@@ -2,7 +2,7 @@ import type { ByteString, Engine } from '../core/engine.js';
 import type { HeldKeys, HoldEnd } from '../core/host.js';
 import { bytesToText } from '../core/bytes.js';
 import { isWaymarkError } from '../core/errors.js';
-import { auditRange, markFacet, markKey } from './layout.js';
+import { auditRange, markFacet, markKey, parseMark } from './layout.js';
 
 /** What forceUnlock and the removal of a namespace leave behind, in the revision that ends the holds. */
 export interface AuditRecord {
@@ -45,10 +45,19 @@ export class MarkWatch {
   async #confirm(key: ByteString): Promise<void> {
     try {
       const { entries } = await this.#engine.read({ key });
-      if (entries.length === 0) this.#tell(key, { kind: 'expired', detail: 'its mark is gone' });
+      if (entries.length === 0) this.#tell(key, await this.#howItEnded(key));
     } catch {
       // The engine is out of reach: the hold's own deadline decides.
     }
+  }
+
+  /** The audit record, where there is one, else its lease ended. */
+  async #howItEnded(key: ByteString): Promise<HoldEnd> {
+    const newest = { orderBy: 'create', descending: true, limit: 20, uncounted: true } as const;
+    const { entries } = await this.#engine.read({ ...auditRange, ...newest });
+    const records = entries.map((entry) => JSON.parse(bytesToText(entry.value)) as AuditRecord);
+    const { path } = parseMark(key);
+    return endOf('expire', records.find((record) => record.path === path));
   }
 
   async #run(): Promise<void> {

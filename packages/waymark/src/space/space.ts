@@ -170,6 +170,7 @@ export class HostSpace implements Space {
     if (grant === null) return null;
     const lock = new HeldLock({
       host: this.host,
+      clock: this.clock,
       namespace,
       lease,
       ownLease,
