@@ -25,7 +25,8 @@ class Counts {
 
   readonly count = (event: RecordedEvent): void => {
     if (event.type === 'call' && event.method === 'watch') {
-      if ((event.args[1] as WatchOptions | undefined)?.after !== undefined) this.#waiting.add(event.call);
+      if ((event.args[1] as WatchOptions | undefined)?.after !== undefined)
+        this.#waiting.add(event.call);
     } else if (event.type === 'call') {
       if (event.method === 'read') this.looks++;
       else this.requests++;
@@ -49,7 +50,9 @@ test(`[L5] no herd: among ${waiters} waiters a hand-over is at most 2 watch even
   const holder = await space(0).namespace('herd').lock('/one', { ttlMs: 600_000 });
   const order: number[] = [];
   const all = Array.from({ length: waiters }, async (_, n) => {
-    const lock = await space(n + 1).namespace('herd').lock('/one', { ttlMs: 600_000 });
+    const lock = await space(n + 1)
+      .namespace('herd')
+      .lock('/one', { ttlMs: 600_000 });
     order.push(n);
     await lock.release();
   });

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { type Engine, type KeyRange, openRemoteEngine, type Operation, prefixRange } from 'waymark/engine';
+import {
+  type Engine,
+  type KeyRange,
+  openRemoteEngine,
+  type Operation,
+  prefixRange,
+} from 'waymark/engine';
 import { checkWatch } from 'waymark/testing';
 import { FaultProxy } from '../faults/proxy.js';
 import { chooseSeed, SeededRandom, sized } from '../faults/random.js';
@@ -23,7 +29,9 @@ test(`[K8] ${deliveries} events through ${watchers} watchers with reconnects and
   await using server = await ServerProcess.start('memory');
   await using proxy = await FaultProxy.open(server.url);
   await using direct = await openRemoteEngine(server.url);
-  const remotes = await Promise.all(Array.from({ length: connections }, () => openRemoteEngine(proxy.url)));
+  const remotes = await Promise.all(
+    Array.from({ length: connections }, () => openRemoteEngine(proxy.url)),
+  );
   const compactions = new Rounds();
   const { revision: after } = await direct.status();
   const all = Array.from({ length: watchers }, (_, n) => {
@@ -44,7 +52,11 @@ test(`[K8] ${deliveries} events through ${watchers} watchers with reconnects and
     cuts++;
     compactions.turn();
   });
-  await Promise.all(Array.from({ length: inFlight }, () => write(direct, random, log, () => delivered() < deliveries)));
+  await Promise.all(
+    Array.from({ length: inFlight }, () =>
+      write(direct, random, log, () => delivered() < deliveries),
+    ),
+  );
   await faults.stop();
   compactions.over();
   const last = await put(direct, log);
@@ -54,8 +66,12 @@ test(`[K8] ${deliveries} events through ${watchers} watchers with reconnects and
   for (const remote of remotes) await remote[Symbol.asyncDispose]();
 
   const written = log.changes();
-  const breaks = all.flatMap(({ streams }) => streams.flatMap((stream) => checkWatch(stream, written)));
-  const resyncs = all.flatMap((watcher) => watcher.resyncs.map((resync) => ({ ...resync, watcher })));
+  const breaks = all.flatMap(({ streams }) =>
+    streams.flatMap((stream) => checkWatch(stream, written)),
+  );
+  const resyncs = all.flatMap((watcher) =>
+    watcher.resyncs.map((resync) => ({ ...resync, watcher })),
+  );
   console.log(
     `watches: ${delivered()} events of ${written.length} changes to ${watchers} watchers, ${cuts} connections cut, ` +
       `${resyncs.length} resyncs, ${breaks.length} rules broken`,
@@ -76,13 +92,21 @@ function rangeOf(n: number): KeyRange {
   return n % 5 < 4 ? prefixRange(folder) : { key: `${folder}k3` };
 }
 
-async function write(engine: Engine, random: SeededRandom, log: WrittenLog, more: () => boolean): Promise<void> {
+async function write(
+  engine: Engine,
+  random: SeededRandom,
+  log: WrittenLog,
+  more: () => boolean,
+): Promise<void> {
   while (more()) {
     const operations = new Map<string, Operation>();
     for (let left = 1 + random.below(8); left > 0; left--) {
       const key = `${random.pick(folders)}k${random.below(keysPerFolder)}`;
       const gone = random.below(8) === 0;
-      operations.set(key, gone ? { type: 'delete', key } : { type: 'put', key, value: String(random.below(1e9)) });
+      operations.set(
+        key,
+        gone ? { type: 'delete', key } : { type: 'put', key, value: String(random.below(1e9)) },
+      );
     }
     const apply = [...operations.values()];
     log.add(apply, await engine.commit({ apply }));
@@ -91,14 +115,19 @@ async function write(engine: Engine, random: SeededRandom, log: WrittenLog, more
 
 /** A last change that every watcher sees. @returns its revision */
 async function put(engine: Engine, log: WrittenLog): Promise<number> {
-  const apply = folders.map((folder): Operation => ({ type: 'put', key: `${folder}k3`, value: 'end' }));
+  const apply = folders.map((folder): Operation => ({
+    type: 'put',
+    key: `${folder}k3`,
+    value: 'end',
+  }));
   const outcome = await engine.commit({ apply });
   log.add(apply, outcome);
   return outcome.revision;
 }
 
 async function reached(all: readonly ResyncingWatcher[], revision: number): Promise<void> {
-  while (all.some((watcher) => watcher.told < revision)) await new Promise((resolve) => setImmediate(resolve));
+  while (all.some((watcher) => watcher.told < revision))
+    await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Rounds that others can wait for the next of. */

@@ -3,7 +3,8 @@ import type { LoggedChange, SeenChange } from 'waymark/testing';
 
 /** What was written, put together from the answers alone, so that no watch vouches for another. */
 export class WrittenLog {
-  readonly #commits: { readonly revision: number; readonly operations: readonly Operation[] }[] = [];
+  readonly #commits: { readonly revision: number; readonly operations: readonly Operation[] }[] =
+    [];
 
   add(operations: readonly Operation[], outcome: Outcome): void {
     this.#commits.push({ revision: outcome.revision, operations });
@@ -13,14 +14,23 @@ export class WrittenLog {
   changes(): LoggedChange[] {
     const live = new Map<string, LoggedChange>();
     const log: LoggedChange[] = [];
-    for (const { revision, operations } of [...this.#commits].sort((a, b) => a.revision - b.revision)) {
+    for (const { revision, operations } of [...this.#commits].sort(
+      (a, b) => a.revision - b.revision,
+    )) {
       for (const operation of operations) {
         if (operation.type === 'put') {
           const { key, value } = operation;
           const before = live.get(key);
           const createRevision = before?.createRevision ?? revision;
           const version = (before?.version ?? 0) + 1;
-          const change: LoggedChange = { revision, key, kind: 'put', value, version, createRevision };
+          const change: LoggedChange = {
+            revision,
+            key,
+            kind: 'put',
+            value,
+            version,
+            createRevision,
+          };
           live.set(key, change);
           log.push(change);
         } else if (operation.type === 'delete' && live.delete(operation.key)) {
@@ -35,7 +45,14 @@ export class WrittenLog {
 
 export function seenChange({ kind, entry, previous }: Change): SeenChange {
   const { key, value, modRevision, version, createRevision } = entry;
-  const seen = { revision: modRevision, key, kind, value, version, createRevision: kind === 'put' ? createRevision : 0 };
+  const seen = {
+    revision: modRevision,
+    key,
+    kind,
+    value,
+    version,
+    createRevision: kind === 'put' ? createRevision : 0,
+  };
   if (previous === undefined) return seen;
   if (previous === null) return { ...seen, previous: null };
   const before = {
@@ -48,12 +65,19 @@ export function seenChange({ kind, entry, previous }: Change): SeenChange {
 }
 
 /** The entries that were live at a revision, as `key@revision`, in key order. */
-export function stateAt(log: readonly LoggedChange[], revision: number, matches: (key: string) => boolean): string[] {
+export function stateAt(
+  log: readonly LoggedChange[],
+  revision: number,
+  matches: (key: string) => boolean,
+): string[] {
   const live = new Map<string, number>();
   for (const change of log) {
     if (change.revision > revision) break;
     if (change.kind === 'put') live.set(change.key, change.revision);
     else live.delete(change.key);
   }
-  return [...live.keys()].filter(matches).sort().map((key) => `${key}@${live.get(key)}`);
+  return [...live.keys()]
+    .filter(matches)
+    .sort()
+    .map((key) => `${key}@${live.get(key)}`);
 }
