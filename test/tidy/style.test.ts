@@ -10,6 +10,7 @@ const longFiles: Readonly<Record<string, string>> = {
   'packages/waymark/src/engines/kit/keyspace.ts': 'one state machine: every method changes the same few fields',
   'packages/waymark/src/space/types.ts': 'the public types, with their docs',
   'packages/waymark/src/core/engine.ts': 'the waist, with its docs',
+  'packages/waymark/src/engines/file/log-tail.ts': 'one queue: gathering, writing and trouble share its few fields',
 };
 
 /** Platform clocks, timers and randomness, and what to take instead. */

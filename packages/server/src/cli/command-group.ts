@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Lock } from 'waymark';
 
@@ -89,8 +90,31 @@ function watchdog(pid: number, ttlMs: number): () => void {
 /** What a command leaves behind in its group is killed: it would go on working without the lock. */
 async function groupGone(pid: number): Promise<void> {
   const giveUp = performance.now() + goneMsMax;
-  while (signalGroup(pid, 'SIGKILL') && performance.now() < giveUp) {
+  while (signalGroup(pid, 'SIGKILL') && working(pid) && performance.now() < giveUp) {
     await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Dead processes that nobody has waited for still count as a group; where there is a /proc, they are told apart. */
+function working(group: number): boolean {
+  try {
+    const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    return processes.some((name) => {
+      // After the name in brackets: state, parent, group. A process may end while we look.
+      const stat = statOf(name);
+      const [state, , of] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return Number(of) === group && state !== 'Z' && state !== 'X';
+    });
+  } catch {
+    return true;
+  }
+}
+
+function statOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return '';
   }
 }
 

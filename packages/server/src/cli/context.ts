@@ -1,5 +1,5 @@
 import { codecs, isWaymarkError, type Namespace, open, type Space, WaymarkError } from 'waymark';
-import { errorTable } from 'waymark/engine';
+import { errorTable, systemClock } from 'waymark/engine';
 import pc from 'picocolors';
 
 /** Options that every command takes. */
@@ -11,6 +11,7 @@ export interface GlobalOptions {
 }
 
 const connectTimeoutMs = 3_000;
+const closeMsMax = 2_000;
 
 /** Runs one command against the server and closes the connection; values are text. */
 export async function withNamespace<T>(
@@ -23,8 +24,13 @@ export async function withNamespace<T>(
   try {
     return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
   } finally {
-    await space.close();
+    // A server that is gone gets no goodbye: its leases end by themselves.
+    await Promise.race([space.close(), after(closeMsMax)]);
   }
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => void systemClock.after(ms, resolve));
 }
 
 /** One JSON document with --json, else the text. */

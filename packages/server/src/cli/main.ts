@@ -6,4 +6,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) =>
   process.exit(error.code === 'EPIPE' ? 0 : 1),
 );
 
-process.exitCode = await run(process.argv);
+// Not by waiting for what is still open: a connection to a lost server goes on trying.
+process.exit(await run(process.argv));

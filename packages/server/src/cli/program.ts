@@ -7,9 +7,6 @@ import { lockCommands } from './lock.js';
 import { operationCommands } from './operations.js';
 import { serveCommand } from './serve.js';
 
-/** What a command's action gives back: its exit code, 0 when it gives nothing. */
-export type Action = () => Promise<number | void>;
-
 /** Adds a command's work: errors become messages and exit codes in one place. */
 export type Run = (
   action: (options: GlobalOptions) => Promise<number | void>,

@@ -20,7 +20,6 @@ export function namespacePrefix(name: string): ByteString {
   return `n/${pathToBytes(name)}/`;
 }
 
-export const dataFacet: KeyRange = { key: 'd', end: 'd0' };
 export const markFacet: KeyRange = { key: 'h', end: 'h0' };
 export const auditRange: KeyRange = { key: 'w/audit/', end: 'w/audit0' };
 

@@ -133,7 +133,7 @@ export class HostSpace implements Space {
     const locks = [...this.#locks.values()].flatMap((byPath) => [...byPath.values()].flatMap((set) => [...set]));
     await Promise.allSettled(locks.map((lock) => lock.release()));
     const leases = await Promise.allSettled(this.#leases.values());
-    await Promise.allSettled(leases.map((lease) => lease.status === 'fulfilled' && lease.value.release()));
+    await Promise.allSettled(leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())));
     await this.host[Symbol.asyncDispose]();
     await this.#engine?.[Symbol.asyncDispose]();
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { CallOptions, Engine } from '../../core/engine.js';
+import type { CallOptions } from '../../core/engine.js';
 import { errorCodes, isWaymarkError, WaymarkError } from '../../core/errors.js';
 import {
   apply,
