@@ -29,15 +29,18 @@ export interface Line {
   readonly line: string;
   readonly unit: string;
   readonly rounds: number;
+  /** One more run of each side first, which does not count: code is compiled, servers have settled. */
+  readonly warm: boolean;
 }
 
 /** Runs the sides in turns, A B A B …, and compares the first with each other, pair by pair. */
 export async function duel(line: Line, sides: readonly Side[]): Promise<LineResult> {
   const runs: Sample[][] = sides.map(() => []);
-  for (let round = 0; round < line.rounds; round++) {
+  for (let round = line.warm ? -1 : 0; round < line.rounds; round++) {
     for (const [index, side] of sides.entries()) {
       try {
-        runs[index]?.push(await side.run());
+        const sample = await side.run();
+        if (round >= 0) runs[index]?.push(sample);
       } catch (error) {
         throw new Error(`${line.line}: ${side.name}: ${String(error)}`, { cause: error });
       }

@@ -75,27 +75,33 @@ function output(args: readonly string[]): Promise<string> {
 
 async function leases(stage: Stage): Promise<void> {
   const bytes: number[] = [];
+  const side = (name: string, count: number): Side => ({
+    name,
+    run: async () => {
+      const worker = stage.worker(`${count} leases`, ['--expose-gc']);
+      const call = { leases: count };
+      const sample = await worker.run<Sample & { bytesEach: number; lost: number }>(
+        'besideLeases',
+        call,
+      );
+      if (sample.lost > 0) throw new Error(`${sample.lost} leases lost`);
+      if (count > 0) bytes.push(sample.bytesEach);
+      return sample;
+    },
+  });
   for (const [count, name] of [
     [100_000, '100 000'],
     [1_000_000, '1 000 000'],
   ] as const) {
-    const run = async (): Promise<Sample> => {
-      const worker = stage.worker(`leases ${count}`, ['--expose-gc']);
-      const sample = await worker.run<Sample & { bytesEach: number; lost: number }>('liveLeases', {
-        leases: count,
-      });
-      if (sample.lost > 0) throw new Error(`${sample.lost} leases lost`);
-      bytes.push(sample.bytesEach);
-      return sample;
-    };
+    const line = `p99 of a put beside ${name} live leases`;
     await stage.line(
-      `${name} live leases: probe p99 over idle`,
-      '×',
-      async () => [{ name: 'waymark', run }],
+      line,
+      'ms, 1 000/s open loop',
+      async () => [side('waymark', count), side('none', 0)],
       none,
     );
-    await stage.clear();
   }
+  await stage.clear();
   if (bytes.length === 0) return;
   const run = async (): Promise<Sample> => ({ value: bytes.at(-1) ?? 0 });
   await stage.line(
@@ -103,6 +109,7 @@ async function leases(stage: Stage): Promise<void> {
     'B, heap after gc',
     async () => [{ name: 'waymark', run }],
     none,
+    false,
   );
 }
 
@@ -114,6 +121,7 @@ async function memory(stage: Stage): Promise<void> {
     `B, growth of the server's resident memory by ${memoryKeys} keys (path 40 B, value 100 B)`,
     async () => [filled('waymark', 'waymark', () => startWaymark(), stage)],
     async () => [filled('redis', 'ioredis', () => startRedis(), stage)],
+    false,
   );
   await stage.line(
     'memory per key, heap after gc',
@@ -126,6 +134,7 @@ async function memory(stage: Stage): Promise<void> {
       },
     ],
     none,
+    false,
   );
 }
 

@@ -48,10 +48,11 @@ export class Stage implements AsyncDisposable {
     unit: string,
     ours: () => Promise<readonly Side[]>,
     peers: () => Promise<readonly Side[]>,
+    warm = true,
   ): Promise<void> {
     const { only, rounds } = this.call;
     if (only !== undefined && !name.includes(only)) return;
-    const line: Line = { line: name, unit, rounds };
+    const line: Line = { line: name, unit, rounds, warm };
     try {
       const sides = [...(await ours()), ...(this.call.peers ? await peers() : [])];
       this.results.push(await duel(line, sides));

@@ -1,4 +1,4 @@
-import { bareMap, heapPerKey, liveLeases, memoryEngine, putBesideWatchers } from './inside.js';
+import { bareMap, heapPerKey, besideLeases, memoryEngine, putBesideWatchers } from './inside.js';
 import { fill, load, openLoop } from './load.js';
 import { contend } from './locks.js';
 import { collect, long, publish, subscribe } from './watches.js';
@@ -16,6 +16,6 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   bareMap,
   memoryEngine,
   putBesideWatchers,
-  liveLeases,
+  besideLeases,
   heapPerKey,
 };
