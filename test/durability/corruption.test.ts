@@ -1,4 +1,14 @@
-import { cp, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -25,14 +35,21 @@ beforeAll(async () => {
   const ledger = new Ledger(random);
   const told: string[] = [];
   for (let life = 0; life < 3; life++) {
-    const engine = await openFileEngine(pristine, { random, snapshotLogBytes: 60_000, told: (line) => told.push(line) });
+    const engine = await openFileEngine(pristine, {
+      random,
+      snapshotLogBytes: 60_000,
+      told: (line) => told.push(line),
+    });
     await ledger.run(engine, 400);
     await engine[Symbol.asyncDispose]();
   }
   const engine = await openFileEngine(pristine);
   right = await wholeState(engine);
   await engine[Symbol.asyncDispose]();
-  expect((await readdir(pristine)).some((name) => name.startsWith('snapshot-')), told.join()).toBe(true);
+  expect(
+    (await readdir(pristine)).some((name) => name.startsWith('snapshot-')),
+    told.join(),
+  ).toBe(true);
 });
 
 afterAll(() => rm(base, { recursive: true, force: true }));
@@ -56,7 +73,10 @@ async function verdictOn(directory: string): Promise<Verdict> {
   }
 }
 
-async function damaged(name: string, damage: (file: string, size: number) => Promise<void>): Promise<Verdict> {
+async function damaged(
+  name: string,
+  damage: (file: string, size: number) => Promise<void>,
+): Promise<Verdict> {
   const copy = join(base, 'copy');
   await rm(copy, { recursive: true, force: true });
   await cp(pristine, copy, { recursive: true });
@@ -115,10 +135,13 @@ describe('damaged files', () => {
   });
 
   test('[G14] damage in the middle of the log names its offset', async () => {
-    const name = (await readdir(pristine)).filter((file) => file.startsWith('log-')).at(-1) as string;
+    const name = (await readdir(pristine))
+      .filter((file) => file.startsWith('log-'))
+      .at(-1) as string;
     const offsets: number[] = [];
     for await (const fact of inspectFiles(pristine)) {
-      if (fact.type === 'record' && fact.file === name && !offsets.includes(fact.offset)) offsets.push(fact.offset);
+      if (fact.type === 'record' && fact.file === name && !offsets.includes(fact.offset))
+        offsets.push(fact.offset);
     }
     const offset = offsets[Math.floor(offsets.length / 2)] as number;
     const copy = join(base, 'middle');
@@ -126,7 +149,10 @@ describe('damaged files', () => {
     const content = await readFile(join(copy, name));
     content[offset + 20] = (content[offset + 20] as number) ^ 1;
     await writeFile(join(copy, name), content);
-    await expect(openFileEngine(copy)).rejects.toMatchObject({ code: 'corrupt', facts: { file: name, offset } });
+    await expect(openFileEngine(copy)).rejects.toMatchObject({
+      code: 'corrupt',
+      facts: { file: name, offset },
+    });
   });
 
   test('[G14] a torn tail is cut at the last whole frame, and told', async () => {
@@ -136,13 +162,21 @@ describe('damaged files', () => {
     await first[Symbol.asyncDispose]();
     await rm(join(copy, 'closed'));
     const whole = await readFile(join(copy, 'log-0000000001'));
-    const frame = Buffer.concat([Buffer.from([40, 0, 0, 0, 1, 2, 3, 4]), Buffer.alloc(8), Buffer.alloc(20, 7)]);
+    const frame = Buffer.concat([
+      Buffer.from([40, 0, 0, 0, 1, 2, 3, 4]),
+      Buffer.alloc(8),
+      Buffer.alloc(20, 7),
+    ]);
     frame.writeDoubleLE(3, 8);
     await writeFile(join(copy, 'log-0000000001'), Buffer.concat([whole, frame]));
     const told: string[] = [];
     const engine = await openFileEngine(copy, { told: (line) => told.push(line) });
     expect((await wholeState(engine)).entries.map(({ key }) => key)).toEqual(['whole']);
-    expect(told).toEqual([expect.stringContaining(`log-0000000001: cut ${frame.length} bytes at offset ${whole.length}`)]);
+    expect(told).toEqual([
+      expect.stringContaining(
+        `log-0000000001: cut ${frame.length} bytes at offset ${whole.length}`,
+      ),
+    ]);
     await engine.commit({ apply: [{ type: 'put', key: 'after', value: 'v' }] });
     await engine[Symbol.asyncDispose]();
     const reopened = await openFileEngine(copy);

@@ -13,7 +13,11 @@ async function keysOf(engine: Engine): Promise<string[]> {
 }
 
 /** What `count` puts, 8 at a time, ended with. */
-async function putMany(engine: Engine, count: number, value = 'v'): Promise<{ acknowledged: string[]; codes: string[] }> {
+async function putMany(
+  engine: Engine,
+  count: number,
+  value = 'v',
+): Promise<{ acknowledged: string[]; codes: string[] }> {
   const acknowledged: string[] = [];
   const codes: string[] = [];
   let next = 0;
@@ -50,7 +54,9 @@ describe('a failing flush', () => {
       expect(codes.length, `k = ${k}`).toBeGreaterThan(0);
       for (const code of codes) seen.add(code);
       expect(after, `k = ${k}: calls after the failed one`).toBeLessThanOrEqual(2);
-      expect(await keysOf(engine), `k = ${k}: reads go on, at what was acknowledged`).toEqual([...acknowledged].sort());
+      expect(await keysOf(engine), `k = ${k}: reads go on, at what was acknowledged`).toEqual(
+        [...acknowledged].sort(),
+      );
       await expect(engine.grant(5_000)).rejects.toMatchObject({ code: 'unavailable' });
       await engine[Symbol.asyncDispose]();
 
@@ -97,8 +103,12 @@ describe('a full disk', () => {
     const disk = new SimulatedDisk({ capacityBytes: 3_000_000 });
     const engine = await open(disk);
     const large = 'x'.repeat(1_000_000);
-    const ends = await Promise.allSettled(['a', 'b', 'c', 'd', 'e'].map((key) => put(engine, key, large)));
-    const codes = ends.map((end) => (end.status === 'fulfilled' ? 'kept' : (end.reason as { code: string }).code));
+    const ends = await Promise.allSettled(
+      ['a', 'b', 'c', 'd', 'e'].map((key) => put(engine, key, large)),
+    );
+    const codes = ends.map((end) =>
+      end.status === 'fulfilled' ? 'kept' : (end.reason as { code: string }).code,
+    );
     expect(codes).toContain('uncertain');
     await expect(put(engine, 'f')).rejects.toMatchObject({ code: 'storage_full' });
     const kept = ['a', 'b', 'c', 'd', 'e'].filter((_, i) => codes[i] === 'kept');

@@ -15,7 +15,10 @@ type Contents = Map<string, { readonly value: string; readonly lease: number }>;
 
 interface Write {
   readonly revision: number;
-  readonly puts: readonly (readonly [key: string, entry: { readonly value: string; readonly lease: number }])[];
+  readonly puts: readonly (readonly [
+    key: string,
+    entry: { readonly value: string; readonly lease: number },
+  ])[];
   readonly deletes: readonly string[];
 }
 
@@ -23,7 +26,12 @@ interface Write {
 export type LedgerReport =
   | { readonly type: 'issued'; readonly write: Write }
   | { readonly type: 'acknowledged'; readonly revision: number }
-  | { readonly type: 'lease'; readonly id: number; readonly granted: boolean; readonly acknowledged: boolean };
+  | {
+      readonly type: 'lease';
+      readonly id: number;
+      readonly granted: boolean;
+      readonly acknowledged: boolean;
+    };
 
 interface LeaseEvent {
   readonly id: number;
@@ -51,7 +59,11 @@ export class Ledger {
   #acknowledged = 0;
   #serial: number;
 
-  constructor(random: Random, report: (report: LedgerReport) => void = () => undefined, serial = 0) {
+  constructor(
+    random: Random,
+    report: (report: LedgerReport) => void = () => undefined,
+    serial = 0,
+  ) {
     this.random = random;
     this.#report = report;
     this.#serial = serial;
@@ -94,7 +106,8 @@ export class Ledger {
     for (const write of kept) applyWrite(this.#state, write);
     this.#compare(found);
     for (const { id, granted } of this.#leases.filter(({ acknowledged }) => acknowledged)) {
-      if (found.leases.includes(id) !== granted) throw new Error(`lease ${id} is ${granted ? 'lost' : 'back'}`);
+      if (found.leases.includes(id) !== granted)
+        throw new Error(`lease ${id} is ${granted ? 'lost' : 'back'}`);
     }
     this.adopt(found);
   }
@@ -113,7 +126,8 @@ export class Ledger {
   /** Enters what another process's ledger told. */
   enter(report: LedgerReport): void {
     if (report.type === 'issued') this.#writes.push(report.write);
-    else if (report.type === 'acknowledged') this.#acknowledged = Math.max(this.#acknowledged, report.revision);
+    else if (report.type === 'acknowledged')
+      this.#acknowledged = Math.max(this.#acknowledged, report.revision);
     else {
       this.#leases = this.#leases.filter(({ id }) => id !== report.id);
       this.#leases.push({ ...report });
@@ -125,10 +139,13 @@ export class Ledger {
     for (const [key, entry] of this.#state) {
       const there = entries.get(key);
       if (there?.value !== entry.value || there.lease !== entry.lease) {
-        throw new Error(`${key} is ${JSON.stringify(there)} at ${found.revision}, not ${JSON.stringify(entry)}`);
+        throw new Error(
+          `${key} is ${JSON.stringify(there)} at ${found.revision}, not ${JSON.stringify(entry)}`,
+        );
       }
     }
-    for (const key of entries.keys()) if (!this.#state.has(key)) throw new Error(`${key} is back at ${found.revision}`);
+    for (const key of entries.keys())
+      if (!this.#state.has(key)) throw new Error(`${key} is back at ${found.revision}`);
   }
 
   async #step(engine: Engine): Promise<void> {
@@ -136,7 +153,8 @@ export class Ledger {
     if (dice < 0.04) return await this.#grant(engine);
     if (dice < 0.07) return await this.#revoke(engine);
     if (dice < 0.27) return await this.#commit(engine, [this.#key()], []);
-    if (dice < 0.37) return await this.#commit(engine, [this.#key()], [this.#key('t'), this.#key('u')]);
+    if (dice < 0.37)
+      return await this.#commit(engine, [this.#key()], [this.#key('t'), this.#key('u')]);
     return await this.#commit(engine, [], [this.#key()]);
   }
 
@@ -144,7 +162,11 @@ export class Ledger {
     return `${prefix}/${Math.floor(this.random.next() * keys)}`;
   }
 
-  async #commit(engine: Engine, deletes: readonly string[], keysPut: readonly string[]): Promise<void> {
+  async #commit(
+    engine: Engine,
+    deletes: readonly string[],
+    keysPut: readonly string[],
+  ): Promise<void> {
     const live = this.#leases.filter(({ granted, acknowledged }) => granted && acknowledged);
     const puts = keysPut.map((key) => {
       const lease = this.random.next() < 0.1 ? (live.at(-1)?.id ?? 0) : 0;

@@ -18,7 +18,11 @@ interface Explored {
 }
 
 /** Loads an engine until the power goes at a random call, and opens what may be found then; half of it is loaded and cut once more. */
-async function explore(of: number, seedOfRun: number, durability: 'flushed' | 'async'): Promise<Explored> {
+async function explore(
+  of: number,
+  seedOfRun: number,
+  durability: 'flushed' | 'async',
+): Promise<Explored> {
   const explored: Explored = { states: 0, lost: [], cut: 0, snapshots: 0 };
   for (let run = 0; explored.states < of; run++) {
     const random = seededRandom(seedOfRun + run);
@@ -32,7 +36,12 @@ async function explore(of: number, seedOfRun: number, durability: 'flushed' | 'a
       if (!whole || image % 2 === 1) continue;
       // What a recovery showed is seen by then, and must outlive the next loss of power too.
       await load(found, fork, durability, explored);
-      await check(found.afterPowerLoss(random), fork, explored, `run ${run}, state ${image}, second loss`);
+      await check(
+        found.afterPowerLoss(random),
+        fork,
+        explored,
+        `run ${run}, state ${image}, second loss`,
+      );
     }
   }
   return explored;
@@ -48,7 +57,14 @@ async function load(
   const told = (message: string): void => {
     if (message.startsWith('snapshot-')) explored.snapshots++;
   };
-  const options = { disk, durability, told, snapshotLogBytes: 6_000, random: ledger.random, clock: new FakeClock() };
+  const options = {
+    disk,
+    durability,
+    told,
+    snapshotLogBytes: 6_000,
+    random: ledger.random,
+    clock: new FakeClock(),
+  };
   const opening = openFileEngine('simulated', options).then((engine) => ledger.run(engine, 120));
   await Promise.race([opening, turnsWithout(disk)]);
 }
@@ -59,7 +75,12 @@ async function turnsWithout(disk: SimulatedDisk): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-async function check(disk: SimulatedDisk, ledger: Ledger, explored: Explored, where: string): Promise<boolean> {
+async function check(
+  disk: SimulatedDisk,
+  ledger: Ledger,
+  explored: Explored,
+  where: string,
+): Promise<boolean> {
   explored.states++;
   const told = (message: string): void => {
     if (message.includes(': cut ')) explored.cut++;

@@ -9,7 +9,10 @@ export function seededRandom(seed: number): Random {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  return { next, id: () => Array.from({ length: 22 }, () => Math.floor(next() * 36).toString(36)).join('') };
+  return {
+    next,
+    id: () => Array.from({ length: 22 }, () => Math.floor(next() * 36).toString(36)).join(''),
+  };
 }
 
 export function seedOf(standard: number): number {

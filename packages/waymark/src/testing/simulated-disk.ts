@@ -15,7 +15,11 @@ interface Inode {
   unsynced: Unsynced[];
 }
 
-type NameChange = { readonly from: string | null; readonly to: string | null; readonly inode: Inode };
+type NameChange = {
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly inode: Inode;
+};
 
 export type DiskCall = 'write' | 'sync' | 'truncate' | 'rename' | 'syncDirectory';
 
@@ -62,7 +66,12 @@ export class SimulatedDisk implements Disk {
     for (const change of this.#nameChanges.slice(0, keptChanges)) applyNameChange(names, change);
     for (const [name, inode] of names) {
       const content = survivor(inode, random);
-      const copy: Inode = { now: Buffer.from(content), size: content.length, durable: content, unsynced: [] };
+      const copy: Inode = {
+        now: Buffer.from(content),
+        size: content.length,
+        durable: content,
+        unsynced: [],
+      };
       after.#names.set(name, copy);
       after.#durableNames.set(name, copy);
     }
@@ -83,7 +92,12 @@ export class SimulatedDisk implements Disk {
 
   async open(name: string, mode: OpenMode): Promise<DiskFile> {
     if (mode !== 'read' && !this.#names.has(name)) {
-      const inode: Inode = { now: Buffer.alloc(0), size: 0, durable: Buffer.alloc(0), unsynced: [] };
+      const inode: Inode = {
+        now: Buffer.alloc(0),
+        size: 0,
+        durable: Buffer.alloc(0),
+        unsynced: [],
+      };
       this.#change({ from: null, to: name, inode });
     }
     return this.#file(name, this.#inode(name), mode);
@@ -133,7 +147,8 @@ export class SimulatedDisk implements Disk {
       get size() {
         return inode.size;
       },
-      read: async (at, length) => Buffer.from(inode.now.subarray(at, Math.min(inode.size, at + length))),
+      read: async (at, length) =>
+        Buffer.from(inode.now.subarray(at, Math.min(inode.size, at + length))),
       write: async (data, at) => {
         await this.#call('write', name);
         const room = this.capacityBytes - this.usedBytes + inode.size - at;
@@ -189,7 +204,7 @@ function survivor(inode: Inode, random: Random): Buffer {
       if (keep()) resize(file, change.size);
       continue;
     }
-    for (let from = 0; from < change.data.length; ) {
+    for (let from = 0; from < change.data.length;) {
       const at = change.at + from;
       const bytes = Math.min(sectorBytes - (at % sectorBytes), change.data.length - from);
       if (keep()) writeTo(file, change.data.subarray(from, from + bytes), at);

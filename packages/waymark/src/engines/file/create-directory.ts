@@ -33,11 +33,16 @@ const entriesPerPage = 1_000;
  *
  * @throws {WaymarkError} `conflict` when the directory is not empty, `invalid` for an entry above `revision` or without its lease
  */
-export async function createDataDirectory(directory: string, content: DirectoryContent): Promise<void> {
+export async function createDataDirectory(
+  directory: string,
+  content: DirectoryContent,
+): Promise<void> {
   const { random = systemRandom, disk = realDisk(directory), revision } = content;
   await disk.make();
   if ((await disk.list()).length > 0) {
-    throw new WaymarkError('conflict', `${directory} is not empty: restore into a new directory`, { file: directory });
+    throw new WaymarkError('conflict', `${directory} is not empty: restore into a new directory`, {
+      file: directory,
+    });
   }
   if (!Number.isSafeInteger(revision) || revision < 0) {
     throw new WaymarkError('invalid', `a revision is a whole number, not ${String(revision)}`);
@@ -63,10 +68,14 @@ async function* pagesOf(
   let page: Entry[] = [];
   for await (const entry of entries) {
     if (entry.modRevision > revision) {
-      throw new WaymarkError('invalid', `an entry of revision ${entry.modRevision} is above ${revision}`);
+      throw new WaymarkError(
+        'invalid',
+        `an entry of revision ${entry.modRevision} is above ${revision}`,
+      );
     }
     const { lease = 0 } = entry;
-    if (!leases.has(lease)) throw new WaymarkError('invalid', `an entry names lease ${lease}, which is not given`);
+    if (!leases.has(lease))
+      throw new WaymarkError('invalid', `an entry names lease ${lease}, which is not given`);
     page.push({ ...entry, lease });
     if (page.length < entriesPerPage) continue;
     yield page;

@@ -15,7 +15,8 @@ import { WaymarkError } from '../../core/errors.js';
  */
 export async function lockDirectory(directory: string): Promise<AsyncDisposable> {
   const { dev, ino } = statSync(directory, { bigint: true });
-  const address = process.platform === 'linux' ? `\0waymark-${dev}-${ino}` : join(directory, 'lock.sock');
+  const address =
+    process.platform === 'linux' ? `\0waymark-${dev}-${ino}` : join(directory, 'lock.sock');
   const server = createServer((socket) =>
     socket.on('error', () => undefined).end(`process ${process.pid} on ${hostname()}`),
   );

@@ -78,7 +78,12 @@ class RealFile implements DiskFile {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.size - at)));
     let filled = 0;
     while (filled < buffer.length) {
-      const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, at + filled);
+      const { bytesRead } = await this.#handle.read(
+        buffer,
+        filled,
+        buffer.length - filled,
+        at + filled,
+      );
       if (bytesRead === 0) break;
       filled += bytesRead;
     }

@@ -9,10 +9,18 @@ import { describeFact, type FileFact, inspectFiles } from './inspect.js';
 const put = (engine: Engine, key: string, value = 'v', lease = 0) =>
   engine.commit({ apply: [{ type: 'put', key, value, lease }] });
 
-function setUp(): { disk: SimulatedDisk; clock: FakeClock; open: (options?: FileEngineOptions) => Promise<Engine> } {
+function setUp(): {
+  disk: SimulatedDisk;
+  clock: FakeClock;
+  open: (options?: FileEngineOptions) => Promise<Engine>;
+} {
   const disk = new SimulatedDisk();
   const clock = new FakeClock();
-  return { disk, clock, open: (options) => openFileEngine('simulated', { disk, clock, ...options }) };
+  return {
+    disk,
+    clock,
+    open: (options) => openFileEngine('simulated', { disk, clock, ...options }),
+  };
 }
 
 describe('what is not on the disk', () => {
@@ -27,7 +35,9 @@ describe('what is not on the disk', () => {
     expect(answered).toBe(false);
     expect((await engine.read({ key: 'k' })).entries).toEqual([]);
     expect((await engine.status()).revision).toBe(0);
-    await expect(engine.read({ key: 'k', at: 1 })).rejects.toMatchObject({ code: 'future_revision' });
+    await expect(engine.read({ key: 'k', at: 1 })).rejects.toMatchObject({
+      code: 'future_revision',
+    });
   });
 
   test('[F1] holds back a commit that only failed its check against it', async () => {
@@ -47,7 +57,10 @@ describe('what is not on the disk', () => {
     const engine = await open();
     disk.powerOffAfter = disk.calls;
     const aborter = new AbortController();
-    const commit = engine.commit({ apply: [{ type: 'put', key: 'k', value: 'v' }] }, { signal: aborter.signal });
+    const commit = engine.commit(
+      { apply: [{ type: 'put', key: 'k', value: 'v' }] },
+      { signal: aborter.signal },
+    );
     aborter.abort();
     await expect(commit).rejects.toMatchObject({ code: 'uncertain' });
     await expect(engine.commit({}, { signal: aborter.signal })).rejects.toBe(aborter.signal.reason);
@@ -59,7 +72,9 @@ test('[F2] commits of one turn are one frame', async () => {
   const engine = await open();
   await Promise.all(Array.from({ length: 100 }, (_, i) => put(engine, `k/${i}`)));
   await engine[Symbol.asyncDispose]();
-  const ends = (await factsOf(disk)).filter((fact) => fact.type === 'end' && fact.file.startsWith('log'));
+  const ends = (await factsOf(disk)).filter(
+    (fact) => fact.type === 'end' && fact.file.startsWith('log'),
+  );
   expect(ends).toMatchObject([{ frames: 2 }]);
 });
 
@@ -78,7 +93,9 @@ describe('a restart', () => {
     const before = { all: await first.read({ key: '', end: '' }), status: await first.status() };
     await first[Symbol.asyncDispose]();
     const second = await open();
-    expect({ all: await second.read({ key: '', end: '' }), status: await second.status() }).toEqual(before);
+    expect({ all: await second.read({ key: '', end: '' }), status: await second.status() }).toEqual(
+      before,
+    );
     expect((await second.read({ key: 'a', at: 1 })).entries).toMatchObject([{ value: '1' }]);
     expect(await second.leases()).toEqual([lease.id]);
     expect(await second.lease(lease.id)).toEqual({ ...lease, remainingMs: 5_000, keys: ['held'] });
@@ -113,7 +130,11 @@ test('a snapshot cuts the log, and holds leases that were granted and ended arou
   const engine = await open({ snapshotLogBytes: 50_000, told });
   const { id } = await engine.grant(100_000);
   for (let round = 0; round < 10; round++) {
-    await Promise.all(Array.from({ length: 100 }, (_, i) => put(engine, `k/${i}`, `${round} ${'x'.repeat(100)}`, id)));
+    await Promise.all(
+      Array.from({ length: 100 }, (_, i) =>
+        put(engine, `k/${i}`, `${round} ${'x'.repeat(100)}`, id),
+      ),
+    );
   }
   expect(await taken).toContain('snapshot-0000000002');
   const before = await engine.read({ key: '', end: '' });
@@ -138,7 +159,10 @@ describe('a directory made from a backup', () => {
     const engine = await open();
     const { revision, entries: found } = await engine.read({ key: '', end: '' });
     expect(revision).toBe(1_000);
-    expect(found).toEqual([{ ...entry, lease: 0 }, { ...entry, key: 'b', lease: 9 }]);
+    expect(found).toEqual([
+      { ...entry, lease: 0 },
+      { ...entry, key: 'b', lease: 9 },
+    ]);
     expect((await put(engine, 'a')).revision).toBe(1_001);
     expect((await engine.lease(9))?.keys).toEqual(['b']);
     await expect(engine.read({ key: 'a', at: 5 })).rejects.toMatchObject({ code: 'compacted' });
@@ -147,9 +171,12 @@ describe('a directory made from a backup', () => {
 
   test('refuses a directory that holds something, an entry above the revision, and a lease that is not given', async () => {
     const { disk } = setUp();
-    const create = (content: object) => createDataDirectory('simulated', { entries: [entry], revision: 9, disk, ...content });
+    const create = (content: object) =>
+      createDataDirectory('simulated', { entries: [entry], revision: 9, disk, ...content });
     await expect(create({ revision: 4 })).rejects.toMatchObject({ code: 'invalid' });
-    await expect(create({ entries: [{ ...entry, lease: 1 }] })).rejects.toMatchObject({ code: 'invalid' });
+    await expect(create({ entries: [{ ...entry, lease: 1 }] })).rejects.toMatchObject({
+      code: 'invalid',
+    });
     await expect(create({ revision: -1 })).rejects.toMatchObject({ code: 'invalid' });
     expect(await disk.list()).toEqual([]);
     await create({});
@@ -184,6 +211,9 @@ test('inspecting tells every record, and its damage, and goes on with the next f
   const log = await disk.open('log-0000000001', 'lazy');
   await log.write(Buffer.from('?'), 60);
   const facts = await factsOf(disk);
-  expect(facts.find(({ type }) => type === 'damage')).toMatchObject({ file: 'log-0000000001', facts: { offset: 32 } });
+  expect(facts.find(({ type }) => type === 'damage')).toMatchObject({
+    file: 'log-0000000001',
+    facts: { offset: 32 },
+  });
   expect(facts.at(-1)).toMatchObject({ file: 'closed', type: 'end' });
 });

@@ -7,6 +7,7 @@ import { type HistoryBounds, Keyspace } from '../kit/keyspace.js';
 import { lazyWatch } from '../kit/lazy-watch.js';
 import { lockDirectory } from './directory-lock.js';
 import { type Disk, realDisk } from './disk.js';
+import { failed, messageOf, unlessAborted } from './endings.js';
 import { HeldClock } from './held-clock.js';
 import { isFull, LogTail } from './log-tail.js';
 import { logName } from './names.js';
@@ -38,7 +39,10 @@ const pendingBytesMax = 256 * 1_048_576;
  *                        format; `storage_full` when there is no space for a new directory
  * @see docs/spec/file-format.md
  */
-export async function openFileEngine(directory: string, options: FileEngineOptions = {}): Promise<core.Engine> {
+export async function openFileEngine(
+  directory: string,
+  options: FileEngineOptions = {},
+): Promise<core.Engine> {
   const disk = options.disk ?? realDisk(directory);
   await disk.make();
   const lock = options.disk === undefined ? await lockDirectory(directory) : null;
@@ -61,7 +65,12 @@ class FileEngine implements core.Engine {
   #trouble: { readonly kind: 'full' | 'failed'; readonly error: unknown } | null = null;
   #closed: Promise<void> | null = null;
 
-  private constructor(options: FileEngineOptions, clock: Clock, random: Random, lock: AsyncDisposable | null) {
+  private constructor(
+    options: FileEngineOptions,
+    clock: Clock,
+    random: Random,
+    lock: AsyncDisposable | null,
+  ) {
     this.#lazy = options.durability === 'async';
     this.#told = options.told ?? (() => undefined);
     this.#lock = lock;
@@ -70,7 +79,11 @@ class FileEngine implements core.Engine {
     this.#keyspace = new Keyspace({ clock, random, history, identity: random.id(), journal });
   }
 
-  static async open(disk: Disk, lock: AsyncDisposable | null, options: FileEngineOptions): Promise<FileEngine> {
+  static async open(
+    disk: Disk,
+    lock: AsyncDisposable | null,
+    options: FileEngineOptions,
+  ): Promise<FileEngine> {
     const { random = systemRandom } = options;
     const clock = new HeldClock(options.clock ?? systemClock);
     const engine = new FileEngine(options, clock, random, lock);
@@ -79,7 +92,13 @@ class FileEngine implements core.Engine {
     keyspace.identity = recovered.identity ?? keyspace.identity;
     const { identity } = keyspace;
     const salt = Math.floor(random.next() * 2 ** 32);
-    const origin: Origin = { salt, number: 1, identity, epoch: recovered.epoch, revision: keyspace.head };
+    const origin: Origin = {
+      salt,
+      number: 1,
+      identity,
+      epoch: recovered.epoch,
+      revision: keyspace.head,
+    };
     const log: RecoveredLog = recovered.log ?? {
       number: 1,
       salt,
@@ -95,7 +114,13 @@ class FileEngine implements core.Engine {
   async #begin(
     disk: Disk,
     log: RecoveredLog,
-    options: { clock: Clock; random: Random; epoch: number; snapshotBytes: number; snapshotLogBytes?: number | undefined },
+    options: {
+      clock: Clock;
+      random: Random;
+      epoch: number;
+      snapshotBytes: number;
+      snapshotLogBytes?: number | undefined;
+    },
   ): Promise<void> {
     const file = await disk.open(logName(log.number), this.#lazy ? 'lazy' : 'durable');
     await file.sync();
@@ -150,7 +175,10 @@ class FileEngine implements core.Engine {
     return this.#keyspace.renew(id);
   }
 
-  async revoke(id: core.LeaseId, options?: core.CallOptions): Promise<{ readonly revision: core.Revision }> {
+  async revoke(
+    id: core.LeaseId,
+    options?: core.CallOptions,
+  ): Promise<{ readonly revision: core.Revision }> {
     if (this.#busy()) await this.#admit();
     options?.signal?.throwIfAborted();
     const revoked = this.#keyspace.revoke(id);
@@ -229,10 +257,17 @@ class FileEngine implements core.Engine {
     this.#refuseFailed();
     if (this.#trouble !== null) {
       const { error } = this.#trouble;
-      throw new WaymarkError('storage_full', 'the disk is full: make space, writes go on by themselves', {}, error);
+      throw new WaymarkError(
+        'storage_full',
+        'the disk is full: make space, writes go on by themselves',
+        {},
+        error,
+      );
     }
     if (this.#tail.pendingBytes > pendingBytesMax) {
-      throw new WaymarkError('overloaded', 'the disk is slower than the writes: try again later', { retryAfterMs: 100 });
+      throw new WaymarkError('overloaded', 'the disk is slower than the writes: try again later', {
+        retryAfterMs: 100,
+      });
     }
   }
 
@@ -256,28 +291,7 @@ class FileEngine implements core.Engine {
 
   #recovered(): void {
     this.#trouble = null;
+    this.#snapshots.hurry();
     this.#told('there is space on the disk again, commits go on');
-  }
-}
-
-function failed(error: unknown): WaymarkError {
-  return new WaymarkError('unavailable', `the log cannot be written, restart to go on: ${messageOf(error)}`, {}, error);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** What was sent to the log can no longer be taken back: an abort leaves it open whether it was done (K11). */
-async function unlessAborted(flushed: Promise<void>, signal: AbortSignal): Promise<void> {
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(new WaymarkError('uncertain', 'aborted while the log was written', {}, signal.reason));
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    await Promise.race([flushed, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

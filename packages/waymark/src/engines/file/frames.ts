@@ -42,8 +42,10 @@ export function encodeHeader({ kind, salt, number }: Header): Buffer {
 export async function readHeader(file: DiskFile, name: string, wanted: FileKind): Promise<Header> {
   const header = await file.read(0, headerBytes);
   if (header.length < headerBytes) throw corrupt(name, header.length, 'its header is cut short');
-  if (header.toString('latin1', 0, 8) !== magic) throw corrupt(name, 0, 'this is no file of Waymark');
-  if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28))) throw corrupt(name, 8, 'its header is damaged');
+  if (header.toString('latin1', 0, 8) !== magic)
+    throw corrupt(name, 0, 'this is no file of Waymark');
+  if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28)))
+    throw corrupt(name, 8, 'its header is damaged');
   const version = header.readUInt32LE(8);
   if (version > formatVersion) {
     const what = `${name} has format ${version}; this release reads up to ${formatVersion}: use a newer one`;
@@ -113,7 +115,8 @@ class ChunkedReader {
 
   async read(at: number, length: number): Promise<Buffer> {
     const from = at - this.#start;
-    if (from >= 0 && from + length <= this.#chunk.length) return this.#chunk.subarray(from, from + length);
+    if (from >= 0 && from + length <= this.#chunk.length)
+      return this.#chunk.subarray(from, from + length);
     if (length >= chunkBytes) return await this.file.read(at, length);
     this.#chunk = await this.file.read(at, chunkBytes);
     this.#start = at;
@@ -158,7 +161,8 @@ async function findFrame(
     const chunk = await file.read(start, chunkBytes + frameHeaderBytes);
     for (let at = 0; at + frameHeaderBytes <= chunk.length && at < chunkBytes; at++) {
       const found = chunk.readDoubleLE(at + 8);
-      if (!Number.isSafeInteger(found) || found < sequence || found > sequence + sequencesAhead) continue;
+      if (!Number.isSafeInteger(found) || found < sequence || found > sequence + sequencesAhead)
+        continue;
       if ((await readFrame(reader, start + at, salt, found)) !== null) return start + at;
     }
   }

@@ -8,8 +8,18 @@ import type { FileRecord } from './records.js';
 
 /** One fact of a data directory. Plain JSON; keys and values are byte strings (one char a byte). */
 export type FileFact =
-  | { readonly type: 'file'; readonly file: string; readonly kind: FileKind; readonly format: number }
-  | { readonly type: 'record'; readonly file: string; readonly offset: number; readonly record: FileRecord }
+  | {
+      readonly type: 'file';
+      readonly file: string;
+      readonly kind: FileKind;
+      readonly format: number;
+    }
+  | {
+      readonly type: 'record';
+      readonly file: string;
+      readonly offset: number;
+      readonly record: FileRecord;
+    }
   | {
       readonly type: 'end';
       readonly file: string;
@@ -20,7 +30,12 @@ export type FileFact =
       /** Something that is no frame follows: what a crash cut short, when it is the newest log. */
       readonly torn: boolean;
     }
-  | { readonly type: 'damage'; readonly file: string; readonly message: string; readonly facts: ErrorFacts };
+  | {
+      readonly type: 'damage';
+      readonly file: string;
+      readonly message: string;
+      readonly facts: ErrorFacts;
+    };
 
 /**
  * Everything that the files of a data directory say, oldest file first. Reads only, and locks nothing: beside a running engine the
@@ -28,9 +43,13 @@ export type FileFact =
  *
  * @throws what the file system says when the directory cannot be read
  */
-export async function* inspectFiles(directory: string, disk: Disk = realDisk(directory)): AsyncGenerator<FileFact> {
+export async function* inspectFiles(
+  directory: string,
+  disk: Disk = realDisk(directory),
+): AsyncGenerator<FileFact> {
   const names = await disk.list();
-  for (const number of numbersOf(names, 'snapshot')) yield* inspectFile(disk, snapshotName(number), 'snap');
+  for (const number of numbersOf(names, 'snapshot'))
+    yield* inspectFile(disk, snapshotName(number), 'snap');
   for (const number of numbersOf(names, 'log')) yield* inspectFile(disk, logName(number), 'log ');
   if (names.includes(markName)) yield* inspectFile(disk, markName, 'mark');
 }
@@ -75,7 +94,9 @@ function describeRecord(record: FileRecord): string {
   switch (record.type) {
     case 'commit': {
       const changes = record.changes.map(({ kind, entry }) =>
-        kind === 'put' ? `put ${shown(entry.key)} = ${shown(entry.value)}` : `${kind} ${shown(entry.key)}`,
+        kind === 'put'
+          ? `put ${shown(entry.key)} = ${shown(entry.value)}`
+          : `${kind} ${shown(entry.key)}`,
       );
       return `revision ${record.revision}: ${changes.join(', ')}`;
     }

@@ -3,10 +3,8 @@ import { WaymarkError } from '../../core/errors.js';
 import type { JournalRecord } from '../kit/journal.js';
 import type { DiskFile } from './disk.js';
 import { sealFrame } from './frames.js';
-import { RecordWriter } from './records.js';
+import { type Answer, answer, type Group, GroupQueue } from './group-queue.js';
 
-/** One frame takes at most about this; what has gathered beyond it goes into the next. */
-const frameBytesMax = 4 * 1_048_576;
 /** Zeros are written ahead of the log in steps of this ... */
 const reserveBytes = 1_048_576;
 /** ... whenever less than this is left. */
@@ -29,21 +27,6 @@ export interface TailOwner {
   recovered(): void;
 }
 
-interface Answer {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** What goes to the disk in one write. */
-interface Group {
-  readonly frame: Buffer;
-  readonly revision: Revision;
-  /** Records appended by its end. */
-  readonly upTo: number;
-  answer: Answer | null;
-}
-
 interface Barrier extends Answer {
   readonly upTo: number;
 }
@@ -63,12 +46,8 @@ export class LogTail {
   #reservedEnd: number;
   readonly #owner: TailOwner;
   readonly #lazy: boolean;
-  readonly #writer = new RecordWriter();
-  #gathering: Answer | null = null;
-  #revision: Revision;
-  #appended = 0;
-  /** Groups that wait behind a write, oldest first. */
-  readonly #waiting: Group[] = [];
+  /** What waits behind the write under way. */
+  readonly #queue: GroupQueue;
   #writing: Group | null = null;
   #filling: Promise<void> | null = null;
   #barrier: Barrier | null = null;
@@ -83,7 +62,7 @@ export class LogTail {
     this.#offset = at.offset;
     this.#sequence = at.sequence;
     this.#reservedEnd = at.file.size;
-    this.#revision = revision;
+    this.#queue = new GroupQueue(revision);
     this.#lazy = lazy;
     this.#owner = owner;
   }
@@ -94,17 +73,12 @@ export class LogTail {
   }
 
   get pendingBytes(): number {
-    let bytes = this.#writer.bytes + (this.#writing?.frame.length ?? 0);
-    for (const { frame } of this.#waiting) bytes += frame.length;
-    return bytes;
+    return this.#queue.bytes + (this.#writing?.frame.length ?? 0);
   }
 
   append(record: JournalRecord): void {
     if (this.#trouble === 'failed') return;
-    this.#writer.write(record);
-    this.#appended++;
-    if (record.type === 'commit') this.#revision = record.revision;
-    if (this.#writer.bytes >= frameBytesMax) this.#group();
+    this.#queue.append(record);
     if (this.#scheduled || this.#writing !== null) return;
     this.#scheduled = true;
     // Commits of one turn go together: the write waits for the microtask queue.
@@ -119,15 +93,16 @@ export class LogTail {
    * @throws {WaymarkError} `uncertain`, or `unavailable` when it certainly is not
    */
   flushed(): Promise<void> {
-    if (this.#writer.bytes > 0) return (this.#gathering ??= answer()).promise;
-    const last = this.#waiting.at(-1) ?? this.#writing;
-    if (last === null) return Promise.resolve();
-    return (last.answer ??= answer()).promise;
+    const last = this.#queue.lastAnswer();
+    if (last !== null) return last;
+    const writing = this.#writing;
+    return writing === null ? Promise.resolve() : (writing.answer ??= answer()).promise;
   }
 
   /** Allocates space ahead. On a full disk the owner is told. */
   async reserve(): Promise<void> {
-    if (this.#filling === null) this.#fill();
+    // Behind a barrier the file is about to be closed.
+    if (this.#filling === null && this.#barrier === null) this.#fill();
     await this.#filling;
   }
 
@@ -142,8 +117,8 @@ export class LogTail {
    * or `release`.
    */
   barrier(): Promise<void> {
-    this.#group();
-    this.#barrier = { ...answer(), upTo: this.#appended };
+    this.#queue.close();
+    this.#barrier = { ...answer(), upTo: this.#queue.appended };
     const { promise } = this.#barrier;
     this.#next();
     return promise.then(() => this.#filling ?? undefined);
@@ -189,22 +164,10 @@ export class LogTail {
     return this.#offset;
   }
 
-  /** Makes a group of what has gathered. */
-  #group(): void {
-    if (this.#writer.bytes === 0) return;
-    this.#waiting.push({
-      frame: this.#writer.take(),
-      revision: this.#revision,
-      upTo: this.#appended,
-      answer: this.#gathering,
-    });
-    this.#gathering = null;
-  }
-
   #next(): void {
     if (this.#writing !== null || this.#trouble === 'failed') return;
-    if (this.#waiting.length === 0 && this.#barrier === null) this.#group();
-    const next = this.#waiting[0];
+    if (this.#queue.first === undefined && this.#barrier === null) this.#queue.close();
+    const next = this.#queue.first;
     if (this.#barrier !== null && (next === undefined || next.upTo > this.#barrier.upTo)) {
       return this.#barrier.resolve();
     }
@@ -212,7 +175,7 @@ export class LogTail {
     const end = this.#offset + next.frame.length;
     // The reserve is being written behind its end: what would cross it waits for that.
     if (end > this.#reservedEnd && this.#filling !== null) return;
-    this.#waiting.shift();
+    this.#queue.shift();
     this.#writing = next;
     sealFrame(next.frame, this.#at.salt, this.#sequence);
     this.#write(next).catch((error: unknown) => this.#failed(error));
@@ -233,7 +196,7 @@ export class LogTail {
     this.#offset = end;
     this.#sequence++;
     this.#writing = null;
-    this.#writer.giveBack(group.frame);
+    this.#queue.giveBack(group.frame);
     this.#owner.flushed(group.revision);
     group.answer?.resolve();
     if (this.#reservedEnd - end < reserveBytesMin && this.#filling === null) this.#fill();
@@ -289,7 +252,12 @@ export class LogTail {
     this.#owner.troubled('full', error);
     if (!inWrite) return;
     this.#unwritten = true;
-    const uncertain = new WaymarkError('uncertain', 'the disk is full: the commit is kept if it gets space', {}, error);
+    const uncertain = new WaymarkError(
+      'uncertain',
+      'the disk is full: the commit is kept if it gets space',
+      {},
+      error,
+    );
     this.#rejectAll(uncertain, uncertain);
   }
 
@@ -300,35 +268,25 @@ export class LogTail {
     const why = error instanceof Error ? error.message : String(error);
     this.#rejectAll(
       new WaymarkError('uncertain', `the log failed, the commit may be kept: ${why}`, {}, error),
-      new WaymarkError('unavailable', `the log failed before the commit was sent to it: ${why}`, {}, error),
+      new WaymarkError(
+        'unavailable',
+        `the log failed before the commit was sent to it: ${why}`,
+        {},
+        error,
+      ),
     );
     this.#barrier?.reject(error);
-    this.#waiting.length = 0;
-    this.#writer.take();
+    this.#queue.clear();
   }
 
   #rejectAll(sent: WaymarkError, unsent: WaymarkError): void {
     this.#writing?.answer?.reject(sent);
-    for (const group of this.#waiting) group.answer?.reject(unsent);
-    this.#gathering?.reject(unsent);
-    for (const group of [this.#writing, ...this.#waiting]) if (group !== null) group.answer = null;
-    this.#gathering = null;
+    if (this.#writing !== null) this.#writing.answer = null;
+    this.#queue.rejectAll(unsent);
   }
 }
 
 export function isFull(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT';
-}
-
-/** Rejections that nobody waits for are no accident: a lease that ended has no caller. */
-function answer(): Answer {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((resolved, rejected) => {
-    resolve = resolved;
-    reject = rejected;
-  });
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
 }

@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { frameHeaderBytes } from './frames.js';
 import { type FileRecord, readRecords, RecordWriter } from './records.js';
 
-const entry = { key: 'k\x00\xff', value: '\x80', createRevision: 2 ** 53 - 2, modRevision: 2 ** 53 - 1, version: 7, lease: 0 };
+const entry = {
+  key: 'k\x00\xff',
+  value: '\x80',
+  createRevision: 2 ** 53 - 2,
+  modRevision: 2 ** 53 - 1,
+  version: 7,
+  lease: 0,
+};
 const all: readonly FileRecord[] = [
   { type: 'begin', revision: 0, identity: 'one', epoch: 3, previousEnd: 2 ** 40 },
   {
@@ -10,8 +17,14 @@ const all: readonly FileRecord[] = [
     revision: 300,
     changes: [
       { kind: 'put', entry: { ...entry, value: 'x'.repeat(200_000) } },
-      { kind: 'delete', entry: { key: 'd', value: '', createRevision: 0, modRevision: 300, version: 0, lease: 0 } },
-      { kind: 'expire', entry: { key: '', value: '', createRevision: 0, modRevision: 300, version: 0, lease: 0 } },
+      {
+        kind: 'delete',
+        entry: { key: 'd', value: '', createRevision: 0, modRevision: 300, version: 0, lease: 0 },
+      },
+      {
+        kind: 'expire',
+        entry: { key: '', value: '', createRevision: 0, modRevision: 300, version: 0, lease: 0 },
+      },
     ],
   },
   { type: 'grant', id: 2 ** 53 - 1, ttlMs: 31_536_000_000 },

@@ -58,7 +58,8 @@ export class RecordWriter {
   /** A frame that is written lends its memory to a later one. */
   giveBack(frame: Buffer): void {
     const { byteLength } = frame.buffer;
-    if (byteLength >= startBytes && byteLength <= keptBytesMax) this.#spare = Buffer.from(frame.buffer);
+    if (byteLength >= startBytes && byteLength <= keptBytesMax)
+      this.#spare = Buffer.from(frame.buffer);
   }
 
   write(record: FileRecord): void {
@@ -217,7 +218,8 @@ class RecordReader {
     let value = 0;
     for (let scale = 1; ; scale *= 0x80) {
       const byte = this.#payload[this.#at++];
-      if (byte === undefined || scale > 2 ** 56) throw new WaymarkError('corrupt', 'a number is cut short');
+      if (byte === undefined || scale > 2 ** 56)
+        throw new WaymarkError('corrupt', 'a number is cut short');
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }

@@ -1,6 +1,13 @@
 import type { Keyspace } from '../kit/keyspace.js';
 import type { Disk } from './disk.js';
-import { corrupt, type FileKind, type FramesEnd, type Header, readFrames, readHeader } from './frames.js';
+import {
+  corrupt,
+  type FileKind,
+  type FramesEnd,
+  type Header,
+  readFrames,
+  readHeader,
+} from './frames.js';
 import { logName, markName, numbersOf, snapshotName, temporary } from './names.js';
 import { type BeginRecord, type FileRecord, readRecords } from './records.js';
 
@@ -44,11 +51,14 @@ export async function recover(disk: Disk, state: Keyspace, told: Told): Promise<
   const first = snapshot ?? 1;
   const logs = numbersOf(names, 'log').filter((number) => number >= first);
   const chain: Chain = { identity: null, epoch: 1, previousEnd: 0 };
-  const snapshotBytes = snapshot === null ? 0 : await loadSnapshot(disk, snapshot, state, chain, told);
-  if (snapshot !== null && logs[0] !== snapshot) throw corrupt(logName(snapshot), 0, 'it is missing');
+  const snapshotBytes =
+    snapshot === null ? 0 : await loadSnapshot(disk, snapshot, state, chain, told);
+  if (snapshot !== null && logs[0] !== snapshot)
+    throw corrupt(logName(snapshot), 0, 'it is missing');
   let log: RecoveredLog | null = null;
   for (const [i, number] of logs.entries()) {
-    if (number !== first + i) throw corrupt(logName(first + i), 0, 'it is missing, and a later one exists');
+    if (number !== first + i)
+      throw corrupt(logName(first + i), 0, 'it is missing, and a later one exists');
     if (number === snapshot) chain.previousEnd = -1;
     log = await replayLog(disk, number, i === logs.length - 1, state, chain, told);
   }
@@ -137,11 +147,12 @@ async function replayLog(
 ): Promise<RecoveredLog> {
   const name = logName(number);
   const groups = recordsOf(disk, name, 'log ');
-  for (let count = 0; ; ) {
+  for (let count = 0; ;) {
     const step = await groups.next();
     if (step.done === true) {
       const { header, end, torn, frames, size } = step.value;
-      if (header.number !== number || frames === 0) throw corrupt(name, end, 'its beginning is missing');
+      if (header.number !== number || frames === 0)
+        throw corrupt(name, end, 'its beginning is missing');
       if (torn && !last) throw corrupt(name, end, 'it is cut short, and a later log exists');
       if (torn) await cut(disk, name, end, size, told);
       chain.previousEnd = end;
@@ -150,7 +161,8 @@ async function replayLog(
     const { offset, records } = step.value;
     for (const record of records) {
       replayRecord(record, { name, offset }, state, chain);
-      if (++count % 1_000_000 === 0) told(`replaying ${name}: ${count} records, revision ${state.head}`);
+      if (++count % 1_000_000 === 0)
+        told(`replaying ${name}: ${count} records, revision ${state.head}`);
     }
   }
 }
@@ -190,7 +202,11 @@ function join(
     throw corrupt(at.name, at.offset, `it begins at revision ${begin.revision}, not ${state.head}`);
   }
   if (chain.previousEnd >= 0 && begin.previousEnd !== chain.previousEnd) {
-    throw corrupt(at.name, at.offset, `the log before it ended at ${begin.previousEnd}, and ends at ${chain.previousEnd}`);
+    throw corrupt(
+      at.name,
+      at.offset,
+      `the log before it ended at ${begin.previousEnd}, and ends at ${chain.previousEnd}`,
+    );
   }
   chain.identity = begin.identity;
   chain.epoch = begin.epoch;

@@ -8,6 +8,7 @@ import type { Told } from './recovery.js';
 import { createLog, type Origin, writeMark, writeSnapshot } from './write-files.js';
 
 const entriesPerTurn = 250;
+const retryBytes = 262_144;
 
 export interface SnapshotsOptions {
   readonly clock: Clock;
@@ -32,6 +33,8 @@ export class Snapshots {
   readonly #options: SnapshotsOptions;
   #log: { readonly number: number; readonly salt: number };
   #bytes: number;
+  /** After a failure the log that was to be cut is still there: the next try comes sooner. */
+  #retryAt: number | null = null;
   #taking: Promise<void> | null = null;
   #closed = false;
 
@@ -52,13 +55,21 @@ export class Snapshots {
 
   /** Starts a snapshot when one is due. */
   consider(): void {
-    const due = Math.max(this.#options.snapshotLogBytes ?? 64 * 1_048_576, 2 * this.#bytes);
-    if (this.#taking !== null || this.#closed || this.#tail.size < due) return;
+    const standard = Math.max(this.#options.snapshotLogBytes ?? 64 * 1_048_576, 2 * this.#bytes);
+    if (this.#taking !== null || this.#closed || this.#tail.size < (this.#retryAt ?? standard))
+      return;
+    this.#retryAt = null;
     this.#taking = this.#take()
       .catch((error: unknown) => {
+        this.#retryAt = this.#tail.size + retryBytes;
         if (!this.#closed) this.#options.told(`no snapshot: ${String(error)}`);
       })
       .finally(() => (this.#taking = null));
+  }
+
+  /** There is space again: what failed for want of it is tried with the next write. */
+  hurry(): void {
+    if (this.#retryAt !== null) this.#retryAt = 0;
   }
 
   /** A snapshot under way is given up: the log still has all. */
@@ -74,7 +85,10 @@ export class Snapshots {
   }
 
   async #take(): Promise<void> {
-    const { keyspace, unpin } = { keyspace: this.#keyspace, unpin: this.#keyspace.pin(this.#keyspace.head) };
+    const { keyspace, unpin } = {
+      keyspace: this.#keyspace,
+      unpin: this.#keyspace.pin(this.#keyspace.head),
+    };
     try {
       const revision = keyspace.head;
       // Taken in the same moment as the revision: later grants and ends go to the next log.
@@ -83,7 +97,9 @@ export class Snapshots {
       const pages = this.#pages(revision);
       this.#bytes = await writeSnapshot(this.#disk, origin, { leases, pages });
       await this.#dropBefore(origin.number);
-      this.#options.told(`${snapshotName(origin.number)}: revision ${revision}, ${this.#bytes} bytes`);
+      this.#options.told(
+        `${snapshotName(origin.number)}: revision ${revision}, ${this.#bytes} bytes`,
+      );
     } finally {
       unpin();
     }
@@ -126,7 +142,7 @@ export class Snapshots {
 
   /** A few entries a turn, from history, so that it neither stops the event loop nor doubles memory. */
   async *#pages(revision: Revision): AsyncGenerator<readonly Entry[]> {
-    for (let from = ''; ; ) {
+    for (let from = ''; ;) {
       if (this.#closed) throw new Error('the engine is closing');
       const page = this.#keyspace.entriesAt(revision, from, entriesPerTurn);
       const last = page.at(-1);
@@ -139,7 +155,8 @@ export class Snapshots {
 
   async #dropBefore(number: number): Promise<void> {
     const names = await this.#disk.list();
-    for (const old of numbersOf(names, 'log')) if (old < number) await this.#disk.remove(logName(old));
+    for (const old of numbersOf(names, 'log'))
+      if (old < number) await this.#disk.remove(logName(old));
     for (const old of numbersOf(names, 'snapshot')) {
       if (old < number) await this.#disk.remove(snapshotName(old));
     }

@@ -6,7 +6,7 @@ import { type BeginRecord, type FileRecord, RecordWriter } from './records.js';
 
 const frameBytes = 1_048_576;
 /** A snapshot is flushed in steps, so that the log beside it never waits behind one large flush. */
-const syncBytes = 8 * 1_048_576;
+const syncBytes = 2 * 1_048_576;
 
 /** What a new file needs to know of the data it belongs to. */
 export interface Origin {
@@ -21,10 +21,15 @@ export interface Origin {
 export async function createLog(disk: Disk, of: Origin, previousEnd: number): Promise<number> {
   const { revision, identity, epoch } = of;
   const begin: BeginRecord = { type: 'begin', revision, identity, epoch, previousEnd };
-  return await writeWhole(disk, logName(of.number), { kind: 'log ', ...of }, (file) => file.write(begin));
+  return await writeWhole(disk, logName(of.number), { kind: 'log ', ...of }, (file) =>
+    file.write(begin),
+  );
 }
 
-export async function writeMark(disk: Disk, of: { salt: number; number: number; end: number }): Promise<void> {
+export async function writeMark(
+  disk: Disk,
+  of: { salt: number; number: number; end: number },
+): Promise<void> {
   await writeWhole(disk, markName, { kind: 'mark', salt: of.salt, number: of.number }, (file) =>
     file.write({ type: 'mark', number: of.number, end: of.end }),
   );
@@ -37,7 +42,11 @@ export interface SnapshotContent {
 }
 
 /** @returns its size in bytes */
-export async function writeSnapshot(disk: Disk, of: Origin, content: SnapshotContent): Promise<number> {
+export async function writeSnapshot(
+  disk: Disk,
+  of: Origin,
+  content: SnapshotContent,
+): Promise<number> {
   const { revision, identity, epoch } = of;
   return await writeWhole(disk, snapshotName(of.number), { kind: 'snap', ...of }, async (file) => {
     await file.write({ type: 'begin', revision, identity, epoch, previousEnd: 0 });
