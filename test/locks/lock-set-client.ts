@@ -82,15 +82,20 @@ async function section(lock: Lock, name: string): Promise<void> {
   else added[name] = (added[name] ?? 0) + 1;
 }
 
+/** Beside the lock, not under it: only the hold that is named protects it. */
+function dataOf(name: string): string {
+  return `/data${name}`;
+}
+
 async function readKey(name: string): Promise<number> {
-  return (await locks.get(name))?.value ?? 0;
+  return (await locks.get(dataOf(name)))?.value ?? 0;
 }
 
 async function writeKey(lock: Lock, name: string, count: number): Promise<number | null> {
   const guarded = task.target === 'guarded';
   const into: Namespace<number> = guarded ? locks : plain;
   try {
-    await into.put(name, count, guarded ? { hold: lock } : {});
+    await into.put(dataOf(name), count, guarded ? { hold: lock } : {});
     return count;
   } catch (error) {
     if (isWaymarkError(error, 'lost') || isWaymarkError(error, 'locked')) return null;

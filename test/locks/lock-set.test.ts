@@ -62,7 +62,8 @@ async function runLockSet(run: Run): Promise<Sum> {
   for (let number = 0; number < lockCount; number++) {
     const name = `/lock-${number}`;
     const acknowledged = reports.reduce((all, report) => all + (report.added[name] ?? 0), 0);
-    const there = run.target === 'store' ? store.count(name) : ((await keys.get(name))?.value ?? 0);
+    const there =
+      run.target === 'store' ? store.count(name) : ((await keys.get(`/data${name}`))?.value ?? 0);
     lost += Math.max(0, acknowledged - there);
     added += acknowledged;
   }

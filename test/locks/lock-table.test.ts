@@ -1,6 +1,6 @@
 import { setImmediate as turn, setTimeout as sleepReally } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { type Namespace, open, type Space } from 'waymark';
+import { type Namespace, open } from 'waymark';
 import {
   type Clock,
   createLocalHost,
@@ -172,24 +172,34 @@ test('[checker] control: a grant beside a conflicting hold, and a token that doe
 
 test('[L1] a tree lock on /a never meets /ab, and meets all at and below /a', async () => {
   await using engine = createMemoryEngine();
-  const [space, other] = ['one', 'two'].map((owner) =>
-    createSpace(createLocalHost(engine), { clock: systemClock, random: systemRandom, owner }),
-  ) as [Space, Space];
-  const mine = space.namespace('ns');
-  await using held = await mine.lock('/a', { tree: true });
-  expect(held.tree).toBe(true);
-  for (const path of ['/ab', '/ab/c', '/a.b', '/a-', '/A', '/b']) {
-    for (const tree of [false, true]) {
-      const lock = await other.namespace('ns').tryLock(path, { tree });
-      expect(lock, path).not.toBeNull();
-      await lock?.release();
-    }
+  const [mine, others] = ['one', 'two'].map((owner) =>
+    createSpace(createLocalHost(engine), {
+      clock: systemClock,
+      random: systemRandom,
+      owner,
+    }).namespace('ns'),
+  ) as [Namespace, Namespace];
+  /** Both orders: the tree first, and the other first. */
+  const meet = async (path: string, tree: boolean): Promise<boolean> => {
+    const treeLock = await mine.lock('/a', { tree: true });
+    const second = await others.tryLock(path, { tree });
+    await second?.release();
+    await treeLock.release();
+    const first = await others.lock(path, { tree });
+    const treeSecond = await mine.tryLock('/a', { tree: true });
+    await treeSecond?.release();
+    await first.release();
+    expect(second === null, `both orders agree on ${path}`).toBe(treeSecond === null);
+    return second === null;
+  };
+  for (const path of ['/ab', '/ab/c', '/a.b', '/a-', '/a0', '/A', '/b', '/aa/a']) {
+    for (const tree of [false, true]) expect(await meet(path, tree), path).toBe(false);
   }
-  for (const path of ['/a', '/a/b', '/a/b/c'])
-    expect(await other.namespace('ns').tryLock(path), path).toBeNull();
-  expect(await other.namespace('ns').tryLock('/', { tree: true })).toBeNull();
-  const root = await other.namespace('ns').tryLock('/');
-  expect(root).not.toBeNull();
+  for (const path of ['/a', '/a/b', '/a/b/c', '/a/-', '/a/ÿ']) {
+    for (const tree of [false, true]) expect(await meet(path, tree), path).toBe(true);
+  }
+  expect(await meet('/', true)).toBe(true);
+  expect(await meet('/', false)).toBe(false);
 });
 
 test('[L8] a shared holder beside another writes under its own hold', async () => {
