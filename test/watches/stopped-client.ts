@@ -5,7 +5,7 @@ const program = `
 const { openRemoteEngine } = await import(process.argv[1]);
 const engine = await openRemoteEngine(process.argv[2]);
 for (let n = 0; n < Number(process.argv[3]); n++) {
-  const watch = engine.watch([{ key: 'w/', end: 'w0' }])[Symbol.asyncIterator]();
+  const watch = engine.watch([{ key: 'w/', end: 'w0' + n }])[Symbol.asyncIterator]();
   await watch.next();
   void watch.next();
 }
@@ -13,7 +13,7 @@ process.stdout.write('watching');
 setInterval(() => undefined, 1_000);
 `;
 
-/** A client in a process of its own that watches everything, then is stopped: it reads nothing more, and says nothing more. */
+/** A client in a process of its own that watches everything, over a stream for each watch, then is stopped: it reads and says nothing more. */
 export class StoppedClient implements AsyncDisposable {
   readonly #child: ChildProcess;
 
