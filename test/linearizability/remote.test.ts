@@ -94,9 +94,10 @@ test(
 
     const isRead = ({ input, output }: (typeof calls)[number]) =>
       input.apply.length === 1 && input.apply[0]?.op === 'get' && output?.results?.[0] !== null;
+    const never = { value: 'never written', revision: 1, createRevision: 1, version: 1 };
     const victim = calls.filter(isRead)[20];
     const stale = calls.map((call) =>
-      call === victim ? { ...call, output: { succeeded: true, results: [null] } } : call,
+      call === victim ? { ...call, output: { succeeded: true, results: [never] } } : call,
     );
     expect(faultsOf({ ...history, calls: stale }).join()).toMatch(/violation/);
 

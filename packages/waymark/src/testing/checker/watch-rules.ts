@@ -49,13 +49,16 @@ export function checkWatch(stream: WatchStream, log: readonly LoggedChange[]): W
   /** Everything up to here has been delivered. */
   let done = stream.after;
   let newest = stream.after;
+  let lastChange = stream.after;
   const tell = (rule: WatchRule, revision: number, message: string): void =>
     void broken.push({ rule, revision, message });
 
   for (const record of stream.records) {
     if (record.type === 'resumed') {
-      if (record.after > done)
-        tell('resumable', record.after, `resumed after ${record.after}, delivered up to ${done}`);
+      if (record.after > done || record.after < lastChange) {
+        const delivered = `changes up to ${lastChange}, all up to ${done}`;
+        tell('resumable', record.after, `resumed after ${record.after}, delivered ${delivered}`);
+      }
       done = Math.min(done, record.after);
       newest = done;
       continue;
@@ -74,6 +77,7 @@ export function checkWatch(stream: WatchStream, log: readonly LoggedChange[]): W
       if (!stream.matches(change.key)) tell('filter', change.revision, `${name} was not asked for`);
       seen.add(name);
       newest = Math.max(newest, change.revision);
+      lastChange = Math.max(lastChange, change.revision);
       compare(change, due.get(name), tell);
     }
     missing(record, done, inLine, tell);
