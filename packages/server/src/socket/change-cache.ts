@@ -1,18 +1,26 @@
-import type { Batch, Change } from 'waymark/engine';
+import type { Batch, Change, Clock } from 'waymark/engine';
 import { writeChange, type Writer } from 'waymark/wire';
 
-const size = 1_024;
+const size = 256;
+/** Copying is what a longer one costs, encoded or not. */
+const bytesMax = 16_384;
 
 /**
- * Where the bytes of recent changes lie. An engine hands the same Change object to every watch that asked for the same, so a
+ * Where the bytes of this turn's changes lie. An engine hands the same Change object to every watch that asked for the same, so a
  * change is encoded once and copied for all other watchers, on this connection and the others. Bytes that a writer
- * gave away are never written again, so pointing into them is safe; what is pointed at is kept until its slot is taken.
+ * gave away are never written again, so pointing into them is safe; the turn's end forgets them, so nothing is kept for it.
  */
 export class ChangeCache {
-  readonly #changes: (Change | undefined)[] = new Array<Change | undefined>(size);
-  readonly #sources: (Buffer | undefined)[] = new Array<Buffer | undefined>(size);
+  readonly #clock: Clock;
+  readonly #changes = new Array<Change | undefined>(size).fill(undefined);
+  readonly #sources = new Array<Buffer | undefined>(size).fill(undefined);
   readonly #starts = new Uint32Array(size);
   readonly #ends = new Uint32Array(size);
+  #used = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   writeBatch(writer: Writer, batch: Batch): void {
     writer.uint(batch.revision);
@@ -22,19 +30,32 @@ export class ChangeCache {
 
   #write(writer: Writer, change: Change): void {
     const { modRevision, key } = change.entry;
-    const slot = (modRevision * 31 + key.length + key.charCodeAt(key.length - 1)) & (size - 1);
+    const end = key.length;
+    // Keys of one revision mostly differ in their last digits.
+    const digits =
+      key.charCodeAt(end - 1) + 10 * key.charCodeAt(end - 2) + 100 * key.charCodeAt(end - 3);
+    const slot = (modRevision + digits) & (size - 1);
     const source = this.#sources[slot];
     if (this.#changes[slot] === change && source !== undefined) {
       return writer.raw(source, this.#starts[slot] as number, this.#ends[slot] as number);
     }
-    const mark = writer.position;
+    const start = writer.position;
     const before = writer.buffer;
     writeChange(writer, change);
     // A slab that had to grow was copied to a new one, at other positions.
-    if (writer.buffer !== before) return;
+    if (writer.buffer !== before || writer.position - start > bytesMax) return;
     this.#changes[slot] = change;
-    this.#sources[slot] = writer.buffer;
-    this.#starts[slot] = mark;
+    this.#sources[slot] = before;
+    this.#starts[slot] = start;
     this.#ends[slot] = writer.position;
+    if (this.#used) return;
+    this.#used = true;
+    this.#clock.nextTurn(this.#forget);
   }
+
+  readonly #forget = (): void => {
+    this.#used = false;
+    this.#changes.fill(undefined);
+    this.#sources.fill(undefined);
+  };
 }

@@ -250,6 +250,33 @@ describe('watches', () => {
     await expect(watch.next()).rejects.toMatchObject({ code: 'superseded' });
   });
 
+  test('[K8] a revision longer than a part comes whole to all its watchers', async () => {
+    const { url, engine } = await serve();
+    const remote = await openedEngine(url);
+    const ranges = [
+      [{ key: 'k', end: 'l' }],
+      [{ key: '', end: '' }],
+      [{ key: 'k', end: 'z' }],
+    ] as const;
+    const watches = ranges.map((range) => remote.watch(range)[Symbol.asyncIterator]());
+    for (const watch of watches) await watch.next();
+    const value = (i: number): string => `${i} `.repeat(3_000).slice(0, 9_900);
+    await engine.commit({
+      apply: Array.from({ length: 128 }, (_, i) => ({
+        type: 'put',
+        key: `k${i}`,
+        value: value(i),
+      })),
+    });
+    for (const watch of watches) {
+      const { changes } = await nextChange(watch);
+      expect(changes.map(({ entry }) => entry.key)).toEqual(
+        Array.from({ length: 128 }, (_, i) => `k${i}`),
+      );
+      expect(changes.every(({ entry }, i) => entry.value === value(i))).toBe(true);
+    }
+  });
+
   test('an abort ends it with the signal’s reason', async () => {
     const { url } = await serve();
     const remote = await openedEngine(url);

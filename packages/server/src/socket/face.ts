@@ -24,7 +24,8 @@ export interface SocketFace {
 }
 
 export function createSocketFace(options: SocketFaceOptions): SocketFace {
-  const shared: ServeOptions = { clock: systemClock, ...options, changes: new ChangeCache() };
+  const { clock = systemClock } = options;
+  const shared: ServeOptions = { ...options, clock, changes: new ChangeCache(clock) };
   const connections = new Set<ServedConnection>();
   const begin = (connection: ServedConnection): ServedConnection => {
     connections.add(connection);

@@ -53,6 +53,8 @@ export class Writer {
     if (this.position - start <= partBytesMax) return this.end();
     const whole = Buffer.from(this.buffer.subarray(start, this.position));
     this.rollback(mark);
+    // The parts go elsewhere: pieces of the message may be pointed at, to be written again for others.
+    this.#grow(partBytesMax);
     for (let at = 0; at < whole.length; at += partBytesMax) {
       const part = whole.subarray(at, at + partBytesMax);
       this.begin();
@@ -171,7 +173,8 @@ export class Writer {
   #grow(bytes: number): void {
     const used = this.position - this.#base;
     const wanted = used + bytes + 64;
-    this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
+    // A slab serves some eight bursts; a connection of few words keeps a small one.
+    if (wanted * 8 > this.#slabBytes) this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
     const slab = allocate(Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted));
     this.buffer.copy(slab, 0, this.#base, this.position);
     this.buffer = slab;
