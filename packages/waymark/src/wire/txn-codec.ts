@@ -40,7 +40,7 @@ export function writeTxn(w: Writer, txn: Txn): void {
 
 export function readTxn(r: Reader, depth = 0): Txn {
   if (depth > nestingMax) throw malformed('transactions are nested too deep');
-  const when = readList(r, 4, readCheck);
+  const when = readList(r, 3, readCheck);
   const apply = readOperations(r, depth);
   const otherwise = readOperations(r, depth);
   return { when, apply, otherwise };
@@ -81,7 +81,7 @@ function writeOperations(w: Writer, operations: readonly Operation[] | undefined
 }
 
 function readOperations(r: Reader, depth: number): Operation[] | undefined {
-  const count = r.count(3);
+  const count = r.count(2);
   if (count === 0) return undefined;
   const operations: Operation[] = [];
   for (let i = 0; i < count; i++) operations.push(readOperation(r, depth));
