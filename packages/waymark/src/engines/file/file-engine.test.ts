@@ -148,6 +148,41 @@ test('a snapshot cuts the log, and holds leases that were granted and ended arou
   await reopened[Symbol.asyncDispose]();
 });
 
+test('[F4] a log that ends before the next one began is refused, and so is one of another engine', async () => {
+  const { disk, open } = setUp();
+  // Without its snapshot the first log stays, and a second one follows it.
+  disk.fault = (call, name) => (call === 'rename' && name.startsWith('snapshot') ? 'EIO' : null);
+  let told: (line: string) => void = () => undefined;
+  const failed = new Promise<string>((resolve) => (told = resolve));
+  const engine = await open({ snapshotLogBytes: 5_000, told });
+  for (let i = 0; i < 60; i++) await put(engine, `k/${i}`, 'x'.repeat(100));
+  expect(await failed).toContain('no snapshot');
+  await engine[Symbol.asyncDispose]();
+  disk.fault = () => null;
+  const facts = await factsOf(disk);
+  const ofFirst = facts.filter((fact) => fact.type === 'record' && fact.file === 'log-0000000001');
+  const last = ofFirst.at(-1) as FileFact & { readonly type: 'record' };
+  expect(facts).toContainEqual(expect.objectContaining({ type: 'end', file: 'log-0000000002' }));
+  const log = await disk.open('log-0000000001', 'lazy');
+  const whole = await log.read(0, log.size);
+  await log.truncate(last.offset);
+  await expect(open()).rejects.toMatchObject({
+    code: 'corrupt',
+    facts: { file: 'log-0000000002', offset: 32 },
+  });
+
+  const other = setUp();
+  await (await other.open())[Symbol.asyncDispose]();
+  const strange = await other.disk.open('log-0000000001', 'read');
+  await log.truncate(0);
+  await log.write(await strange.read(0, strange.size), 0);
+  await expect(open()).rejects.toMatchObject({ code: 'corrupt' });
+
+  await log.truncate(0);
+  await log.write(whole, 0);
+  await (await open())[Symbol.asyncDispose]();
+});
+
 describe('a directory made from a backup', () => {
   const entry = { key: 'a', value: '1', createRevision: 3, modRevision: 5, version: 2 };
 
