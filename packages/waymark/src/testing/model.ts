@@ -1,6 +1,7 @@
 import type * as core from '../core/engine.js';
 import type { ErrorCode } from '../core/errors.js';
 import { rangeContains } from '../core/ranges.js';
+import { holdsIn, readIn } from './model-queries.js';
 import { writesTwice } from './model-writes.js';
 
 interface HeldLease {
@@ -34,64 +35,8 @@ export class Model {
     return at > this.revision ? 'future_revision' : at < this.compacted ? 'compacted' : null;
   }
 
-  read(
-    query: core.Query,
-    entries = this.entriesAt(query.at ?? this.revision),
-  ): Omit<core.Reading, 'revision'> {
-    const inRange = entries.filter((entry) => rangeContains(query, entry.key));
-    if (query.countOnly === true)
-      return { entries: [], more: false, count: query.uncounted === true ? 0 : inRange.length };
-    const passing = inRange.filter(
-      (entry) =>
-        entry.modRevision >= (query.minModRevision ?? 0) &&
-        entry.modRevision <= (query.maxModRevision ?? Infinity) &&
-        entry.createRevision >= (query.minCreateRevision ?? 0) &&
-        entry.createRevision <= (query.maxCreateRevision ?? Infinity),
-    );
-    const by = {
-      key: 'key',
-      create: 'createRevision',
-      mod: 'modRevision',
-      version: 'version',
-      value: 'value',
-    } as const;
-    const field = by[query.orderBy ?? 'key'];
-    const sign = query.descending === true ? -1 : 1;
-    const sorted = [...passing].sort(
-      (a, b) => sign * (a[field] < b[field] ? -1 : a[field] > b[field] ? 1 : 0),
-    );
-    const shown =
-      query.limit === undefined || query.limit === 0 ? sorted : sorted.slice(0, query.limit);
-    return {
-      entries: query.keysOnly === true ? shown.map((entry) => ({ ...entry, value: '' })) : shown,
-      more: shown.length < sorted.length,
-      count: query.uncounted === true ? shown.length : inRange.length,
-    };
-  }
-
-  holds(check: core.Check): boolean {
-    const entries = this.entriesAt(this.revision).filter((entry) =>
-      rangeContains(check, entry.key),
-    );
-    const by = {
-      create: 'createRevision',
-      mod: 'modRevision',
-      version: 'version',
-      lease: 'lease',
-      value: 'value',
-    } as const;
-    const actual = entries.map((entry) => entry[by[check.target]]);
-    if (entries.length === 0) {
-      if (check.target === 'value') return false;
-      actual.push(0);
-    }
-    const compare = {
-      '=': (value: number | string) => value === check.to,
-      '!=': (value: number | string) => value !== check.to,
-      '<': (value: number | string) => value < check.to,
-      '>': (value: number | string) => value > check.to,
-    };
-    return actual.every(compare[check.is]);
+  read(query: core.Query): Omit<core.Reading, 'revision'> {
+    return readIn(this.entriesAt(query.at ?? this.revision), query);
   }
 
   /** Every reason there is to refuse the transaction; an engine gives one of them. */
@@ -156,7 +101,9 @@ export class Model {
   }
 
   #branch(txn: core.Txn): { succeeded: boolean; operations: readonly core.Operation[] } {
-    const succeeded = (txn.when ?? []).every((check) => this.holds(check));
+    const succeeded = (txn.when ?? []).every((check) =>
+      holdsIn(this.entriesAt(this.revision), check),
+    );
     return { succeeded, operations: (succeeded ? txn.apply : txn.otherwise) ?? [] };
   }
 
@@ -172,7 +119,7 @@ export class Model {
         return { type: 'txn', ...this.#run(operation.txn, work, changes, revision) };
       if (operation.type === 'read') {
         const entries = operation.at === undefined ? work : this.entriesAt(operation.at);
-        return { type: 'read', reading: { revision, ...this.read(operation, entries) } };
+        return { type: 'read', reading: { revision, ...readIn(entries, operation) } };
       }
       if (operation.type === 'delete') {
         const gone = work.filter((entry) => rangeContains(operation, entry.key));

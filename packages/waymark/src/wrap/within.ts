@@ -153,6 +153,9 @@ class Within implements Engine {
         return this.#inner(operation);
       case 'txn':
         return { type: 'txn', txn: this.#txn(operation.txn) };
+      default:
+        // What is no operation the engine beneath refuses.
+        return operation;
     }
   };
 
