@@ -6,8 +6,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { open } from 'waymark';
 import { Command, serve } from '../test/support/command.js';
 
-const example = (name: string, args: readonly string[], options: { input?: string | null; env?: NodeJS.ProcessEnv } = {}) =>
-  new Command(process.execPath, [fileURLToPath(new URL(`dist/${name}.js`, import.meta.url)), ...args], options);
+const example = (
+  name: string,
+  args: readonly string[],
+  options: { input?: string | null; env?: NodeJS.ProcessEnv } = {},
+) =>
+  new Command(
+    process.execPath,
+    [fileURLToPath(new URL(`dist/${name}.js`, import.meta.url)), ...args],
+    options,
+  );
 
 let server: Command;
 let url: string;
@@ -40,16 +48,24 @@ test('[W13] cache invalidation across two processes', async () => {
 
 test('[L1] a cron job runs in one replica, and goes on in another when that one is killed', async () => {
   const env = { EVERY_MS: '20' };
-  const replicas = ['a', 'b', 'c'].map((name) => example('cron-once', [url, name], { env, input: null }));
+  const replicas = ['a', 'b', 'c'].map((name) =>
+    example('cron-once', [url, name], { env, input: null }),
+  );
   await Promise.all(replicas.map((replica) => replica.says('ready')));
-  const first = await Promise.any(replicas.map(async (replica) => (await replica.says('run 5 '), replica)));
+  const first = await Promise.any(
+    replicas.map(async (replica) => (await replica.says('run 5 '), replica)),
+  );
   expect(replicas.filter((replica) => replica.out.includes('run 1 ')).length).toBe(1);
   await first.stop('SIGKILL');
   const rest = replicas.filter((replica) => replica !== first);
-  const second = await Promise.any(rest.map(async (replica) => (await replica.says('run '), replica)));
+  const second = await Promise.any(
+    rest.map(async (replica) => (await replica.says('run '), replica)),
+  );
   expect(second.out).toContain('run ');
   await Promise.all(rest.map((replica) => replica.stop()));
-  const runs = replicas.flatMap((replica) => [...replica.out.matchAll(/run (\d+)/g)].map((match) => Number(match[1])));
+  const runs = replicas.flatMap((replica) =>
+    [...replica.out.matchAll(/run (\d+)/g)].map((match) => Number(match[1])),
+  );
   expect(new Set(runs).size, 'no run was counted twice').toBe(runs.length);
 });
 
@@ -60,7 +76,12 @@ test('[W5] a job list is worked off by several processes, each job once and whol
   const workers = ['a', 'b', 'c'].map((name) => example('job-list', [url, name]));
   const ended = await Promise.all(workers.map((worker) => worker.done));
   expect(ended.map(({ code, err }) => [code, err])).toEqual(ended.map(() => [0, '']));
-  const did = ended.flatMap(({ out }) => out.trim().split('\n').filter((line) => line !== ''));
+  const did = ended.flatMap(({ out }) =>
+    out
+      .trim()
+      .split('\n')
+      .filter((line) => line !== ''),
+  );
   expect(did.length).toBe(40);
   expect((await jobs.tree('/todo')).entries).toEqual([]);
   expect((await jobs.children('/done')).entries.length).toBe(40);
@@ -70,8 +91,12 @@ test('[W5] a job list is worked off by several processes, each job once and whol
 test('[N9] a namespace saved at shutdown is there at the next start', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'waymark-notes-'));
   const file = join(folder, 'state.json');
-  expect((await example('save-at-shutdown', [file], { input: 'one\ntwo\n' }).done).out).toBe('0 notes\n');
-  expect((await example('save-at-shutdown', [file], { input: 'three\n' }).done).out).toBe('2 notes\n');
+  expect((await example('save-at-shutdown', [file], { input: 'one\ntwo\n' }).done).out).toBe(
+    '0 notes\n',
+  );
+  expect((await example('save-at-shutdown', [file], { input: 'three\n' }).done).out).toBe(
+    '2 notes\n',
+  );
   expect((await example('save-at-shutdown', [file]).done).out).toBe('3 notes\n');
   rmSync(folder, { recursive: true });
 });

@@ -11,7 +11,7 @@ const [, , url = 'http://127.0.0.1:7420', name = `worker-${process.pid}`] = proc
 const space = await open(url, { owner: name });
 const jobs = space.namespace<Job | string>('jobs');
 
-for (let found = true; found; ) {
+for (let found = true; found;) {
   found = false;
   for (const id of (await jobs.children('/todo')).entries) {
     // Another has it: take the next. Nobody waits.
@@ -34,7 +34,10 @@ async function work(id: string): Promise<boolean> {
   for (let part = 1; part <= parts; part++) await jobs.put(`/todo/${id}/parts/${part}`, name);
   const { succeeded } = await jobs.txn({
     when: [{ path: `/todo/${id}`, revision: job.revision }],
-    apply: [{ delete: `/todo/${id}`, tree: true }, { put: `/done/${id}`, value: name }],
+    apply: [
+      { delete: `/todo/${id}`, tree: true },
+      { put: `/done/${id}`, value: name },
+    ],
   });
   if (succeeded) console.log(`${name} did ${id}`);
   return succeeded;

@@ -12,7 +12,8 @@ const notes = space.namespace<string>('notes');
 if (existsSync(file)) await notes.load(JSON.parse(readFileSync(file, 'utf8')) as NamespaceDump);
 
 console.log(`${(await notes.tree('/')).entries.length} notes`);
-for await (const line of createInterface({ input: process.stdin })) await notes.put(`/${Date.now()}-${line}`, line);
+for await (const line of createInterface({ input: process.stdin }))
+  await notes.put(`/${Date.now()}-${line}`, line);
 
 // Written beside and renamed, so that a crash leaves the old file whole.
 writeFileSync(`${file}.new`, JSON.stringify(await notes.dump()));

@@ -51,14 +51,19 @@ test('[cli] bad input is a typed error with its exit code, before any work', asy
   const big = await runWaymark(url, ['put', '/big', '-'], 'x'.repeat(1_048_577)).done;
   expect(big.code).toBe(errorTable.too_large.exit);
   const many = { apply: Array.from({ length: 129 }, (_, i) => ({ put: `/m/${i}`, value: 'x' })) };
-  expect((await runWaymark(url, ['txn'], JSON.stringify(many)).done).code).toBe(errorTable.too_large.exit);
+  expect((await runWaymark(url, ['txn'], JSON.stringify(many)).done).code).toBe(
+    errorTable.too_large.exit,
+  );
   expect((await run('ls', '/')).out).toBe('');
   expect((await run('put', '/__proto__', 'plain data')).code).toBe(0);
   expect((await run('get', '/__proto__')).out).toBe('plain data\n');
 });
 
 test('[cli] txn says by its exit code whether the checks held', async () => {
-  const txn = JSON.stringify({ when: [{ path: '/t', exists: false }], apply: [{ put: '/t', value: '1' }] });
+  const txn = JSON.stringify({
+    when: [{ path: '/t', exists: false }],
+    apply: [{ put: '/t', value: '1' }],
+  });
   expect((await runWaymark(url, ['txn'], txn).done).code).toBe(0);
   expect((await runWaymark(url, ['txn'], txn).done).code).toBe(1);
 });
@@ -71,7 +76,10 @@ test('[cli] watch prints what is there and what changes, one JSON a line', async
   await watch.says('later');
   const { code, out } = await watch.stop('SIGINT');
   expect(code).toBe(0);
-  const kinds = out.trim().split('\n').map((line) => (JSON.parse(line) as { path: string }).path);
+  const kinds = out
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { path: string }).path);
   expect(kinds).toEqual(['/w/1', '/w/2']);
 });
 
@@ -81,7 +89,8 @@ test('[L1] lock from two shells: the second runs when the first has ended, with 
   const first = runWaymark(url, ['lock', '/deploy', '--', 'sh', '-c', hold], null);
   await first.says('one');
   const second = runWaymark(url, ['lock', '/deploy', '--', ...script('two')]);
-  while (!(await run('explain', '/deploy')).out.includes('1 wait')) expect(second.child.exitCode).toBe(null);
+  while (!(await run('explain', '/deploy')).out.includes('1 wait'))
+    expect(second.child.exitCode).toBe(null);
   expect(second.out).toBe('');
   first.child.stdin?.end();
   const both = await Promise.all([first.done, second.done]);
@@ -96,7 +105,9 @@ test('[cli] lock passes the exit code on, and its own are told apart', async () 
   expect((await run('lock', '/x', '--', '/no/such/command')).code).toBe(127);
   const holder = runWaymark(url, ['lock', '/x', '--', 'sh', '-c', 'echo in; exec sleep 60']);
   await holder.says('in');
-  expect((await run('lock', '/x', '--wait', '100ms', '--', 'true')).code).toBe(errorTable.timeout.exit);
+  expect((await run('lock', '/x', '--wait', '100ms', '--', 'true')).code).toBe(
+    errorTable.timeout.exit,
+  );
   const { code } = await holder.stop('SIGTERM');
   expect(code).toBe(143);
   expect((await run('lock', '/x', '--wait', '0s', '--', 'true')).code).toBe(0);
@@ -134,14 +145,17 @@ test('[cli] backup and restore: the same data, revisions above every one given o
   const token = await other('lock', '/kept', '--', 'sh', '-c', 'echo $WAYMARK_TOKEN');
   expect(Number(token.out)).toBeGreaterThan(after.revision);
   expect((await restored.command.stop()).code).toBe(0);
-  expect((await new Command(process.execPath, [waymark, 'inspect', data]).done).out).toContain('kept');
+  expect((await new Command(process.execPath, [waymark, 'inspect', data]).done).out).toContain(
+    'kept',
+  );
 });
 
 test('[cli] completion scripts are made for three shells, and bash takes its own', async () => {
   const { out } = await run('completion', 'bash');
   const check = new Command('bash', ['-n'], { input: out });
   expect((await check.done).code).toBe(0);
-  for (const shell of ['zsh', 'fish']) expect((await run('completion', shell)).out).toContain('lock');
+  for (const shell of ['zsh', 'fish'])
+    expect((await run('completion', shell)).out).toContain('lock');
   expect((await run('completion', 'csh')).code).toBe(2);
 });
 
@@ -160,7 +174,14 @@ test('[cli] a second server on the same data is told who has it', async () => {
 });
 
 test('[cli] serve refuses to listen beyond loopback, and stops within seconds of SIGTERM', async () => {
-  const open = new Command(process.execPath, [waymark, 'serve', '--listen', '0.0.0.0:0', '--engine', 'memory']);
+  const open = new Command(process.execPath, [
+    waymark,
+    'serve',
+    '--listen',
+    '0.0.0.0:0',
+    '--engine',
+    'memory',
+  ]);
   expect((await open.done).code).toBe(errorTable.denied.exit);
   const { command, url: other } = await serve(['--engine', 'memory']);
   const watch = runWaymark(other, ['watch', '/', '--tree']);

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { startServer } from '@waymark/server';
 import { open } from 'waymark';
-import { createLocalHost, createMemoryEngine, createSpace, openFileEngine, systemClock, systemRandom, type Engine } from 'waymark/engine';
+import {
+  createLocalHost,
+  createMemoryEngine,
+  createSpace,
+  openFileEngine,
+  systemClock,
+  systemRandom,
+  type Engine,
+} from 'waymark/engine';
 import { recipeSuite, type RecipeContext } from 'waymark/testing';
 
 /** Two clients in this process, each with a host of its own over one engine. */
@@ -41,7 +49,11 @@ describe('recipes', () => {
     name: 'a server',
     test,
     open: async () => {
-      const server = await startServer({ listen: ['127.0.0.1:0'], engine: 'memory', logLevel: 'silent' });
+      const server = await startServer({
+        listen: ['127.0.0.1:0'],
+        engine: 'memory',
+        logLevel: 'silent',
+      });
       const url = `http://${server.addresses[0]}`;
       const a = await open(url, { owner: 'a' });
       const b = await open(url, { owner: 'b' });

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-export const waymark = fileURLToPath(new URL('../../packages/server/dist/cli/main.js', import.meta.url));
+export const waymark = fileURLToPath(
+  new URL('../../packages/server/dist/cli/main.js', import.meta.url),
+);
 
 export interface Finished {
   readonly code: number;
@@ -17,12 +19,20 @@ export class Command {
   err = '';
   #heard: (() => void)[] = [];
 
-  constructor(file: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string | null } = {}) {
+  constructor(
+    file: string,
+    args: readonly string[],
+    options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string | null } = {},
+  ) {
     this.child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd });
     // null leaves the input open, for the test to end.
     if (options.input !== null) this.child.stdin?.end(options.input ?? '');
-    this.child.stdout?.on('data', (data: Buffer) => this.#hear(() => (this.out += data.toString())));
-    this.child.stderr?.on('data', (data: Buffer) => this.#hear(() => (this.err += data.toString())));
+    this.child.stdout?.on('data', (data: Buffer) =>
+      this.#hear(() => (this.out += data.toString())),
+    );
+    this.child.stderr?.on('data', (data: Buffer) =>
+      this.#hear(() => (this.err += data.toString())),
+    );
     this.done = new Promise((resolve) => {
       this.child.once('close', (code, signal) => {
         this.#hear(() => undefined);
@@ -58,12 +68,19 @@ export class Command {
 }
 
 /** Runs `waymark ARGS` against a server. */
-export function runWaymark(server: string, args: readonly string[], input: string | null = ''): Command {
+export function runWaymark(
+  server: string,
+  args: readonly string[],
+  input: string | null = '',
+): Command {
   return new Command(process.execPath, [waymark, '--server', server, ...args], { input });
 }
 
 /** Starts `waymark serve` on a free port. @returns the process and its `http://…` address */
-export async function serve(args: readonly string[], cwd?: string): Promise<{ command: Command; url: string }> {
+export async function serve(
+  args: readonly string[],
+  cwd?: string,
+): Promise<{ command: Command; url: string }> {
   const argv = [waymark, '--json', 'serve', '--listen', '127.0.0.1:0', ...args];
   const command = new Command(process.execPath, argv, { ...(cwd === undefined ? {} : { cwd }) });
   const line = await command.says('\n');

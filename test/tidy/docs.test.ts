@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync, chmodSync, existsSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  chmodSync,
+  existsSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,15 +24,20 @@ interface Block {
 }
 
 const guides = existsSync(join(root, 'docs/guide')) ? readdirSync(join(root, 'docs/guide')) : [];
-const pages = ['README.md', ...guides.filter((name) => name.endsWith('.md')).map((name) => `docs/guide/${name}`)];
+const pages = [
+  'README.md',
+  ...guides.filter((name) => name.endsWith('.md')).map((name) => `docs/guide/${name}`),
+];
 
 function blocksOf(page: string): Block[] {
   const text = readFileSync(join(root, page), 'utf8');
-  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', body = ''], i) => ({
-    name: `${page} block ${i + 1}`,
-    language,
-    text: body,
-  }));
+  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(
+    ([, language = '', body = ''], i) => ({
+      name: `${page} block ${i + 1}`,
+      language,
+      text: body,
+    }),
+  );
 }
 
 const blocks = pages.flatMap(blocksOf);
@@ -34,7 +49,10 @@ beforeAll(async () => {
   ({ command: server, url } = await serve(['--engine', 'memory']));
   mkdirSync(join(folder, 'bin'));
   mkdirSync(join(folder, 'node_modules'));
-  writeFileSync(join(folder, 'bin/waymark'), `#!/bin/sh\nexec "${process.execPath}" "${waymark}" "$@"\n`);
+  writeFileSync(
+    join(folder, 'bin/waymark'),
+    `#!/bin/sh\nexec "${process.execPath}" "${waymark}" "$@"\n`,
+  );
   chmodSync(join(folder, 'bin/waymark'), 0o755);
   symlinkSync(join(root, 'packages/waymark'), join(folder, 'node_modules/waymark'));
 });
@@ -51,23 +69,53 @@ test('[docs] the README has its blocks, and no block is of a kind that nothing r
   for (const { name, language } of blocks) expect(['', 'ts', 'sh'], name).toContain(language);
 });
 
-test.each(blocks.filter(({ language }) => language === 'sh'))('[docs] $name runs', async ({ text }) => {
-  const script = text.replaceAll('http://127.0.0.1:7420', url);
-  const env = { PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`, WAYMARK_SERVER: url };
-  const { code, err } = await new Command('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, env }).done;
-  expect(code, err).toBe(0);
-});
+test.each(blocks.filter(({ language }) => language === 'sh'))(
+  '[docs] $name runs',
+  async ({ text }) => {
+    const script = text.replaceAll('http://127.0.0.1:7420', url);
+    const env = {
+      PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`,
+      WAYMARK_SERVER: url,
+    };
+    const { code, err } = await new Command('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: folder,
+      env,
+    }).done;
+    expect(code, err).toBe(0);
+  },
+);
 
-test.each(blocks.filter(({ language }) => language === 'ts'))('[docs] $name runs', async ({ name, text }) => {
-  const file = join(folder, `${name.replace(/\W+/g, '-')}.mts`);
-  writeFileSync(file, text.replaceAll('http://127.0.0.1:7420', url));
-  const tsc = join(root, 'node_modules/.bin/tsc');
-  const options = ['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--strict', '--skipLibCheck', '--types', 'node', '--typeRoots', join(root, 'node_modules/@types'), file];
-  const compiled = await new Command(tsc, options, { cwd: folder }).done;
-  expect(compiled.out + compiled.err).toBe(compiled.code === 0 ? compiled.out + compiled.err : '');
-  const { code, err } = await new Command(process.execPath, [file.replace('.mts', '.mjs')], { cwd: folder }).done;
-  expect(code, err).toBe(0);
-});
+test.each(blocks.filter(({ language }) => language === 'ts'))(
+  '[docs] $name runs',
+  async ({ name, text }) => {
+    const file = join(folder, `${name.replace(/\W+/g, '-')}.mts`);
+    writeFileSync(file, text.replaceAll('http://127.0.0.1:7420', url));
+    const tsc = join(root, 'node_modules/.bin/tsc');
+    const options = [
+      '--module',
+      'nodenext',
+      '--target',
+      'es2022',
+      '--lib',
+      'es2023,esnext.disposable',
+      '--strict',
+      '--skipLibCheck',
+      '--types',
+      'node',
+      '--typeRoots',
+      join(root, 'node_modules/@types'),
+      file,
+    ];
+    const compiled = await new Command(tsc, options, { cwd: folder }).done;
+    expect(compiled.out + compiled.err).toBe(
+      compiled.code === 0 ? compiled.out + compiled.err : '',
+    );
+    const { code, err } = await new Command(process.execPath, [file.replace('.mts', '.mjs')], {
+      cwd: folder,
+    }).done;
+    expect(code, err).toBe(0);
+  },
+);
 
 test('[W9] the memory engine opens no file', async () => {
   const program = `
@@ -91,7 +139,9 @@ test('[W9] the memory engine opens no file', async () => {
     process.stdout.write(JSON.stringify(calls) + ' ' + fs.readdirSync('.').length);
   `;
   const empty = mkdtempSync(join(tmpdir(), 'waymark-empty-'));
-  const { out, err } = await new Command(process.execPath, ['--input-type=module', '-e', program], { cwd: empty }).done;
+  const { out, err } = await new Command(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: empty,
+  }).done;
   rmSync(empty, { recursive: true });
   expect(out, err).toBe('[] 0');
 });

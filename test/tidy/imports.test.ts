@@ -14,8 +14,29 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'space/base': ['core'],
   recipes: ['core', 'space/base'],
   space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes'],
-  testing: ['core', 'engines/kit', 'engines/memory', 'engines/file', 'engines/remote', 'wrap', 'space', 'space/base', 'index'],
-  index: ['core', 'wire', 'wrap', 'engines/kit', 'engines/memory', 'engines/file', 'engines/remote', 'space', 'space/base', 'recipes'],
+  testing: [
+    'core',
+    'engines/kit',
+    'engines/memory',
+    'engines/file',
+    'engines/remote',
+    'wrap',
+    'space',
+    'space/base',
+    'index',
+  ],
+  index: [
+    'core',
+    'wire',
+    'wrap',
+    'engines/kit',
+    'engines/memory',
+    'engines/file',
+    'engines/remote',
+    'space',
+    'space/base',
+    'recipes',
+  ],
 };
 
 /** What recipes stand on in space/: paths, layout and types, but no host and no space. */
@@ -30,7 +51,9 @@ function layerOf(path: string): string {
 }
 
 function importsOf(source: Source): string[] {
-  return [...source.text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+  return [...source.text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
+    (match) => match[1] ?? '',
+  );
 }
 
 test('[tidy] imports point one way', () => {
@@ -42,10 +65,14 @@ test('[tidy] imports point one way', () => {
       if (!specifier.startsWith('.')) continue;
       const target = posix.join(posix.dirname(source.path), specifier).replace(/\.js$/, '.ts');
       const other = layerOf(target);
-      if (other !== layer && !(arrows[layer] ?? []).includes(other)) wrong.push(`${source.path} → ${other}`);
+      if (other !== layer && !(arrows[layer] ?? []).includes(other))
+        wrong.push(`${source.path} → ${other}`);
     }
   }
-  expect(wrong, 'a new arrow: move the code, or change the table in this test with a decision').toEqual([]);
+  expect(
+    wrong,
+    'a new arrow: move the code, or change the table in this test with a decision',
+  ).toEqual([]);
 });
 
 test('[tidy] the server reaches the library through its public entries alone', () => {
@@ -53,6 +80,9 @@ test('[tidy] the server reaches the library through its public entries alone', (
   const wrong = packageSources()
     .filter((source) => source.path.startsWith('packages/server/'))
     .flatMap((source) => importsOf(source).map((specifier) => ({ source, specifier })))
-    .filter(({ specifier }) => specifier.includes('waymark') && !specifier.startsWith('.') && !allowed.has(specifier));
+    .filter(
+      ({ specifier }) =>
+        specifier.includes('waymark') && !specifier.startsWith('.') && !allowed.has(specifier),
+    );
   expect(wrong.map(({ source, specifier }) => `${source.path}: ${specifier}`)).toEqual([]);
 });

@@ -17,7 +17,9 @@ export function packageSources(): Source[] {
 
 export function sourcesIn(folder: string, suffix = '.ts'): Source[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(suffix) && !entry.name.endsWith('.test.ts'))
+    .filter(
+      (entry) => entry.isFile() && entry.name.endsWith(suffix) && !entry.name.endsWith('.test.ts'),
+    )
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => !path.includes('node_modules') && !path.includes('/dist/'))
     .map((path) => ({ path: relative(root, path), text: readFileSync(path, 'utf8') }));

@@ -35,7 +35,11 @@ export interface OpenOptions {
  *                        process has the directory, `corrupt` when its files are damaged
  */
 export async function open(url = 'memory:', options: OpenOptions = {}): Promise<Space> {
-  const { clock = systemClock, random = systemRandom, owner = `${hostname()}:${process.pid}` } = options;
+  const {
+    clock = systemClock,
+    random = systemRandom,
+    owner = `${hostname()}:${process.pid}`,
+  } = options;
   if (isServer(url)) {
     const { connectHost } = await import('./space/remote-host.js');
     const host = await connectHost(url, { ...options, client: owner });

@@ -27,7 +27,11 @@ import type {
 export interface Host extends AsyncDisposable {
   read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading>;
   commit(namespace: string, txn: Txn, options?: GuardedCommitOptions): Promise<Outcome>;
-  watch(namespace: string, ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch>;
+  watch(
+    namespace: string,
+    ranges: readonly KeyRange[],
+    options?: WatchOptions,
+  ): AsyncIterable<Batch>;
 
   grant(ttlMs: number, options?: GrantOptions): Promise<Lease>;
   renew(id: LeaseId, options?: CallOptions): Promise<Lease>;
@@ -44,16 +48,31 @@ export interface Host extends AsyncDisposable {
   /** Gives back a hold or a place. @returns false when it was not there */
   release(namespace: string, hold: HeldKeys, options?: CallOptions): Promise<boolean>;
   /** Changes the mode of a hold. @returns the new grant, with a new token */
-  convert(namespace: string, hold: HeldKeys, to: ConvertRequest, options?: CallOptions): Promise<Grant>;
+  convert(
+    namespace: string,
+    hold: HeldKeys,
+    to: ConvertRequest,
+    options?: CallOptions,
+  ): Promise<Grant>;
   /** @returns how many holds were ended */
-  forceUnlock(namespace: string, path: string, reason: string, options?: CallOptions): Promise<number>;
+  forceUnlock(
+    namespace: string,
+    path: string,
+    reason: string,
+    options?: CallOptions,
+  ): Promise<number>;
   explain(namespace: string, request: ExplainRequest, options?: CallOptions): Promise<Explanation>;
   /** Calls `lost` once when the hold is gone, telling why. @returns stops listening */
   watchHold(namespace: string, hold: HeldKeys, lost: (reason: HoldEnd) => void): () => void;
 
   namespaces(options?: CallOptions): Promise<readonly string[]>;
   removeNamespace(name: string, options?: CallOptions): Promise<void>;
-  prune(namespace: string, path: string, olderThanMs: number, options?: CallOptions): Promise<readonly string[]>;
+  prune(
+    namespace: string,
+    path: string,
+    olderThanMs: number,
+    options?: CallOptions,
+  ): Promise<readonly string[]>;
   status(options?: CallOptions): Promise<EngineStatus>;
 }
 

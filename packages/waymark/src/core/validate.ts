@@ -30,7 +30,8 @@ export function validateTxn(txn: Txn): void {
 
 /** The hottest transaction of all, one put with one check at most, needs no sums: a key and a value within their limits are within the request's. */
 function isOnePut({ when, apply, otherwise }: Txn): boolean {
-  if (apply?.length !== 1 || otherwise !== undefined || (when !== undefined && when.length > 1)) return false;
+  if (apply?.length !== 1 || otherwise !== undefined || (when !== undefined && when.length > 1))
+    return false;
   const [put] = apply;
   const check = when?.[0];
   if (put?.type !== 'put' || check?.target === 'value') return false;
@@ -173,7 +174,11 @@ function refuseDoubleWrites(txn: Txn): void {
 }
 
 function isSimple(branch: readonly Operation[] | undefined): boolean {
-  return branch === undefined || branch.length === 0 || (branch.length === 1 && branch[0]?.type !== 'txn');
+  return (
+    branch === undefined ||
+    branch.length === 0 ||
+    (branch.length === 1 && branch[0]?.type !== 'txn')
+  );
 }
 
 function writesOf(txn: Txn): Writes {

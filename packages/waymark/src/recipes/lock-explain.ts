@@ -1,7 +1,14 @@
 import type { Engine, Entry } from '../core/engine.js';
 import type { Explanation, ExplainRequest, HeldKeys, LockParty } from '../core/host.js';
 import { parseMark, parsePlace } from '../space/layout.js';
-import { asRead, conflictingPlaces, decodeParty, entriesOf, markConflicts, markRanges } from './lock-queue.js';
+import {
+  asRead,
+  conflictingPlaces,
+  decodeParty,
+  entriesOf,
+  markConflicts,
+  markRanges,
+} from './lock-queue.js';
 
 /** Who holds, who waits, since when, and why a lock as asked for would not be granted now; at one revision. */
 export async function explain(engine: Engine, request: ExplainRequest): Promise<Explanation> {
@@ -10,7 +17,10 @@ export async function explain(engine: Engine, request: ExplainRequest): Promise<
   const reads = [...marks, ...places].map(asRead);
   const { revision, results } = await engine.commit({ apply: reads });
   const entries = results.map(entriesOf);
-  const held = entries.slice(0, marks.length).flat().map((entry) => ({ entry, keys: parseMark(entry.key) }));
+  const held = entries
+    .slice(0, marks.length)
+    .flat()
+    .map((entry) => ({ entry, keys: parseMark(entry.key) }));
   const holders = held.filter(({ keys }) => markConflicts(request, keys));
   const ids = new Set(held.map(({ keys }) => keys.id));
   const waiters = entries
@@ -40,7 +50,9 @@ function summarise(path: string, parties: Pick<Explanation, 'holders' | 'waiters
   const [holder] = parties.holders;
   const waiting = parties.waiters.length === 0 ? 'nobody waits' : `${parties.waiters.length} wait`;
   if (holder === undefined) {
-    return parties.waiters.length === 0 ? `${path} is free` : `${path} is about to be granted; ${waiting}`;
+    return parties.waiters.length === 0
+      ? `${path} is free`
+      : `${path} is about to be granted; ${waiting}`;
   }
   const others = parties.holders.length > 1 ? ` and ${parties.holders.length - 1} more` : '';
   const kind = `${holder.mode} ${holder.tree ? 'tree ' : ''}lock on ${holder.path}`;

@@ -1,4 +1,11 @@
-import type { ByteString, Engine, Entry, KeyRange, OperationResult, ReadOperation } from '../core/engine.js';
+import type {
+  ByteString,
+  Engine,
+  Entry,
+  KeyRange,
+  OperationResult,
+  ReadOperation,
+} from '../core/engine.js';
 import type { HeldKeys, LockMode } from '../core/host.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { below, exactly, parseMark, placeFacet, treesAt } from '../space/layout.js';
@@ -54,7 +61,9 @@ export function markConflicts(wanted: Wanted, mark: HeldKeys): boolean {
 }
 
 function facetsAgainst(mode: LockMode): ('x' | 's')[] {
-  return mode === 'exclusive' ? [placeFacet('exclusive'), placeFacet('shared')] : [placeFacet('exclusive')];
+  return mode === 'exclusive'
+    ? [placeFacet('exclusive'), placeFacet('shared')]
+    : [placeFacet('exclusive')];
 }
 
 /** What stands before a place in its queue, at one revision. */
@@ -76,10 +85,20 @@ export interface Ahead {
 export async function readAhead(
   engine: Engine,
   wanted: Wanted,
-  keys: { readonly place: ByteString; readonly mark: ByteString; readonly created: number; readonly own?: ByteString },
+  keys: {
+    readonly place: ByteString;
+    readonly mark: ByteString;
+    readonly created: number;
+    readonly own?: ByteString;
+  },
   upgrading: boolean,
 ): Promise<Ahead> {
-  const older = { orderBy: 'create', descending: true, maxCreateRevision: keys.created - 1, limit: 1 } as const;
+  const older = {
+    orderBy: 'create',
+    descending: true,
+    maxCreateRevision: keys.created - 1,
+    limit: 1,
+  } as const;
   const places = upgrading ? [] : conflictingPlaces(wanted);
   const marks = markRanges(wanted);
   const reads: ReadOperation[] = [{ key: keys.place }, { key: keys.mark }].map(asRead);
@@ -88,10 +107,13 @@ export async function readAhead(
   const { revision, results } = await engine.commit({ apply: reads });
   const entries = results.map(entriesOf);
   const blockers = entries.slice(2, 2 + places.length).flat();
-  const holders = entries.slice(2 + places.length).flat().filter((entry) => {
-    if (entry.key === keys.mark || entry.key === keys.own) return false;
-    return markConflicts(wanted, parseMark(entry.key));
-  });
+  const holders = entries
+    .slice(2 + places.length)
+    .flat()
+    .filter((entry) => {
+      if (entry.key === keys.mark || entry.key === keys.own) return false;
+      return markConflicts(wanted, parseMark(entry.key));
+    });
   return {
     revision,
     place: entries[0]?.[0] ?? null,

@@ -29,7 +29,12 @@ export async function acquire(
   signal: AbortSignal | undefined,
 ): Promise<Grant | null> {
   signal?.throwIfAborted();
-  const hold: HeldKeys = { path: request.path, tree: request.tree, mode: request.mode, id: request.id };
+  const hold: HeldKeys = {
+    path: request.path,
+    tree: request.tree,
+    mode: request.mode,
+    id: request.id,
+  };
   const waiting = request.waitMs !== 0;
   const outcome = await leased(enter(engine, request, hold, waiting));
   if (outcome.succeeded) return { token: outcome.revision, hold };
@@ -63,7 +68,8 @@ export async function convert(
   if (to.mode === hold.mode) return { token: mark.createRevision, hold };
   const party = { value: mark.value, lease: mark.lease };
   const stands: Check = { key: mark.key, target: 'create', is: '=', to: mark.createRevision };
-  if (to.mode === 'exclusive') return await upgrade(engine, clock, { hold, next, stands, party, to, signal });
+  if (to.mode === 'exclusive')
+    return await upgrade(engine, clock, { hold, next, stands, party, to, signal });
   const put = grantOperations(next, party);
   const outcome = await engine.commit({ when: [stands], apply: [...removal(hold), ...put] });
   if (!outcome.succeeded) throw lostHold(hold.path);
@@ -76,12 +82,28 @@ interface Leased {
 }
 
 /** Takes the lock if it is free; else, when `waiting`, a place. One commit. */
-function enter(engine: Engine, request: AcquireRequest, hold: HeldKeys, waiting: boolean): Promise<Outcome> {
+function enter(
+  engine: Engine,
+  request: AcquireRequest,
+  hold: HeldKeys,
+  waiting: boolean,
+): Promise<Outcome> {
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
-  const place: Operation = { type: 'put', key: placeKey(hold), value: leasedBy.value, lease: leasedBy.lease };
+  const place: Operation = {
+    type: 'put',
+    key: placeKey(hold),
+    value: leasedBy.value,
+    lease: leasedBy.lease,
+  };
   const found = [asRead({ key: markKey(hold) })];
   return engine.commit({
-    when: conflictingPlaces(hold).map(({ key, end }) => ({ key, end, target: 'version', is: '=', to: 0 })),
+    when: conflictingPlaces(hold).map(({ key, end }) => ({
+      key,
+      end,
+      target: 'version',
+      is: '=',
+      to: 0,
+    })),
     apply: grantOperations(hold, leasedBy),
     otherwise: waiting ? [...found, { ...asRead({ key: placeKey(hold) }) }, place] : found,
   });
@@ -174,11 +196,16 @@ async function turn(
       await vanished(engine, [ahead.inTheWay.key, keys.place], ahead.revision, ended);
       continue;
     }
-    const unchanged = markRanges(wanted).map(
-      (range): Check => ({ ...range, target: 'mod', is: '<', to: ahead.revision + 1 }),
-    );
+    const unchanged = markRanges(wanted).map((range): Check => ({
+      ...range,
+      target: 'mod',
+      is: '<',
+      to: ahead.revision + 1,
+    }));
     ended.throwIfAborted();
-    const outcome = await leased(engine.commit({ when: [...grant.when, ...unchanged], apply: grant.apply }));
+    const outcome = await leased(
+      engine.commit({ when: [...grant.when, ...unchanged], apply: grant.apply }),
+    );
     if (outcome.succeeded) return { token: outcome.revision, hold: wanted };
   }
 }
@@ -191,7 +218,10 @@ async function vanished(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    for await (const batch of engine.watch(keys.map((key) => ({ key })), { after, signal })) {
+    for await (const batch of engine.watch(
+      keys.map((key) => ({ key })),
+      { after, signal },
+    )) {
       if (batch.changes.some((change) => change.kind !== 'put')) return;
     }
   } catch (error) {
@@ -204,14 +234,20 @@ async function vanished(
 async function bounded(
   engine: Engine,
   clock: Clock,
-  bounds: { readonly hold: HeldKeys; readonly waitMs: number | undefined; readonly signal: AbortSignal | undefined },
+  bounds: {
+    readonly hold: HeldKeys;
+    readonly waitMs: number | undefined;
+    readonly signal: AbortSignal | undefined;
+  },
   wait: (ended: AbortSignal) => Promise<Grant>,
 ): Promise<Grant> {
   const { hold, waitMs, signal } = bounds;
   const ended = new AbortController();
   const abort = (): void => ended.abort(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
-  const late = new WaymarkError('timeout', `${hold.path} was not free within ${waitMs} ms`, { path: hold.path });
+  const late = new WaymarkError('timeout', `${hold.path} was not free within ${waitMs} ms`, {
+    path: hold.path,
+  });
   const disarm = waitMs === undefined ? undefined : clock.after(waitMs, () => ended.abort(late));
   try {
     if (signal?.aborted === true) abort();

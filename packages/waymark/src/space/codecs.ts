@@ -78,5 +78,10 @@ function wellFormed(value: string): ByteString {
 
 function codecError(path: string, verb: string, cause: unknown): WaymarkError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new WaymarkError('invalid', `the value of ${path} cannot be ${verb}: ${why}`, { path }, cause);
+  return new WaymarkError(
+    'invalid',
+    `the value of ${path} cannot be ${verb}: ${why}`,
+    { path },
+    cause,
+  );
 }

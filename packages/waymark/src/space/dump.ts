@@ -12,10 +12,14 @@ const operationsPerCommit = 100;
 export async function dumpNamespace<T>(ns: HostNamespace<T>, call: Call): Promise<NamespaceDump> {
   const { signal } = call;
   const base = pathToBytes(ns.path);
-  const { revision, entries: own } = await ns.host.read(ns.name, { key: dataKey(base) }, { signal });
+  const { revision, entries: own } = await ns.host.read(
+    ns.name,
+    { key: dataKey(base) },
+    { signal },
+  );
   const entries: DumpEntry[] = own.map(toDumpEntry);
   const range = below('d', base);
-  for (let key = range.key; ; ) {
+  for (let key = range.key; ;) {
     const query = { key, end: range.end, at: revision, limit: 1_000, uncounted: true };
     const page = await ns.host.read(ns.name, query, { signal });
     entries.push(...page.entries.map(toDumpEntry));
@@ -53,7 +57,10 @@ function toDumpEntry(entry: { readonly key: string; readonly value: string }): D
 
 function checkedEntries(dump: NamespaceDump): { path: string; value: string }[] {
   if (dump?.waymark !== 1 || !Array.isArray(dump.entries)) {
-    throw new WaymarkError('invalid', 'this is no dump of a namespace: { waymark: 1, entries: […] } is expected');
+    throw new WaymarkError(
+      'invalid',
+      'this is no dump of a namespace: { waymark: 1, entries: […] } is expected',
+    );
   }
   const seen = new Set<string>();
   return dump.entries.map((entry: DumpEntry) => {
@@ -62,7 +69,12 @@ function checkedEntries(dump: NamespaceDump): { path: string; value: string }[] 
     seen.add(path);
     const value = Buffer.from(entry.value, 'base64').toString('latin1');
     if (value.length > limits.valueBytesMax) {
-      const facts = { path, limit: 'valueBytesMax', max: limits.valueBytesMax, actual: value.length };
+      const facts = {
+        path,
+        limit: 'valueBytesMax',
+        max: limits.valueBytesMax,
+        actual: value.length,
+      };
       throw new WaymarkError('too_large', `the value of ${path} is too large`, facts);
     }
     return { path, value };
@@ -74,7 +86,10 @@ function* chunks(puts: readonly (Operation & { type: 'put' })[]): Generator<Oper
   let bytes = 0;
   for (const put of puts) {
     const size = put.key.length + put.value.length;
-    if (chunk.length >= operationsPerCommit || (chunk.length > 0 && bytes + size > limits.valueBytesMax)) {
+    if (
+      chunk.length >= operationsPerCommit ||
+      (chunk.length > 0 && bytes + size > limits.valueBytesMax)
+    ) {
       yield chunk;
       chunk = [];
       bytes = 0;

@@ -99,7 +99,10 @@ function collect(txn: Txn, written: Map<ByteString, Written>): void {
   }
 }
 
-function note(operation: Exclude<Operation, { type: 'read' | 'txn' }>, written: Map<ByteString, Written>): void {
+function note(
+  operation: Exclude<Operation, { type: 'read' | 'txn' }>,
+  written: Map<ByteString, Written>,
+): void {
   const { key } = operation;
   refuseOutsideData(key);
   const end = operation.type === 'delete' ? operation.end : undefined;
@@ -116,5 +119,8 @@ function note(operation: Exclude<Operation, { type: 'read' | 'txn' }>, written: 
 
 function refuseOutsideData(key: ByteString): void {
   if (key[0] === 'd' && (key.length === 1 || key[1] === '/')) return;
-  throw new WaymarkError('denied', 'only the data of a namespace can be written; recipes keep the rest');
+  throw new WaymarkError(
+    'denied',
+    'only the data of a namespace can be written; recipes keep the rest',
+  );
 }

@@ -50,13 +50,21 @@ export async function commitGuarded(
     if (outcome.succeeded) return unwrapped(txn, outcome);
     await explainRefusal(engine, demands);
   }
-  throw new WaymarkError('overloaded', 'locks on these paths change faster than the write could be checked');
+  throw new WaymarkError(
+    'overloaded',
+    'locks on these paths change faster than the write could be checked',
+  );
 }
 
 /** The common case in one look: nobody holds anything here. @returns null when somebody does */
-async function commitUnlocked(engine: Engine, txn: Txn, options: GuardedCommitOptions): Promise<Outcome | null> {
+async function commitUnlocked(
+  engine: Engine,
+  txn: Txn,
+  options: GuardedCommitOptions,
+): Promise<Outcome | null> {
   const { signal } = options;
-  if (writtenBy(txn).length === 0 || options.guard === false) return await engine.commit(txn, { signal });
+  if (writtenBy(txn).length === 0 || options.guard === false)
+    return await engine.commit(txn, { signal });
   const plain = txn.when === undefined || txn.when.length === 0;
   const apply: readonly Operation[] = plain ? (txn.apply ?? []) : [{ type: 'txn', txn }];
   const outcome = await engine.commit({ when: noMarksCheck, apply }, { signal });
@@ -73,7 +81,8 @@ function guardedTxn(txn: Txn, demands: readonly Demand[]): Txn {
 function unwrapped(txn: Txn, outcome: Outcome): Outcome {
   if (txn.when === undefined || txn.when.length === 0) return outcome;
   const [nested] = outcome.results;
-  if (nested?.type !== 'txn') throw new WaymarkError('internal', 'a guarded commit answers its nested one');
+  if (nested?.type !== 'txn')
+    throw new WaymarkError('internal', 'a guarded commit answers its nested one');
   return { revision: outcome.revision, succeeded: nested.succeeded, results: nested.results };
 }
 
@@ -89,7 +98,8 @@ async function underDemand(engine: Engine, hold: HoldProof): Promise<Demand> {
 
 /** The writer's exclusive holds with what they cover; a proof of path and token alone is looked up by its mark. */
 async function knownHolds(engine: Engine, options: GuardedCommitOptions): Promise<HoldProof[]> {
-  const proofs = options.under === undefined ? (options.holds ?? []) : [options.under, ...(options.holds ?? [])];
+  const proofs =
+    options.under === undefined ? (options.holds ?? []) : [options.under, ...(options.holds ?? [])];
   const known: HoldProof[] = [];
   for (const proof of proofs) {
     if (proof.tree !== undefined && proof.mode !== undefined) {

@@ -96,7 +96,10 @@ export class HeldLock implements Lock {
     await this.release();
   }
 
-  async #convert(mode: LockMode, call: Call & { readonly waitMs?: number | undefined }): Promise<void> {
+  async #convert(
+    mode: LockMode,
+    call: Call & { readonly waitMs?: number | undefined },
+  ): Promise<void> {
     if (!this.isHeld()) throw this.#reason ?? lostHold(this.path);
     const { host, namespace } = this.#parts;
     this.#unwatch();
@@ -117,7 +120,10 @@ export class HeldLock implements Lock {
       this.#lose(new WaymarkError('lost', `the lock on ${this.path} ${why}`, { path: this.path }));
     };
     let stop: (() => void) | undefined;
-    const disarm = clock.after(watchAfterMs, () => (stop = host.watchHold(namespace, this.#keys, told)));
+    const disarm = clock.after(
+      watchAfterMs,
+      () => (stop = host.watchHold(namespace, this.#keys, told)),
+    );
     return () => {
       disarm();
       stop?.();
@@ -128,7 +134,9 @@ export class HeldLock implements Lock {
     const { lease } = this.#parts;
     const why = lease.reason?.message ?? 'its lease was released';
     const facts = { path: this.path, lease: lease.id };
-    this.#lose(new WaymarkError('lost', `the lock on ${this.path} ended: ${why}`, facts, lease.reason));
+    this.#lose(
+      new WaymarkError('lost', `the lock on ${this.path} ended: ${why}`, facts, lease.reason),
+    );
   };
 
   #lose(reason: WaymarkError): void {

@@ -41,7 +41,14 @@ class HostLease implements KeptLease {
   #disarmRenewal: (() => void) | undefined;
   #disarmDeadline: (() => void) | undefined;
 
-  constructor(host: Host, clock: Clock, id: LeaseId, ttlMs: number, sentAt: number, renew: boolean) {
+  constructor(
+    host: Host,
+    clock: Clock,
+    id: LeaseId,
+    ttlMs: number,
+    sentAt: number,
+    renew: boolean,
+  ) {
     this.#host = host;
     this.#clock = clock;
     this.id = id;
@@ -119,7 +126,8 @@ class HostLease implements KeptLease {
       this.#renewAt(sentAt + this.ttlMs * renewShare);
     } catch (error) {
       if (!this.isHeld()) return;
-      if (isWaymarkError(error, 'not_found')) this.#lose(`lease ${this.id} has ended on the engine`, error);
+      if (isWaymarkError(error, 'not_found'))
+        this.#lose(`lease ${this.id} has ended on the engine`, error);
       else this.#renewAt(this.#clock.now() + this.ttlMs * retryShare);
     } finally {
       disarm();

@@ -8,7 +8,11 @@ import type { ListCall, Page, PathEntry } from './types.js';
 const pageMax = 1_000;
 
 /** The path and all below it. Every page after the first should be read `at` the first one's revision. */
-export async function listTree<T>(ns: HostNamespace<T>, path: string, call: ListCall): Promise<Page<PathEntry<T>>> {
+export async function listTree<T>(
+  ns: HostNamespace<T>,
+  path: string,
+  call: ListCall,
+): Promise<Page<PathEntry<T>>> {
   const limit = limitOf(call);
   const entries: Entry[] = [];
   let more = false;
@@ -24,7 +28,11 @@ export async function listTree<T>(ns: HostNamespace<T>, path: string, call: List
 }
 
 /** Seeks from one child to the next, so it costs the children and not what lies below them. */
-export async function listChildren<T>(ns: HostNamespace<T>, path: string, call: ListCall): Promise<Page<string>> {
+export async function listChildren<T>(
+  ns: HostNamespace<T>,
+  path: string,
+  call: ListCall,
+): Promise<Page<string>> {
   const limit = limitOf(call);
   const base = below('d', pathToBytes(path)).key;
   const { revision } = await read(ns, { key: base }, 1, call, undefined);
@@ -73,12 +81,16 @@ async function nextChild<T>(
 }
 
 /** Paths with a value and no descendants. */
-export async function listLeaves<T>(ns: HostNamespace<T>, path: string, call: ListCall): Promise<Page<string>> {
+export async function listLeaves<T>(
+  ns: HostNamespace<T>,
+  path: string,
+  call: ListCall,
+): Promise<Page<string>> {
   const limit = limitOf(call);
   const leaves: string[] = [];
   let revision: Revision | undefined;
   for (const range of rangesAfter(path, call)) {
-    for (let key = range.key; ; ) {
+    for (let key = range.key; ;) {
       const page = await read(ns, { key, end: range.end }, pageMax, call, revision);
       revision ??= call.at ?? page.revision;
       for (const entry of page.entries) {
@@ -118,5 +130,8 @@ async function read<T>(
 function limitOf(call: ListCall): number {
   const { limit = pageMax } = call;
   if (Number.isInteger(limit) && limit >= 1 && limit <= pageMax) return limit;
-  throw new WaymarkError('invalid', `limit is a whole number from 1 to ${pageMax}, not ${String(limit)}`);
+  throw new WaymarkError(
+    'invalid',
+    `limit is a whole number from 1 to ${pageMax}, not ${String(limit)}`,
+  );
 }

@@ -83,7 +83,11 @@ class LocalHost implements Host {
     return commitGuarded(engine, guard, txn, options);
   }
 
-  watch(namespace: string, ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
+  watch(
+    namespace: string,
+    ranges: readonly KeyRange[],
+    options?: WatchOptions,
+  ): AsyncIterable<Batch> {
     return this.#room(namespace).engine.watch(ranges, options);
   }
 
@@ -103,7 +107,11 @@ class LocalHost implements Host {
     return await this.#engine.lease(id, options);
   }
 
-  async acquire(namespace: string, request: AcquireRequest, options?: CallOptions): Promise<Grant | null> {
+  async acquire(
+    namespace: string,
+    request: AcquireRequest,
+    options?: CallOptions,
+  ): Promise<Grant | null> {
     checkRequest(request);
     return await acquire(this.#room(namespace).engine, this.#clock, request, options?.signal);
   }
@@ -136,18 +144,24 @@ class LocalHost implements Host {
     const { results } = await engine.commit(
       {
         apply: [
-          ...marks.entries.slice(0, 60).map((entry) => ({ type: 'delete', key: entry.key }) as const),
+          ...marks.entries
+            .slice(0, 60)
+            .map((entry) => ({ type: 'delete', key: entry.key }) as const),
           ...holds.map((hold) => ({ type: 'delete', key: placeKey(hold) }) as const),
           this.#audit({ act: 'force-unlock', path: canonical, reason }),
         ],
       },
       options,
     );
-    return results.slice(0, holds.length).filter((r) => r.type === 'delete' && r.deleted > 0).length;
+    return results.slice(0, holds.length).filter((r) => r.type === 'delete' && r.deleted > 0)
+      .length;
   }
 
   async explain(namespace: string, request: ExplainRequest): Promise<Explanation> {
-    return await explain(this.#room(namespace).engine, { ...request, path: resolvePath('/', request.path) });
+    return await explain(this.#room(namespace).engine, {
+      ...request,
+      path: resolvePath('/', request.path),
+    });
   }
 
   watchHold(namespace: string, hold: HeldKeys, lost: (end: HoldEnd) => void): () => void {
@@ -157,7 +171,7 @@ class LocalHost implements Host {
   /** Skips from one namespace to the next, so it costs the namespaces and not their keys. */
   async namespaces(options?: CallOptions): Promise<readonly string[]> {
     const names: string[] = [];
-    for (let key = 'n/'; ; ) {
+    for (let key = 'n/'; ;) {
       const query = { key, end: 'n0', limit: 1, keysOnly: true, uncounted: true };
       const [entry] = (await this.#engine.read(query, options)).entries;
       if (entry === undefined) return names;
@@ -170,8 +184,14 @@ class LocalHost implements Host {
   /** Watches and holds learn of it from the audit record, which then goes too: the namespace leaves nothing. */
   async removeNamespace(name: string, options?: CallOptions): Promise<void> {
     const { engine } = this.#room(name);
-    const record = this.#audit({ act: 'remove-namespace', path: '/', reason: `namespace ${name} was removed` });
-    const facets = ['d', 'h', 's', 'x'].map((key) => ({ type: 'delete', key, end: `${key}0` }) as const);
+    const record = this.#audit({
+      act: 'remove-namespace',
+      path: '/',
+      reason: `namespace ${name} was removed`,
+    });
+    const facets = ['d', 'h', 's', 'x'].map(
+      (key) => ({ type: 'delete', key, end: `${key}0` }) as const,
+    );
     await engine.commit({ apply: [...facets, record] }, options);
     await engine.commit({ apply: [{ type: 'delete', key: '', end: '' }] }, options);
   }
@@ -220,7 +240,10 @@ function checkRequest(request: AcquireRequest): void {
     throw new WaymarkError('invalid', 'the id of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
   }
   if (!/^[\w-]{1,64}$/.test(request.session)) {
-    throw new WaymarkError('invalid', 'the session of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
+    throw new WaymarkError(
+      'invalid',
+      'the session of a lock request is 1 to 64 of A-Z a-z 0-9 _ -',
+    );
   }
   if (Buffer.byteLength(request.owner) > 256) {
     throw new WaymarkError('too_large', 'the owner of a lock takes at most 256 bytes');

@@ -57,7 +57,10 @@ export class MarkWatch {
     const { entries } = await this.#engine.read({ ...auditRange, ...newest });
     const records = entries.map((entry) => JSON.parse(bytesToText(entry.value)) as AuditRecord);
     const { path } = parseMark(key);
-    return endOf('expire', records.find((record) => record.path === path));
+    return endOf(
+      'expire',
+      records.find((record) => record.path === path),
+    );
   }
 
   async #run(): Promise<void> {
@@ -93,7 +96,8 @@ export class MarkWatch {
 }
 
 function endOf(kind: 'delete' | 'expire', act: AuditRecord | undefined): HoldEnd {
-  if (act !== undefined) return { kind: act.act === 'force-unlock' ? 'forced' : 'removed', detail: act.reason };
+  if (act !== undefined)
+    return { kind: act.act === 'force-unlock' ? 'forced' : 'removed', detail: act.reason };
   if (kind === 'expire') return { kind: 'expired', detail: 'its lease ended' };
   return { kind: 'released', detail: 'it was released' };
 }

@@ -45,7 +45,11 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return entry === undefined ? null : this.toEntry(entry);
   }
 
-  async put(path: string, value: T, call: types.PutCall = {}): Promise<{ readonly revision: number }> {
+  async put(
+    path: string,
+    value: T,
+    call: types.PutCall = {},
+  ): Promise<{ readonly revision: number }> {
     const canonical = this.resolve(path);
     const key = dataKey(pathToBytes(canonical));
     const encoded = encodeValue(this.codec, canonical, value);
@@ -54,13 +58,19 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return { revision: outcome.revision };
   }
 
-  async delete(path: string, call: types.WriteCall = {}): Promise<{ deleted: number; revision: number }> {
+  async delete(
+    path: string,
+    call: types.WriteCall = {},
+  ): Promise<{ deleted: number; revision: number }> {
     const canonical = this.resolve(path);
     const operation: Operation = { type: 'delete', key: dataKey(pathToBytes(canonical)) };
     return deletedBy(await this.#write(canonical, false, [operation], call));
   }
 
-  async deleteTree(path: string, call: types.WriteCall = {}): Promise<{ deleted: number; revision: number }> {
+  async deleteTree(
+    path: string,
+    call: types.WriteCall = {},
+  ): Promise<{ deleted: number; revision: number }> {
     const canonical = this.resolve(path);
     const bytes = pathToBytes(canonical);
     const own: Operation = { type: 'delete', key: dataKey(bytes) };
@@ -93,7 +103,12 @@ export class HostNamespace<T> implements types.Namespace<T> {
   async txn(call: types.TxnCall): Promise<types.TxnOutcome<T>> {
     const { txn, written } = toTxn(this, call);
     const holds = this.#guard ? written.flatMap(({ path, tree }) => this.#holds(path, tree)) : [];
-    const options = { signal: call.signal, guard: this.#guard, holds: [...new Set(holds)], under: call.hold };
+    const options = {
+      signal: call.signal,
+      guard: this.#guard,
+      holds: [...new Set(holds)],
+      under: call.hold,
+    };
     const outcome = await this.host.commit(this.name, txn, options);
     return toTxnResults(this, call, outcome);
   }
@@ -110,16 +125,23 @@ export class HostNamespace<T> implements types.Namespace<T> {
   async lock(path: string, call: types.LockCall = {}): Promise<types.Lock> {
     const lock = await this.space.acquire(this.name, this.resolve(path), call);
     if (lock !== null) return lock;
-    throw new WaymarkError('timeout', `${this.resolve(path)} is not free now (waitMs: 0)`, { path });
+    throw new WaymarkError('timeout', `${this.resolve(path)} is not free now (waitMs: 0)`, {
+      path,
+    });
   }
 
   async tryLock(path: string, call: types.LockCall = {}): Promise<types.Lock | null> {
     return await this.space.acquire(this.name, this.resolve(path), { ...call, waitMs: 0 });
   }
 
-  async forceUnlock(path: string, call: types.Call & { readonly reason: string }): Promise<{ ended: number }> {
+  async forceUnlock(
+    path: string,
+    call: types.Call & { readonly reason: string },
+  ): Promise<{ ended: number }> {
     const { reason, signal } = call;
-    return { ended: await this.host.forceUnlock(this.name, this.resolve(path), reason, { signal }) };
+    return {
+      ended: await this.host.forceUnlock(this.name, this.resolve(path), reason, { signal }),
+    };
   }
 
   async explain(
@@ -135,7 +157,9 @@ export class HostNamespace<T> implements types.Namespace<T> {
     call: types.Call & { readonly olderThanMs: number },
   ): Promise<{ readonly pruned: readonly string[] }> {
     const { olderThanMs, signal } = call;
-    return { pruned: await this.host.prune(this.name, this.resolve(path), olderThanMs, { signal }) };
+    return {
+      pruned: await this.host.prune(this.name, this.resolve(path), olderThanMs, { signal }),
+    };
   }
 
   async dump(call: types.Call = {}): Promise<types.NamespaceDump> {
@@ -203,7 +227,15 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const { clock } = this.space;
     const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
     const { told } = this;
-    return { host, clock, namespace, path: this.resolve(path), call: { ...call, signal }, toEntry, told };
+    return {
+      host,
+      clock,
+      namespace,
+      path: this.resolve(path),
+      call: { ...call, signal },
+      toEntry,
+      told,
+    };
   }
 
   #holds(path: string, tree: boolean): HoldProof[] {

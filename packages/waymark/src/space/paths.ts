@@ -62,7 +62,8 @@ export function checkNamespaceName(name: string): void {
 
 function checkPath(path: string): void {
   const actual = Buffer.byteLength(path);
-  if (actual > limits.pathBytesMax) throw tooLarge('pathBytesMax', limits.pathBytesMax, actual, 'bytes');
+  if (actual > limits.pathBytesMax)
+    throw tooLarge('pathBytesMax', limits.pathBytesMax, actual, 'bytes');
   const segments = path.slice(1).split('/');
   if (segments.length > limits.pathDepthMax) {
     throw tooLarge('pathDepthMax', limits.pathDepthMax, segments.length, 'segments');
@@ -74,7 +75,8 @@ function checkSegment(path: string, segment: string): void {
   if (segment === '') throw invalid(path, 'a path holds no empty segment and ends without a slash');
   if (segment === '.' || segment === '..') throw invalid(path, `a segment may not be '${segment}'`);
   if (segment.includes('\0')) throw invalid(path, 'a segment holds no NUL');
-  if (loneSurrogate.test(segment)) throw invalid(path, 'a segment is well-formed text: no lone surrogate');
+  if (loneSurrogate.test(segment))
+    throw invalid(path, 'a segment is well-formed text: no lone surrogate');
 }
 
 function invalid(path: string, why: string): WaymarkError {

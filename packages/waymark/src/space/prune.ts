@@ -26,9 +26,17 @@ export class Pruner {
   }
 
   /** @returns the paths that were deleted, in order */
-  async prune(engine: Engine, path: string, olderThanMs: number, options?: CallOptions): Promise<string[]> {
+  async prune(
+    engine: Engine,
+    path: string,
+    olderThanMs: number,
+    options?: CallOptions,
+  ): Promise<string[]> {
     if (!Number.isFinite(olderThanMs) || olderThanMs < 0) {
-      throw new WaymarkError('invalid', `olderThanMs is 0 or more milliseconds, not ${String(olderThanMs)}`);
+      throw new WaymarkError(
+        'invalid',
+        `olderThanMs is 0 or more milliseconds, not ${String(olderThanMs)}`,
+      );
     }
     await this.#sample();
     const before = this.#clock.now() - olderThanMs;
@@ -39,8 +47,11 @@ export class Pruner {
     const own = await engine.read({ key: dataKey(bytes) }, options);
     for (const entry of own.entries) await pruneEntry(engine, entry, old, pruned, options);
     const { key, end } = below('d', bytes);
-    for (let from = key; ; ) {
-      const page = await engine.read({ key: from, end, limit: 500, uncounted: true, keysOnly: true }, options);
+    for (let from = key; ;) {
+      const page = await engine.read(
+        { key: from, end, limit: 500, uncounted: true, keysOnly: true },
+        options,
+      );
       for (const entry of page.entries) await pruneEntry(engine, entry, old, pruned, options);
       const last = page.entries.at(-1);
       if (!page.more || last === undefined) return pruned;
@@ -56,7 +67,9 @@ export class Pruner {
   #arm(): void {
     this.#disarm = this.#clock.after(sampleEveryMs, () => {
       if (this.#closed) return;
-      this.#sample().catch(() => undefined).finally(() => this.#arm());
+      this.#sample()
+        .catch(() => undefined)
+        .finally(() => this.#arm());
     });
   }
 
@@ -83,9 +96,11 @@ async function pruneEntry(
   if (entry.modRevision > old || entry.lease !== 0) return;
   const path = entry.key.slice(1);
   const free = ['h', 'x', 's'].flatMap((facet): Check[] =>
-    [exactly(facet, path), below(facet, path), ...ancestorsOf(path).map((above) => treesAt(facet, above))].map(
-      (range) => ({ ...range, target: 'version', is: '=', to: 0 }),
-    ),
+    [
+      exactly(facet, path),
+      below(facet, path),
+      ...ancestorsOf(path).map((above) => treesAt(facet, above)),
+    ].map((range) => ({ ...range, target: 'version', is: '=', to: 0 })),
   );
   const same: Check = { key: entry.key, target: 'mod', is: '=', to: entry.modRevision };
   const apply = [{ type: 'delete', key: entry.key } as const];

@@ -123,17 +123,22 @@ export class HostSpace implements Space {
     };
     for (const ancestor of ancestorsOf(bytes)) add(byPath.get(ancestor), true);
     add(byPath.get(bytes), false);
-    if (tree) for (const [held, locks] of byPath) if (held.startsWith(`${bytes}/`)) add(locks, false);
+    if (tree)
+      for (const [held, locks] of byPath) if (held.startsWith(`${bytes}/`)) add(locks, false);
     return found;
   }
 
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new WaymarkError('unavailable', 'the space is closed'));
-    const locks = [...this.#locks.values()].flatMap((byPath) => [...byPath.values()].flatMap((set) => [...set]));
+    const locks = [...this.#locks.values()].flatMap((byPath) =>
+      [...byPath.values()].flatMap((set) => [...set]),
+    );
     await Promise.allSettled(locks.map((lock) => lock.release()));
     const leases = await Promise.allSettled(this.#leases.values());
-    await Promise.allSettled(leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())));
+    await Promise.allSettled(
+      leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
+    );
     await this.host[Symbol.asyncDispose]();
     await this.#engine?.[Symbol.asyncDispose]();
   }
@@ -178,7 +183,8 @@ export class HostSpace implements Space {
       ended: (held) => this.#forget(namespace, held),
     });
     // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
-    if (!lock.isHeld()) throw lock.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
+    if (!lock.isHeld())
+      throw lock.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
     this.#remember(namespace, lock);
     return lock;
   }

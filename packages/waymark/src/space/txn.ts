@@ -11,7 +11,10 @@ interface WrittenPath {
 }
 
 /** A transaction in paths and values, as the engine's in keys and bytes. */
-export function toTxn<T>(ns: HostNamespace<T>, call: TxnCall): { txn: Txn; written: WrittenPath[] } {
+export function toTxn<T>(
+  ns: HostNamespace<T>,
+  call: TxnCall,
+): { txn: Txn; written: WrittenPath[] } {
   const written: WrittenPath[] = [];
   const operations = (list: readonly TxnOperation[] | undefined): Operation[] =>
     (list ?? []).flatMap((operation) => toOperations(ns, operation, written));
@@ -22,7 +25,11 @@ export function toTxn<T>(ns: HostNamespace<T>, call: TxnCall): { txn: Txn; writt
   };
 }
 
-export function toTxnResults<T>(ns: HostNamespace<T>, call: TxnCall, outcome: Outcome): TxnOutcome<T> {
+export function toTxnResults<T>(
+  ns: HostNamespace<T>,
+  call: TxnCall,
+  outcome: Outcome,
+): TxnOutcome<T> {
   const asked = (outcome.succeeded ? call.apply : call.otherwise) ?? [];
   const answers = outcome.results[Symbol.iterator]();
   const take = (): OperationResult => answers.next().value as OperationResult;
@@ -40,7 +47,11 @@ export function toTxnResults<T>(ns: HostNamespace<T>, call: TxnCall, outcome: Ou
   return { succeeded: outcome.succeeded, revision: outcome.revision, results };
 }
 
-function toOperations<T>(ns: HostNamespace<T>, operation: TxnOperation, written: WrittenPath[]): Operation[] {
+function toOperations<T>(
+  ns: HostNamespace<T>,
+  operation: TxnOperation,
+  written: WrittenPath[],
+): Operation[] {
   if ('put' in operation) {
     const path = ns.resolve(operation.put);
     written.push({ path, tree: false });
@@ -49,7 +60,10 @@ function toOperations<T>(ns: HostNamespace<T>, operation: TxnOperation, written:
   }
   if ('get' in operation) return [{ type: 'read', key: dataKey(ns.bytes(operation.get)) }];
   if (!('delete' in operation)) {
-    throw new WaymarkError('invalid', 'an operation of a txn is one of { put, value }, { delete }, { get }');
+    throw new WaymarkError(
+      'invalid',
+      'an operation of a txn is one of { put, value }, { delete }, { get }',
+    );
   }
   const tree = operation.tree === true;
   const path = ns.resolve(operation.delete);
@@ -65,7 +79,10 @@ function toCheck<T>(ns: HostNamespace<T>, check: TxnCheck): Check {
   if ('revision' in check) return { key, target: 'mod', is: '=', to: check.revision };
   if ('exists' in check) return { key, target: 'version', is: check.exists ? '>' : '=', to: 0 };
   if (!('value' in check)) {
-    throw new WaymarkError('invalid', 'a check of a txn has one of { revision }, { exists }, { value }');
+    throw new WaymarkError(
+      'invalid',
+      'a check of a txn has one of { revision }, { exists }, { value }',
+    );
   }
   return { key, target: 'value', is: '=', to: encodeValue(ns.codec, path, check.value as T) };
 }

@@ -221,9 +221,15 @@ export interface Namespace<T = unknown> {
   get(path: string, call?: ReadCall): Promise<PathEntry<T> | null>;
   put(path: string, value: T, call?: PutCall): Promise<{ readonly revision: Revision }>;
   /** One path; its children stay. */
-  delete(path: string, call?: WriteCall): Promise<{ readonly deleted: number; readonly revision: Revision }>;
+  delete(
+    path: string,
+    call?: WriteCall,
+  ): Promise<{ readonly deleted: number; readonly revision: Revision }>;
   /** The path and all below it. */
-  deleteTree(path: string, call?: WriteCall): Promise<{ readonly deleted: number; readonly revision: Revision }>;
+  deleteTree(
+    path: string,
+    call?: WriteCall,
+  ): Promise<{ readonly deleted: number; readonly revision: Revision }>;
   /** The path and all below it, in path order, a page at a time. */
   tree(path: string, call?: ListCall): Promise<Page<PathEntry<T>>>;
   /** Names one level below, also of those that only have descendants, in order. */
@@ -244,14 +250,26 @@ export interface Namespace<T = unknown> {
   /** @returns null when it is not free now */
   tryLock(path: string, call?: LockCall): Promise<Lock | null>;
   /** Takes the locks that stand exactly on `path` away from their holders; audited; their signal tells why. */
-  forceUnlock(path: string, call: Call & { readonly reason: string }): Promise<{ readonly ended: number }>;
-  explain(path: string, call?: Call & { readonly tree?: boolean; readonly mode?: LockMode }): Promise<Explanation>;
+  forceUnlock(
+    path: string,
+    call: Call & { readonly reason: string },
+  ): Promise<{ readonly ended: number }>;
+  explain(
+    path: string,
+    call?: Call & { readonly tree?: boolean; readonly mode?: LockMode },
+  ): Promise<Explanation>;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
-  prune(path: string, call: Call & { readonly olderThanMs: number }): Promise<{ readonly pruned: readonly string[] }>;
+  prune(
+    path: string,
+    call: Call & { readonly olderThanMs: number },
+  ): Promise<{ readonly pruned: readonly string[] }>;
   dump(call?: Call): Promise<NamespaceDump>;
   /** Writes a dump's entries; `replace` deletes what is not in it. */
-  load(dump: NamespaceDump, call?: Call & { readonly replace?: boolean }): Promise<{ readonly revision: Revision }>;
+  load(
+    dump: NamespaceDump,
+    call?: Call & { readonly replace?: boolean },
+  ): Promise<{ readonly revision: Revision }>;
 }
 
 export interface NamespaceOptions<T> {

@@ -46,7 +46,9 @@ export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchE
   return new EventIterator(groups, () => left.abort());
 }
 
-export async function* watchGroups<T>(parts: WatchParts<T>): AsyncGenerator<EventGroup<T>, undefined> {
+export async function* watchGroups<T>(
+  parts: WatchParts<T>,
+): AsyncGenerator<EventGroup<T>, undefined> {
   const { host, call, namespace } = parts;
   const { signal } = call;
   const ranges = rangesOf(parts.path, call);
@@ -130,9 +132,14 @@ async function snapshot<T>(parts: WatchParts<T>, ranges: readonly KeyRange[]): P
   }
 }
 
-async function readInto<T>(entries: Entry[], parts: WatchParts<T>, range: KeyRange, at: Revision): Promise<void> {
+async function readInto<T>(
+  entries: Entry[],
+  parts: WatchParts<T>,
+  range: KeyRange,
+  at: Revision,
+): Promise<void> {
   const { signal } = parts.call;
-  for (let key = range.key; ; ) {
+  for (let key = range.key; ;) {
     const query = { key, end: range.end, at, limit: pageSize, uncounted: true };
     const page = await parts.host.read(parts.namespace, query, { signal });
     entries.push(...page.entries);
@@ -142,7 +149,11 @@ async function readInto<T>(entries: Entry[], parts: WatchParts<T>, range: KeyRan
   }
 }
 
-function eventsOf<T>(parts: WatchParts<T>, batch: Batch, seen: Map<string, Revision>): WatchEvent<T>[] {
+function eventsOf<T>(
+  parts: WatchParts<T>,
+  batch: Batch,
+  seen: Map<string, Revision>,
+): WatchEvent<T>[] {
   const events: WatchEvent<T>[] = [];
   for (const change of batch.changes) {
     const { kind, entry } = change;
@@ -177,7 +188,11 @@ function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
   return { ...putEvent(parts, entry, false), ...previous };
 }
 
-function putEvent<T>(parts: WatchParts<T>, entry: Entry, initial: boolean): WatchEvent<T> & { kind: 'put' } {
+function putEvent<T>(
+  parts: WatchParts<T>,
+  entry: Entry,
+  initial: boolean,
+): WatchEvent<T> & { kind: 'put' } {
   const decoded = parts.toEntry(entry);
   const { path, value, revision } = decoded;
   return { kind: 'put', path, value, revision, entry: decoded, initial };
@@ -222,11 +237,20 @@ function* difference<T>(
     gone.delete(entry.key);
     if (seen.get(entry.key) === entry.modRevision) continue;
     remember(seen, entry.key, entry.modRevision);
-    yield entry.key.startsWith('h') ? lockEvent({ kind: 'put', entry }) : putEvent(parts, entry, false);
+    yield entry.key.startsWith('h')
+      ? lockEvent({ kind: 'put', entry })
+      : putEvent(parts, entry, false);
   }
   for (const key of gone) {
     seen.delete(key);
-    const entry = { key, value: '', createRevision: 0, modRevision: revision, version: 0, lease: 0 };
+    const entry = {
+      key,
+      value: '',
+      createRevision: 0,
+      modRevision: revision,
+      version: 0,
+      lease: 0,
+    };
     const change: Change = { kind: 'delete', entry };
     yield key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change);
   }

@@ -131,7 +131,7 @@ export class SimulatedDisk implements Disk {
   }
 
   async #call(call: DiskCall, name: string): Promise<void> {
-    await null;
+    await Promise.resolve();
     if (++this.calls > this.powerOffAfter) await new Promise(() => undefined);
     const code = this.fault(call, name);
     if (code !== null) throw failure(code, name);

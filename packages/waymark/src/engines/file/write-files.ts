@@ -49,7 +49,7 @@ export async function writeSnapshot(
 ): Promise<number> {
   const { revision, identity, epoch } = of;
   return await writeWhole(disk, snapshotName(of.number), { kind: 'snap', ...of }, async (file) => {
-    await file.write({ type: 'begin', revision, identity, epoch, previousEnd: 0 });
+    file.write({ type: 'begin', revision, identity, epoch, previousEnd: 0 });
     for (const { id, ttlMs } of content.leases) {
       if (file.write({ type: 'grant', id, ttlMs })) await file.flush();
     }

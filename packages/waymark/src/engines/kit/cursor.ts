@@ -94,7 +94,9 @@ export class Cursor implements AsyncIterableIterator<Batch> {
 
   next(): Promise<IteratorResult<Batch>> {
     if (this.#waiting !== null) {
-      return Promise.reject(new WaymarkError('invalid', 'a watch gives one batch at a time: await it first'));
+      return Promise.reject(
+        new WaymarkError('invalid', 'a watch gives one batch at a time: await it first'),
+      );
     }
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
@@ -151,7 +153,8 @@ export class Cursor implements AsyncIterableIterator<Batch> {
     }
     const changes = this.#idle ? [] : this.#scan();
     const revision = this.#idle ? source.published : this.#scannedTo();
-    if (changes.length === 0 && !this.#bookmark && this.#idle && revision === this.#told) return null;
+    if (changes.length === 0 && !this.#bookmark && this.#idle && revision === this.#told)
+      return null;
     this.#bookmark = false;
     this.#told = revision;
     return { revision, changes };
@@ -173,7 +176,8 @@ export class Cursor implements AsyncIterableIterator<Batch> {
     let revision = 0;
     for (; position < publishedEnd; position++) {
       const record = history.at(position);
-      const full = position >= scanEnd || changes.length >= batchChangesMax || bytes >= batchBytesMax;
+      const full =
+        position >= scanEnd || changes.length >= batchChangesMax || bytes >= batchBytesMax;
       if (full && record.entry.modRevision !== revision) break;
       revision = record.entry.modRevision;
       if (!this.#matches(record.entry.key)) continue;

@@ -1,4 +1,12 @@
-import type { ByteString, Check, Entry, KeyRange, Query, Reading, Revision } from '../../core/engine.js';
+import type {
+  ByteString,
+  Check,
+  Entry,
+  KeyRange,
+  Query,
+  Reading,
+  Revision,
+} from '../../core/engine.js';
 import type { DeletedSince } from './deleted-since.js';
 import { SortedKeys } from './sorted-keys.js';
 import { Slot } from './slot.js';
@@ -40,7 +48,12 @@ export class KeyIndex {
    *
    * @param gone  the keys deleted since `at`; null when `at` is the newest state
    */
-  visit(range: KeyRange, at: Revision, gone: DeletedSince | null, visit: (entry: Entry) => boolean): void {
+  visit(
+    range: KeyRange,
+    at: Revision,
+    gone: DeletedSince | null,
+    visit: (entry: Entry) => boolean,
+  ): void {
     if (range.end === undefined) {
       const entry = this.#slots.get(range.key)?.at(at);
       if (entry !== undefined && entry !== null) visit(entry);

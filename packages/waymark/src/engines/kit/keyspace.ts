@@ -207,7 +207,10 @@ export class Keyspace implements TransactionState, CursorSource {
 
   /** Keeps every entry that is live at `revision` readable through `entriesAt`. @returns lets go */
   pin(revision: Revision): () => void {
-    const pin = this.#pins.get(revision) ?? { gone: new DeletedSince(this.history, revision), holders: 0 };
+    const pin = this.#pins.get(revision) ?? {
+      gone: new DeletedSince(this.history, revision),
+      holders: 0,
+    };
     pin.holders++;
     this.#pins.set(revision, pin);
     return () => {
@@ -219,7 +222,12 @@ export class Keyspace implements TransactionState, CursorSource {
   entriesAt(revision: Revision, from: string, limit: number): Entry[] {
     const entries: Entry[] = [];
     const gone = this.#pins.get(revision)?.gone ?? null;
-    this.index.visit({ key: from, end: '' }, revision, gone, (entry) => entries.push(entry) < limit);
+    this.index.visit(
+      { key: from, end: '' },
+      revision,
+      gone,
+      (entry) => entries.push(entry) < limit,
+    );
     return entries;
   }
 
@@ -322,7 +330,8 @@ export class Keyspace implements TransactionState, CursorSource {
       this.index.moved(slot, before !== null);
     }
     if (before !== null) {
-      if (before.lease !== 0 && before.lease !== entry.lease) this.leases.detach(before.lease, entry.key);
+      if (before.lease !== 0 && before.lease !== entry.lease)
+        this.leases.detach(before.lease, entry.key);
       this.#count(before, -1);
     }
     if (entry.version !== 0) {
@@ -431,9 +440,13 @@ export class Keyspace implements TransactionState, CursorSource {
 }
 
 function futureRevision(asked: Revision, revision: Revision): WaymarkError {
-  return new WaymarkError('future_revision', `revision ${asked} is above the present, ${revision}`, {
-    revision,
-  });
+  return new WaymarkError(
+    'future_revision',
+    `revision ${asked} is above the present, ${revision}`,
+    {
+      revision,
+    },
+  );
 }
 
 function closedError(): WaymarkError {

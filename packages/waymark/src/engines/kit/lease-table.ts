@@ -57,7 +57,9 @@ export class LeaseTable {
   /** @throws {WaymarkError} `conflict` for an id that is taken */
   grant(ttlMs: number, id: LeaseId = this.#freeId()): HeldLease {
     if (this.#leases.has(id)) {
-      throw new WaymarkError('conflict', `lease ${id} exists: ask for another id, or for none`, { lease: id });
+      throw new WaymarkError('conflict', `lease ${id} exists: ask for another id, or for none`, {
+        lease: id,
+      });
     }
     const lease = new HeldLease(id, ttlMs, this.#clock.now() + ttlMs);
     this.#leases.set(id, lease);
@@ -104,5 +106,7 @@ export class LeaseTable {
 }
 
 export function leaseNotFound(id: LeaseId): WaymarkError {
-  return new WaymarkError('not_found', `lease ${id} has ended or never was: grant a new one`, { lease: id });
+  return new WaymarkError('not_found', `lease ${id} has ended or never was: grant a new one`, {
+    lease: id,
+  });
 }

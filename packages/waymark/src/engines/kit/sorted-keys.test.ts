@@ -35,7 +35,9 @@ test('[K5] keys stay in byte order through any inserts and removals', () => {
 });
 
 test('[K5] leaves split and merge: ten thousand keys ascending, descending and shuffled', () => {
-  const keys = Array.from({ length: 10_000 }, (_, i) => String((i * 7_919) % 10_000).padStart(5, '0'));
+  const keys = Array.from({ length: 10_000 }, (_, i) =>
+    String((i * 7_919) % 10_000).padStart(5, '0'),
+  );
   const ascending = [...keys].sort();
   for (const order of [keys, ascending, [...ascending].reverse()]) {
     const sorted = new SortedKeys();

@@ -82,11 +82,15 @@ function decide(state: TransactionState, txn: Txn): Plan {
 
 function refuseBadPut(state: TransactionState, operation: PutOperation): void {
   const { lease } = operation;
-  if (lease !== undefined && lease !== 0 && state.leases.get(lease) === undefined) throw leaseNotFound(lease);
+  if (lease !== undefined && lease !== 0 && state.leases.get(lease) === undefined)
+    throw leaseNotFound(lease);
   if (operation.keepValue === true || operation.keepLease === true) {
     const head = state.index.get(operation.key)?.head;
     if (head === undefined || head.version === 0) {
-      throw new WaymarkError('not_found', 'the key whose value or lease is to be kept does not exist');
+      throw new WaymarkError(
+        'not_found',
+        'the key whose value or lease is to be kept does not exist',
+      );
     }
   }
 }

@@ -24,7 +24,11 @@ export async function failsWith(code: ErrorCode, call: () => unknown): Promise<W
 }
 
 /** Waits for a fact by asking again, with a bound. */
-export async function eventually(what: string, fact: () => unknown, boundMs = 10_000): Promise<void> {
+export async function eventually(
+  what: string,
+  fact: () => unknown,
+  boundMs = 10_000,
+): Promise<void> {
   const late = AbortSignal.timeout(boundMs);
   while (!(await fact())) {
     if (late.aborted) throw new Error(`not within ${boundMs} ms: ${what}`);
@@ -36,7 +40,9 @@ export async function eventually(what: string, fact: () => unknown, boundMs = 10
 export async function soon<T>(what: string, promise: Promise<T>, boundMs = 10_000): Promise<T> {
   const late = AbortSignal.timeout(boundMs);
   const timeout = new Promise<never>((_resolve, reject) =>
-    late.addEventListener('abort', () => reject(new Error(`not within ${boundMs} ms: ${what}`)), { once: true }),
+    late.addEventListener('abort', () => reject(new Error(`not within ${boundMs} ms: ${what}`)), {
+      once: true,
+    }),
   );
   return await Promise.race([promise, timeout]);
 }

@@ -14,7 +14,14 @@ export const guardCases: readonly RecipeCase[] = [
       same(error.facts.token, lock.token, 'the token');
       same(error.facts.path, '/t', 'the path');
       await failsWith('locked', () => ns.delete('/t/x'));
-      await failsWith('locked', () => ns.txn({ apply: [{ put: '/free', value: 1 }, { put: '/t', value: 1 }] }));
+      await failsWith('locked', () =>
+        ns.txn({
+          apply: [
+            { put: '/free', value: 1 },
+            { put: '/t', value: 1 },
+          ],
+        }),
+      );
       same(await ns.get('/free'), null, 'and nothing of it was done');
       await ns.put('/tx', 1);
       await lock.release();
@@ -56,7 +63,9 @@ export const guardCases: readonly RecipeCase[] = [
       const lock = await ns.lock('/h');
       await ns.put('/elsewhere', 1, { hold: lock });
       await ns.put('/h', 1, { hold: { path: '/h', token: lock.token } });
-      await failsWith('lost', () => ns.put('/h', 2, { hold: { path: '/h', token: lock.token - 1 } }));
+      await failsWith('lost', () =>
+        ns.put('/h', 2, { hold: { path: '/h', token: lock.token - 1 } }),
+      );
       const proof = { path: lock.path, token: lock.token };
       await lock.release();
       await failsWith('lost', () => ns.put('/h', 3, { hold: proof }));
@@ -106,7 +115,11 @@ export const guardCases: readonly RecipeCase[] = [
       same((await ns.prune('/p', { olderThanMs: 0 })).pruned, ['/p/old'], 'what nobody uses');
       await one.release();
       await tree.release();
-      same((await ns.prune('/p', { olderThanMs: 0 })).pruned, ['/p/locked', '/p/tree/x'], 'once released');
+      same(
+        (await ns.prune('/p', { olderThanMs: 0 })).pruned,
+        ['/p/locked', '/p/tree/x'],
+        'once released',
+      );
       await lease.release();
     },
   },

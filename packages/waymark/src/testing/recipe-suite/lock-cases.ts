@@ -2,7 +2,10 @@ import type { Lock } from '../../space/types.js';
 import { eventually, failsWith, holds, same, soon } from './expect.js';
 import type { RecipeCase } from './suite.js';
 
-const queueOf = async (explain: () => Promise<{ waiters: readonly unknown[] }>, length: number): Promise<void> =>
+const queueOf = async (
+  explain: () => Promise<{ waiters: readonly unknown[] }>,
+  length: number,
+): Promise<void> =>
   await eventually(`${length} waiting`, async () => (await explain()).waiters.length === length);
 
 export const lockCases: readonly RecipeCase[] = [
@@ -42,7 +45,11 @@ export const lockCases: readonly RecipeCase[] = [
       await beside.release();
       await tree.release();
       const below = await ns.lock('/a/b/c');
-      same(await a.namespace('n').tryLock('/a', { tree: true }), null, 'a tree meets what is held below');
+      same(
+        await a.namespace('n').tryLock('/a', { tree: true }),
+        null,
+        'a tree meets what is held below',
+      );
       holds((await a.namespace('n').tryLock('/a')) !== null, 'the path above alone does not');
       await below.release();
     },
@@ -55,10 +62,21 @@ export const lockCases: readonly RecipeCase[] = [
       await two.release();
       const exclusive = b.namespace('n').lock('/s');
       await queueOf(() => a.namespace('n').explain('/s'), 1);
-      same(await a.namespace('n').tryLock('/s/below', { mode: 'shared' }).then((l) => l?.mode), 'shared', 'beside');
+      same(
+        await a
+          .namespace('n')
+          .tryLock('/s/below', { mode: 'shared' })
+          .then((l) => l?.mode),
+        'shared',
+        'beside',
+      );
       await one.release();
       const lock = await soon('the grant', exclusive);
-      same(await a.namespace('n').tryLock('/s', { mode: 'shared' }), null, 'not beside an exclusive one');
+      same(
+        await a.namespace('n').tryLock('/s', { mode: 'shared' }),
+        null,
+        'not beside an exclusive one',
+      );
       await lock.release();
     },
   },
@@ -145,8 +163,14 @@ export const lockCases: readonly RecipeCase[] = [
     name: '[L11] forceUnlock ends it, and its holder is told why',
     async run({ a, b }) {
       const lock = await a.namespace('n').lock('/f');
-      const lost = new Promise((resolve) => lock.signal.addEventListener('abort', resolve, { once: true }));
-      same((await b.namespace('n').forceUnlock('/f', { reason: 'host is gone' })).ended, 1, 'ended');
+      const lost = new Promise((resolve) =>
+        lock.signal.addEventListener('abort', resolve, { once: true }),
+      );
+      same(
+        (await b.namespace('n').forceUnlock('/f', { reason: 'host is gone' })).ended,
+        1,
+        'ended',
+      );
       await soon('the signal', lost);
       holds(lock.reason?.message.includes('host is gone'), 'the reason is told');
       same(lock.isHeld(), false, 'lost');
@@ -174,8 +198,16 @@ export const lockCases: readonly RecipeCase[] = [
       const waiter = b.namespace('n').lock('/x/y', { owner: 'second' });
       await queueOf(() => a.namespace('n').explain('/x', { tree: true }), 1);
       const told = await b.namespace('n').explain('/x/y');
-      same(told.holders.map(({ owner, path, token }) => [owner, path, token]), [['first', '/x', lock.token]], 'who holds');
-      same(told.waiters.map(({ owner, path }) => [owner, path]), [['second', '/x/y']], 'who waits');
+      same(
+        told.holders.map(({ owner, path, token }) => [owner, path, token]),
+        [['first', '/x', lock.token]],
+        'who holds',
+      );
+      same(
+        told.waiters.map(({ owner, path }) => [owner, path]),
+        [['second', '/x/y']],
+        'who waits',
+      );
       await lock.release();
       await (await soon('the grant', waiter)).release();
     },
@@ -199,7 +231,11 @@ export const lockCases: readonly RecipeCase[] = [
       });
       await soon('all of them', Promise.all(tasks), 30_000);
       same(served, 30, 'served');
-      same(tokens, [...tokens].sort((x, y) => x - y), 'tokens grow in the order of service');
+      same(
+        tokens,
+        [...tokens].sort((x, y) => x - y),
+        'tokens grow in the order of service',
+      );
     },
   },
 ];

@@ -4,15 +4,7 @@ import type { Namespace } from '../../space/types.js';
 import { failsWith, holds, same } from './expect.js';
 import type { RecipeCase } from './suite.js';
 
-const badPaths: readonly string[] = [
-  '//a',
-  '/a/',
-  '/a//b',
-  '/./a',
-  '/a/..',
-  '/a\0b',
-  '/a/\ud800',
-];
+const badPaths: readonly string[] = ['//a', '/a/', '/a//b', '/./a', '/a/..', '/a\0b', '/a/\ud800'];
 
 export const namespaceCases: readonly RecipeCase[] = [
   {
@@ -62,7 +54,8 @@ export const namespaceCases: readonly RecipeCase[] = [
       const ns = a.namespace('n', { codec: text });
       await ns.put('/v', 'x'.repeat(limits.valueBytesMax));
       await failsWith('too_large', () => ns.put('/v', 'x'.repeat(limits.valueBytesMax + 1)));
-      const puts = (count: number) => Array.from({ length: count }, (_, i) => ({ put: `/p/${i}`, value: 'x' }));
+      const puts = (count: number) =>
+        Array.from({ length: count }, (_, i) => ({ put: `/p/${i}`, value: 'x' }));
       await ns.txn({ apply: puts(limits.operationsMax) });
       await failsWith('too_large', () => ns.txn({ apply: puts(limits.operationsMax + 1) }));
       for (const ttlMs of [0, Number.NaN, 1e12, -1, 1_000.5, 999]) {
@@ -77,9 +70,17 @@ export const namespaceCases: readonly RecipeCase[] = [
     async run({ a }) {
       const ns = a.namespace('n');
       for (const path of ['/a', '/a/b', '/ab', '/a-c', '/a/b/c']) await ns.put(path, path);
-      same((await ns.tree('/a')).entries.map((e) => e.path), ['/a', '/a/b', '/a/b/c'], 'the tree of /a');
+      same(
+        (await ns.tree('/a')).entries.map((e) => e.path),
+        ['/a', '/a/b', '/a/b/c'],
+        'the tree of /a',
+      );
       same((await ns.deleteTree('/a')).deleted, 3, 'deleted');
-      same((await ns.tree('/')).entries.map((e) => e.path), ['/a-c', '/ab'], 'what is left');
+      same(
+        (await ns.tree('/')).entries.map((e) => e.path),
+        ['/a-c', '/ab'],
+        'what is left',
+      );
     },
   },
   {
@@ -100,7 +101,10 @@ export const namespaceCases: readonly RecipeCase[] = [
       const ns = a.namespace('n');
       await ns.put('/from', 10);
       const move = {
-        when: [{ path: '/from', value: 10 }, { path: '/to', exists: false }],
+        when: [
+          { path: '/from', value: 10 },
+          { path: '/to', exists: false },
+        ],
         apply: [{ put: '/to', value: 10 }, { delete: '/from' }, { get: '/to' }],
         otherwise: [{ get: '/from' }],
       };
@@ -109,7 +113,9 @@ export const namespaceCases: readonly RecipeCase[] = [
       const got = moved.results[2];
       same(got?.type === 'get' && got.entry?.value, 10, 'a read sees the writes before it');
       same((await ns.txn(move)).succeeded, false, 'the second time they do not');
-      await failsWith('invalid', () => ns.txn({ apply: [{ put: '/d', value: 1 }, { delete: '/d' }] }));
+      await failsWith('invalid', () =>
+        ns.txn({ apply: [{ put: '/d', value: 1 }, { delete: '/d' }] }),
+      );
     },
   },
   {
@@ -117,7 +123,11 @@ export const namespaceCases: readonly RecipeCase[] = [
     async run({ a }) {
       const ns = a.namespace('n');
       for (const path of ['/t/b/x/y', '/t/a', '/t/a/z', '/t/c', '/t/b!']) await ns.put(path, 1);
-      same((await ns.children('/t')).entries, ['a', 'b', 'b!', 'c'], 'children, in the order of names');
+      same(
+        (await ns.children('/t')).entries,
+        ['a', 'b', 'b!', 'c'],
+        'children, in the order of names',
+      );
       same((await ns.leaves('/t')).entries, ['/t/a/z', '/t/b!', '/t/b/x/y', '/t/c'], 'leaves');
       same((await ns.nearest('/t/b/x/q'))?.path, undefined, 'nothing above has a value');
       same((await ns.nearest('/t/a/q/r'))?.path, '/t/a', 'the nearest above');
@@ -175,7 +185,9 @@ export const namespaceCases: readonly RecipeCase[] = [
       const even = checked<number>({
         '~standard': {
           validate: (value) =>
-            typeof value === 'number' && value % 2 === 0 ? { value } : { issues: [{ message: 'not even' }] },
+            typeof value === 'number' && value % 2 === 0
+              ? { value }
+              : { issues: [{ message: 'not even' }] },
         },
       });
       const numbers = a.namespace('n', { codec: even });
@@ -191,7 +203,10 @@ export const namespaceCases: readonly RecipeCase[] = [
       const lease = await a.lease(5_000);
       await a.namespace('n').put('/leased', 1, { lease });
       same((await b.namespace('n').get('/leased'))?.lease, lease.id, 'attached');
-      holds(lease.isHeld() && lease.remainingMs() > 0 && lease.remainingMs() < 5_000, 'held, for less than its TTL');
+      holds(
+        lease.isHeld() && lease.remainingMs() > 0 && lease.remainingMs() < 5_000,
+        'held, for less than its TTL',
+      );
       same(await lease.release(), true, 'ended');
       same(await lease.release(), false, 'ended once');
       same(await b.namespace('n').get('/leased'), null, 'and its key is gone');
@@ -202,7 +217,7 @@ export const namespaceCases: readonly RecipeCase[] = [
 
 async function allPages(ns: Namespace, path: string): Promise<string[]> {
   const paths: string[] = [];
-  for (let after: string | undefined; ; ) {
+  for (let after: string | undefined; ;) {
     const page = await ns.tree(path, { limit: 2, after });
     paths.push(...page.entries.map((entry) => entry.path));
     after = paths.at(-1);

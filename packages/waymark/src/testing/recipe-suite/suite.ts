@@ -17,7 +17,12 @@ export interface RecipeCase {
   readonly run: (context: RecipeContext) => Promise<void>;
 }
 
-export const recipeCases: readonly RecipeCase[] = [...namespaceCases, ...watchCases, ...lockCases, ...guardCases];
+export const recipeCases: readonly RecipeCase[] = [
+  ...namespaceCases,
+  ...watchCases,
+  ...lockCases,
+  ...guardCases,
+];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
 export function recipeSuite(suite: {

@@ -38,7 +38,10 @@ export const watchCases: readonly RecipeCase[] = [
       await ns.put('/o/1', 'there');
       const tree = new Reader(b.namespace('n'), '/o', { tree: true });
       const first = await tree.next();
-      holds(first.kind === 'put' && first.initial && first.value === 'there', 'what is there comes first');
+      holds(
+        first.kind === 'put' && first.initial && first.value === 'there',
+        'what is there comes first',
+      );
       const exact = new Reader(b.namespace('n'), '/o');
       await ns.put('/o/2', 1);
       await ns.put('/other', 1);
@@ -54,18 +57,32 @@ export const watchCases: readonly RecipeCase[] = [
     name: '[N6] lock, unlock and expire are events, with who and why',
     async run({ a, b }) {
       const ns = a.namespace('n');
-      const watch = new Reader(b.namespace('n'), '/l', { tree: true, after: (await b.status()).revision });
+      const watch = new Reader(b.namespace('n'), '/l', {
+        tree: true,
+        after: (await b.status()).revision,
+      });
       const lock = await ns.lock('/l/x', { owner: 'worker-7' });
       const taken = await watch.next();
       holds(taken.kind === 'lock' && taken.path === '/l/x', 'the lock is told');
-      same(taken.lock, { token: lock.token, tree: false, mode: 'exclusive', owner: 'worker-7' }, 'whose it is');
+      same(
+        taken.lock,
+        { token: lock.token, tree: false, mode: 'exclusive', owner: 'worker-7' },
+        'whose it is',
+      );
       await lock.release();
       const freed = await watch.next();
-      holds(freed.kind === 'unlock' && !freed.expired && freed.lock.owner === 'worker-7', 'released');
+      holds(
+        freed.kind === 'unlock' && !freed.expired && freed.lock.owner === 'worker-7',
+        'released',
+      );
       const lease = await a.lease(5_000);
       await ns.put('/l/leased', 1, { lease });
       await lease.release();
-      same(await watch.take(2), ['put /l/leased', 'expire /l/leased'], 'the end of a lease is told apart');
+      same(
+        await watch.take(2),
+        ['put /l/leased', 'expire /l/leased'],
+        'the end of a lease is told apart',
+      );
       await watch.close();
     },
   },
@@ -75,12 +92,28 @@ export const watchCases: readonly RecipeCase[] = [
       const ns = a.namespace('n');
       const { revision } = await ns.put('/r/a', 1);
       await ns.put('/r/a', 2);
-      await ns.txn({ apply: [{ put: '/r/b', value: 1 }, { put: '/r/c', value: 1 }] });
+      await ns.txn({
+        apply: [
+          { put: '/r/b', value: 1 },
+          { put: '/r/c', value: 1 },
+        ],
+      });
       await ns.delete('/r/a');
-      const watch = new Reader(b.namespace('n'), '/r', { tree: true, after: revision, previous: true });
+      const watch = new Reader(b.namespace('n'), '/r', {
+        tree: true,
+        after: revision,
+        previous: true,
+      });
       const second = await watch.next();
-      holds(second.kind === 'put' && second.value === 2 && second.previous?.value === 1, 'the value before');
-      same(await watch.take(3), ['put /r/b', 'put /r/c', 'delete /r/a'], 'the rest, once, in order');
+      holds(
+        second.kind === 'put' && second.value === 2 && second.previous?.value === 1,
+        'the value before',
+      );
+      same(
+        await watch.take(3),
+        ['put /r/b', 'put /r/c', 'delete /r/a'],
+        'the rest, once, in order',
+      );
       await watch.close();
     },
   },
@@ -114,7 +147,9 @@ export const watchCases: readonly RecipeCase[] = [
       const lock = await ns.lock('/l');
       const watch = new Reader(a.namespace('gone'), '/', { tree: true });
       await watch.take(2);
-      const lost = new Promise((resolve) => lock.signal.addEventListener('abort', resolve, { once: true }));
+      const lost = new Promise((resolve) =>
+        lock.signal.addEventListener('abort', resolve, { once: true }),
+      );
       await b.removeNamespace('gone');
       await soon('the hold to be lost', lost);
       same(lock.isHeld(), false, 'no longer held');
