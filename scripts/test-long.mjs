@@ -5,6 +5,7 @@ const parts = {
   locks: ['test/locks/lock-set.test.ts', 'test/locks/lock-table.test.ts'],
   expiry: ['test/locks/expiry.test.ts'],
   durability: ['test/durability'],
+  'power-loss': ['test/durability/power-loss.test.ts'],
   engines: ['test/engines'],
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],

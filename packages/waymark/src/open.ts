@@ -45,11 +45,6 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
     const host = await connectHost(url, { ...options, client: owner });
     return createSpace(host, { clock, random, owner });
   }
-  if (isRemote(url)) {
-    const { connectHost } = await import('./space/remote-host.js');
-    const host = await connectHost(url, options);
-    return createSpace(host, { clock, random, owner });
-  }
   const engine = await openEngine(url, options);
   return createSpace(createLocalHost(engine, { clock, random }), { clock, random, owner, engine });
 }
@@ -66,10 +61,6 @@ export async function openEngine(url: string, options: OpenOptions = {}): Promis
     const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
     return await openRemoteEngine(url, options);
   }
-  if (isRemote(url)) {
-    const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
-    return await openRemoteEngine(url, options);
-  }
   throw new WaymarkError(
     'invalid',
     `no engine for '${url}': take memory:, file:DIR, http://host:port, ws://host:port or unix:/path`,
@@ -78,10 +69,6 @@ export async function openEngine(url: string, options: OpenOptions = {}): Promis
 
 function isServer(url: string): boolean {
   return /^(https?|wss?|tcp):\/\/|^unix:/.test(url);
-}
-
-function isRemote(url: string): boolean {
-  return /^(https?|wss?|unix):/.test(url);
 }
 
 /** `file:./state`, `file:/var/lib/state` and `file:///var/lib/state` alike. */
