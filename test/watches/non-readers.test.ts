@@ -88,6 +88,22 @@ test(`[K8] ${nonReaders} of 1000 watchers that never read cost no memory and no 
   for (const remote of remotes) await remote[Symbol.asyncDispose]();
 });
 
+/** A control: were the server to ignore that nobody reads, the figure above would show it. */
+test('[K8] control: a server that sees no back-pressure grows by more than that', async () => {
+  const blind = `import { Socket } from 'node:net';
+    Object.defineProperty(Socket.prototype, 'writableLength', { get: () => 0 });`;
+  const blinded = `--import=data:text/javascript,${encodeURIComponent(blind)}`;
+  await using server = await ServerProcess.start('memory', { NODE_OPTIONS: blinded });
+  await using writer = await openRemoteEngine(server.url);
+  const before = residentBytes(server.child.pid as number);
+  await using stopped = await StoppedClient.start(server.url, nonReaders / 5);
+  await load(writer, 3);
+  const growth = residentBytes(server.child.pid as number) - before;
+  console.log(`control: the server grew by ${mib(growth)} MiB`);
+  expect(stopped).toBeDefined();
+  expect(growth).toBeGreaterThan(growthMax);
+});
+
 interface Round {
   readonly p99: number;
   readonly count: number;
