@@ -152,7 +152,7 @@ test(
       else proxy.replyDrop = true;
       const cutAt = performance.now();
       await refused;
-      expect(performance.now() - cutAt).toBeLessThan(ttlMs + 500);
+      expect(performance.now() - cutAt).toBeLessThan(ttlMs + 2_000);
       await held.release();
       const releasedAt = performance.now();
       await using next = await holders.namespace('ns').lock(path, { ttlMs: 60_000 });
