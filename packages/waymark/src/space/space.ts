@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock, Random } from '../core/clock.js';
 import type { AcquireRequest, Host } from '../core/host.js';
 import type { ByteString } from '../core/engine.js';
@@ -47,6 +48,7 @@ export class HostSpace implements Space {
   readonly #leases = new Map<number, Promise<KeptLease>>();
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, Set<HeldLock>>>();
+  readonly #ends = new WeakMap<KeptLease, AbortSignal>();
   readonly #closing = new AbortController();
 
   constructor(host: Host, options: SpaceOptions) {
@@ -164,8 +166,8 @@ export class HostSpace implements Space {
     signal: AbortSignal | undefined,
   ): Promise<HeldLock | null> {
     // A waiter whose lease is lost, or whose space closes, stops waiting.
-    const signals = [lease.signal, this.#closing.signal, ...(signal === undefined ? [] : [signal])];
-    const ended = AbortSignal.any(signals);
+    const ended =
+      signal === undefined ? this.#endOf(lease) : AbortSignal.any([this.#endOf(lease), signal]);
     const acquiring = this.host.acquire(namespace, request, { signal: ended });
     const grant = await orLost(acquiring, lease).catch((error: unknown) => {
       if (ownLease) void lease.release().catch(() => undefined);
@@ -187,6 +189,17 @@ export class HostSpace implements Space {
       throw lock.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
     this.#remember(namespace, lock);
     return lock;
+  }
+
+  /** Aborts when the lease is lost or the space closes; made once per lease. */
+  #endOf(lease: KeptLease): AbortSignal {
+    let end = this.#ends.get(lease);
+    if (end === undefined || lease.signal.aborted) {
+      end = AbortSignal.any([lease.signal, this.#closing.signal]);
+      setMaxListeners(0, end);
+      this.#ends.set(lease, end);
+    }
+    return end;
   }
 
   #remember(namespace: string, lock: HeldLock): void {
