@@ -221,3 +221,32 @@ test('[L8] a shared holder beside another writes under its own hold', async () =
   ).rejects.toMatchObject({ code: 'lost' });
   expect((await one.get('/journal'))?.value).toBe(2);
 });
+
+test('[L13] a shared request does not overtake an exclusive one that waits', async () => {
+  await using engine = createMemoryEngine();
+  const [one, two, three] = ['one', 'two', 'three'].map((owner) =>
+    createSpace(createLocalHost(engine), {
+      clock: systemClock,
+      random: systemRandom,
+      owner,
+    }).namespace('ns'),
+  ) as [Namespace, Namespace, Namespace];
+  const order: string[] = [];
+  const waiting = async (count: number): Promise<void> => {
+    while (order.length === 0 && (await one.explain('/a')).waiters.length < count) await turn();
+  };
+  const held = await one.lock('/a', { mode: 'shared' });
+  const exclusive = two.lock('/a').then(async (lock) => {
+    order.push('exclusive');
+    await lock.release();
+  });
+  await waiting(1);
+  const shared = three.lock('/a', { mode: 'shared' }).then(async (lock) => {
+    order.push('shared');
+    await lock.release();
+  });
+  await waiting(2);
+  await held.release();
+  await Promise.all([exclusive, shared]);
+  expect(order).toEqual(['exclusive', 'shared']);
+});
