@@ -1,7 +1,13 @@
-import type { Reporter, TestModule } from 'vitest/node';
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
 
 /** Ends the output with the one line that says how it went: `N passed, N failed`. */
 export default class CountReporter implements Reporter {
+  #filtered = false;
+
+  onInit(vitest: Vitest): void {
+    this.#filtered = vitest.config.testNamePattern !== undefined;
+  }
+
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
     let passed = 0;
     let failed = unhandled.length;
@@ -9,8 +15,8 @@ export default class CountReporter implements Reporter {
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         if (state === 'passed') passed++;
-        // A test that did not run is not a passed one.
-        else failed++;
+        // A test that did not run is not a passed one, unless -t asked for others.
+        else if (state !== 'skipped' || !this.#filtered) failed++;
       }
       const collected = [...module.children.allTests()].length > 0;
       if (!collected || module.errors().length > 0) failed++;
