@@ -15,7 +15,7 @@ import { stateAt, WrittenLog } from './watched-log.js';
 
 const watchers = 50;
 const connections = 10;
-const deliveries = sized(1_000_000, 10_000_000);
+const deliveries = sized(1_000_000, 3_000_000);
 const inFlight = 64;
 const compactEveryMs = 200;
 /** Compaction leaves so many revisions, and each fifth time none: who is behind then must notice. */
