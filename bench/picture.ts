@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { figure } from './harness/samples.js';
 import type { Report } from './report.js';
-import type { Judged } from './targets.js';
+import { judge, type Judged } from './targets.js';
 
 /**
  * Makes the README's picture and table from a report: `node bench/dist/picture.js REPORT.json`. Writes docs/bench.svg, and the table
@@ -29,8 +29,8 @@ async function main(): Promise<void> {
 }
 
 /** Every target, with what was measured. */
-function table({ judged, machine, measuredAt, results }: Report): string {
-  const rows = judged.map(({ target, measured, min, max, verdict }) => {
+function table({ machine, measuredAt, results }: Report): string {
+  const rows = judge(results).map(({ target, measured, min, max, verdict, steady }) => {
     const bound = target.better === 'more' ? '≥' : '≤';
     const line = results.find((result) => result.line === target.line);
     const ours = line?.sides[0]?.value.median ?? 0;
@@ -40,10 +40,10 @@ function table({ judged, machine, measuredAt, results }: Report): string {
     const against = target.peer === undefined ? '' : ` : ${target.peer}`;
     const range =
       target.peer === undefined ? '' : `**${figure(measured)}** (${figure(min)} – ${figure(max)})`;
-    return `| ${target.line}${against} | ${values} | ${range} | ${bound} ${target.floor} | ${bound} ${target.goal} | ${verdict} |`;
+    return `| ${target.line}${against} | ${values} | ${range} | ${bound} ${target.floor} | ${bound} ${target.goal} | ${verdict}${steady ? '' : ' (unsteady)'} |`;
   });
   return [
-    `Medians, ${machine}, ${measuredAt.slice(0, 10)}; client and server on the same machine, both sides in turns.`,
+    `Medians, ${machine}, ${measuredAt.slice(0, 10)}; client and server on the same machine, both sides in turns; unsteady: the runs differed by more than three times.`,
     '',
     '| what : against | figures | ratio (min – max) | floor | goal | verdict |',
     '| --- | --- | --- | --- | --- | --- |',
@@ -56,8 +56,8 @@ const [rowHeight, labelWidth, plotWidth, top] = [22, 400, 420, 46];
 const [least, most] = [0.05, 200];
 
 /** Bars on a logarithmic scale: to the right of 1, Waymark is that many times better; ticks show floor and goal. */
-function picture({ judged, machine }: Report): string {
-  const bars = judged.filter(({ target }) => target.peer !== undefined);
+function picture({ machine, results }: Report): string {
+  const bars = judge(results).filter(({ target }) => target.peer !== undefined);
   const height = top + bars.length * rowHeight + 34;
   const width = labelWidth + plotWidth + 70;
   const grid = [0.1, 1, 10, 100].map((at) => {
@@ -69,18 +69,19 @@ function picture({ judged, machine }: Report): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="12" y="18" font-size="14" font-weight="bold">Times better than each peer (right of 1×: Waymark is ahead)</text>`,
-    `<text x="12" y="34" fill="#666">${escaped(machine)}; marks: floor and goal</text>`,
+    `<text x="12" y="34" fill="#666">${escaped(machine)}; marks: floor and goal; grey: the runs differed too much</text>`,
     ...grid,
     ...bars.map(bar),
     '</svg>\n',
   ].join('\n');
 }
 
-function bar({ target, measured, verdict }: Judged, index: number): string {
+function bar({ target, measured, verdict, steady }: Judged, index: number): string {
   const better = (ratio: number): number => (target.better === 'more' ? ratio : 1 / ratio);
   const y = top + index * rowHeight;
   const [zero, end] = [place(1), place(better(measured))];
-  const colour = { goal: '#2a7d4f', floor: '#7fb77e', 'below floor': '#c8553d' }[verdict];
+  const colours = { goal: '#2a7d4f', floor: '#7fb77e', 'below floor': '#c8553d' };
+  const colour = steady ? colours[verdict] : '#bbb';
   const rect = `<rect x="${Math.min(zero, end)}" y="${y}" width="${Math.max(1, Math.abs(end - zero))}" height="14" fill="${colour}"/>`;
   const ticks = [target.floor, target.goal].map((at) => {
     const x = place(better(at));

@@ -1,4 +1,4 @@
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import type { LineResult } from './harness/duel.js';
 import { figure } from './harness/samples.js';
 import { type Judged, judge, targets } from './targets.js';
@@ -11,7 +11,7 @@ export interface Report {
 }
 
 export function report(results: readonly LineResult[]): Report {
-  const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, Node ${process.versions.node}`;
+  const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}, Node ${process.versions.node}, load average ${loadavg()[0]?.toFixed(1)}`;
   return { measuredAt: new Date().toISOString(), machine, results, judged: judge(results) };
 }
 
@@ -24,7 +24,7 @@ export function printTable(
     `\n${machine}\n`,
     row(['line', 'against', 'floor', 'goal', 'measured (min – max)', 'verdict']),
   ];
-  for (const { target, measured, min, max, verdict } of judged) {
+  for (const { target, measured, min, max, verdict, steady } of judged) {
     const bound = target.better === 'more' ? '≥' : '≤';
     const range = `${figure(measured)} (${figure(min)} – ${figure(max)})`;
     out.push(
@@ -34,7 +34,7 @@ export function printTable(
         `${bound} ${target.floor}`,
         `${bound} ${target.goal}`,
         range,
-        verdict,
+        steady ? verdict : `${verdict} (unsteady)`,
       ]),
     );
   }

@@ -79,6 +79,8 @@ export interface Judged {
   readonly min: number;
   readonly max: number;
   readonly verdict: Verdict;
+  /** The runs were within a factor of three of each other: else something else used the machine, and the verdict means little. */
+  readonly steady: boolean;
 }
 
 /** Every target that these results can answer. */
@@ -91,7 +93,16 @@ export function judge(results: readonly LineResult[]): Judged[] {
         : result?.ratios.find(({ peer }) => peer === target.peer);
     if (measured === undefined) return [];
     const { median, min, max } = measured;
-    return [{ target, measured: median, min, max, verdict: verdictOf(target, median) }];
+    return [
+      {
+        target,
+        measured: median,
+        min,
+        max,
+        verdict: verdictOf(target, median),
+        steady: max <= 3 * min,
+      },
+    ];
   });
 }
 
