@@ -61,7 +61,7 @@ export interface Query extends KeyRange {
 }
 
 export interface Reading {
-  /** The revision the reading is true at. */
+  /** The present revision when it was read; with `at`, the entries are those of that earlier one. */
   readonly revision: Revision;
   readonly entries: readonly Entry[];
   /** True when `limit` left entries out. */
