@@ -25,6 +25,8 @@ export class Command {
     options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string | null } = {},
   ) {
     this.child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd });
+    // A process may end without having read all.
+    this.child.stdin?.on('error', () => undefined);
     // null leaves the input open, for the test to end.
     if (options.input !== null) this.child.stdin?.end(options.input ?? '');
     this.child.stdout?.on('data', (data: Buffer) =>

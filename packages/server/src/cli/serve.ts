@@ -31,13 +31,15 @@ export function serveCommand(program: Command, run: Run): void {
   command.action(
     run(async ({ json }) => {
       const { listen, engine, insecure, logLevel } = command.opts<ServeOptions>();
+      // Before anyone can know the address, and send a signal.
+      const stopped = stopSignal();
       const server = await startServer({ listen, engine, insecure, logLevel });
       if (json)
         process.stdout.write(
           `${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`,
         );
       else process.stdout.write(welcome(server.addresses, engine));
-      await stopSignal();
+      await stopped;
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();
       clearTimeout(forced);
