@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { startServer } from '../server.js';
 import type { Run } from './program.js';
 
 interface ServeOptions {
@@ -33,6 +32,8 @@ export function serveCommand(program: Command, run: Run): void {
       const { listen, engine, insecure, logLevel } = command.opts<ServeOptions>();
       // Before anyone can know the address, and send a signal.
       const stopped = stopSignal();
+      // Loaded here alone: every other command starts in half the time without the server's libraries.
+      const { startServer } = await import('../server.js');
       const server = await startServer({ listen, engine, insecure, logLevel });
       if (json)
         process.stdout.write(
