@@ -20,7 +20,7 @@ const suites = {
 const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only TEXT] [--json FILE]
   SUITE   ${Object.keys(suites).join(', ')}, or all
   --peers also the servers and libraries each line is measured against, in turns
-  --long  watch: 60 s in an open loop at half of peak
+  --long  watch: 60 s in an open loop at half of peak, one round
   --only  lines whose name contains TEXT
 `;
 
@@ -30,7 +30,7 @@ async function main(): Promise<void> {
     options: {
       peers: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
-      rounds: { type: 'string', default: '3' },
+      rounds: { type: 'string' },
       only: { type: 'string' },
       json: { type: 'string' },
     },
@@ -45,7 +45,7 @@ async function main(): Promise<void> {
   const results: LineResult[] = [];
   for (const name of names as (keyof typeof suites)[]) {
     process.stdout.write(`\n== ${name}\n`);
-    const stage = new Stage({ peers, long, only, rounds: Number(values.rounds) });
+    const stage = new Stage({ peers, long, only, rounds: Number(values.rounds ?? (long ? 1 : 3)) });
     try {
       await suites[name](stage);
     } finally {

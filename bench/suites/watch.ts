@@ -160,5 +160,6 @@ async function longWatch(stage: Stage, waymark: Running, etcd: Running): Promise
     'ms, p50',
     async () => [await side('waymark', 'waymark', waymark)],
     async () => [await side('etcd3 watch', 'etcd3', etcd)],
+    false,
   );
 }
