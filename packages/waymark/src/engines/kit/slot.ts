@@ -47,9 +47,15 @@ export class Slot {
     const older = this.older;
     if (older === undefined) return;
     let dead = 0;
-    while (dead < older.length && (older[dead + 1] ?? this.head).modRevision <= point) dead++;
+    let high = older.length;
+    while (dead < high) {
+      const middle = (dead + high) >> 1;
+      if ((older[middle + 1] ?? this.head).modRevision <= point) dead = middle + 1;
+      else high = middle;
+    }
+    // Cut off by halves: a key that fills the whole history would else move all of it at each write.
     if (dead === older.length) this.older = undefined;
-    else if (dead > 0) older.splice(0, dead);
+    else if (dead * 2 >= older.length) this.older = older.slice(dead);
   }
 }
 
