@@ -24,6 +24,8 @@ const kept = 2_000;
 const folders = Array.from({ length: 10 }, (_, n) => `d${n}/`);
 const keysPerFolder = 20;
 
+const cutsMin = 5;
+
 test(`[K8] ${deliveries} events through ${watchers} watchers with reconnects and compaction`, async () => {
   const random = new SeededRandom(chooseSeed('test/watches/million.test.ts'));
   await using server = await ServerProcess.start('memory');
@@ -54,7 +56,8 @@ test(`[K8] ${deliveries} events through ${watchers} watchers with reconnects and
   });
   await Promise.all(
     Array.from({ length: inFlight }, () =>
-      write(direct, random, log, () => delivered() < deliveries),
+      // A fast machine is done before enough has gone wrong: it goes on until it has.
+      write(direct, random, log, () => delivered() < deliveries || cuts <= cutsMin),
     ),
   );
   await faults.stop();
@@ -81,7 +84,7 @@ test(`[K8] ${deliveries} events through ${watchers} watchers with reconnects and
     expect(entries).toEqual(stateAt(written, revision, watcher.matches));
   }
   expect(delivered()).toBeGreaterThanOrEqual(deliveries);
-  expect(cuts).toBeGreaterThan(5);
+  expect(cuts).toBeGreaterThan(cutsMin);
   expect(resyncs.length, 'compaction overtook somebody').toBeGreaterThan(0);
 });
 
