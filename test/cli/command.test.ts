@@ -59,6 +59,16 @@ test('[cli] bad input is a typed error with its exit code, before any work', asy
   expect((await run('get', '/__proto__')).out).toBe('plain data\n');
 });
 
+test('[cli] a pipe gets no colors, not even in a CI that shows them, unless they are forced', async () => {
+  await run('put', '/colors/a', 'x');
+  const args = [waymark, '--server', url, 'ls', '/colors'];
+  const ls = async (env: NodeJS.ProcessEnv): Promise<string> =>
+    (await new Command(process.execPath, args, { env }).done).out;
+  expect(await ls({ CI: 'true' })).toBe('a  "x"\n');
+  expect(await ls({ FORCE_COLOR: '1' })).toContain('\u001b[1m');
+  expect((await run('del', '/colors', '--tree')).code).toBe(0);
+});
+
 test('[cli] txn says by its exit code whether the checks held', async () => {
   const txn = JSON.stringify({
     when: [{ path: '/t', exists: false }],

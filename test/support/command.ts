@@ -24,7 +24,9 @@ export class Command {
     args: readonly string[],
     options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string | null } = {},
   ) {
-    this.child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd });
+    // Whoever runs the tests may force colors; the output here is read by programs.
+    const env = { ...process.env, FORCE_COLOR: undefined, ...options.env };
+    this.child = spawn(file, args, { env, cwd: options.cwd });
     // A process may end without having read all.
     this.child.stdin?.on('error', () => undefined);
     // null leaves the input open, for the test to end.

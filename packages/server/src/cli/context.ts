@@ -1,6 +1,6 @@
 import { codecs, isWaymarkError, type Namespace, open, type Space, WaymarkError } from 'waymark';
 import { errorTable, systemClock } from 'waymark/engine';
-import pc from 'picocolors';
+import { errColors } from './colors.js';
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -43,7 +43,7 @@ export function print(options: GlobalOptions, document: unknown, text: string): 
 export function fail(error: unknown, json: boolean): number {
   const known = isWaymarkError(error) ? error : fromAbort(error);
   if (json) process.stderr.write(`${JSON.stringify({ error: known.toJSON() })}\n`);
-  else process.stderr.write(`${pc.red('waymark:')} ${known.message} (${known.code})\n`);
+  else process.stderr.write(`${errColors.red('waymark:')} ${known.message} (${known.code})\n`);
   return errorTable[known.code].exit;
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
-import pc from 'picocolors';
+import { outColors } from './colors.js';
 import { codecs, type Namespace, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
 import { print, readStdin, withNamespace } from './context.js';
 import type { Run } from './program.js';
@@ -136,7 +136,7 @@ async function* walk(
 }
 
 function line(path: string, value: string | null): string {
-  const name = pc.bold(path.slice(path.lastIndexOf('/') + 1));
+  const name = outColors.bold(path.slice(path.lastIndexOf('/') + 1));
   if (value === null) return `${name}/`;
   const short = value.length > 60 ? `${value.slice(0, 60)}…` : value;
   return `${name}  ${JSON.stringify(short)}`;

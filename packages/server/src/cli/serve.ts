@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import pc from 'picocolors';
+import { outColors } from './colors.js';
 import type { Run } from './program.js';
 
 interface ServeOptions {
@@ -54,7 +54,7 @@ function welcome(addresses: readonly string[], engine: string): string {
     port === undefined
       ? `--unix-socket ${addresses[0]?.slice('unix:'.length)} http://localhost`
       : `http://${port}`;
-  return `${pc.bold('Waymark')} serves ${engine} at ${addresses.join(', ')}. Try, from another shell:
+  return `${outColors.bold('Waymark')} serves ${engine} at ${addresses.join(', ')}. Try, from another shell:
 
   curl -X PUT --data hello ${http}/v1/ns/default/keys/greeting
   curl ${http}/v1/ns/default/keys/greeting
