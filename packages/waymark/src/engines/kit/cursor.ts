@@ -163,7 +163,7 @@ export class Cursor implements AsyncIterableIterator<Batch> {
   #lostHistory(): boolean {
     const { history, compacted } = this.#source;
     if (this.#position < history.start) return true;
-    return history.at(this.#position).entry.modRevision <= compacted;
+    return history.at(this.#position).revision <= compacted;
   }
 
   /** Matching changes of whole revisions from the position on, up to the bounds of one batch. */
@@ -178,8 +178,8 @@ export class Cursor implements AsyncIterableIterator<Batch> {
       const record = history.at(position);
       const full =
         position >= scanEnd || changes.length >= batchChangesMax || bytes >= batchBytesMax;
-      if (full && record.entry.modRevision !== revision) break;
-      revision = record.entry.modRevision;
+      if (full && record.revision !== revision) break;
+      revision = record.revision;
       if (!this.#matches(record.entry.key)) continue;
       changes.push(record.change(this.#previous));
       bytes += record.entry.key.length + record.entry.value.length;
@@ -191,7 +191,7 @@ export class Cursor implements AsyncIterableIterator<Batch> {
 
   /** The last revision that lies wholly before the position. */
   #scannedTo(): Revision {
-    return this.#source.history.at(this.#position - 1).entry.modRevision;
+    return this.#source.history.at(this.#position - 1).revision;
   }
 
   #matches(key: string): boolean {

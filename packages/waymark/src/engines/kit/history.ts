@@ -1,12 +1,21 @@
 import type { Change, ChangeKind, Entry, Revision } from '../../core/engine.js';
 import type { Slot } from './slot.js';
 
+/** Bytes a change is counted with, beside its key and value, against the history's budget. */
+const overheadBytes = 160;
+
 /** One change as history keeps it; the shapes that watches deliver are made once and shared by all of them. */
 export class Recorded {
   readonly kind: ChangeKind;
   readonly entry: Entry;
-  readonly previous: Entry | null;
   readonly slot: Slot;
+  /** The entry's modRevision and what the change counts: here, so that dropping it need not look into cold memory. */
+  readonly revision: Revision;
+  readonly bytes: number;
+  /** The live entry it replaced. */
+  previous: Entry | null;
+  /** The same key's change before, while history holds this one. */
+  before: Recorded | null;
   /** Made when a watch first asks; plain fields, as private ones cost a look-up each. */
   private plain: Change | undefined = undefined;
   private full: Change | undefined = undefined;
@@ -14,18 +23,24 @@ export class Recorded {
   constructor(kind: ChangeKind, entry: Entry, previous: Entry | null, slot: Slot) {
     this.kind = kind;
     this.entry = entry;
-    this.previous = previous;
     this.slot = slot;
+    this.revision = entry.modRevision;
+    this.bytes = overheadBytes + entry.key.length + entry.value.length;
+    this.previous = previous;
+    this.before = slot.newest;
   }
 
   change(withPrevious: boolean): Change {
     if (!withPrevious) return (this.plain ??= { kind: this.kind, entry: this.entry });
     return (this.full ??= { kind: this.kind, entry: this.entry, previous: this.previous });
   }
-}
 
-/** Bytes a change is counted with, beside its key and value, against the history's budget. */
-const recordOverheadBytes = 160;
+  /** Lets go of what only a look below this change could see. */
+  forgetOlder(): void {
+    this.previous = null;
+    this.before = null;
+  }
+}
 
 /**
  * Every change since the compaction point, in order. Positions count all changes ever recorded, so they stay valid while
@@ -53,20 +68,19 @@ export class History {
 
   push(record: Recorded): void {
     this.#records.push(record);
-    this.bytes += recordBytes(record);
+    this.bytes += record.bytes;
   }
 
   oldest(): Recorded | undefined {
     return this.#records[this.#dropped];
   }
 
-  dropOldest(): Recorded | undefined {
+  dropOldest(): void {
     const record = this.#records[this.#dropped];
-    if (record === undefined) return undefined;
+    if (record === undefined) return;
     this.#dropped++;
-    this.bytes -= recordBytes(record);
+    this.bytes -= record.bytes;
     if (this.#dropped >= 8_192 && this.#dropped * 4 >= this.#records.length) this.#cut();
-    return record;
   }
 
   /** The position of the first change after `revision`. */
@@ -75,7 +89,7 @@ export class History {
     let high = this.#records.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#records[middle] as Recorded).entry.modRevision <= revision) low = middle + 1;
+      if ((this.#records[middle] as Recorded).revision <= revision) low = middle + 1;
       else high = middle;
     }
     return this.#base + low;
@@ -86,8 +100,4 @@ export class History {
     this.#base += this.#dropped;
     this.#dropped = 0;
   }
-}
-
-function recordBytes(record: Recorded): number {
-  return recordOverheadBytes + record.entry.key.length + record.entry.value.length;
 }

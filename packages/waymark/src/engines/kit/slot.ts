@@ -1,16 +1,19 @@
 import type { ByteString, Entry, LeaseId, Revision } from '../../core/engine.js';
 import type { Cursor } from './cursor.js';
+import type { Recorded } from './history.js';
 
 /**
- * One key of the index with its newest entry and, while history holds them, the older ones. Entries are plain and
+ * One key of the index with its newest entry; the older ones hang on the changes that history holds. Entries are plain and
  * shared with callers; everything that changes is here.
  */
 export class Slot {
   readonly key: ByteString;
   /** The newest entry; a tombstone (version 0) after a delete. */
   head: Entry;
-  /** Superseded entries that history still holds, oldest first. */
-  older: Entry[] | undefined = undefined;
+  /** The change that made the head, while history holds it. */
+  newest: Recorded | null = null;
+  /** Bytes of the key and of the head's value, 0 for a tombstone: known here, so that an overwrite need not look at the old value. */
+  bytes = 0;
   /** The cursors whose ranges hold this key, right as long as `watchersEpoch` is the watch index's. */
   watchers: readonly Cursor[] | undefined = undefined;
   watchersEpoch = -1;
@@ -20,42 +23,21 @@ export class Slot {
     this.head = head;
   }
 
-  replace(entry: Entry): void {
-    if (this.older === undefined) this.older = [this.head];
-    else this.older.push(this.head);
-    this.head = entry;
-  }
-
-  /** The live entry as of `revision`, null when there was none. */
+  /**
+   * The live entry as of `revision`, null when there was none. A look into the past takes a step for each change of the key since: a
+   * sorted list of versions per key would search faster, and costs every write an array and every dropped change a search.
+   */
   at(revision: Revision): Entry | null {
-    if (this.head.modRevision <= revision) return this.head.version === 0 ? null : this.head;
-    const older = this.older;
-    if (older === undefined) return null;
-    let low = 0;
-    let high = older.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((older[middle] as Entry).modRevision <= revision) low = middle + 1;
-      else high = middle;
-    }
-    const entry = older[low - 1];
-    return entry === undefined || entry.version === 0 ? null : entry;
+    const entry = this.head.modRevision <= revision ? this.head : this.#before(revision);
+    return entry === null || entry.version === 0 ? null : entry;
   }
 
-  /** Forgets what nobody who reads at or after `point` can see. */
-  forgetBelow(point: Revision): void {
-    const older = this.older;
-    if (older === undefined) return;
-    let dead = 0;
-    let high = older.length;
-    while (dead < high) {
-      const middle = (dead + high) >> 1;
-      if ((older[middle + 1] ?? this.head).modRevision <= point) dead = middle + 1;
-      else high = middle;
+  #before(revision: Revision): Entry | null {
+    let change = this.newest;
+    while (change !== null && change.before !== null && change.before.revision > revision) {
+      change = change.before;
     }
-    // Cut off by halves: a key that fills the whole history would else move all of it at each write.
-    if (dead === older.length) this.older = undefined;
-    else if (dead * 2 >= older.length) this.older = older.slice(dead);
+    return change?.before?.entry ?? change?.previous ?? null;
   }
 }
 
