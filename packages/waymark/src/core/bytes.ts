@@ -7,6 +7,8 @@ import type { ByteString } from './engine.js';
 
 // eslint-disable-next-line no-control-regex -- the ASCII range begins at NUL
 const nonAscii = /[^\x00-\x7f]/;
+// eslint-disable-next-line no-control-regex -- the range of a byte
+const wide = /[^\x00-\xff]/;
 
 /** UTF-8 encodes `text`. Lone surrogates become U+FFFD: check for them first where that matters. */
 export function textToBytes(text: string): ByteString {
@@ -37,5 +39,5 @@ export function ownBytes(bytes: ByteString): ByteString {
 
 /** Whether every char is one byte. */
 export function isByteString(value: string): boolean {
-  return !/[^\x00-\xff]/.test(value);
+  return !wide.test(value);
 }

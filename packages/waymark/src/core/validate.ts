@@ -6,8 +6,6 @@ import { rangeContains } from './ranges.js';
 
 /** Bad input gets a typed, clear error before any work (rule K6). Every engine calls these first. */
 
-const checkTargets = new Set(['version', 'create', 'mod', 'lease', 'value']);
-const comparisons = new Set(['=', '!=', '<', '>']);
 const orders = new Set([undefined, 'key', 'create', 'mod', 'version', 'value']);
 
 /** What a transaction adds up to, along its nesting. */
@@ -96,13 +94,14 @@ function validateKey(key: ByteString): void {
 
 function validateKeyBytes(key: ByteString): void {
   if (typeof key !== 'string') throw invalid(`a key is a byte string, not ${typeof key}`);
-  atMost('keyBytesMax', key.length, 'bytes of a key');
+  if (key.length > limits.keyBytesMax) throw tooLarge('keyBytesMax', key.length, 'bytes of a key');
   if (!isByteString(key)) throw invalid('a key is a byte string: encode text to UTF-8 first');
 }
 
 function validateValue(value: ByteString): void {
   if (typeof value !== 'string') throw invalid(`a value is a byte string, not ${typeof value}`);
-  atMost('valueBytesMax', value.length, 'bytes of a value');
+  if (value.length > limits.valueBytesMax)
+    throw tooLarge('valueBytesMax', value.length, 'bytes of a value');
   if (!isByteString(value)) throw invalid('a value is a byte string: encode text to UTF-8 first');
 }
 
@@ -118,8 +117,8 @@ function tallyTxn(txn: Txn, tally: Tally, depth: number): void {
 
 function tallyCheck(check: Check, tally: Tally): void {
   validateRange(check);
-  if (!checkTargets.has(check.target)) throw invalid(`no check on '${String(check.target)}'`);
-  if (!comparisons.has(check.is)) throw invalid(`no comparison '${String(check.is)}'`);
+  if (!isTarget(check.target)) throw invalid(`no check on '${String(check.target)}'`);
+  if (!isComparison(check.is)) throw invalid(`no comparison '${String(check.is)}'`);
   if (check.target === 'value') {
     validateValue(check.to as ByteString);
     tally.bytes += (check.to as ByteString).length;
@@ -128,6 +127,23 @@ function tallyCheck(check: Check, tally: Tally): void {
   }
   tally.checks++;
   tally.bytes += check.key.length;
+}
+
+function isTarget(target: string): boolean {
+  switch (target) {
+    case 'version':
+    case 'create':
+    case 'mod':
+    case 'lease':
+    case 'value':
+      return true;
+    default:
+      return false;
+  }
+}
+
+function isComparison(is: string): boolean {
+  return is === '=' || is === '!=' || is === '<' || is === '>';
 }
 
 /** A nested transaction counts as what it holds, and as one when it is empty. */
@@ -226,13 +242,13 @@ function wholeNumber(name: string, value: unknown): void {
 }
 
 function atMost(limit: LimitName, actual: number, what: string): void {
+  if (actual > limits[limit]) throw tooLarge(limit, actual, what);
+}
+
+function tooLarge(limit: LimitName, actual: number, what: string): WaymarkError {
   const max = limits[limit];
-  if (actual <= max) return;
-  throw new WaymarkError('too_large', `${actual} ${what}: at most ${max} (${limit})`, {
-    limit,
-    max,
-    actual,
-  });
+  const message = `${actual} ${what}: at most ${max} (${limit})`;
+  return new WaymarkError('too_large', message, { limit, max, actual });
 }
 
 function invalid(message: string): WaymarkError {

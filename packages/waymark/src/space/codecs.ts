@@ -72,8 +72,12 @@ export function decodeValue<T>(codec: Codec<T>, path: string, value: ByteString)
 }
 
 function wellFormed(value: string): ByteString {
-  if (/\p{Surrogate}/u.test(value)) throw new TypeError('the text holds a lone surrogate');
-  return textToBytes(value);
+  const bytes = textToBytes(value);
+  // What is its own encoding is ASCII, and holds no surrogate.
+  if (bytes !== value && /\p{Surrogate}/u.test(value)) {
+    throw new TypeError('the text holds a lone surrogate');
+  }
+  return bytes;
 }
 
 function codecError(path: string, verb: string, cause: unknown): WaymarkError {

@@ -1,4 +1,4 @@
-import type { Engine, Operation, Outcome, Txn } from '../core/engine.js';
+import type { Check, Engine, Operation, Outcome, Txn } from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { decodeParty } from '../recipes/lock-queue.js';
@@ -26,17 +26,42 @@ const noMarksCheck = [checkOf(noMarks)];
  *
  * @throws {WaymarkError} `locked` with holder, token and path; `lost` for a presented hold that is gone; `denied`
  */
-export async function commitGuarded(
+export function commitGuarded(
   engine: Engine,
   memory: GuardMemory,
   txn: Txn,
   options: GuardedCommitOptions,
 ): Promise<Outcome> {
-  if (memory.precise === 0 && options.under === undefined && (options.holds?.length ?? 0) === 0) {
-    const outcome = await commitUnlocked(engine, txn, options);
-    if (outcome !== null) return outcome;
-    memory.precise = preciseWrites;
-  }
+  const bare = options.under === undefined && (options.holds?.length ?? 0) === 0;
+  return bare && memory.precise === 0
+    ? commitUnlocked(engine, memory, txn, options)
+    : commitPrecisely(engine, memory, txn, options);
+}
+
+/** The common case in one look: nobody holds anything here. */
+async function commitUnlocked(
+  engine: Engine,
+  memory: GuardMemory,
+  txn: Txn,
+  options: GuardedCommitOptions,
+): Promise<Outcome> {
+  const { guard, signal } = options;
+  const commitOptions = signal === undefined ? undefined : { signal };
+  const writes = writtenBy(txn).length > 0;
+  if (!writes || guard === false) return await engine.commit(txn, commitOptions);
+  const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
+  if (outcome.succeeded) return unwrapped(txn, outcome);
+  memory.precise = preciseWrites;
+  return await commitPrecisely(engine, memory, txn, options);
+}
+
+/** Path by path. */
+async function commitPrecisely(
+  engine: Engine,
+  memory: GuardMemory,
+  txn: Txn,
+  options: GuardedCommitOptions,
+): Promise<Outcome> {
   const written = writtenBy(txn);
   const guarded = options.guard !== false && written.length > 0;
   const commitOptions = { signal: options.signal };
@@ -46,7 +71,7 @@ export async function commitGuarded(
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     if (memory.precise > 0) memory.precise--;
     const demands = [...under, ...(guarded ? demandsOf(written, holds) : [])];
-    const outcome = await engine.commit(guardedTxn(txn, demands), commitOptions);
+    const outcome = await engine.commit(guardedTxn(txn, demands.map(checkOf)), commitOptions);
     if (outcome.succeeded) return unwrapped(txn, outcome);
     await explainRefusal(engine, demands);
   }
@@ -56,23 +81,7 @@ export async function commitGuarded(
   );
 }
 
-/** The common case in one look: nobody holds anything here. @returns null when somebody does */
-async function commitUnlocked(
-  engine: Engine,
-  txn: Txn,
-  options: GuardedCommitOptions,
-): Promise<Outcome | null> {
-  const { signal } = options;
-  if (writtenBy(txn).length === 0 || options.guard === false)
-    return await engine.commit(txn, { signal });
-  const plain = txn.when === undefined || txn.when.length === 0;
-  const apply: readonly Operation[] = plain ? (txn.apply ?? []) : [{ type: 'txn', txn }];
-  const outcome = await engine.commit({ when: noMarksCheck, apply }, { signal });
-  return outcome.succeeded ? unwrapped(txn, outcome) : null;
-}
-
-function guardedTxn(txn: Txn, demands: readonly Demand[]): Txn {
-  const when = demands.map(checkOf);
+function guardedTxn(txn: Txn, when: readonly Check[]): Txn {
   const plain = txn.when === undefined || txn.when.length === 0;
   const apply: readonly Operation[] = plain ? (txn.apply ?? []) : [{ type: 'txn', txn }];
   return { when, apply };

@@ -1,4 +1,4 @@
-import type { ByteString, Check, Entry, LeaseId, Operation, Outcome, Txn } from '../core/engine.js';
+import type { ByteString, Check, Entry, LeaseId, Operation, Outcome } from '../core/engine.js';
 import type { Explanation, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { validateLeaseId, validateRevision } from '../core/validate.js';
@@ -55,6 +55,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const encoded = encodeValue(this.codec, canonical, value);
     const operation: Operation = { type: 'put', key, value: encoded, lease: leaseOf(call.lease) };
     const outcome = await this.#write(canonical, false, [operation], call);
+    if (!outcome.succeeded) throw conflict(canonical, call, outcome);
     return { revision: outcome.revision };
   }
 
@@ -64,7 +65,9 @@ export class HostNamespace<T> implements types.Namespace<T> {
   ): Promise<{ deleted: number; revision: number }> {
     const canonical = this.resolve(path);
     const operation: Operation = { type: 'delete', key: dataKey(pathToBytes(canonical)) };
-    return deletedBy(await this.#write(canonical, false, [operation], call));
+    const outcome = await this.#write(canonical, false, [operation], call);
+    if (!outcome.succeeded) throw conflict(canonical, call, outcome);
+    return deletedBy(outcome);
   }
 
   async deleteTree(
@@ -75,7 +78,9 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const bytes = pathToBytes(canonical);
     const own: Operation = { type: 'delete', key: dataKey(bytes) };
     const rest: Operation = { type: 'delete', ...below('d', bytes) };
-    return deletedBy(await this.#write(canonical, true, [own, rest], call));
+    const outcome = await this.#write(canonical, true, [own, rest], call);
+    if (!outcome.succeeded) throw conflict(canonical, call, outcome);
+    return deletedBy(outcome);
   }
 
   async tree(path: string, call: types.ListCall = {}): Promise<types.Page<types.PathEntry<T>>> {
@@ -198,26 +203,21 @@ export class HostNamespace<T> implements types.Namespace<T> {
     };
   }
 
-  async #write(
+  /** Not async, as every write goes this way: its caller awaits the host itself. */
+  #write(
     path: string,
     tree: boolean,
     apply: readonly Operation[],
     call: types.WriteCall,
   ): Promise<Outcome> {
     const { ifRevision, hold, signal } = call;
-    const when: Check[] = [];
-    if (ifRevision !== undefined) {
-      validateRevision('ifRevision', ifRevision);
-      when.push({ key: dataKey(pathToBytes(path)), target: 'mod', is: '=', to: ifRevision });
-    }
-    const txn: Txn = when.length === 0 ? { apply } : { when, apply };
-    const holds = this.#guard ? this.#holds(path, tree) : [];
+    const holds = this.#guard ? this.#holds(path, tree) : none;
     const options = { signal, guard: this.#guard, holds, under: hold && proof(hold) };
-    const outcome = await this.host.commit(this.name, txn, options);
-    if (outcome.succeeded) return outcome;
-    const wanted = ifRevision === 0 ? 'exists already' : `is not at revision ${ifRevision}`;
-    const facts = { path, revision: outcome.revision };
-    throw new WaymarkError('conflict', `${path} ${wanted}: read it again`, facts);
+    if (ifRevision === undefined) return this.host.commit(this.name, { apply }, options);
+    validateRevision('ifRevision', ifRevision);
+    const key = dataKey(pathToBytes(path));
+    const when: Check[] = [{ key, target: 'mod', is: '=', to: ifRevision }];
+    return this.host.commit(this.name, { when, apply }, options);
   }
 
   #watchParts(path: string, call: types.WatchCall): WatchParts<T> {
@@ -238,9 +238,18 @@ export class HostNamespace<T> implements types.Namespace<T> {
     };
   }
 
-  #holds(path: string, tree: boolean): HoldProof[] {
-    return this.space.locksOn(this.name, path, tree).map(proof);
+  #holds(path: string, tree: boolean): readonly HoldProof[] {
+    const locks = this.space.locksOn(this.name, path, tree);
+    return locks.length === 0 ? none : locks.map(proof);
   }
+}
+
+const none: readonly HoldProof[] = [];
+
+function conflict(path: string, { ifRevision }: types.WriteCall, outcome: Outcome): WaymarkError {
+  const wanted = ifRevision === 0 ? 'exists already' : `is not at revision ${ifRevision}`;
+  const facts = { path, revision: outcome.revision };
+  return new WaymarkError('conflict', `${path} ${wanted}: read it again`, facts);
 }
 
 /** The facts of a hold alone, whatever else the object is. */

@@ -10,6 +10,9 @@ import { limits } from '../core/limits.js';
 
 const loneSurrogate = /\p{Surrogate}/u;
 
+/** Nearly every path in use: segments of plain ASCII that do not begin with a dot. What does not match is looked at segment by segment. */
+const plainPath = /^(?:\/[!-\-0-~][ -.0-~]*){1,32}$/;
+
 /**
  * @param base  canonical; a path without a leading slash begins there, and '' is `base` itself
  * @returns the canonical path
@@ -61,6 +64,7 @@ export function checkNamespaceName(name: string): void {
 }
 
 function checkPath(path: string): void {
+  if (path.length <= limits.pathBytesMax && plainPath.test(path)) return;
   const actual = Buffer.byteLength(path);
   if (actual > limits.pathBytesMax)
     throw tooLarge('pathBytesMax', limits.pathBytesMax, actual, 'bytes');
