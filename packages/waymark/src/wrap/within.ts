@@ -16,6 +16,7 @@ import type {
   Operation,
   OperationResult,
   Outcome,
+  PutOperation,
   Query,
   Reading,
   ReadOptions,
@@ -62,9 +63,10 @@ class Within implements Engine {
   }
 
   commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
-    return this.#isPlain(txn)
-      ? this.#engine.commit(this.#txn(txn), options)
-      : this.#commitMapped(txn, options);
+    const onePut = this.#onePut(txn);
+    return onePut === null
+      ? this.#commitMapped(txn, options)
+      : this.#engine.commit(onePut, options);
   }
 
   watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
@@ -109,14 +111,19 @@ class Within implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** One put, the hottest commit of all, when nothing in its outcome or its refusal would tell of the prefix: it costs no promise here. */
-  #isPlain({ when, apply, otherwise }: Txn): boolean {
-    if (apply?.length !== 1 || otherwise !== undefined) return false;
+  /**
+   * One put with one check at most, the hottest commit of all: where nothing in its outcome or its refusal would tell of the prefix
+   * it costs no promise here. @returns null for all others
+   */
+  #onePut({ when, apply, otherwise }: Txn): Txn | null {
+    if (apply?.length !== 1 || otherwise !== undefined) return null;
     const [put] = apply;
-    if (put?.type !== 'put' || put.previous === true || !this.#fits(put)) return false;
-    if (when === undefined) return true;
-    for (const check of when) if (!this.#fits(check)) return false;
-    return true;
+    if (put?.type !== 'put' || put.previous === true || !this.#fits(put)) return null;
+    const operations = [this.#put(put)];
+    if (when === undefined || when.length === 0) return { apply: operations };
+    const [check] = when;
+    if (when.length > 1 || check === undefined || !this.#fits(check)) return null;
+    return { when: [this.#check(check)], apply: operations };
   }
 
   #fits({ key, end = key }: KeyRange): boolean {
@@ -161,13 +168,9 @@ class Within implements Engine {
 
   readonly #operation = (operation: Operation): Operation => {
     switch (operation.type) {
-      case 'put': {
+      case 'put':
         refuseUnprefixable(operation);
-        // Field by field: a commit's hottest object, and a spread costs several times as much.
-        const { value, lease, previous, keepValue, keepLease } = operation;
-        const key = this.#prefix + operation.key;
-        return { type: 'put', key, value, lease, previous, keepValue, keepLease };
-      }
+        return this.#put(operation);
       case 'delete': {
         const { key, end } = this.#range(operation);
         return { type: 'delete', key, end, previous: operation.previous };
@@ -181,6 +184,11 @@ class Within implements Engine {
         return operation;
     }
   };
+
+  /** Field by field: a commit's hottest object, and a spread costs several times as much. */
+  #put({ key, value, lease, previous, keepValue, keepLease }: PutOperation): PutOperation {
+    return { type: 'put', key: this.#prefix + key, value, lease, previous, keepValue, keepLease };
+  }
 
   /** The write guard asks the same of nearly every commit. */
   #lastCheck: Check | undefined;

@@ -14,9 +14,13 @@ export class SortedKeys {
   #leaves: Slot[][] = [];
   /** A lower bound of each leaf's keys, above all keys of the leaf before. */
   #least: ByteString[] = [];
+  /** What `first` was asked last, and its answer until keys come or go: the write guard asks the same before every write. */
+  #askedKey: ByteString | undefined;
+  #askedFirst: Slot | undefined;
 
   insert(slot: Slot): void {
     this.#size++;
+    this.#askedKey = undefined;
     if (this.#leaves.length === 0) {
       this.#leaves.push([slot]);
       this.#least.push(slot.key);
@@ -41,6 +45,7 @@ export class SortedKeys {
     const position = lowerBound(leaf, key);
     if (leaf[position]?.key !== key) return;
     this.#size--;
+    this.#askedKey = undefined;
     leaf.splice(position, 1);
     if (leaf.length === 0) this.#dropLeaf(at);
     else if (leaf.length < leafMax / 8) this.#mergeWithNext(at);
@@ -58,13 +63,21 @@ export class SortedKeys {
 
   /** The first slot of the range. */
   first({ key, end }: KeyRange): Slot | undefined {
-    const at = this.#leafFor(key);
-    const leaf = this.#leaves[at];
-    if (leaf === undefined) return undefined;
-    const slot = leaf[lowerBound(leaf, key)] ?? this.#leaves[at + 1]?.[0];
+    if (key !== this.#askedKey) {
+      this.#askedFirst = this.#from(key);
+      this.#askedKey = key;
+    }
+    const slot = this.#askedFirst;
     if (slot === undefined) return undefined;
     const inside = end === undefined ? slot.key === key : end === '' || slot.key < end;
     return inside ? slot : undefined;
+  }
+
+  /** The first slot whose key is not below `key`. */
+  #from(key: ByteString): Slot | undefined {
+    const at = this.#leafFor(key);
+    const leaf = this.#leaves[at];
+    return leaf?.[lowerBound(leaf, key)] ?? this.#leaves[at + 1]?.[0];
   }
 
   /** @returns gives the next slot of the range at each call, undefined past its end; the keys must not change meanwhile */
