@@ -15,6 +15,7 @@ import {
   type WatchCall,
 } from './calls.js';
 import { Intake } from './intake.js';
+import { LateSignal } from './late-signal.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
 import { Running } from './running.js';
@@ -186,12 +187,12 @@ export class ServedConnection {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
-    const controller = new AbortController();
+    const options = new LateSignal();
     this.#waiting++;
     this.#ongoing.set(id, () => {
-      if (!this.#ended) controller.abort(cancelled);
+      if (!this.#ended) options.abort(cancelled);
     });
-    call.run(args, { signal: controller.signal }).then(running.ok, running.failed);
+    call.run(args, options).then(running.ok, running.failed);
   }
 
   #begin(call: PlainCall, id: number): Running | null {

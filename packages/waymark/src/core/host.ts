@@ -40,7 +40,8 @@ export interface Host extends AsyncDisposable {
 
   /**
    * Joins the queue of a path and resolves when granted. The same `id` finds its place again: safe to repeat after
-   * `unavailable` or `uncertain`. An abort gives the place up before it rejects.
+   * `unavailable` or `uncertain`. An abort gives the place up before it rejects; the signal is looked at only when
+   * there is something to wait for.
    * @returns null with `waitMs: 0` when it is not free
    * @throws {WaymarkError} `timeout`, `lost` (the lease ended), `conflict` (against the same session's own), `invalid`
    */

@@ -1,32 +1,30 @@
-import type { Engine, Entry } from '../core/engine.js';
+import type { Entry } from '../core/engine.js';
 import type { Explanation, ExplainRequest, HeldKeys, LockParty } from '../core/host.js';
 import { parseMark, parsePlace } from '../space/layout.js';
-import {
-  asRead,
-  conflictingPlaces,
-  decodeParty,
-  entriesOf,
-  markConflicts,
-  markRanges,
-} from './lock-queue.js';
+import { conflicts, decodeParty, entriesOf } from './lock-queue.js';
+import type { LockGround } from './lock.js';
 
 /** Who holds, who waits, since when, and why a lock as asked for would not be granted now; at one revision. */
-export async function explain(engine: Engine, request: ExplainRequest): Promise<Explanation> {
-  const marks = markRanges(request);
-  const places = conflictingPlaces(request);
-  const reads = [...marks, ...places].map(asRead);
-  const { revision, results } = await engine.commit({ apply: reads });
+export async function explain(
+  { engine, plans }: LockGround,
+  request: ExplainRequest,
+): Promise<Explanation> {
+  const plan = plans.of(request);
+  const ranges = [...plan.marks, ...plan.places];
+  const apply = ranges.map(({ key, end }) => ({ type: 'read', key, end }) as const);
+  const { revision, results } = await engine.commit({ apply });
   const entries = results.map(entriesOf);
+  const relative = (entry: Entry): string => entry.key.slice(plan.prefix.length);
   const held = entries
-    .slice(0, marks.length)
+    .slice(0, plan.marks.length)
     .flat()
-    .map((entry) => ({ entry, keys: parseMark(entry.key) }));
-  const holders = held.filter(({ keys }) => markConflicts(request, keys));
+    .map((entry) => ({ entry, keys: parseMark(relative(entry)) }));
+  const holders = held.filter(({ entry }) => conflicts(plan, entry.key));
   const ids = new Set(held.map(({ keys }) => keys.id));
   const waiters = entries
-    .slice(marks.length)
+    .slice(plan.marks.length)
     .flat()
-    .map((entry) => ({ entry, keys: parsePlace(entry.key) }))
+    .map((entry) => ({ entry, keys: parsePlace(relative(entry)) }))
     .filter(({ keys, entry }) => !ids.has(keys.id) || entry.value.startsWith('^'));
   const parties = {
     holders: holders.map(({ entry, keys }) => party(entry, keys, true)).sort(bySince),

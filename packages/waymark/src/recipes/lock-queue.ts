@@ -1,23 +1,7 @@
-import type {
-  ByteString,
-  Engine,
-  Entry,
-  KeyRange,
-  OperationResult,
-  ReadOperation,
-} from '../core/engine.js';
-import type { HeldKeys, LockMode } from '../core/host.js';
+import type { ByteString, Entry, OperationResult } from '../core/engine.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
-import { below, exactly, parseMark, placeFacet, treesAt } from '../space/layout.js';
-import { ancestorsOf, pathToBytes } from '../space/paths.js';
-
-/** What conflicts with a request: where to look for places and marks, and how to read what is found. */
-
-export interface Wanted {
-  readonly path: string;
-  readonly tree: boolean;
-  readonly mode: LockMode;
-}
+import { parseMark } from '../space/layout.js';
+import type { LockPlan, RequestKeys } from './lock-plan.js';
 
 export interface Party {
   readonly session: string;
@@ -35,95 +19,51 @@ export function decodeParty(value: ByteString): Party {
   return { session: value.slice(start, newline), owner: bytesToText(value.slice(newline + 1)) };
 }
 
-/** Ranges of places that conflict: trees on proper ancestors, all on the path, and for a tree all below. */
-export function conflictingPlaces(wanted: Wanted): KeyRange[] {
-  const path = pathToBytes(wanted.path);
-  const ranges: KeyRange[] = [];
-  for (const facet of facetsAgainst(wanted.mode)) {
-    for (const ancestor of ancestorsOf(path)) ranges.push(treesAt(facet, ancestor));
-    ranges.push(exactly(facet, path));
-    if (wanted.tree) ranges.push(below(facet, path));
-  }
-  return ranges;
-}
-
-/** Ranges of marks that may conflict; for a shared request the shared ones among them do not. */
-export function markRanges(wanted: Wanted): KeyRange[] {
-  const path = pathToBytes(wanted.path);
-  const ranges = ancestorsOf(path).map((ancestor) => treesAt('h', ancestor));
-  ranges.push(exactly('h', path));
-  if (wanted.tree) ranges.push(below('h', path));
-  return ranges;
-}
-
-export function markConflicts(wanted: Wanted, mark: HeldKeys): boolean {
-  return wanted.mode === 'exclusive' || mark.mode === 'exclusive';
-}
-
-function facetsAgainst(mode: LockMode): ('x' | 's')[] {
-  return mode === 'exclusive'
-    ? [placeFacet('exclusive'), placeFacet('shared')]
-    : [placeFacet('exclusive')];
-}
-
-/** What stands before a place in its queue, at one revision. */
+/** What stands before a request, at one revision. */
 export interface Ahead {
   readonly revision: number;
-  /** Null when the place is gone: its lease ended, or it was taken out. */
-  readonly place: Entry | null;
-  /** The held mark of the place, when it was granted. */
-  readonly mark: Entry | null;
   /** The youngest conflicting place that is older, else a conflicting mark, else null: it is this place's turn. */
   readonly inTheWay: Entry | null;
 }
 
 /**
- * Reads all of it in one commit of reads.
- *
- * @param upgrading  the queue is passed over: only other holders' marks are in the way
+ * @param results  of the plan's `reads`, or its `markReads` for an upgrade, which passes the queue over
+ * @param own  marks that are the request's own
  */
-export async function readAhead(
-  engine: Engine,
-  wanted: Wanted,
-  keys: {
-    readonly place: ByteString;
-    readonly mark: ByteString;
-    readonly created: number;
-    readonly own?: ByteString;
-  },
-  upgrading: boolean,
-): Promise<Ahead> {
-  const older = {
-    orderBy: 'create',
-    descending: true,
-    maxCreateRevision: keys.created - 1,
-    limit: 1,
-  } as const;
-  const places = upgrading ? [] : conflictingPlaces(wanted);
-  const marks = markRanges(wanted);
-  const reads: ReadOperation[] = [{ key: keys.place }, { key: keys.mark }].map(asRead);
-  for (const range of places) reads.push({ type: 'read', ...range, ...older, uncounted: true });
-  for (const range of marks) reads.push({ type: 'read', ...range, uncounted: true });
-  const { revision, results } = await engine.commit({ apply: reads });
-  const entries = results.map(entriesOf);
-  const blockers = entries.slice(2, 2 + places.length).flat();
-  const holders = entries
-    .slice(2 + places.length)
-    .flat()
-    .filter((entry) => {
-      if (entry.key === keys.mark || entry.key === keys.own) return false;
-      return markConflicts(wanted, parseMark(entry.key));
-    });
+export function aheadOf(
+  plan: LockPlan,
+  results: readonly OperationResult[],
+  revision: number,
+  own: readonly ByteString[],
+): Ahead {
+  const marks = results.slice(-plan.marks.length).flatMap(entriesOf);
+  const places = results.slice(0, -plan.marks.length).flatMap(entriesOf);
+  const holders = marks.filter(({ key }) => !own.includes(key) && conflicts(plan, key));
+  return { revision, inTheWay: youngest(places) ?? youngest(holders) };
+}
+
+/** Whether a mark found at the plan's marks conflicts. */
+export function conflicts({ prefix, wanted }: LockPlan, mark: ByteString): boolean {
+  return wanted.mode === 'exclusive' || parseMark(mark.slice(prefix.length)).mode === 'exclusive';
+}
+
+/** The keys of a request and what they hold: the place is null when its lease ended or it was taken out, the mark until it is granted. */
+export function standing(results: readonly OperationResult[]): {
+  readonly place: Entry | null;
+  readonly mark: Entry | null;
+} {
+  const [place, mark] = results;
   return {
-    revision,
-    place: entries[0]?.[0] ?? null,
-    mark: entries[1]?.[0] ?? null,
-    inTheWay: youngest(blockers) ?? youngest(holders),
+    place: (place && entriesOf(place)[0]) ?? null,
+    mark: (mark && entriesOf(mark)[0]) ?? null,
   };
 }
 
-export function asRead(range: KeyRange): ReadOperation {
-  return { type: 'read', ...range };
+export function readsOf(keys: RequestKeys): { readonly type: 'read'; readonly key: ByteString }[] {
+  return [
+    { type: 'read', key: keys.place },
+    { type: 'read', key: keys.mark },
+  ];
 }
 
 export function entriesOf(result: OperationResult): readonly Entry[] {

@@ -1,79 +1,41 @@
 import type { Clock } from '../core/clock.js';
-import type { ByteString, Check, Engine, Operation, Outcome } from '../core/engine.js';
+import type {
+  ByteString,
+  CallOptions,
+  Check,
+  Engine,
+  Entry,
+  Operation,
+  OperationResult,
+  Outcome,
+  ReadOperation,
+} from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import type { AcquireRequest, ConvertRequest, Grant, HeldKeys } from '../core/host.js';
-import { markKey, placeKey } from '../space/layout.js';
+import type { LockPlan, LockPlans, RequestKeys } from './lock-plan.js';
 import {
   type Ahead,
-  asRead,
-  conflictingPlaces,
+  aheadOf,
   decodeParty,
   encodeParty,
   entriesOf,
-  markRanges,
-  readAhead,
-  type Wanted,
+  readsOf,
+  standing,
 } from './lock-queue.js';
+import { waiting } from './waiting.js';
 
 /**
- * The lock (rules L1 to L13 in docs/spec/recipes.md), written over one namespace's engine. A request puts a leased *place*; it is
- * granted when no conflicting place is older and no conflicting mark stands; the grant writes a *held mark*, whose createRevision is
- * the fencing token. The free path is one commit. A waiter watches the youngest conflicting older place and its own alone, as
+ * The lock (rules L1 to L13 in docs/spec/recipes.md). A request puts a leased *place*; it is granted when no conflicting place is
+ * older and no conflicting mark stands; the grant writes a *held mark*, whose createRevision is the fencing token. The free path is
+ * one commit, and so is a turn that has come. A waiter watches the youngest conflicting older place and its own alone, as
  * etcd's client/v3/concurrency does, so a release wakes no herd; unlike there, each grant is a commit guarded by the waiter's own place,
  * so a waiter whose lease died can never be granted.
  */
-export async function acquire(
-  engine: Engine,
-  clock: Clock,
-  request: AcquireRequest,
-  signal: AbortSignal | undefined,
-): Promise<Grant | null> {
-  signal?.throwIfAborted();
-  const hold: HeldKeys = {
-    path: request.path,
-    tree: request.tree,
-    mode: request.mode,
-    id: request.id,
-  };
-  const waiting = request.waitMs !== 0;
-  const outcome = await leased(enter(engine, request, hold, waiting));
-  if (outcome.succeeded) return { token: outcome.revision, hold };
-  const [markRead, placeRead] = outcome.results;
-  const held = markRead === undefined ? undefined : entriesOf(markRead)[0];
-  if (held !== undefined) return { token: held.createRevision, hold };
-  if (!waiting) return null;
-  // A repeated request finds the place it put before, in its old position.
-  const created = (placeRead && entriesOf(placeRead)[0]?.createRevision) ?? outcome.revision;
-  return await queue(engine, clock, request, hold, created, signal);
-}
-
-/** @returns false when nothing was held or waited for */
-export async function release(engine: Engine, hold: HeldKeys): Promise<boolean> {
-  const { results } = await engine.commit({ apply: removal(hold) });
-  return results.some((result) => result.type === 'delete' && result.deleted > 0);
-}
-
-/** Changes the mode of a hold, never letting another in between. @throws {WaymarkError} `lost`, `conflict`, `timeout` */
-export async function convert(
-  engine: Engine,
-  clock: Clock,
-  hold: HeldKeys,
-  to: ConvertRequest,
-  signal: AbortSignal | undefined,
-): Promise<Grant> {
-  signal?.throwIfAborted();
-  const next: HeldKeys = { ...hold, mode: to.mode };
-  const mark = (await engine.read({ key: markKey(hold) })).entries[0];
-  if (mark === undefined) throw lostHold(hold.path);
-  if (to.mode === hold.mode) return { token: mark.createRevision, hold };
-  const party = { value: mark.value, lease: mark.lease };
-  const stands: Check = { key: mark.key, target: 'create', is: '=', to: mark.createRevision };
-  if (to.mode === 'exclusive')
-    return await upgrade(engine, clock, { hold, next, stands, party, to, signal });
-  const put = grantOperations(next, party);
-  const outcome = await engine.commit({ when: [stands], apply: [...removal(hold), ...put] });
-  if (!outcome.succeeded) throw lostHold(hold.path);
-  return { token: outcome.revision, hold: next };
+export interface LockGround {
+  /** The whole engine: plans name its keys. */
+  readonly engine: Engine;
+  readonly plans: LockPlans;
+  readonly clock: Clock;
 }
 
 interface Leased {
@@ -81,56 +43,79 @@ interface Leased {
   readonly lease: number;
 }
 
-/** Takes the lock if it is free; else, when `waiting`, a place. One commit. */
-function enter(
-  engine: Engine,
+export async function acquire(
+  ground: LockGround,
   request: AcquireRequest,
-  hold: HeldKeys,
-  waiting: boolean,
-): Promise<Outcome> {
+  options: CallOptions | undefined,
+): Promise<Grant | null> {
+  const plan = ground.plans.of(request);
+  const hold = plan.hold(request.id);
+  const keys = plan.keysOf(request.id);
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
-  const place: Operation = {
-    type: 'put',
-    key: placeKey(hold),
-    value: leasedBy.value,
-    lease: leasedBy.lease,
-  };
-  const found = [asRead({ key: markKey(hold) })];
-  return engine.commit({
-    when: conflictingPlaces(hold).map(({ key, end }) => ({
-      key,
-      end,
-      target: 'version',
-      is: '=',
-      to: 0,
-    })),
-    apply: grantOperations(hold, leasedBy),
-    otherwise: waiting ? [...found, { ...asRead({ key: placeKey(hold) }) }, place] : found,
+  const put: Operation = { type: 'put', key: keys.place, ...leasedBy };
+  const look: Operation[] = readsOf(keys);
+  const waits = request.waitMs !== 0;
+  const outcome = await leased(ground.engine, {
+    when: plan.free,
+    apply: grantOperations(keys, leasedBy),
+    // The queue is read before the place is put: it cannot be in its own way.
+    otherwise: waits ? look.concat(plan.reads(undefined), put) : look,
+  });
+  if (outcome.succeeded) return { token: outcome.revision, hold };
+  const { mark, place } = standing(outcome.results);
+  if (mark !== null) return { token: mark.createRevision, hold };
+  if (!waits) return null;
+  const created = place?.createRevision ?? outcome.revision;
+  const claim = claimOf(plan, keys, hold, created, leasedBy, request);
+  const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
+  return await waiting(ground.clock, bounds, giveUp(ground, hold), async (signal) => {
+    // A repeated request finds the place it put before, in its old position: it looks anew from there.
+    const results = outcome.results.slice(2, -1);
+    const ahead =
+      place === null
+        ? aheadOf(plan, results, outcome.revision, claim.own)
+        : await lookAhead(ground.engine, claim);
+    return 'token' in ahead ? ahead : await turn(ground.engine, claim, ahead, signal);
   });
 }
 
-async function queue(
-  engine: Engine,
-  clock: Clock,
-  request: AcquireRequest,
+/** @returns false when nothing was held or waited for */
+export async function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
+  const apply = removal(plans.of(hold).keysOf(hold.id));
+  const { results } = await engine.commit({ apply });
+  for (const result of results) if (result.type === 'delete' && result.deleted > 0) return true;
+  return false;
+}
+
+/** Changes the mode of a hold, never letting another in between. @throws {WaymarkError} `lost`, `conflict`, `timeout` */
+export async function convert(
+  ground: LockGround,
   hold: HeldKeys,
-  created: number,
-  signal: AbortSignal | undefined,
+  to: ConvertRequest,
+  options: CallOptions | undefined,
 ): Promise<Grant> {
-  const leasedBy = { value: encodeParty(request), lease: request.lease };
-  const keys = { place: placeKey(hold), mark: markKey(hold), created };
-  return await bounded(engine, clock, { hold, waitMs: request.waitMs, signal }, (ended) =>
-    turn(engine, hold, keys, false, ended, {
-      check: (ahead) => refuseOwn(request, ahead),
-      when: [{ key: keys.place, target: 'create', is: '=', to: created }],
-      apply: [{ type: 'put', key: keys.mark, ...leasedBy }],
-    }),
-  );
+  const { engine, plans } = ground;
+  options?.signal?.throwIfAborted();
+  const keys = plans.of(hold).keysOf(hold.id);
+  const mark = (await engine.read({ key: keys.mark })).entries[0];
+  if (mark === undefined) throw lostHold(hold.path);
+  if (to.mode === hold.mode) return { token: mark.createRevision, hold };
+  const party = { value: mark.value, lease: mark.lease };
+  const stands: Check = { key: mark.key, target: 'create', is: '=', to: mark.createRevision };
+  const next: HeldKeys = { ...hold, mode: to.mode };
+  if (to.mode === 'exclusive') {
+    return await upgrade(ground, { hold, next, keys, stands, party, to, signal: options?.signal });
+  }
+  const put = grantOperations(plans.of(next).keysOf(next.id), party);
+  const outcome = await engine.commit({ when: [stands], apply: [...removal(keys), ...put] });
+  if (!outcome.succeeded) throw lostHold(hold.path);
+  return { token: outcome.revision, hold: next };
 }
 
 interface Upgrade {
   readonly hold: HeldKeys;
   readonly next: HeldKeys;
+  readonly keys: RequestKeys;
   readonly stands: Check;
   readonly party: Leased;
   readonly to: ConvertRequest;
@@ -141,73 +126,141 @@ interface Upgrade {
  * The upgrade's exclusive place keeps new shared holders out; the shared hold stays until the others are gone. Two upgrades of
  * conflicting holds would wait for each other for ever: the second is refused.
  */
-async function upgrade(engine: Engine, clock: Clock, from: Upgrade): Promise<Grant> {
+async function upgrade(ground: LockGround, from: Upgrade): Promise<Grant> {
+  const { engine, plans } = ground;
   const { hold, next, stands, party } = from;
-  const place = placeKey(next);
-  const put: Operation = { type: 'put', key: place, value: `^${party.value}`, lease: party.lease };
+  const plan = plans.of(next);
+  const keys = plan.keysOf(next.id);
+  const put: Operation = {
+    type: 'put',
+    key: keys.place,
+    value: `^${party.value}`,
+    lease: party.lease,
+  };
   const entered = await engine.commit({ when: [stands], apply: [put] });
   if (!entered.succeeded) throw lostHold(hold.path);
-  await refuseSecondUpgrade(engine, next, entered.revision);
-  const keys = { place, mark: markKey(next), created: entered.revision, own: markKey(hold) };
-  const bounds = { hold: next, waitMs: from.to.waitMs, signal: from.signal };
-  return await bounded(engine, clock, bounds, (ended) =>
-    turn(engine, next, keys, true, ended, {
-      check: () => undefined,
-      when: [stands],
-      apply: [...removal(hold), ...grantOperations(next, party)],
-    }),
-  );
+  await refuseSecondUpgrade(ground, next, entered.revision);
+  const claim: Claim = {
+    plan,
+    keys,
+    hold: next,
+    own: [keys.mark, from.keys.mark],
+    stands: [stands],
+    clear: null,
+    apply: [...removal(from.keys), ...grantOperations(keys, party)],
+    look: [...readsOf(keys), ...plan.markReads()],
+    refuse: () => undefined,
+  };
+  const bounds = { path: hold.path, waitMs: from.to.waitMs, signal: from.signal };
+  return await waiting(ground.clock, bounds, giveUp(ground, next), async (signal) => {
+    const ahead = await lookAhead(engine, claim);
+    return 'token' in ahead ? ahead : await turn(engine, claim, ahead, signal);
+  });
 }
 
-async function refuseSecondUpgrade(engine: Engine, next: HeldKeys, entered: number): Promise<void> {
-  const reads = conflictingPlaces({ ...next, mode: 'shared' }).map(asRead);
-  const { results } = await engine.commit({ apply: reads });
+async function refuseSecondUpgrade(
+  ground: LockGround,
+  next: HeldKeys,
+  entered: number,
+): Promise<void> {
+  const { places } = ground.plans.of({ ...next, mode: 'shared' });
+  const apply = places.map(({ key, end }): Operation => ({ type: 'read', key, end }));
+  const { results } = await ground.engine.commit({ apply });
   const older = results.flatMap(entriesOf).filter((entry) => entry.createRevision < entered);
   if (!older.some((entry) => entry.value.startsWith('^'))) return;
-  await release(engine, next);
+  await release(ground, next);
   throw new WaymarkError('conflict', 'another upgrade waits here already: release, and lock anew');
 }
 
-interface Turn {
-  readonly check: (ahead: Ahead) => void;
-  readonly when: readonly Check[];
+/** A request that waits: what it looks at, and what it commits when its turn has come. */
+interface Claim {
+  readonly plan: LockPlan;
+  readonly keys: RequestKeys;
+  readonly hold: HeldKeys;
+  /** Marks that are not in its way. */
+  readonly own: readonly ByteString[];
+  /** What the grant insists on in any case. */
+  readonly stands: readonly Check[];
+  /** Holds when nobody else is there but younger places: the usual case when the one waited for is gone. Null: look first. */
+  readonly clear: readonly Check[] | null;
   readonly apply: readonly Operation[];
+  readonly look: readonly ReadOperation[];
+  readonly refuse: (inTheWay: Entry) => void;
+}
+
+function claimOf(
+  plan: LockPlan,
+  keys: RequestKeys,
+  hold: HeldKeys,
+  created: number,
+  leasedBy: Leased,
+  request: AcquireRequest,
+): Claim {
+  const older: Check[] =
+    plan.own === undefined ? [] : [{ ...plan.own, target: 'create', is: '>', to: created - 1 }];
+  return {
+    plan,
+    keys,
+    hold,
+    own: [keys.mark],
+    stands: [{ key: keys.place, target: 'create', is: '=', to: created }],
+    clear: older.concat(plan.clear),
+    apply: [{ type: 'put', key: keys.mark, ...leasedBy }],
+    look: [...readsOf(keys), ...plan.reads(created)],
+    refuse: (inTheWay) => refuseOwn(request, inTheWay),
+  };
 }
 
 /**
  * Waits until nothing is in the way, and commits the grant. Conflicting older places can only vanish, never appear; marks can appear by
- * conversion, so the grant insists that none of those looked at is newer than the look.
+ * conversion, so the grant insists that there is none, or that none of those looked at is newer than the look.
  */
 async function turn(
   engine: Engine,
-  wanted: HeldKeys & Wanted,
-  keys: Parameters<typeof readAhead>[2],
-  upgrading: boolean,
-  ended: AbortSignal,
-  grant: Turn,
+  claim: Claim,
+  first: Ahead,
+  signal: AbortSignal | undefined,
 ): Promise<Grant> {
-  for (;;) {
-    ended.throwIfAborted();
-    const ahead = await readAhead(engine, wanted, keys, upgrading);
-    if (ahead.mark !== null) return { token: ahead.mark.createRevision, hold: wanted };
-    if (ahead.place === null) throw lostPlace(wanted.path);
-    grant.check(ahead);
-    if (ahead.inTheWay !== null) {
-      await vanished(engine, [ahead.inTheWay.key, keys.place], ahead.revision, ended);
-      continue;
+  const { plan, keys, stands, clear, apply, look, hold } = claim;
+  for (let ahead = first; ;) {
+    const { inTheWay, revision } = ahead;
+    let when: readonly Check[] | null = unchanged(plan, revision);
+    if (inTheWay !== null) {
+      claim.refuse(inTheWay);
+      await vanished(engine, [inTheWay.key, keys.place], revision, signal);
+      when = clear;
     }
-    const unchanged = markRanges(wanted).map((range): Check => ({
-      ...range,
-      target: 'mod',
-      is: '<',
-      to: ahead.revision + 1,
-    }));
-    ended.throwIfAborted();
-    const outcome = await leased(
-      engine.commit({ when: [...grant.when, ...unchanged], apply: grant.apply }),
-    );
-    if (outcome.succeeded) return { token: outcome.revision, hold: wanted };
+    signal?.throwIfAborted();
+    const outcome =
+      when === null
+        ? await engine.commit({ apply: look })
+        : await leased(engine, { when: stands.concat(when), apply, otherwise: look });
+    if (when !== null && outcome.succeeded) return { token: outcome.revision, hold };
+    const next = judge(claim, outcome.results, outcome.revision);
+    if ('token' in next) return next;
+    ahead = next;
   }
+}
+
+async function lookAhead(engine: Engine, claim: Claim): Promise<Ahead | Grant> {
+  const { revision, results } = await engine.commit({ apply: claim.look });
+  return judge(claim, results, revision);
+}
+
+/** @returns the grant when there is one already. @throws {WaymarkError} `lost` when the place is gone */
+function judge(
+  { plan, hold, own }: Claim,
+  results: readonly OperationResult[],
+  revision: number,
+): Ahead | Grant {
+  const { place, mark } = standing(results);
+  if (mark !== null) return { token: mark.createRevision, hold };
+  if (place === null) throw lostPlace(hold.path);
+  return aheadOf(plan, results.slice(2), revision, own);
+}
+
+function unchanged(plan: LockPlan, revision: number): Check[] {
+  return plan.marks.map((range) => ({ ...range, target: 'mod', is: '<', to: revision + 1 }));
 }
 
 /** Resolves once one of the keys is deleted after `after`. */
@@ -215,13 +268,11 @@ async function vanished(
   engine: Engine,
   keys: readonly ByteString[],
   after: number,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
+  const ranges = keys.map((key) => ({ key }));
   try {
-    for await (const batch of engine.watch(
-      keys.map((key) => ({ key })),
-      { after, signal },
-    )) {
+    for await (const batch of engine.watch(ranges, { after, signal })) {
       if (batch.changes.some((change) => change.kind !== 'put')) return;
     }
   } catch (error) {
@@ -230,40 +281,12 @@ async function vanished(
   }
 }
 
-/** Runs `wait` until the caller's signal or the time to wait ends it; the place is gone before this rejects. */
-async function bounded(
-  engine: Engine,
-  clock: Clock,
-  bounds: {
-    readonly hold: HeldKeys;
-    readonly waitMs: number | undefined;
-    readonly signal: AbortSignal | undefined;
-  },
-  wait: (ended: AbortSignal) => Promise<Grant>,
-): Promise<Grant> {
-  const { hold, waitMs, signal } = bounds;
-  const ended = new AbortController();
-  const abort = (): void => ended.abort(signal?.reason);
-  signal?.addEventListener('abort', abort, { once: true });
-  const late = new WaymarkError('timeout', `${hold.path} was not free within ${waitMs} ms`, {
-    path: hold.path,
-  });
-  const disarm = waitMs === undefined ? undefined : clock.after(waitMs, () => ended.abort(late));
-  try {
-    if (signal?.aborted === true) abort();
-    return await wait(ended.signal);
-  } catch (error) {
-    await release(engine, hold).catch(() => undefined);
-    throw error;
-  } finally {
-    disarm?.();
-    signal?.removeEventListener('abort', abort);
-  }
+function giveUp(ground: LockGround, hold: HeldKeys): () => Promise<unknown> {
+  return () => release(ground, hold).catch(() => undefined);
 }
 
-function refuseOwn(request: AcquireRequest, ahead: Ahead): void {
-  if (ahead.inTheWay === null) return;
-  const { session, owner } = decodeParty(ahead.inTheWay.value);
+function refuseOwn(request: AcquireRequest, inTheWay: Entry): void {
+  const { session, owner } = decodeParty(inTheWay.value);
   if (session !== request.session) return;
   throw new WaymarkError(
     'conflict',
@@ -272,24 +295,24 @@ function refuseOwn(request: AcquireRequest, ahead: Ahead): void {
   );
 }
 
-function grantOperations(hold: HeldKeys, { value, lease }: Leased): Operation[] {
+function grantOperations(keys: RequestKeys, { value, lease }: Leased): Operation[] {
   return [
-    { type: 'put', key: placeKey(hold), value, lease },
-    { type: 'put', key: markKey(hold), value, lease },
+    { type: 'put', key: keys.place, value, lease },
+    { type: 'put', key: keys.mark, value, lease },
   ];
 }
 
-function removal(hold: HeldKeys): Operation[] {
+function removal(keys: RequestKeys): Operation[] {
   return [
-    { type: 'delete', key: placeKey(hold) },
-    { type: 'delete', key: markKey(hold) },
+    { type: 'delete', key: keys.place },
+    { type: 'delete', key: keys.mark },
   ];
 }
 
-/** A lease that is gone means to a lock that its session ended. */
-async function leased(commit: Promise<Outcome>): Promise<Outcome> {
+/** Commits under the request's lease: one that is gone means to a lock that its session ended. */
+async function leased(engine: Engine, txn: Parameters<Engine['commit']>[0]): Promise<Outcome> {
   try {
-    return await commit;
+    return await engine.commit(txn);
   } catch (error) {
     if (!isWaymarkError(error, 'not_found')) throw error;
     throw new WaymarkError('lost', 'the lease of this lock has ended', error.facts, error);

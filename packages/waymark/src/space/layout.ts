@@ -43,12 +43,21 @@ export function treesAt(facet: ByteString, path: ByteString): KeyRange {
 }
 
 export function markKey(hold: HeldKeys): ByteString {
-  const mode = hold.mode === 'exclusive' ? 'x' : 's';
-  return `h${pathToBytes(hold.path)}\0${kindOf(hold.tree)}${mode}${hold.id}`;
+  return markStem(hold) + hold.id;
 }
 
 export function placeKey(hold: HeldKeys): ByteString {
-  return `${placeFacet(hold.mode)}${pathToBytes(hold.path)}\0${kindOf(hold.tree)}${hold.id}`;
+  return placeStem(hold) + hold.id;
+}
+
+/** A mark's key without the id. */
+export function markStem({ path, tree, mode }: Omit<HeldKeys, 'id'>): ByteString {
+  return `h${pathToBytes(path)}\0${kindOf(tree)}${mode === 'exclusive' ? 'x' : 's'}`;
+}
+
+/** A place's key without the id. */
+export function placeStem({ path, tree, mode }: Omit<HeldKeys, 'id'>): ByteString {
+  return `${placeFacet(mode)}${pathToBytes(path)}\0${kindOf(tree)}`;
 }
 
 export function placeFacet(mode: LockMode): 'x' | 's' {

@@ -33,7 +33,8 @@ import { bytesToText, textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
-import { acquire, convert, release } from '../recipes/lock.js';
+import { acquire, convert, type LockGround, release } from '../recipes/lock.js';
+import { LockPlans } from '../recipes/lock-plan.js';
 import { commitGuarded, GuardMemory } from './guarded-commit.js';
 import { exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
@@ -48,6 +49,7 @@ export interface LocalHostOptions {
 /** One namespace of the host: its part of the engine, and what is remembered beside it. */
 interface Room {
   readonly engine: Engine;
+  readonly locks: LockGround;
   readonly guard: GuardMemory;
   readonly marks: MarkWatch;
 }
@@ -113,12 +115,12 @@ class LocalHost implements Host {
     options?: CallOptions,
   ): Promise<Grant | null> {
     checkRequest(request);
-    return await acquire(this.#room(namespace).engine, this.#clock, request, options?.signal);
+    return await acquire(this.#room(namespace).locks, request, options);
   }
 
   async release(namespace: string, hold: HeldKeys): Promise<boolean> {
-    resolvePath('/', hold.path);
-    return await release(this.#room(namespace).engine, hold);
+    checkHold(hold);
+    return await release(this.#room(namespace).locks, hold);
   }
 
   async convert(
@@ -127,7 +129,8 @@ class LocalHost implements Host {
     to: ConvertRequest,
     options?: CallOptions,
   ): Promise<Grant> {
-    return await convert(this.#room(namespace).engine, this.#clock, hold, to, options?.signal);
+    checkHold(hold);
+    return await convert(this.#room(namespace).locks, hold, to, options);
   }
 
   async forceUnlock(
@@ -158,7 +161,7 @@ class LocalHost implements Host {
   }
 
   async explain(namespace: string, request: ExplainRequest): Promise<Explanation> {
-    return await explain(this.#room(namespace).engine, {
+    return await explain(this.#room(namespace).locks, {
       ...request,
       path: resolvePath('/', request.path),
     });
@@ -219,8 +222,10 @@ class LocalHost implements Host {
     const known = this.#rooms.get(namespace);
     if (known !== undefined) return known;
     checkNamespaceName(namespace);
-    const engine = within(this.#engine, namespacePrefix(namespace));
-    const room = { engine, guard: new GuardMemory(), marks: new MarkWatch(engine) };
+    const prefix = namespacePrefix(namespace);
+    const engine = within(this.#engine, prefix);
+    const locks = { engine: this.#engine, plans: new LockPlans(prefix), clock: this.#clock };
+    const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine) };
     this.#rooms.set(namespace, room);
     return room;
   }
@@ -233,13 +238,19 @@ class LocalHost implements Host {
   }
 }
 
-/** What comes from outside is checked again here: this is the trust boundary. */
-function checkRequest(request: AcquireRequest): void {
-  resolvePath('/', request.path);
-  if (!/^[\w-]{1,64}$/.test(request.id)) {
+const word = /^[\w-]{1,64}$/;
+
+function checkHold({ path, id }: HeldKeys): void {
+  resolvePath('/', path);
+  if (!word.test(id)) {
     throw new WaymarkError('invalid', 'the id of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
   }
-  if (!/^[\w-]{1,64}$/.test(request.session)) {
+}
+
+/** What comes from outside is checked again here: this is the trust boundary. */
+function checkRequest(request: AcquireRequest): void {
+  checkHold(request);
+  if (!word.test(request.session)) {
     throw new WaymarkError(
       'invalid',
       'the session of a lock request is 1 to 64 of A-Z a-z 0-9 _ -',

@@ -168,6 +168,7 @@ export class HostSpace implements Space {
     // A waiter whose lease is lost, or whose space closes, stops waiting.
     const ended =
       signal === undefined ? this.#endOf(lease) : AbortSignal.any([this.#endOf(lease), signal]);
+    ended.throwIfAborted();
     const acquiring = this.host.acquire(namespace, request, { signal: ended });
     const grant = await orLost(acquiring, lease).catch((error: unknown) => {
       if (ownLease) void lease.release().catch(() => undefined);

@@ -1,0 +1,20 @@
+import type { CallOptions } from 'waymark/engine';
+
+/** Options of a call that may wait. Its signal is made when somebody first looks: a lock that is free is given without. */
+export class LateSignal implements CallOptions {
+  #controller: AbortController | null = null;
+  #reason: unknown = undefined;
+
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+}

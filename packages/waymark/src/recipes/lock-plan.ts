@@ -1,0 +1,130 @@
+import type { ByteString, Check, KeyRange, ReadOperation } from '../core/engine.js';
+import type { HeldKeys, LockMode } from '../core/host.js';
+import { ownBytes } from '../core/bytes.js';
+import { below, exactly, markStem, placeFacet, placeStem, treesAt } from '../space/layout.js';
+import { ancestorsOf, pathToBytes } from '../space/paths.js';
+
+export interface Wanted {
+  readonly path: string;
+  readonly tree: boolean;
+  readonly mode: LockMode;
+}
+
+/** The keys of one request. */
+export interface RequestKeys {
+  readonly place: ByteString;
+  readonly mark: ByteString;
+}
+
+/** Plans kept per namespace: those made first go first. */
+const plansMax = 1_000;
+
+/**
+ * What conflicts with a lock depends on path, tree and mode alone, so where to look is written down once for the locks that
+ * are asked for again and again. Keys here are the engine's, with the namespace's prefix.
+ */
+export class LockPlans {
+  readonly prefix: ByteString;
+  readonly #plans = new Map<string, LockPlan>();
+
+  constructor(prefix: ByteString) {
+    this.prefix = prefix;
+  }
+
+  of({ path, tree, mode }: Wanted): LockPlan {
+    const name = `${mode}${tree ? '+' : ' '}${path}`;
+    let plan = this.#plans.get(name);
+    if (plan !== undefined) return plan;
+    plan = new LockPlan(this.prefix, { path, tree, mode });
+    if (this.#plans.size >= plansMax) {
+      for (const oldest of this.#plans.keys()) {
+        this.#plans.delete(oldest);
+        break;
+      }
+    }
+    this.#plans.set(name, plan);
+    return plan;
+  }
+}
+
+export class LockPlan {
+  readonly wanted: Wanted;
+  readonly prefix: ByteString;
+  /** Places that conflict: trees on proper ancestors, all on the path, and for a tree all below. */
+  readonly places: readonly KeyRange[];
+  /** Where marks stand that may conflict; for a shared request the shared ones among them do not. */
+  readonly marks: readonly KeyRange[];
+  /** Nobody holds or waits for what conflicts: who holds keeps the place. */
+  readonly free: readonly Check[];
+  /** No conflicting mark stands, and places only where the request's own can be. */
+  readonly clear: readonly Check[];
+  /** The range of places that holds the request's own; undefined for a shared request, whose own conflicts with nothing here. */
+  readonly own: KeyRange | undefined;
+  readonly #place: ByteString;
+  readonly #mark: ByteString;
+
+  constructor(prefix: ByteString, wanted: Wanted) {
+    this.wanted = wanted;
+    this.prefix = prefix;
+    const path = pathToBytes(wanted.path);
+    const facets = wanted.mode === 'exclusive' ? ['x', 's'] : ['x'];
+    const own = exactly(placeFacet('exclusive'), path);
+    const places = facets.flatMap((facet) => [
+      ...ancestorsOf(path).map((ancestor) => treesAt(facet, ancestor)),
+      facet === 'x' ? own : exactly(facet, path),
+      ...(wanted.tree ? [below(facet, path)] : []),
+    ]);
+    const marks = ancestorsOf(path).map((ancestor) => treesAt('h', ancestor));
+    marks.push(exactly('h', path));
+    if (wanted.tree) marks.push(below('h', path));
+    this.places = places.map((range) => this.#whole(range));
+    this.marks = marks.map((range) => this.#whole(range));
+    this.own = wanted.mode === 'exclusive' ? this.places[places.indexOf(own)] : undefined;
+    this.free = this.places.map(isEmpty);
+    this.clear = [...this.marks, ...this.places.filter((range) => range !== this.own)].map(isEmpty);
+    this.#place = ownBytes(prefix + placeStem(wanted));
+    this.#mark = ownBytes(prefix + markStem(wanted));
+  }
+
+  keysOf(id: string): RequestKeys {
+    return { place: this.#place + id, mark: this.#mark + id };
+  }
+
+  hold(id: string): HeldKeys {
+    const { path, tree, mode } = this.wanted;
+    return { path, tree, mode, id };
+  }
+
+  /** The youngest place of each range before `created`, and all marks. */
+  reads(created: number | undefined): ReadOperation[] {
+    const maxCreateRevision = created === undefined ? undefined : created - 1;
+    const reads: ReadOperation[] = [];
+    for (const { key, end } of this.places) {
+      reads.push({
+        type: 'read',
+        key,
+        end,
+        orderBy: 'create',
+        descending: true,
+        limit: 1,
+        uncounted: true,
+        maxCreateRevision,
+      });
+    }
+    return reads.concat(this.markReads());
+  }
+
+  markReads(): ReadOperation[] {
+    return this.marks.map(({ key, end }) => ({ type: 'read', key, end, uncounted: true }));
+  }
+
+  /** One string each, not the pieces it was put together from: they are looked at with every request. */
+  #whole({ key, end }: KeyRange): KeyRange {
+    const whole = (bytes: ByteString): ByteString => ownBytes(this.prefix + bytes);
+    return { key: whole(key), end: end === undefined ? undefined : whole(end) };
+  }
+}
+
+function isEmpty({ key, end }: KeyRange): Check {
+  return { key, end, target: 'version', is: '=', to: 0 };
+}
