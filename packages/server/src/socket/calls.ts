@@ -10,7 +10,12 @@ export interface PlainCall {
   readonly run: (args: unknown, options?: CallOptions) => Promise<unknown>;
   /** Can wait for long: it gets a signal, and is left to wait when its client vanishes. */
   readonly waits: boolean;
+  /** How many plain reads and writes it costs, about: see `Intake`. */
+  readonly weight: number;
 }
+
+/** Recipes make several commits, or large ones. */
+const recipeWeight = 8;
 
 /** A watch: batches until it ends. */
 export interface WatchCall {
@@ -81,14 +86,14 @@ function hostCalls(host: Host): ServedCall[] {
     waiting(guarded.acquire, ({ namespace, request }, options) =>
       host.acquire(namespace, request, options),
     ),
-    plain(guarded.release, ({ namespace, hold }) => host.release(namespace, hold)),
+    recipe(guarded.release, ({ namespace, hold }) => host.release(namespace, hold)),
     waiting(guarded.convert, ({ namespace, hold, to }, options) =>
       host.convert(namespace, hold, to, options),
     ),
-    plain(guarded.forceUnlock, ({ namespace, path, reason }) =>
+    recipe(guarded.forceUnlock, ({ namespace, path, reason }) =>
       host.forceUnlock(namespace, path, reason),
     ),
-    plain(guarded.explain, ({ namespace, request }) => host.explain(namespace, request)),
+    recipe(guarded.explain, ({ namespace, request }) => host.explain(namespace, request)),
     listen(guarded.watchHold, ({ namespace, hold }, answer) =>
       host.watchHold(namespace, hold, answer),
     ),
@@ -107,14 +112,21 @@ function plain<A, R>(
   method: Method<A, R>,
   run: (args: A, options?: CallOptions) => Promise<R>,
 ): ServedCall {
-  return { kind: 'plain', method, run, waits: false } as unknown as PlainCall;
+  return { kind: 'plain', method, run, waits: false, weight: 1 } as unknown as PlainCall;
+}
+
+function recipe<A, R>(
+  method: Method<A, R>,
+  run: (args: A, options?: CallOptions) => Promise<R>,
+): ServedCall {
+  return { kind: 'plain', method, run, waits: false, weight: recipeWeight } as unknown as PlainCall;
 }
 
 function waiting<A, R>(
   method: Method<A, R>,
   run: (args: A, options?: CallOptions) => Promise<R>,
 ): ServedCall {
-  return { kind: 'plain', method, run, waits: true } as unknown as PlainCall;
+  return { kind: 'plain', method, run, waits: true, weight: recipeWeight } as unknown as PlainCall;
 }
 
 function watch<A, R>(

@@ -3,15 +3,15 @@ import { FrameSplitter, malformed, preface, Reader } from 'waymark/wire';
 import type { ServedStream } from './stream.js';
 
 /**
- * So many messages are handled before their answers leave and others get a turn. A client with many calls under way
+ * Messages of so much weight are handled before their answers leave and others get a turn. A client with many calls under way
  * then works on the first answers while the rest is handled, where both would wait for each other in lock step.
  */
-const sliceMessages = 64;
+const sliceWeight = 64;
 const heldBytesMax = 262_144;
 
 export interface IntakeEvents {
-  /** Reads and handles one message. */
-  message(reader: Reader): void;
+  /** Reads and handles one message. @returns its weight: 1 for a plain read or write */
+  message(reader: Reader): number;
   /** What came makes no sense; nothing more is read. */
   failed(error: unknown): void;
 }
@@ -29,7 +29,7 @@ export class Intake {
   /** Frames that wait for their slice. */
   #held: Reader[] = [];
   #heldBytes = 0;
-  #left = sliceMessages;
+  #left = sliceWeight;
   #scheduled = false;
 
   constructor(clock: Clock, prefaced: boolean, events: IntakeEvents) {
@@ -43,7 +43,7 @@ export class Intake {
   }
 
   push(chunk: Buffer): void {
-    if (!this.#scheduled) this.#left = sliceMessages;
+    if (!this.#scheduled) this.#left = sliceWeight;
     try {
       const rest = this.#prefaceLeft > 0 ? this.#skipPreface(chunk) : chunk;
       if (rest.length > 0) this.#splitter.push(rest);
@@ -92,8 +92,7 @@ export class Intake {
     while (!reader.done) {
       if (this.#ended) return true;
       if (this.#left <= 0 || this.stopped) return false;
-      this.#left--;
-      this.#events.message(reader);
+      this.#left -= this.#events.message(reader);
     }
     return true;
   }
@@ -106,7 +105,7 @@ export class Intake {
 
   readonly #nextSlice = (): void => {
     this.#scheduled = false;
-    this.#left = sliceMessages;
+    this.#left = sliceWeight;
     if (this.stopped || this.#ended) return;
     try {
       let done = 0;

@@ -1,4 +1,4 @@
-import { WaymarkError } from 'waymark/engine';
+import { type CallOptions, WaymarkError } from 'waymark/engine';
 import {
   commonVersion,
   type Hello,
@@ -125,9 +125,14 @@ export class ServedConnection {
     this.#outlet.drained();
   }
 
-  #read(r: Reader): void {
+  #read(r: Reader): number {
     const type = r.byte();
     if (type >= 0x20) return this.#request(type, r);
+    this.#control(type, r);
+    return 1;
+  }
+
+  #control(type: number, r: Reader): void {
     switch (type) {
       case messages.hello:
         return this.#hello(readHello(r));
@@ -160,16 +165,21 @@ export class ServedConnection {
     this.#greeted = 'yes';
   }
 
-  #request(verb: number, r: Reader): void {
+  #request(verb: number, r: Reader): number {
     if (this.#greeted !== 'yes') throw malformed('a call before the handshake');
     const call = this.#table[verb];
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
     const args = call.method.readArgs(r);
-    if (call.kind === 'plain' && !call.waits) return this.#run(call, id, args);
-    if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
-    if (call.kind === 'plain') return this.#wait(call, id, args);
+    if (call.kind === 'plain' && !call.waits) this.#run(call, id, args);
+    else if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
+    else if (call.kind === 'plain') this.#wait(call, id, args);
+    else this.#last(call, id, args);
+    return call.kind === 'plain' ? call.weight : 1;
+  }
+
+  #last(call: WatchCall | ListenCall, id: number, args: unknown): void {
     const { watchesMax } = this.#limits;
     if (this.#watches >= watchesMax) return this.#outlet.error(id, overloaded({ watchesMax }));
     this.#watches++;
@@ -179,7 +189,7 @@ export class ServedConnection {
 
   #run(call: PlainCall, id: number, args: unknown): void {
     const running = this.#begin(call, id);
-    if (running !== null) call.run(args).then(running.ok, running.failed);
+    if (running !== null) start(running, call, args, undefined);
   }
 
   /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up. */
@@ -192,7 +202,7 @@ export class ServedConnection {
     this.#ongoing.set(id, () => {
       if (!this.#ended) options.abort(cancelled);
     });
-    call.run(args, options).then(running.ok, running.failed);
+    start(running, call, args, options);
   }
 
   #begin(call: PlainCall, id: number): Running | null {
@@ -293,5 +303,14 @@ export class ServedConnection {
       if (!this.#heard && !this.#intake.stopped) return this.destroy();
       this.#watchIdle();
     });
+  }
+}
+
+/** What a call refuses at once is its answer, as what it refuses later. */
+function start(running: Running, call: PlainCall, args: unknown, options?: CallOptions): void {
+  try {
+    call.run(args, options).then(running.ok, running.failed);
+  } catch (error) {
+    running.failed(error);
   }
 }

@@ -1,4 +1,6 @@
 import type { ByteString } from './engine.js';
+import { allocate } from './latin1.js';
+import { limits } from './limits.js';
 
 /**
  * Conversions between text, bytes and byte strings (rule K5). ASCII text is its own byte string, so the
@@ -29,12 +31,17 @@ export function arrayToBytes(array: Uint8Array): ByteString {
   return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 }
 
+const scratch = allocate(limits.keyBytesMax);
+
 /**
  * A flat copy of its own: no slice that keeps a larger string alive, no rope that keeps its pieces. For what
  * an engine holds for long.
  */
 export function ownBytes(bytes: ByteString): ByteString {
-  return Buffer.from(bytes, 'latin1').toString('latin1');
+  const { length } = bytes;
+  if (length > scratch.length) return Buffer.from(bytes, 'latin1').toString('latin1');
+  scratch.latin1Write(bytes, 0, length);
+  return scratch.latin1Slice(0, length);
 }
 
 /** Whether every char is one byte. */

@@ -26,15 +26,24 @@ const blockBytes = 4_096;
 let block = Buffer.alloc(0);
 let drawn = 0;
 
-function draw(bytes: number): Buffer {
+/** @returns where in the block so many fresh bytes begin */
+function draw(bytes: number): number {
   if (drawn + bytes > block.length) {
     block = randomBytes(blockBytes);
     drawn = 0;
   }
-  return block.subarray(drawn, (drawn += bytes));
+  const start = drawn;
+  drawn += bytes;
+  return start;
 }
 
 export const systemRandom: Random = {
-  next: () => draw(6).readUIntBE(0, 6) / 2 ** 48,
-  id: () => draw(16).toString('base64url'),
+  next() {
+    const start = draw(6);
+    return block.readUIntBE(start, 6) / 2 ** 48;
+  },
+  id() {
+    const start = draw(16);
+    return block.toString('base64url', start, start + 16);
+  },
 };

@@ -180,21 +180,39 @@ interface Writes {
   readonly deletes: readonly KeyRange[];
 }
 
+/** Up to so many operations are compared in pairs: a few comparisons cost less than a set. */
+const pairsMax = 16;
+
 /**
  * A key is written at most once by what can run together (K4): no two puts of it, no put within a deleted range.
  * The two branches of one transaction exclude each other and may write the same keys.
  */
-function refuseDoubleWrites(txn: Txn): void {
-  if (isSimple(txn.apply) && isSimple(txn.otherwise)) return;
-  writesOf(txn);
+function refuseDoubleWrites({ apply, otherwise }: Txn): void {
+  if (apply !== undefined) refuseDoubleWritesIn(apply);
+  if (otherwise !== undefined) refuseDoubleWritesIn(otherwise);
 }
 
-function isSimple(branch: readonly Operation[] | undefined): boolean {
-  return (
-    branch === undefined ||
-    branch.length === 0 ||
-    (branch.length === 1 && branch[0]?.type !== 'txn')
-  );
+function refuseDoubleWritesIn(branch: readonly Operation[]): void {
+  if (branch.length > pairsMax || branch.some(writesMany)) {
+    branchWrites(branch);
+    return;
+  }
+  for (let i = 1; i < branch.length; i++) {
+    const key = keyWritten(branch[i]);
+    if (key === undefined) continue;
+    for (let j = 0; j < i; j++) {
+      const bothDelete = branch[i]?.type === 'delete' && branch[j]?.type === 'delete';
+      if (!bothDelete && keyWritten(branch[j]) === key) throw doubleWrite();
+    }
+  }
+}
+
+function writesMany(operation: Operation): boolean {
+  return operation.type === 'txn' || (operation.type === 'delete' && operation.end !== undefined);
+}
+
+function keyWritten(operation: Operation | undefined): ByteString | undefined {
+  return operation?.type === 'put' || operation?.type === 'delete' ? operation.key : undefined;
 }
 
 function writesOf(txn: Txn): Writes {

@@ -57,9 +57,12 @@ export class LockPlan {
   /** Nobody holds or waits for what conflicts: who holds keeps the place. */
   readonly free: readonly Check[];
   /** No conflicting mark stands, and places only where the request's own can be. */
-  readonly clear: readonly Check[];
-  /** The range of places that holds the request's own; undefined for a shared request, whose own conflicts with nothing here. */
-  readonly own: KeyRange | undefined;
+  readonly #clear: readonly Check[];
+  /** The range of places that holds the request's own; undefined for a shared request, whose own is in none of them. */
+  readonly #own: KeyRange | undefined;
+  /** Reads the youngest place of each range, and all marks. */
+  readonly look: readonly ReadOperation[];
+  readonly markReads: readonly ReadOperation[];
   readonly #place: ByteString;
   readonly #mark: ByteString;
 
@@ -79,9 +82,13 @@ export class LockPlan {
     if (wanted.tree) marks.push(below('h', path));
     this.places = places.map((range) => this.#whole(range));
     this.marks = marks.map((range) => this.#whole(range));
-    this.own = wanted.mode === 'exclusive' ? this.places[places.indexOf(own)] : undefined;
+    this.#own = wanted.mode === 'exclusive' ? this.places[places.indexOf(own)] : undefined;
     this.free = this.places.map(isEmpty);
-    this.clear = [...this.marks, ...this.places.filter((range) => range !== this.own)].map(isEmpty);
+    this.#clear = [...this.marks, ...this.places.filter((range) => range !== this.#own)].map(
+      isEmpty,
+    );
+    this.markReads = this.marks.map((range) => ({ type: 'read', ...range, uncounted: true }));
+    this.look = [...this.places.map((range) => youngestOf(range, undefined)), ...this.markReads];
     this.#place = ownBytes(prefix + placeStem(wanted));
     this.#mark = ownBytes(prefix + markStem(wanted));
   }
@@ -95,27 +102,15 @@ export class LockPlan {
     return { path, tree, mode, id };
   }
 
-  /** The youngest place of each range before `created`, and all marks. */
-  reads(created: number | undefined): ReadOperation[] {
-    const maxCreateRevision = created === undefined ? undefined : created - 1;
-    const reads: ReadOperation[] = [];
-    for (const { key, end } of this.places) {
-      reads.push({
-        type: 'read',
-        key,
-        end,
-        orderBy: 'create',
-        descending: true,
-        limit: 1,
-        uncounted: true,
-        maxCreateRevision,
-      });
-    }
-    return reads.concat(this.markReads());
+  /** Holds when nothing is in the way of a request whose place was put at `created` but younger places on the same path. */
+  clearBefore(created: number): readonly Check[] {
+    if (this.#own === undefined) return this.#clear;
+    return [{ ...this.#own, target: 'create', is: '>', to: created - 1 }, ...this.#clear];
   }
 
-  markReads(): ReadOperation[] {
-    return this.marks.map(({ key, end }) => ({ type: 'read', key, end, uncounted: true }));
+  /** As `look`, but of the places older than `created`. */
+  lookBefore(created: number): ReadOperation[] {
+    return [...this.places.map((range) => youngestOf(range, created - 1)), ...this.markReads];
   }
 
   /** One string each, not the pieces it was put together from: they are looked at with every request. */
@@ -123,6 +118,11 @@ export class LockPlan {
     const whole = (bytes: ByteString): ByteString => ownBytes(this.prefix + bytes);
     return { key: whole(key), end: end === undefined ? undefined : whole(end) };
   }
+}
+
+function youngestOf(range: KeyRange, maxCreateRevision: number | undefined): ReadOperation {
+  const youngest = { orderBy: 'create', descending: true, limit: 1, uncounted: true } as const;
+  return { type: 'read', ...range, ...youngest, maxCreateRevision };
 }
 
 function isEmpty({ key, end }: KeyRange): Check {

@@ -13,6 +13,7 @@ import type {
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import type { AcquireRequest, ConvertRequest, Grant, HeldKeys } from '../core/host.js';
 import type { LockPlan, LockPlans, RequestKeys } from './lock-plan.js';
+import { checkHold, checkRequest } from './lock-request.js';
 import {
   type Ahead,
   aheadOf,
@@ -48,41 +49,66 @@ export async function acquire(
   request: AcquireRequest,
   options: CallOptions | undefined,
 ): Promise<Grant | null> {
-  const plan = ground.plans.of(request);
+  checkRequest(request);
+  const { engine, plans, clock } = ground;
+  const plan = plans.of(request);
   const hold = plan.hold(request.id);
   const keys = plan.keysOf(request.id);
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
-  const put: Operation = { type: 'put', key: keys.place, ...leasedBy };
+  const apply = grantOperations(keys, leasedBy);
   const look: Operation[] = readsOf(keys);
-  const waits = request.waitMs !== 0;
-  const outcome = await leased(ground.engine, {
-    when: plan.free,
-    apply: grantOperations(keys, leasedBy),
+  try {
+    const quick = await engine.commit({ when: plan.free, apply, otherwise: look });
+    if (quick.succeeded) return { token: quick.revision, hold };
+    const granted = standing(quick.results).mark;
+    if (granted !== null) return { token: granted.createRevision, hold };
+    if (request.waitMs === 0) return null;
     // The queue is read before the place is put: it cannot be in its own way.
-    otherwise: waits ? look.concat(plan.reads(undefined), put) : look,
-  });
-  if (outcome.succeeded) return { token: outcome.revision, hold };
-  const { mark, place } = standing(outcome.results);
+    const otherwise = look.concat(plan.look, { type: 'put', key: keys.place, ...leasedBy });
+    const entered = await engine.commit({ when: plan.free, apply, otherwise });
+    if (entered.succeeded) return { token: entered.revision, hold };
+    const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
+    return await waiting(clock, bounds, giveUp(ground, hold), (signal) =>
+      queue(ground, request, { hold, keys, leasedBy }, entered, signal),
+    );
+  } catch (error) {
+    throw asLost(error);
+  }
+}
+
+async function queue(
+  { engine, plans }: LockGround,
+  request: AcquireRequest,
+  asked: { readonly hold: HeldKeys; readonly keys: RequestKeys; readonly leasedBy: Leased },
+  { results, revision }: Outcome,
+  signal: AbortSignal | undefined,
+): Promise<Grant> {
+  const { hold, keys, leasedBy } = asked;
+  const plan = plans.of(hold);
+  const { mark, place } = standing(results);
   if (mark !== null) return { token: mark.createRevision, hold };
-  if (!waits) return null;
-  const created = place?.createRevision ?? outcome.revision;
-  const claim = claimOf(plan, keys, hold, created, leasedBy, request);
-  const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
-  return await waiting(ground.clock, bounds, giveUp(ground, hold), async (signal) => {
-    // A repeated request finds the place it put before, in its old position: it looks anew from there.
-    const results = outcome.results.slice(2, -1);
-    const ahead =
-      place === null
-        ? aheadOf(plan, results, outcome.revision, claim.own)
-        : await lookAhead(ground.engine, claim);
-    return 'token' in ahead ? ahead : await turn(ground.engine, claim, ahead, signal);
-  });
+  const created = place?.createRevision ?? revision;
+  const claim: Claim = {
+    plan,
+    keys,
+    hold,
+    own: [keys.mark],
+    stands: [{ key: keys.place, target: 'create', is: '=', to: created }],
+    clear: plan.clearBefore(created),
+    apply: [{ type: 'put', key: keys.mark, ...leasedBy }],
+    look: [...readsOf(keys), ...plan.lookBefore(created)],
+    refuse: (inTheWay) => refuseOwn(request, inTheWay),
+  };
+  // A repeated request finds the place it put before, in its old position, and looks anew from there.
+  if (place !== null) return await lookAndTurn(engine, claim, signal);
+  const ahead = aheadOf(plan, results.slice(2, -1), revision, claim.own);
+  return await turn(engine, claim, ahead, signal);
 }
 
 /** @returns false when nothing was held or waited for */
 export async function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
-  const apply = removal(plans.of(hold).keysOf(hold.id));
-  const { results } = await engine.commit({ apply });
+  checkHold(hold);
+  const { results } = await engine.commit({ apply: removal(plans.of(hold).keysOf(hold.id)) });
   for (const result of results) if (result.type === 'delete' && result.deleted > 0) return true;
   return false;
 }
@@ -95,6 +121,7 @@ export async function convert(
   options: CallOptions | undefined,
 ): Promise<Grant> {
   const { engine, plans } = ground;
+  checkHold(hold);
   options?.signal?.throwIfAborted();
   const keys = plans.of(hold).keysOf(hold.id);
   const mark = (await engine.read({ key: keys.mark })).entries[0];
@@ -148,14 +175,17 @@ async function upgrade(ground: LockGround, from: Upgrade): Promise<Grant> {
     stands: [stands],
     clear: null,
     apply: [...removal(from.keys), ...grantOperations(keys, party)],
-    look: [...readsOf(keys), ...plan.markReads()],
+    look: [...readsOf(keys), ...plan.markReads],
     refuse: () => undefined,
   };
   const bounds = { path: hold.path, waitMs: from.to.waitMs, signal: from.signal };
-  return await waiting(ground.clock, bounds, giveUp(ground, next), async (signal) => {
-    const ahead = await lookAhead(engine, claim);
-    return 'token' in ahead ? ahead : await turn(engine, claim, ahead, signal);
-  });
+  try {
+    return await waiting(ground.clock, bounds, giveUp(ground, next), (signal) =>
+      lookAndTurn(engine, claim, signal),
+    );
+  } catch (error) {
+    throw asLost(error);
+  }
 }
 
 async function refuseSecondUpgrade(
@@ -188,29 +218,6 @@ interface Claim {
   readonly refuse: (inTheWay: Entry) => void;
 }
 
-function claimOf(
-  plan: LockPlan,
-  keys: RequestKeys,
-  hold: HeldKeys,
-  created: number,
-  leasedBy: Leased,
-  request: AcquireRequest,
-): Claim {
-  const older: Check[] =
-    plan.own === undefined ? [] : [{ ...plan.own, target: 'create', is: '>', to: created - 1 }];
-  return {
-    plan,
-    keys,
-    hold,
-    own: [keys.mark],
-    stands: [{ key: keys.place, target: 'create', is: '=', to: created }],
-    clear: older.concat(plan.clear),
-    apply: [{ type: 'put', key: keys.mark, ...leasedBy }],
-    look: [...readsOf(keys), ...plan.reads(created)],
-    refuse: (inTheWay) => refuseOwn(request, inTheWay),
-  };
-}
-
 /**
  * Waits until nothing is in the way, and commits the grant. Conflicting older places can only vanish, never appear; marks can appear by
  * conversion, so the grant insists that there is none, or that none of those looked at is newer than the look.
@@ -231,10 +238,9 @@ async function turn(
       when = clear;
     }
     signal?.throwIfAborted();
-    const outcome =
-      when === null
-        ? await engine.commit({ apply: look })
-        : await leased(engine, { when: stands.concat(when), apply, otherwise: look });
+    const outcome = await engine.commit(
+      when === null ? { apply: look } : { when: stands.concat(when), apply, otherwise: look },
+    );
     if (when !== null && outcome.succeeded) return { token: outcome.revision, hold };
     const next = judge(claim, outcome.results, outcome.revision);
     if ('token' in next) return next;
@@ -242,9 +248,14 @@ async function turn(
   }
 }
 
-async function lookAhead(engine: Engine, claim: Claim): Promise<Ahead | Grant> {
+async function lookAndTurn(
+  engine: Engine,
+  claim: Claim,
+  signal: AbortSignal | undefined,
+): Promise<Grant> {
   const { revision, results } = await engine.commit({ apply: claim.look });
-  return judge(claim, results, revision);
+  const ahead = judge(claim, results, revision);
+  return 'token' in ahead ? ahead : await turn(engine, claim, ahead, signal);
 }
 
 /** @returns the grant when there is one already. @throws {WaymarkError} `lost` when the place is gone */
@@ -309,14 +320,10 @@ function removal(keys: RequestKeys): Operation[] {
   ];
 }
 
-/** Commits under the request's lease: one that is gone means to a lock that its session ended. */
-async function leased(engine: Engine, txn: Parameters<Engine['commit']>[0]): Promise<Outcome> {
-  try {
-    return await engine.commit(txn);
-  } catch (error) {
-    if (!isWaymarkError(error, 'not_found')) throw error;
-    throw new WaymarkError('lost', 'the lease of this lock has ended', error.facts, error);
-  }
+/** A lease that is gone means to a lock that its session ended. */
+function asLost(error: unknown): unknown {
+  if (!isWaymarkError(error, 'not_found')) return error;
+  return new WaymarkError('lost', 'the lease of this lock has ended', error.facts, error);
 }
 
 function lostPlace(path: string): WaymarkError {

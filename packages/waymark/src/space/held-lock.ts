@@ -1,17 +1,15 @@
-import type { Clock } from '../core/clock.js';
 import type { Grant, HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { lostHold } from '../recipes/lock.js';
-import type { Call, KeptLease, Lock } from './types.js';
-
-/** A lock held for longer than this is watched for being taken away; most are given back before, and cost no watch. */
-const watchAfterMs = 10;
+import type { HostLease } from './kept-lease.js';
+import type { Lasting, LateWatches } from './late-watches.js';
+import type { Call, Lock } from './types.js';
 
 export interface HeldLockParts {
   readonly host: Host;
-  readonly clock: Clock;
+  readonly watches: LateWatches;
   readonly namespace: string;
-  readonly lease: KeptLease;
+  readonly lease: HostLease;
   /** The lease is this lock's alone, and goes with it. */
   readonly ownLease: boolean;
   readonly grant: Grant;
@@ -20,7 +18,7 @@ export interface HeldLockParts {
 }
 
 /** A granted lock. Its signal aborts when it is lost, never by its own release. A lost lock never comes back. */
-export class HeldLock implements Lock {
+export class HeldLock implements Lock, Lasting {
   readonly path: string;
   readonly tree: boolean;
   readonly #parts: HeldLockParts;
@@ -30,7 +28,8 @@ export class HeldLock implements Lock {
   #token: number;
   #reason: WaymarkError | undefined;
   #released = false;
-  #unwatch: () => void;
+  #converting = false;
+  #unwatch: (() => void) | undefined;
 
   constructor(parts: HeldLockParts) {
     this.#parts = parts;
@@ -38,8 +37,8 @@ export class HeldLock implements Lock {
     this.#token = parts.grant.token;
     this.path = this.#keys.path;
     this.tree = this.#keys.tree;
-    this.#unwatch = this.#watch();
-    parts.lease.signal.addEventListener('abort', this.#leaseLost, { once: true });
+    parts.watches.add(this);
+    parts.lease.losses.add(this.#leaseLost);
   }
 
   get token(): number {
@@ -102,32 +101,38 @@ export class HeldLock implements Lock {
   ): Promise<void> {
     if (!this.isHeld()) throw this.#reason ?? lostHold(this.path);
     const { host, namespace } = this.#parts;
-    this.#unwatch();
+    this.#endWatch();
+    this.#converting = true;
     try {
       const { signal, waitMs } = call;
       const grant = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
       this.#keys = grant.hold;
       this.#token = grant.token;
     } finally {
-      if (!this.#released) this.#unwatch = this.#watch();
+      this.#converting = false;
+      if (!this.isOver) this.#parts.watches.add(this);
     }
   }
 
-  #watch(): () => void {
-    const { host, clock, namespace } = this.#parts;
+  /** Released, lost, or about to be another hold. */
+  get isOver(): boolean {
+    return this.#released || this.#reason !== undefined || this.#converting;
+  }
+
+  /** Watches for being taken away. */
+  startWatch(): void {
+    if (this.#unwatch !== undefined) return;
+    const { host, namespace } = this.#parts;
     const told = (end: HoldEnd): void => {
       const why = end.kind === 'forced' ? `was taken away: ${end.detail}` : `ended: ${end.detail}`;
       this.#lose(new WaymarkError('lost', `the lock on ${this.path} ${why}`, { path: this.path }));
     };
-    let stop: (() => void) | undefined;
-    const disarm = clock.after(
-      watchAfterMs,
-      () => (stop = host.watchHold(namespace, this.#keys, told)),
-    );
-    return () => {
-      disarm();
-      stop?.();
-    };
+    this.#unwatch = host.watchHold(namespace, this.#keys, told);
+  }
+
+  #endWatch(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
   }
 
   readonly #leaseLost = (): void => {
@@ -152,8 +157,8 @@ export class HeldLock implements Lock {
   }
 
   #detach(): void {
-    this.#unwatch();
-    this.#parts.lease.signal.removeEventListener('abort', this.#leaseLost);
+    this.#endWatch();
+    this.#parts.lease.losses.delete(this.#leaseLost);
     this.#parts.ended(this);
   }
 }

@@ -21,7 +21,7 @@ export async function keepLease(
   clock: Clock,
   ttlMs: number,
   options: { readonly renew: boolean; readonly signal?: AbortSignal | undefined },
-): Promise<KeptLease> {
+): Promise<HostLease> {
   const sentAt = clock.now();
   const { id, ttlMs: granted } = await host.grant(ttlMs, { signal: options.signal });
   const lease = new HostLease(host, clock, id, granted, sentAt, options.renew);
@@ -29,9 +29,11 @@ export async function keepLease(
   throw new WaymarkError('lost', 'the grant of the lease took longer than its TTL', { lease: id });
 }
 
-class HostLease implements KeptLease {
+export class HostLease implements KeptLease {
   readonly id: LeaseId;
   readonly ttlMs: number;
+  /** Told when the lease is lost, by every lock under it: a listener of `signal` costs ten times as much. */
+  readonly losses = new Set<() => void>();
   readonly #host: Host;
   readonly #clock: Clock;
   readonly #ended = new AbortController();
@@ -53,7 +55,7 @@ class HostLease implements KeptLease {
     this.#clock = clock;
     this.id = id;
     this.ttlMs = ttlMs;
-    // Every lock under this lease listens: that is no leak to warn of.
+    // Whoever works under this lease listens: that is no leak to warn of.
     setMaxListeners(0, this.#ended.signal);
     this.#deadline = this.#deadlineFrom(sentAt);
     this.#armDeadline();
@@ -138,6 +140,7 @@ class HostLease implements KeptLease {
     this.#reason = new WaymarkError('lost', message, { lease: this.id }, cause);
     this.#disarm();
     this.#ended.abort(this.#reason);
+    for (const lost of [...this.losses]) lost();
   }
 
   #disarm(): void {

@@ -30,7 +30,6 @@ import type {
   Host,
 } from '../core/host.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
-import { WaymarkError } from '../core/errors.js';
 import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
 import { acquire, convert, type LockGround, release } from '../recipes/lock.js';
@@ -109,18 +108,16 @@ class LocalHost implements Host {
     return await this.#engine.lease(id, options);
   }
 
-  async acquire(
+  acquire(
     namespace: string,
     request: AcquireRequest,
     options?: CallOptions,
   ): Promise<Grant | null> {
-    checkRequest(request);
-    return await acquire(this.#room(namespace).locks, request, options);
+    return acquire(this.#room(namespace).locks, request, options);
   }
 
-  async release(namespace: string, hold: HeldKeys): Promise<boolean> {
-    checkHold(hold);
-    return await release(this.#room(namespace).locks, hold);
+  release(namespace: string, hold: HeldKeys): Promise<boolean> {
+    return release(this.#room(namespace).locks, hold);
   }
 
   async convert(
@@ -129,7 +126,6 @@ class LocalHost implements Host {
     to: ConvertRequest,
     options?: CallOptions,
   ): Promise<Grant> {
-    checkHold(hold);
     return await convert(this.#room(namespace).locks, hold, to, options);
   }
 
@@ -235,32 +231,5 @@ class LocalHost implements Host {
     const record: AuditRecord = { ...act, at: new Date(wall).toISOString() };
     const key = `w/audit/${String(wall).padStart(15, '0')}-${this.#random.id()}`;
     return { type: 'put', key, value: textToBytes(JSON.stringify(record)) };
-  }
-}
-
-const word = /^[\w-]{1,64}$/;
-
-function checkHold({ path, id }: HeldKeys): void {
-  resolvePath('/', path);
-  if (!word.test(id)) {
-    throw new WaymarkError('invalid', 'the id of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
-  }
-}
-
-/** What comes from outside is checked again here: this is the trust boundary. */
-function checkRequest(request: AcquireRequest): void {
-  checkHold(request);
-  if (!word.test(request.session)) {
-    throw new WaymarkError(
-      'invalid',
-      'the session of a lock request is 1 to 64 of A-Z a-z 0-9 _ -',
-    );
-  }
-  if (Buffer.byteLength(request.owner) > 256) {
-    throw new WaymarkError('too_large', 'the owner of a lock takes at most 256 bytes');
-  }
-  const { waitMs } = request;
-  if (waitMs !== undefined && !(Number.isFinite(waitMs) && waitMs >= 0)) {
-    throw new WaymarkError('invalid', `waitMs is 0 or more milliseconds, not ${String(waitMs)}`);
   }
 }

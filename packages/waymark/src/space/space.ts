@@ -1,14 +1,14 @@
-import { setMaxListeners } from 'node:events';
 import type { Clock, Random } from '../core/clock.js';
-import type { AcquireRequest, Host } from '../core/host.js';
+import type { AcquireRequest, Grant, Host } from '../core/host.js';
 import type { ByteString } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { json } from './codecs.js';
 import { HeldLock } from './held-lock.js';
-import { keepLease } from './kept-lease.js';
+import { type HostLease, keepLease } from './kept-lease.js';
+import { LateWatches } from './late-watches.js';
 import { HostNamespace } from './namespace.js';
-import { ancestorsOf, checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
+import { ancestorsOf, checkNamespaceName, pathToBytes } from './paths.js';
 import type {
   Call,
   Codec,
@@ -45,10 +45,14 @@ export class HostSpace implements Space {
   readonly #session: string;
   readonly #engine: AsyncDisposable | undefined;
   /** One renewed lease per TTL, shared by the locks that ask for it. */
-  readonly #leases = new Map<number, Promise<KeptLease>>();
+  readonly #leases = new Map<number, Promise<HostLease>>();
+  /** Those of them that were granted. */
+  readonly #granted = new Map<number, HostLease>();
   /** Held locks by namespace and path in key form. */
-  readonly #locks = new Map<string, Map<ByteString, Set<HeldLock>>>();
-  readonly #ends = new WeakMap<KeptLease, AbortSignal>();
+  readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
+  readonly #watches: LateWatches;
+  /** Ends those who wait for a lock, with a reason. */
+  readonly #waiting = new Set<(reason: unknown) => void>();
   readonly #closing = new AbortController();
 
   constructor(host: Host, options: SpaceOptions) {
@@ -56,6 +60,7 @@ export class HostSpace implements Space {
     this.clock = options.clock;
     this.random = options.random;
     this.owner = options.owner;
+    this.#watches = new LateWatches(options.clock);
     this.#session = options.random.id();
     this.#engine = options.engine;
   }
@@ -89,17 +94,19 @@ export class HostSpace implements Space {
     return { ...(await this.host.status({ signal: call.signal })), owner: this.owner };
   }
 
-  /** @throws {WaymarkError} `timeout`, `lost`, `conflict`; null only with `waitMs: 0` */
+  /** @param path  canonical. @throws {WaymarkError} `timeout`, `lost`, `conflict`; null only with `waitMs: 0` */
   async acquire(namespace: string, path: string, call: LockCall): Promise<Lock | null> {
     this.checkOpen();
     const ttlMs = call.ttlMs ?? ttlMsDefault;
     validateTtl(ttlMs);
     call.signal?.throwIfAborted();
     const ownLease = call.renew === false;
-    const lease = await (ownLease ? this.lease(ttlMs, { renew: false }) : this.#sharedLease(ttlMs));
+    const lease = ownLease
+      ? await keepLease(this.host, this.clock, ttlMs, { renew: false })
+      : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs)));
     const request: AcquireRequest = {
       id: this.random.id(),
-      path: resolvePath('/', path),
+      path,
       tree: call.tree ?? false,
       mode: call.mode ?? 'exclusive',
       lease: lease.id,
@@ -132,10 +139,10 @@ export class HostSpace implements Space {
 
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    this.#closing.abort(new WaymarkError('unavailable', 'the space is closed'));
-    const locks = [...this.#locks.values()].flatMap((byPath) =>
-      [...byPath.values()].flatMap((set) => [...set]),
-    );
+    const closed = new WaymarkError('unavailable', 'the space is closed');
+    this.#closing.abort(closed);
+    for (const end of [...this.#waiting]) end(closed);
+    const locks = [...this.#locks.values()].flatMap((byPath) => [...byPath.values()].flat());
     await Promise.allSettled(locks.map((lock) => lock.release()));
     const leases = await Promise.allSettled(this.#leases.values());
     await Promise.allSettled(
@@ -161,30 +168,24 @@ export class HostSpace implements Space {
   async #take(
     namespace: string,
     request: AcquireRequest,
-    lease: KeptLease,
+    lease: HostLease,
     ownLease: boolean,
     signal: AbortSignal | undefined,
   ): Promise<HeldLock | null> {
-    // A waiter whose lease is lost, or whose space closes, stops waiting.
-    const ended =
-      signal === undefined ? this.#endOf(lease) : AbortSignal.any([this.#endOf(lease), signal]);
-    ended.throwIfAborted();
-    const acquiring = this.host.acquire(namespace, request, { signal: ended });
-    const grant = await orLost(acquiring, lease).catch((error: unknown) => {
+    let grant: Grant | null;
+    try {
+      const acquiring = this.host.acquire(namespace, request, signal && { signal });
+      grant = await this.#whileLeased(acquiring, lease);
+    } catch (error) {
       if (ownLease) void lease.release().catch(() => undefined);
       else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
       throw error;
-    });
+    }
     if (grant === null) return null;
-    const lock = new HeldLock({
-      host: this.host,
-      clock: this.clock,
-      namespace,
-      lease,
-      ownLease,
-      grant,
-      ended: (held) => this.#forget(namespace, held),
-    });
+    const { host } = this;
+    const ended = (held: HeldLock): void => this.#forget(namespace, held);
+    const parts = { host, watches: this.#watches, namespace, lease, ownLease, grant, ended };
+    const lock = new HeldLock(parts);
     // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
     if (!lock.isHeld())
       throw lock.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
@@ -192,34 +193,51 @@ export class HostSpace implements Space {
     return lock;
   }
 
-  /** Aborts when the lease is lost or the space closes; made once per lease. */
-  #endOf(lease: KeptLease): AbortSignal {
-    let end = this.#ends.get(lease);
-    if (end === undefined || lease.signal.aborted) {
-      end = AbortSignal.any([lease.signal, this.#closing.signal]);
-      setMaxListeners(0, end);
-      this.#ends.set(lease, end);
-    }
-    return end;
+  /**
+   * A waiter whose lease is lost, or whose space closes, stops waiting: the place in the queue goes with the lease, and the engine
+   * that would say so may be out of reach.
+   */
+  #whileLeased<T>(work: Promise<T>, lease: HostLease): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        lease.losses.delete(lost);
+        this.#waiting.delete(stop);
+        settle();
+      };
+      const lost = (): void => end(() => reject(lease.reason));
+      const stop = (reason: unknown): void => end(() => reject(reason));
+      lease.losses.add(lost);
+      this.#waiting.add(stop);
+      work.then(
+        (value) => end(() => resolve(value)),
+        (error: unknown) => end(() => reject(error)),
+      );
+    });
   }
 
   #remember(namespace: string, lock: HeldLock): void {
-    const byPath = this.#locks.get(namespace) ?? new Map<ByteString, Set<HeldLock>>();
+    const byPath = this.#locks.get(namespace) ?? new Map<ByteString, HeldLock[]>();
     this.#locks.set(namespace, byPath);
     const path = pathToBytes(lock.path);
     const locks = byPath.get(path);
-    if (locks === undefined) byPath.set(path, new Set([lock]));
-    else locks.add(lock);
+    if (locks === undefined) byPath.set(path, [lock]);
+    else locks.push(lock);
   }
 
   #forget(namespace: string, lock: HeldLock): void {
     const byPath = this.#locks.get(namespace);
     const path = pathToBytes(lock.path);
-    const locks = byPath?.get(path);
-    if (locks?.delete(lock) && locks.size === 0) byPath?.delete(path);
+    const others = byPath?.get(path)?.filter((other) => other !== lock) ?? [];
+    if (others.length === 0) byPath?.delete(path);
+    else byPath?.set(path, others);
   }
 
-  async #sharedLease(ttlMs: number): Promise<KeptLease> {
+  #grantedLease(ttlMs: number): HostLease | undefined {
+    const lease = this.#granted.get(ttlMs);
+    return lease?.isHeld() === true ? lease : undefined;
+  }
+
+  async #sharedLease(ttlMs: number): Promise<HostLease> {
     const known = this.#leases.get(ttlMs);
     if (known !== undefined) {
       const lease = await known.catch(() => null);
@@ -227,27 +245,15 @@ export class HostSpace implements Space {
       if (this.#leases.get(ttlMs) === known) this.#leases.delete(ttlMs);
       return await this.#sharedLease(ttlMs);
     }
-    const fresh = this.lease(ttlMs);
+    const fresh = keepLease(this.host, this.clock, ttlMs, { renew: true });
     this.#leases.set(ttlMs, fresh);
-    return await fresh;
+    const lease = await fresh;
+    this.#granted.set(ttlMs, lease);
+    return lease;
   }
 
-  #forgetLease(lease: KeptLease): void {
+  #forgetLease(lease: HostLease): void {
     this.#leases.delete(lease.ttlMs);
-  }
-}
-
-/** A lost lease takes the place in the queue with it: its waiter need not hear so from an engine it may no longer reach. */
-async function orLost<T>(work: Promise<T>, { signal }: KeptLease): Promise<T> {
-  let lost = (): void => undefined;
-  const loss = new Promise<never>((_, reject) => {
-    lost = () => reject(signal.reason as WaymarkError);
-    if (signal.aborted) lost();
-    else signal.addEventListener('abort', lost, { once: true });
-  });
-  try {
-    return await Promise.race([work, loss]);
-  } finally {
-    signal.removeEventListener('abort', lost);
+    this.#granted.delete(lease.ttlMs);
   }
 }

@@ -1,6 +1,6 @@
 import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import { fast, type FastBuffer } from './latin1.js';
+import { fast, type FastBuffer } from '../core/latin1.js';
 
 /** Reads one frame. Whatever the bytes are, each call gives a value of its type or throws `invalid`. */
 export class Reader {

@@ -2,7 +2,7 @@ import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { frameHeaderBytes, frameTargetBytes, partBytesMax } from './frames.js';
-import { allocate, type FastBuffer } from './latin1.js';
+import { allocate, type FastBuffer } from '../core/latin1.js';
 import { messages } from './messages.js';
 
 /** Below this many chars a loop beats the call into native code. */

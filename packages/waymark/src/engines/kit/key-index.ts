@@ -149,9 +149,17 @@ function readRange(
   const found: Entry[] = [];
   let count = 0;
   let more = false;
+  const compareEntries = inKeyOrder ? null : comparator(query);
   index.visit(query, state.at, state.gone, (entry) => {
     count++;
     if (query.countOnly === true || !passesFilters(query, entry)) return true;
+    const [best] = found;
+    if (compareEntries !== null && limit === 1 && best !== undefined) {
+      // The one asked for needs no sorting of all.
+      if (compareEntries(entry, best) < 0) found[0] = entry;
+      more = true;
+      return true;
+    }
     if (inKeyOrder && found.length >= limit) {
       more = true;
       return counting;
@@ -159,8 +167,8 @@ function readRange(
     found.push(entry);
     return true;
   });
-  if (!inKeyOrder) {
-    found.sort(comparator(query));
+  if (compareEntries !== null && limit !== 1) {
+    found.sort(compareEntries);
     more = found.length > limit;
     if (more) found.length = limit;
   }
