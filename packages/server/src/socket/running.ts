@@ -1,3 +1,4 @@
+import type { CallOptions } from 'waymark/engine';
 import type { PlainCall } from './calls.js';
 
 /** A call under way: made once and used again, so that a call costs no closures. */
@@ -18,6 +19,15 @@ export class Running {
       this.error = { error };
       finished(this);
     };
+  }
+
+  /** What a call refuses at once is its answer, as what it refuses later. */
+  start(args: unknown, options?: CallOptions): void {
+    try {
+      (this.call as PlainCall).run(args, options).then(this.ok, this.failed);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   clear(): void {

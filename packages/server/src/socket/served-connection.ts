@@ -1,4 +1,4 @@
-import { type CallOptions, WaymarkError } from 'waymark/engine';
+import { WaymarkError } from 'waymark/engine';
 import {
   commonVersion,
   type Hello,
@@ -172,7 +172,7 @@ export class ServedConnection {
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
     const args = call.method.readArgs(r);
-    if (call.kind === 'plain' && !call.waits) this.#run(call, id, args);
+    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args);
     else if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
     else if (call.kind === 'plain') this.#wait(call, id, args);
     else this.#last(call, id, args);
@@ -187,11 +187,6 @@ export class ServedConnection {
     else this.#listen(call, id, args);
   }
 
-  #run(call: PlainCall, id: number, args: unknown): void {
-    const running = this.#begin(call, id);
-    if (running !== null) start(running, call, args, undefined);
-  }
-
   /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up. */
   #wait(call: PlainCall, id: number, args: unknown): void {
     if (this.#draining) return this.#outlet.error(id, goingAway());
@@ -202,7 +197,7 @@ export class ServedConnection {
     this.#ongoing.set(id, () => {
       if (!this.#ended) options.abort(cancelled);
     });
-    start(running, call, args, options);
+    running.start(args, options);
   }
 
   #begin(call: PlainCall, id: number): Running | null {
@@ -303,14 +298,5 @@ export class ServedConnection {
       if (!this.#heard && !this.#intake.stopped) return this.destroy();
       this.#watchIdle();
     });
-  }
-}
-
-/** What a call refuses at once is its answer, as what it refuses later. */
-function start(running: Running, call: PlainCall, args: unknown, options?: CallOptions): void {
-  try {
-    call.run(args, options).then(running.ok, running.failed);
-  } catch (error) {
-    running.failed(error);
   }
 }

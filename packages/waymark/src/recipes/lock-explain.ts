@@ -2,7 +2,7 @@ import type { Entry } from '../core/engine.js';
 import type { Explanation, ExplainRequest, HeldKeys, LockParty } from '../core/host.js';
 import { parseMark, parsePlace } from '../space/layout.js';
 import { conflicts, decodeParty, entriesOf } from './lock-queue.js';
-import type { LockGround } from './lock.js';
+import type { LockGround } from './lock-writes.js';
 
 /** Who holds, who waits, since when, and why a lock as asked for would not be granted now; at one revision. */
 export async function explain(

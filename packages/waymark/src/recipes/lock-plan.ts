@@ -105,7 +105,8 @@ export class LockPlan {
   /** Holds when nothing is in the way of a request whose place was put at `created` but younger places on the same path. */
   clearBefore(created: number): readonly Check[] {
     if (this.#own === undefined) return this.#clear;
-    return [{ ...this.#own, target: 'create', is: '>', to: created - 1 }, ...this.#clear];
+    const { key, end } = this.#own;
+    return [{ key, end, target: 'create', is: '>', to: created - 1 }, ...this.#clear];
   }
 
   /** As `look`, but of the places older than `created`. */
@@ -120,9 +121,17 @@ export class LockPlan {
   }
 }
 
-function youngestOf(range: KeyRange, maxCreateRevision: number | undefined): ReadOperation {
-  const youngest = { orderBy: 'create', descending: true, limit: 1, uncounted: true } as const;
-  return { type: 'read', ...range, ...youngest, maxCreateRevision };
+function youngestOf({ key, end }: KeyRange, maxCreateRevision: number | undefined): ReadOperation {
+  return {
+    type: 'read',
+    key,
+    end,
+    orderBy: 'create',
+    descending: true,
+    limit: 1,
+    uncounted: true,
+    maxCreateRevision,
+  };
 }
 
 function isEmpty({ key, end }: KeyRange): Check {

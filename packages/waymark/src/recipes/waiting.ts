@@ -22,27 +22,33 @@ export async function waiting<T>(
   wait: (ended: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
   const { waitMs, signal } = bounds;
-  if (waitMs === undefined) return await orGiveUp(wait(signal), giveUp);
+  const timed = waitMs === undefined ? undefined : withTime(clock, bounds);
+  try {
+    return await wait(timed === undefined ? signal : timed.signal);
+  } catch (error) {
+    await giveUp();
+    throw error;
+  } finally {
+    timed?.stop();
+  }
+}
+
+/** Aborts with the caller's signal, or when the time is over. */
+function withTime(
+  clock: Clock,
+  bounds: WaitBounds,
+): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const { waitMs = 0, signal } = bounds;
   const ended = new AbortController();
   const abort = (): void => ended.abort(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted === true) abort();
   const disarm = clock.after(waitMs, () => ended.abort(late(bounds)));
-  try {
-    return await orGiveUp(wait(ended.signal), giveUp);
-  } finally {
+  const stop = (): void => {
     disarm();
     signal?.removeEventListener('abort', abort);
-  }
-}
-
-async function orGiveUp<T>(work: Promise<T>, giveUp: () => Promise<unknown>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    await giveUp();
-    throw error;
-  }
+  };
+  return { signal: ended.signal, stop };
 }
 
 function late({ path, waitMs }: WaitBounds): WaymarkError {

@@ -2,7 +2,7 @@ import type { Check, Engine, Operation, Outcome, Txn } from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { decodeParty } from '../recipes/lock-queue.js';
-import { lostHold } from '../recipes/lock.js';
+import { lostHold } from '../recipes/lock-writes.js';
 import { checkOf, type Demand, demandsOf, writtenBy } from './guard.js';
 import { exactly, markFacet, parseMark } from './layout.js';
 import { pathToBytes, resolvePath } from './paths.js';

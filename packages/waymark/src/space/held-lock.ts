@@ -1,6 +1,6 @@
 import type { Grant, HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
-import { lostHold } from '../recipes/lock.js';
+import { lostHold } from '../recipes/lock-writes.js';
 import type { HostLease } from './kept-lease.js';
 import type { Lasting, LateWatches } from './late-watches.js';
 import type { Call, Lock } from './types.js';

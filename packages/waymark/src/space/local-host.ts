@@ -32,8 +32,10 @@ import type {
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
-import { acquire, convert, type LockGround, release } from '../recipes/lock.js';
+import { acquire } from '../recipes/lock.js';
+import { convert } from '../recipes/lock-convert.js';
 import { LockPlans } from '../recipes/lock-plan.js';
+import { type LockGround, release } from '../recipes/lock-writes.js';
 import { commitGuarded, GuardMemory } from './guarded-commit.js';
 import { exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';

@@ -1,0 +1,57 @@
+import type { Clock } from '../core/clock.js';
+import type { ByteString, Engine, Operation } from '../core/engine.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import type { HeldKeys } from '../core/host.js';
+import type { LockPlans, RequestKeys } from './lock-plan.js';
+import { checkHold } from './lock-request.js';
+
+/** Where the locks of one namespace stand. */
+export interface LockGround {
+  /** The whole engine: plans name its keys. */
+  readonly engine: Engine;
+  readonly plans: LockPlans;
+  readonly clock: Clock;
+}
+
+/** Whose: the value and lease of places and marks. */
+export interface Leased {
+  readonly value: ByteString;
+  readonly lease: number;
+}
+
+export function grantOperations(keys: RequestKeys, { value, lease }: Leased): Operation[] {
+  return [
+    { type: 'put', key: keys.place, value, lease },
+    { type: 'put', key: keys.mark, value, lease },
+  ];
+}
+
+export function removal(keys: RequestKeys): Operation[] {
+  return [
+    { type: 'delete', key: keys.place },
+    { type: 'delete', key: keys.mark },
+  ];
+}
+
+/** A lease that is gone means to a lock that its session ended. */
+export function asLost(error: unknown): unknown {
+  if (!isWaymarkError(error, 'not_found')) return error;
+  return new WaymarkError('lost', 'the lease of this lock has ended', error.facts, error);
+}
+
+/** @returns false when nothing was held or waited for */
+export async function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
+  checkHold(hold);
+  const { results } = await engine.commit({ apply: removal(plans.of(hold).keysOf(hold.id)) });
+  for (const result of results) if (result.type === 'delete' && result.deleted > 0) return true;
+  return false;
+}
+
+/** For who stops waiting: the place goes, and that it may be gone already does not matter. */
+export function giveUp(ground: LockGround, hold: HeldKeys): () => Promise<unknown> {
+  return () => release(ground, hold).catch(() => undefined);
+}
+
+export function lostHold(path: string): WaymarkError {
+  return new WaymarkError('lost', `the lock on ${path} is no longer held: take it anew`, { path });
+}
