@@ -64,9 +64,7 @@ export class ServedConnection {
       congested: () => this.#intake.stop(),
       freed: () => this.#intake.resume(),
     });
-    this.#closed = new Promise((resolve) => {
-      this.#resolveClosed = resolve;
-    });
+    this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
 
   /** Resolves when the connection is gone. */

@@ -28,7 +28,6 @@ export class HeldLock implements Lock, Lasting {
   #token: number;
   #reason: WaymarkError | undefined;
   #released = false;
-  #converting = false;
   #unwatch: (() => void) | undefined;
 
   constructor(parts: HeldLockParts) {
@@ -102,26 +101,18 @@ export class HeldLock implements Lock, Lasting {
     if (!this.isHeld()) throw this.#reason ?? lostHold(this.path);
     const { host, namespace } = this.#parts;
     this.#endWatch();
-    this.#converting = true;
     try {
       const { signal, waitMs } = call;
       const grant = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
       this.#keys = grant.hold;
       this.#token = grant.token;
     } finally {
-      this.#converting = false;
-      if (!this.isOver) this.#parts.watches.add(this);
+      if (!this.#released && this.#reason === undefined) this.#parts.watches.add(this);
     }
-  }
-
-  /** Released, lost, or about to be another hold. */
-  get isOver(): boolean {
-    return this.#released || this.#reason !== undefined || this.#converting;
   }
 
   /** Watches for being taken away. */
   startWatch(): void {
-    if (this.#unwatch !== undefined) return;
     const { host, namespace } = this.#parts;
     const told = (end: HoldEnd): void => {
       const why = end.kind === 'forced' ? `was taken away: ${end.detail}` : `ended: ${end.detail}`;
@@ -131,6 +122,7 @@ export class HeldLock implements Lock, Lasting {
   }
 
   #endWatch(): void {
+    this.#parts.watches.remove(this);
     this.#unwatch?.();
     this.#unwatch = undefined;
   }

@@ -1,10 +1,8 @@
 import type { Clock } from '../core/clock.js';
 
-/** What is not over after a while. */
+/** What is worth a watch once it lasts. */
 export interface Lasting {
-  /** Starts what is worth its cost only now; not called for what is over. */
   startWatch(): void;
-  readonly isOver: boolean;
 }
 
 /** Most locks are given back before, and cost no watch. */
@@ -13,8 +11,8 @@ const watchAfterMs = 10;
 /** Starts the watches of holds that last: between one and two spans after they began, with one timer for all of them. */
 export class LateWatches {
   readonly #clock: Clock;
-  #young: Lasting[] = [];
-  #old: Lasting[] = [];
+  #young = new Set<Lasting>();
+  #old = new Set<Lasting>();
   #armed = false;
 
   constructor(clock: Clock) {
@@ -22,8 +20,13 @@ export class LateWatches {
   }
 
   add(lasting: Lasting): void {
-    this.#young.push(lasting);
+    this.#young.add(lasting);
     if (!this.#armed) this.#arm();
+  }
+
+  /** It is over: kept here it would be garbage that lives long enough to cost. */
+  remove(lasting: Lasting): void {
+    if (!this.#young.delete(lasting)) this.#old.delete(lasting);
   }
 
   #arm(): void {
@@ -35,8 +38,8 @@ export class LateWatches {
     this.#armed = false;
     const due = this.#old;
     this.#old = this.#young;
-    this.#young = [];
-    if (this.#old.length > 0) this.#arm();
-    for (const lasting of due) if (!lasting.isOver) lasting.startWatch();
+    this.#young = new Set();
+    if (this.#old.size > 0) this.#arm();
+    for (const lasting of due) lasting.startWatch();
   };
 }
