@@ -1,7 +1,15 @@
 import type { ByteString, Check, KeyRange, ReadOperation } from '../core/engine.js';
 import type { HeldKeys, LockMode } from '../core/host.js';
 import { ownBytes } from '../core/bytes.js';
-import { below, exactly, markStem, placeFacet, placeStem, treesAt } from '../space/layout.js';
+import {
+  below,
+  exactly,
+  exclusiveMarksAt,
+  markStem,
+  placeFacet,
+  placeStem,
+  treesAt,
+} from '../space/layout.js';
 import { ancestorsOf, pathToBytes } from '../space/paths.js';
 
 export interface Wanted {
@@ -54,9 +62,9 @@ export class LockPlan {
   readonly places: readonly KeyRange[];
   /** Where marks stand that may conflict; for a shared request the shared ones among them do not. */
   readonly marks: readonly KeyRange[];
-  /** Nobody holds or waits for what conflicts: who holds keeps the place. */
-  readonly free: readonly Check[];
-  /** No conflicting mark stands, and places only where the request's own can be. */
+  /** Nobody holds or waits for what conflicts. */
+  readonly #free: readonly Check[];
+  /** No mark stands, and places only where the request's own can be. */
   readonly #clear: readonly Check[];
   /** The range of places that holds the request's own; undefined for a shared request, whose own is in none of them. */
   readonly #own: KeyRange | undefined;
@@ -83,7 +91,10 @@ export class LockPlan {
     this.places = places.map((range) => this.#whole(range));
     this.marks = marks.map((range) => this.#whole(range));
     this.#own = wanted.mode === 'exclusive' ? this.places[places.indexOf(own)] : undefined;
-    this.free = this.places.map(isEmpty);
+    this.#free = [
+      ...this.places,
+      ...conflictingMarks(wanted, path, marks).map((range) => this.#whole(range)),
+    ].map(isEmpty);
     this.#clear = [...this.marks, ...this.places.filter((range) => range !== this.#own)].map(
       isEmpty,
     );
@@ -100,6 +111,12 @@ export class LockPlan {
   hold(id: string): HeldKeys {
     const { path, tree, mode } = this.wanted;
     return { path, tree, mode, id };
+  }
+
+  /** Holds when a lock can be had without a place in the queue, and is not held by this very request. */
+  free({ mark }: RequestKeys): readonly Check[] {
+    if (this.wanted.mode === 'exclusive') return this.#free;
+    return [...this.#free, isEmpty({ key: mark })];
   }
 
   /** Holds when nothing is in the way of a request whose place was put at `created` but younger places on the same path. */
@@ -119,6 +136,21 @@ export class LockPlan {
     const whole = (bytes: ByteString): ByteString => ownBytes(this.prefix + bytes);
     return { key: whole(key), end: end === undefined ? undefined : whole(end) };
   }
+}
+
+/**
+ * Where a mark conflicts whatever it is. Below a path a range cannot leave out the shared ones: a shared tree request that finds some
+ * there takes the way of those who wait, and sees on its first look that they are not in its way.
+ */
+function conflictingMarks(
+  { mode, tree }: Wanted,
+  path: ByteString,
+  marks: readonly KeyRange[],
+): readonly KeyRange[] {
+  if (mode === 'exclusive') return marks;
+  const above = ancestorsOf(path).map((ancestor) => exclusiveMarksAt(ancestor, true));
+  const here = [exclusiveMarksAt(path, false), exclusiveMarksAt(path, true)];
+  return [...above, ...here, ...(tree ? [below('h', path)] : [])];
 }
 
 function youngestOf({ key, end }: KeyRange, maxCreateRevision: number | undefined): ReadOperation {

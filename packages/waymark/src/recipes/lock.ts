@@ -5,13 +5,13 @@ import type { RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
-import { asLost, giveUp, grantOperations, type Leased, type LockGround } from './lock-writes.js';
+import { asLost, giveUp, type Leased, type LockGround } from './lock-writes.js';
 import { waiting } from './waiting.js';
 
 /**
- * The lock (rules L1 to L13 in docs/spec/recipes.md). A request puts a leased *place*; it is granted when no conflicting place is
- * older and no conflicting mark stands; the grant writes a *held mark*, whose createRevision is the fencing token. The free path is
- * one commit, and so is a turn that has come. A waiter watches the youngest conflicting older place and its own alone, as
+ * The lock (rules L1 to L13 in docs/spec/recipes.md). A grant writes a leased *held mark*, whose createRevision is the fencing token.
+ * A request that finds the lock free is granted in its first commit; another puts a leased *place*, and is granted when no conflicting
+ * place is older and no conflicting mark stands, in one commit as well. The place stays until the release: who waits behind it waits on. A waiter watches the youngest conflicting older place and its own alone, as
  * etcd's client/v3/concurrency does, so a release wakes no herd; unlike there, each grant is a commit guarded by the waiter's own place,
  * so a waiter whose lease died can never be granted.
  */
@@ -26,17 +26,18 @@ export async function acquire(
   const hold = plan.hold(request.id);
   const keys = plan.keysOf(request.id);
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
-  const apply = grantOperations(keys, leasedBy);
+  const when = plan.free(keys);
+  const apply: Operation[] = [{ type: 'put', key: keys.mark, ...leasedBy }];
   const look: Operation[] = readsOf(keys);
   try {
-    const quick = await engine.commit({ when: plan.free, apply, otherwise: look });
+    const quick = await engine.commit({ when, apply, otherwise: look });
     if (quick.succeeded) return { token: quick.revision, hold };
     const granted = standing(quick.results).mark;
     if (granted !== null) return { token: granted.createRevision, hold };
     if (request.waitMs === 0) return null;
     // The queue is read before the place is put: it cannot be in its own way.
     const otherwise = look.concat(plan.look, { type: 'put', key: keys.place, ...leasedBy });
-    const entered = await engine.commit({ when: plan.free, apply, otherwise });
+    const entered = await engine.commit({ when, apply, otherwise });
     if (entered.succeeded) return { token: entered.revision, hold };
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
     return await waiting(clock, bounds, giveUp(ground, hold), (signal) =>

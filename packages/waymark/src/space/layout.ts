@@ -42,6 +42,12 @@ export function treesAt(facet: ByteString, path: ByteString): KeyRange {
   return { key: `${facet}${path}\0t`, end: `${facet}${path}\0u` };
 }
 
+/** Marks of exclusive locks of one kind on exactly this path. */
+export function exclusiveMarksAt(path: ByteString, tree: boolean): KeyRange {
+  const stem = `h${path}\0${kindOf(tree)}`;
+  return { key: `${stem}x`, end: `${stem}y` };
+}
+
 export function markKey(hold: HeldKeys): ByteString {
   return markStem(hold) + hold.id;
 }
