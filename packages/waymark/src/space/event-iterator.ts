@@ -1,21 +1,16 @@
 import type { EventGroup } from './watch.js';
 import type { WatchEvent } from './types.js';
 
-/**
- * Groups of events, one event at a time. A class and not a generator: what is at hand costs one promise, and leaving ends the
- * watch at once, where a generator would first wait for the event under way.
- */
+/** Groups of events, one event at a time. A class and not a generator: what is at hand costs one promise. */
 export class EventIterator<T> implements AsyncIterableIterator<WatchEvent<T>> {
-  readonly #groups: AsyncIterator<EventGroup<T>>;
-  readonly #leave: () => void;
+  readonly #groups: AsyncIterableIterator<EventGroup<T>>;
   #events: readonly WatchEvent<T>[] = [];
   #at = 0;
-  #pulling: Promise<unknown> | null = null;
+  #pulling: Promise<IteratorResult<WatchEvent<T>>> | null = null;
   #left = false;
 
-  constructor(groups: AsyncIterator<EventGroup<T>>, leave: () => void) {
+  constructor(groups: AsyncIterableIterator<EventGroup<T>>) {
     this.#groups = groups;
-    this.#leave = leave;
   }
 
   [Symbol.asyncIterator](): this {
@@ -28,35 +23,38 @@ export class EventIterator<T> implements AsyncIterableIterator<WatchEvent<T>> {
       this.#at++;
       return Promise.resolve({ value: event, done: false });
     }
-    if (this.#pulling !== null) return this.#pulling.then(() => this.next());
-    const pulled = this.#pull();
-    this.#pulling = pulled.then(
-      () => (this.#pulling = null),
-      () => (this.#pulling = null),
-    );
-    return pulled;
+    if (this.#pulling === null) return this.#pull();
+    const again = (): Promise<IteratorResult<WatchEvent<T>>> => this.next();
+    return this.#pulling.then(again, again);
   }
 
   return(): Promise<IteratorResult<WatchEvent<T>>> {
     this.#left = true;
-    this.#leave();
+    void this.#groups.return?.();
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  async #pull(): Promise<IteratorResult<WatchEvent<T>>> {
-    try {
-      while (!this.#left) {
-        const step = await this.#groups.next();
-        if (step.done === true) break;
-        const [first] = step.value.events;
-        if (first === undefined) continue;
-        this.#events = step.value.events;
-        this.#at = 1;
-        return { value: first, done: false };
-      }
-    } catch (error) {
-      if (!this.#left) throw error;
-    }
-    return { value: undefined, done: true };
+  #pull(): Promise<IteratorResult<WatchEvent<T>>> {
+    this.#pulling = this.#groups.next().then(this.#taken, this.#failed);
+    return this.#pulling;
   }
+
+  readonly #taken = (
+    step: IteratorResult<EventGroup<T>>,
+  ): IteratorResult<WatchEvent<T>> | Promise<IteratorResult<WatchEvent<T>>> => {
+    this.#pulling = null;
+    if (this.#left || step.done === true) return { value: undefined, done: true };
+    const { events } = step.value;
+    const [first] = events;
+    if (first === undefined) return this.#pull();
+    this.#events = events;
+    this.#at = 1;
+    return { value: first, done: false };
+  };
+
+  readonly #failed = (error: unknown): IteratorResult<WatchEvent<T>> => {
+    this.#pulling = null;
+    if (this.#left) return { value: undefined, done: true };
+    throw error;
+  };
 }

@@ -10,7 +10,8 @@ import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
 import type * as types from './types.js';
-import { type EventGroup, watchGroups, type WatchParts, watchPath } from './watch.js';
+import { type EventGroup, watchGroups, watchPath } from './watch.js';
+import type { WatchParts } from './watch-events.js';
 
 /** A namespace, or a view of a subtree of it, over the space's host. */
 export class HostNamespace<T> implements types.Namespace<T> {

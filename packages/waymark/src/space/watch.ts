@@ -1,30 +1,14 @@
-import type { Batch, Change, Entry, KeyRange, Revision, WatchOptions } from '../core/engine.js';
-import type { Host } from '../core/host.js';
 import type { Clock } from '../core/clock.js';
-import { bytesToText } from '../core/bytes.js';
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
-import { decodeParty } from '../recipes/lock-queue.js';
-import { auditRange, below, dataKey, exactly, parseMark } from './layout.js';
-import type { AuditRecord } from './mark-watch.js';
-import { bytesToPath, pathToBytes } from './paths.js';
+import type { Batch, Entry, KeyRange, Revision, WatchOptions } from '../core/engine.js';
+import { isWaymarkError } from '../core/errors.js';
 import { EventIterator } from './event-iterator.js';
-import type { PathEntry, WatchCall, WatchEvent } from './types.js';
+import { auditRange, below, dataKey, exactly } from './layout.js';
+import { pathToBytes } from './paths.js';
+import type { WatchCall, WatchEvent } from './types.js';
+import { difference, eventsOf, initialEvent, remember, type WatchParts } from './watch-events.js';
 
-/** What a resync compares with is remembered for so many paths; beyond it, the deletions among them cannot be told. */
-const rememberedMax = 1_000_000;
 const pageSize = 1_000;
 const retryMs = 200;
-
-export interface WatchParts<T> {
-  readonly host: Host;
-  readonly clock: Clock;
-  readonly namespace: string;
-  readonly path: string;
-  readonly call: WatchCall;
-  readonly toEntry: (entry: Entry) => PathEntry<T>;
-  /** Events by the change they tell of: many watches of one view share a change, and decode it once. */
-  readonly told: WeakMap<Change, WatchEvent<T>>;
-}
 
 /** Events of whole revisions. */
 export interface EventGroup<T> {
@@ -33,65 +17,149 @@ export interface EventGroup<T> {
   readonly resume: Revision | undefined;
 }
 
+/** One event at a time. */
+export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchEvent<T>> {
+  return new EventIterator(watchGroups(parts));
+}
+
 /**
  * A gapless watch: what is there, read page by page at one revision; then every change after it. When the history it needs was
  * compacted, it reads the present again and yields one `resync` and the difference. Ends with `superseded` when the namespace is
  * removed or the engine is another one.
  */
-export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchEvent<T>> {
-  const left = new AbortController();
-  const { signal: given } = parts.call;
-  const signal = given === undefined ? left.signal : AbortSignal.any([given, left.signal]);
-  const groups = watchGroups({ ...parts, call: { ...parts.call, signal } });
-  return new EventIterator(groups, () => left.abort());
+export function watchGroups<T>(parts: WatchParts<T>): AsyncIterableIterator<EventGroup<T>> {
+  return new EventGroups(parts);
 }
 
-export async function* watchGroups<T>(
-  parts: WatchParts<T>,
-): AsyncGenerator<EventGroup<T>, undefined> {
-  const { host, call, namespace } = parts;
-  const { signal } = call;
-  const ranges = rangesOf(parts.path, call);
-  const seen = new Map<string, Revision>();
-  let { identity } = call;
-  let after: Revision;
-  if (call.after !== undefined) after = call.after;
-  else {
-    const present = await snapshot(parts, ranges);
-    ({ identity, revision: after } = present);
-    yield* initialGroups(parts, present.entries, seen, after);
+/** A class and not a generator: a batch costs one promise on its way, and leaving does not wait for the next one. */
+class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
+  readonly #parts: WatchParts<T>;
+  readonly #ranges: readonly KeyRange[];
+  readonly #seen = new Map<string, Revision>();
+  /** The snapshot's pages that were not asked for yet. */
+  #pages: Iterator<EventGroup<T>> | null = null;
+  #batches: AsyncIterator<Batch> | null = null;
+  /** Undefined before the snapshot. */
+  #after: Revision | undefined;
+  #identity: string | undefined;
+  #done = false;
+
+  constructor(parts: WatchParts<T>) {
+    this.#parts = parts;
+    this.#ranges = rangesOf(parts.path, parts.call);
+    this.#after = parts.call.after;
+    this.#identity = parts.call.identity;
   }
-  // An unlock tells whose lock it was: that is in the mark before.
-  const previous = call.previous === true || call.locks !== false;
-  for (;;) {
-    try {
-      const options: WatchOptions = { after, identity, previous, signal };
-      for await (const batch of host.watch(namespace, [...ranges, auditRange], options)) {
-        after = batch.revision;
-        yield { events: eventsOf(parts, batch, seen), resume: after };
-      }
-      return;
-    } catch (error) {
-      if (isWaymarkError(error, 'unavailable') && signal?.aborted !== true) {
-        if ((await host.status({ signal }).catch(() => null)) === null) throw error;
-        await pause(parts.clock, signal);
-        continue;
-      }
-      if (!isWaymarkError(error, 'compacted')) throw error;
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<EventGroup<T>>> {
+    if (this.#done) return Promise.resolve({ value: undefined, done: true });
+    const batches = this.#batches;
+    if (batches !== null) return batches.next().then(this.#told, this.#failed);
+    return this.#begin().catch((error: unknown) => {
+      this.#end();
+      throw error;
+    });
+  }
+
+  return(): Promise<IteratorResult<EventGroup<T>>> {
+    this.#end();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** What comes before the first batch. */
+  async #begin(): Promise<IteratorResult<EventGroup<T>>> {
+    if (this.#after === undefined && this.#pages === null) {
+      const present = await snapshot(this.#parts, this.#ranges);
+      this.#identity = present.identity;
+      this.#pages = initialGroups(this.#parts, present, this.#seen);
     }
-    const from = after;
-    const present = await snapshot(parts, ranges);
-    after = present.revision;
-    const resync: WatchEvent<T> = { kind: 'resync', path: parts.path, revision: after, from };
-    yield { events: [resync, ...difference(parts, present.entries, seen, after)], resume: after };
+    const page = this.#pages?.next();
+    if (page?.done === false) {
+      this.#after = page.value.resume;
+      return page;
+    }
+    this.#pages = null;
+    this.#watch();
+    return await this.next();
+  }
+
+  #watch(): void {
+    const { host, namespace, call } = this.#parts;
+    // An unlock tells whose lock it was: that is in the mark before.
+    const previous = call.previous === true || call.locks !== false;
+    const { signal } = call;
+    const options: WatchOptions = {
+      after: this.#after,
+      identity: this.#identity,
+      previous,
+      signal,
+    };
+    const batches = host.watch(namespace, [...this.#ranges, auditRange], options);
+    this.#batches = batches[Symbol.asyncIterator]();
+  }
+
+  readonly #told = (step: IteratorResult<Batch>): IteratorResult<EventGroup<T>> => {
+    if (step.done === true) {
+      this.#end();
+      return { value: undefined, done: true };
+    }
+    try {
+      const { revision } = step.value;
+      const events = eventsOf(this.#parts, step.value, this.#seen);
+      this.#after = revision;
+      return { value: { events, resume: revision }, done: false };
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+  };
+
+  readonly #failed = async (error: unknown): Promise<IteratorResult<EventGroup<T>>> => {
+    if (this.#done) return { value: undefined, done: true };
+    try {
+      return await this.#recover(error);
+    } catch (final) {
+      this.#end();
+      throw final;
+    }
+  };
+
+  async #recover(error: unknown): Promise<IteratorResult<EventGroup<T>>> {
+    const parts = this.#parts;
+    const { signal } = parts.call;
+    const from = this.#after ?? 0;
+    this.#batches = null;
+    if (isWaymarkError(error, 'unavailable') && signal?.aborted !== true) {
+      if ((await parts.host.status({ signal }).catch(() => null)) === null) throw error;
+      await pause(parts.clock, signal);
+      this.#watch();
+      return await this.next();
+    }
+    if (!isWaymarkError(error, 'compacted')) throw error;
+    const { entries, revision } = await snapshot(parts, this.#ranges);
+    const resync: WatchEvent<T> = { kind: 'resync', path: parts.path, revision, from };
+    const events = [resync, ...difference(parts, entries, this.#seen, revision)];
+    this.#after = revision;
+    this.#watch();
+    return { value: { events, resume: revision }, done: false };
+  }
+
+  #end(): void {
+    this.#done = true;
+    const batches = this.#batches;
+    this.#batches = null;
+    void batches?.return?.();
   }
 }
 
 function* initialGroups<T>(
   parts: WatchParts<T>,
-  entries: readonly Entry[],
+  { entries, revision }: Present,
   seen: Map<string, Revision>,
-  revision: Revision,
 ): Generator<EventGroup<T>> {
   for (let at = 0; at < entries.length; at += pageSize) {
     const page = entries.slice(at, at + pageSize);
@@ -147,117 +215,6 @@ async function readInto<T>(
     if (!page.more || last === undefined) return;
     key = `${last.key}\0`;
   }
-}
-
-function eventsOf<T>(
-  parts: WatchParts<T>,
-  batch: Batch,
-  seen: Map<string, Revision>,
-): WatchEvent<T>[] {
-  const events: WatchEvent<T>[] = [];
-  for (const change of batch.changes) {
-    const { kind, entry } = change;
-    if (entry.key.startsWith(auditRange.key)) {
-      endWhenRemoved(parts.namespace, change);
-      continue;
-    }
-    if (kind === 'put') remember(seen, entry.key, entry.modRevision);
-    else seen.delete(entry.key);
-    events.push(eventOf(parts, change));
-  }
-  return events;
-}
-
-function eventOf<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
-  if (change.entry.key.startsWith('h')) return lockEvent(change);
-  if (parts.call.previous === true) return dataEvent(parts, change);
-  let event = parts.told.get(change);
-  if (event === undefined) {
-    event = dataEvent(parts, change);
-    parts.told.set(change, event);
-  }
-  return event;
-}
-
-function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
-  const { kind, entry } = change;
-  const revision = entry.modRevision;
-  const asked = parts.call.previous === true && change.previous !== undefined;
-  const previous = asked ? { previous: change.previous && parts.toEntry(change.previous) } : {};
-  if (kind !== 'put') return { kind, path: bytesToPath(entry.key.slice(1)), revision, ...previous };
-  return { ...putEvent(parts, entry, false), ...previous };
-}
-
-function putEvent<T>(
-  parts: WatchParts<T>,
-  entry: Entry,
-  initial: boolean,
-): WatchEvent<T> & { kind: 'put' } {
-  const decoded = parts.toEntry(entry);
-  const { path, value, revision } = decoded;
-  return { kind: 'put', path, value, revision, entry: decoded, initial };
-}
-
-function initialEvent<T>(parts: WatchParts<T>, entry: Entry): WatchEvent<T> {
-  if (!entry.key.startsWith('h')) return putEvent(parts, entry, true);
-  return { ...lockEvent({ kind: 'put', entry }), initial: true };
-}
-
-function lockEvent<T>(change: Change): WatchEvent<T> & { kind: 'lock' | 'unlock' } {
-  const { kind, entry } = change;
-  const { path, tree, mode } = parseMark(entry.key);
-  const known = kind === 'put' ? entry : change.previous;
-  const token = known?.createRevision ?? 0;
-  const owner = known == null ? '' : decodeParty(known.value).owner;
-  return {
-    kind: kind === 'put' ? 'lock' : 'unlock',
-    path,
-    revision: entry.modRevision,
-    lock: { token, tree, mode, owner },
-    expired: kind === 'expire',
-    initial: false,
-  };
-}
-
-function endWhenRemoved(namespace: string, change: Change): void {
-  if (change.kind !== 'put') return;
-  const record = JSON.parse(bytesToText(change.entry.value)) as AuditRecord;
-  if (record.act !== 'remove-namespace') return;
-  throw new WaymarkError('superseded', `namespace ${namespace} was removed`, { namespace });
-}
-
-function* difference<T>(
-  parts: WatchParts<T>,
-  present: readonly Entry[],
-  seen: Map<string, Revision>,
-  revision: Revision,
-): Generator<WatchEvent<T>> {
-  const gone = new Set(seen.keys());
-  for (const entry of present) {
-    gone.delete(entry.key);
-    if (seen.get(entry.key) === entry.modRevision) continue;
-    remember(seen, entry.key, entry.modRevision);
-    yield entry.key.startsWith('h')
-      ? lockEvent({ kind: 'put', entry })
-      : putEvent(parts, entry, false);
-  }
-  for (const key of gone) {
-    seen.delete(key);
-    const entry = {
-      key,
-      value: '',
-      createRevision: 0,
-      modRevision: revision,
-      version: 0,
-      lease: 0,
-    };
-    const change: Change = { kind: 'delete', entry };
-    yield key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change);
-  }
-}
-
-function remember(seen: Map<string, Revision>, key: string, revision: Revision): void {
-  if (seen.size < rememberedMax || seen.has(key)) seen.set(key, revision);
 }
 
 function pause(clock: Clock, signal: AbortSignal | undefined): Promise<void> {

@@ -17,25 +17,24 @@ export function mapWatch(
   } catch (error) {
     refusal = { error };
   }
+  const mapped = (step: IteratorResult<Batch>): IteratorResult<Batch> =>
+    step.done === true
+      ? { value: undefined, done: true }
+      : { value: onBatch(step.value), done: false };
+  const failed = (error: unknown): never => {
+    throw onError(error);
+  };
   return {
     [Symbol.asyncIterator]() {
       return this;
     },
-    async next() {
-      if (inner === undefined) {
-        const refused = refusal;
-        refusal = undefined;
-        if (refused === undefined) return { value: undefined, done: true };
-        throw onError(refused.error);
-      }
-      let result: IteratorResult<Batch>;
-      try {
-        result = await inner.next();
-      } catch (error) {
-        throw onError(error);
-      }
-      if (result.done === true) return { value: undefined, done: true };
-      return { value: onBatch(result.value), done: false };
+    next() {
+      if (inner !== undefined) return inner.next().then(mapped, failed);
+      const refused = refusal;
+      refusal = undefined;
+      return refused === undefined
+        ? Promise.resolve({ value: undefined, done: true })
+        : Promise.reject(onError(refused.error));
     },
     async return() {
       await inner?.return?.();

@@ -1,0 +1,135 @@
+import { bytesToText } from '../core/bytes.js';
+import type { Clock } from '../core/clock.js';
+import type { Batch, Change, Entry, Revision } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
+import type { Host } from '../core/host.js';
+import { decodeParty } from '../recipes/lock-queue.js';
+import { auditRange, parseMark } from './layout.js';
+import type { AuditRecord } from './mark-watch.js';
+import { bytesToPath } from './paths.js';
+import type { PathEntry, WatchCall, WatchEvent } from './types.js';
+
+/** What a resync compares with is remembered for so many paths; beyond it, the deletions among them cannot be told. */
+const rememberedMax = 1_000_000;
+
+export interface WatchParts<T> {
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly namespace: string;
+  readonly path: string;
+  readonly call: WatchCall;
+  readonly toEntry: (entry: Entry) => PathEntry<T>;
+  /** Events by the change they tell of: many watches of one view share a change, and decode it once. */
+  readonly told: WeakMap<Change, WatchEvent<T>>;
+}
+
+export function eventsOf<T>(
+  parts: WatchParts<T>,
+  batch: Batch,
+  seen: Map<string, Revision>,
+): WatchEvent<T>[] {
+  const events: WatchEvent<T>[] = [];
+  for (const change of batch.changes) {
+    const { kind, entry } = change;
+    if (entry.key.startsWith(auditRange.key)) {
+      endWhenRemoved(parts.namespace, change);
+      continue;
+    }
+    if (kind === 'put') remember(seen, entry.key, entry.modRevision);
+    else seen.delete(entry.key);
+    events.push(eventOf(parts, change));
+  }
+  return events;
+}
+
+function eventOf<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
+  if (change.entry.key.startsWith('h')) return lockEvent(change);
+  if (parts.call.previous === true) return dataEvent(parts, change);
+  let event = parts.told.get(change);
+  if (event === undefined) {
+    event = dataEvent(parts, change);
+    parts.told.set(change, event);
+  }
+  return event;
+}
+
+function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
+  const { kind, entry } = change;
+  const revision = entry.modRevision;
+  const asked = parts.call.previous === true && change.previous !== undefined;
+  const previous = asked ? { previous: change.previous && parts.toEntry(change.previous) } : {};
+  if (kind !== 'put') return { kind, path: bytesToPath(entry.key.slice(1)), revision, ...previous };
+  return { ...putEvent(parts, entry, false), ...previous };
+}
+
+function putEvent<T>(
+  parts: WatchParts<T>,
+  entry: Entry,
+  initial: boolean,
+): WatchEvent<T> & { kind: 'put' } {
+  const decoded = parts.toEntry(entry);
+  const { path, value, revision } = decoded;
+  return { kind: 'put', path, value, revision, entry: decoded, initial };
+}
+
+export function initialEvent<T>(parts: WatchParts<T>, entry: Entry): WatchEvent<T> {
+  if (!entry.key.startsWith('h')) return putEvent(parts, entry, true);
+  return { ...lockEvent({ kind: 'put', entry }), initial: true };
+}
+
+function lockEvent<T>(change: Change): WatchEvent<T> & { kind: 'lock' | 'unlock' } {
+  const { kind, entry } = change;
+  const { path, tree, mode } = parseMark(entry.key);
+  const known = kind === 'put' ? entry : change.previous;
+  const token = known?.createRevision ?? 0;
+  const owner = known == null ? '' : decodeParty(known.value).owner;
+  return {
+    kind: kind === 'put' ? 'lock' : 'unlock',
+    path,
+    revision: entry.modRevision,
+    lock: { token, tree, mode, owner },
+    expired: kind === 'expire',
+    initial: false,
+  };
+}
+
+function endWhenRemoved(namespace: string, change: Change): void {
+  if (change.kind !== 'put') return;
+  const record = JSON.parse(bytesToText(change.entry.value)) as AuditRecord;
+  if (record.act !== 'remove-namespace') return;
+  throw new WaymarkError('superseded', `namespace ${namespace} was removed`, { namespace });
+}
+
+export function* difference<T>(
+  parts: WatchParts<T>,
+  present: readonly Entry[],
+  seen: Map<string, Revision>,
+  revision: Revision,
+): Generator<WatchEvent<T>> {
+  const gone = new Set(seen.keys());
+  for (const entry of present) {
+    gone.delete(entry.key);
+    if (seen.get(entry.key) === entry.modRevision) continue;
+    remember(seen, entry.key, entry.modRevision);
+    yield entry.key.startsWith('h')
+      ? lockEvent({ kind: 'put', entry })
+      : putEvent(parts, entry, false);
+  }
+  for (const key of gone) {
+    seen.delete(key);
+    const entry = {
+      key,
+      value: '',
+      createRevision: 0,
+      modRevision: revision,
+      version: 0,
+      lease: 0,
+    };
+    const change: Change = { kind: 'delete', entry };
+    yield key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change);
+  }
+}
+
+export function remember(seen: Map<string, Revision>, key: string, revision: Revision): void {
+  if (seen.size < rememberedMax || seen.has(key)) seen.set(key, revision);
+}
