@@ -11,7 +11,7 @@ import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
 import type * as types from './types.js';
 import { type EventGroup, watchGroups, watchPath } from './watch.js';
-import type { WatchParts } from './watch-events.js';
+import { noBatch, type WatchParts } from './watch-events.js';
 
 /** A namespace, or a view of a subtree of it, over the space's host. */
 export class HostNamespace<T> implements types.Namespace<T> {
@@ -20,7 +20,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
   readonly space: HostSpace;
   readonly codec: types.Codec<T>;
   readonly #guard: boolean;
-  readonly told: WatchParts<T>['told'] = new WeakMap();
+  readonly #last = noBatch<T>();
 
   constructor(space: HostSpace, name: string, path: string, codec: types.Codec<T>, guard: boolean) {
     this.space = space;
@@ -227,7 +227,6 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const signal = AbortSignal.any(signals);
     const { clock } = this.space;
     const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
-    const { told } = this;
     return {
       host,
       clock,
@@ -235,7 +234,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
       path: this.resolve(path),
       call: { ...call, signal },
       toEntry,
-      told,
+      last: this.#last,
     };
   }
 

@@ -19,38 +19,69 @@ export interface WatchParts<T> {
   readonly path: string;
   readonly call: WatchCall;
   readonly toEntry: (entry: Entry) => PathEntry<T>;
-  /** Events by the change they tell of: many watches of one view share a change, and decode it once. */
-  readonly told: WeakMap<Change, WatchEvent<T>>;
+  /** What a watch of this view told last: others tell the same changes, and decode them once. */
+  readonly last: LastBatch<T>;
 }
 
+export interface LastBatch<T> {
+  batch: Batch | null;
+  told: ToldBatch<T>;
+}
+
+interface ToldBatch<T> {
+  readonly events: readonly WatchEvent<T>[];
+  /** What its keys come to: the newest revision of each, null for one that is gone. */
+  readonly keys: ReadonlyMap<string, Revision | null>;
+}
+
+export function noBatch<T>(): LastBatch<T> {
+  return { batch: null, told: { events: [], keys: new Map() } };
+}
+
+/** @param seen  is brought up to the batch */
 export function eventsOf<T>(
   parts: WatchParts<T>,
   batch: Batch,
   seen: Map<string, Revision>,
-): WatchEvent<T>[] {
+): readonly WatchEvent<T>[] {
+  const { last } = parts;
+  // Entries before the changes are decoded for who asked alone.
+  const shared = parts.call.previous !== true;
+  const known = shared && last.batch !== null && sameChanges(last.batch, batch);
+  const told = known ? last.told : tell(parts, batch);
+  if (shared && !known) {
+    last.batch = batch;
+    last.told = told;
+  }
+  for (const [key, revision] of told.keys) {
+    if (revision === null) seen.delete(key);
+    else remember(seen, key, revision);
+  }
+  return told.events;
+}
+
+/** Engines give all watches the same change; those over a server even share the batch. */
+function sameChanges(a: Batch, b: Batch): boolean {
+  if (a === b) return true;
+  const { length } = a.changes;
+  if (length !== b.changes.length) return false;
+  for (let i = 0; i < length; i++) if (a.changes[i] !== b.changes[i]) return false;
+  return length > 0;
+}
+
+function tell<T>(parts: WatchParts<T>, batch: Batch): ToldBatch<T> {
   const events: WatchEvent<T>[] = [];
+  const keys = new Map<string, Revision | null>();
   for (const change of batch.changes) {
     const { kind, entry } = change;
     if (entry.key.startsWith(auditRange.key)) {
       endWhenRemoved(parts.namespace, change);
       continue;
     }
-    if (kind === 'put') remember(seen, entry.key, entry.modRevision);
-    else seen.delete(entry.key);
-    events.push(eventOf(parts, change));
+    keys.set(entry.key, kind === 'put' ? entry.modRevision : null);
+    events.push(entry.key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change));
   }
-  return events;
-}
-
-function eventOf<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
-  if (change.entry.key.startsWith('h')) return lockEvent(change);
-  if (parts.call.previous === true) return dataEvent(parts, change);
-  let event = parts.told.get(change);
-  if (event === undefined) {
-    event = dataEvent(parts, change);
-    parts.told.set(change, event);
-  }
-  return event;
+  return { events, keys };
 }
 
 function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {

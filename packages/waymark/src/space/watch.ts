@@ -19,7 +19,7 @@ export interface EventGroup<T> {
 
 /** One event at a time. */
 export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchEvent<T>> {
-  return new EventIterator(watchGroups(parts));
+  return new EventIterator(new EventGroups(parts));
 }
 
 /**
@@ -32,7 +32,7 @@ export function watchGroups<T>(parts: WatchParts<T>): AsyncIterableIterator<Even
 }
 
 /** A class and not a generator: a batch costs one promise on its way, and leaving does not wait for the next one. */
-class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
+export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   readonly #parts: WatchParts<T>;
   readonly #ranges: readonly KeyRange[];
   readonly #seen = new Map<string, Revision>();
@@ -58,7 +58,7 @@ class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   next(): Promise<IteratorResult<EventGroup<T>>> {
     if (this.#done) return Promise.resolve({ value: undefined, done: true });
     const batches = this.#batches;
-    if (batches !== null) return batches.next().then(this.#told, this.#failed);
+    if (batches !== null) return batches.next().then(this.told, this.failed);
     return this.#begin().catch((error: unknown) => {
       this.#end();
       throw error;
@@ -68,6 +68,11 @@ class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   return(): Promise<IteratorResult<EventGroup<T>>> {
     this.#end();
     return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** Where batches come from, once the snapshot is told: for who hands them to `told` and `failed` without another promise. */
+  get batches(): AsyncIterator<Batch> | null {
+    return this.#batches;
   }
 
   /** What comes before the first batch. */
@@ -102,7 +107,7 @@ class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
     this.#batches = batches[Symbol.asyncIterator]();
   }
 
-  readonly #told = (step: IteratorResult<Batch>): IteratorResult<EventGroup<T>> => {
+  readonly told = (step: IteratorResult<Batch>): IteratorResult<EventGroup<T>> => {
     if (step.done === true) {
       this.#end();
       return { value: undefined, done: true };
@@ -118,7 +123,7 @@ class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
     }
   };
 
-  readonly #failed = async (error: unknown): Promise<IteratorResult<EventGroup<T>>> => {
+  readonly failed = async (error: unknown): Promise<IteratorResult<EventGroup<T>>> => {
     if (this.#done) return { value: undefined, done: true };
     try {
       return await this.#recover(error);
