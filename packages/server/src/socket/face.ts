@@ -3,11 +3,12 @@ import { systemClock } from 'waymark/engine';
 import { firstBytes } from 'waymark/wire';
 import type { WebSocket } from 'ws';
 import { ChangeCache } from './change-cache.js';
+import { FlushQueue } from './flush-queue.js';
 import { ServedConnection } from './served-connection.js';
 import type { ServeOptions } from './socket-options.js';
 import { overDuplex, overWebSocket } from './stream.js';
 
-export type SocketFaceOptions = Omit<ServeOptions, 'changes' | 'clock'> &
+export type SocketFaceOptions = Omit<ServeOptions, 'changes' | 'flushes' | 'clock'> &
   Partial<Pick<ServeOptions, 'clock'>>;
 
 /** The binary protocol of one server, with all its connections. */
@@ -25,7 +26,8 @@ export interface SocketFace {
 
 export function createSocketFace(options: SocketFaceOptions): SocketFace {
   const { clock = systemClock } = options;
-  const shared: ServeOptions = { ...options, clock, changes: new ChangeCache(clock) };
+  const changes = new ChangeCache(clock);
+  const shared: ServeOptions = { ...options, clock, changes, flushes: new FlushQueue() };
   const connections = new Set<ServedConnection>();
   const begin = (connection: ServedConnection): ServedConnection => {
     connections.add(connection);

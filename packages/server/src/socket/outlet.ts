@@ -8,6 +8,7 @@ import {
   writeWelcome,
 } from 'waymark/wire';
 import type { ChangeCache } from './change-cache.js';
+import type { FlushQueue } from './flush-queue.js';
 import type { ServedStream } from './stream.js';
 
 export interface OutletEvents {
@@ -23,15 +24,23 @@ export class Outlet {
   congested = false;
   readonly #writer = new Writer();
   readonly #changes: ChangeCache;
+  readonly #flushes: FlushQueue;
   readonly #bytesMax: number;
   readonly #events: OutletEvents;
   #stream: ServedStream | null = null;
+  /** Waits in the queue of flushes, and there among those with news. */
   #flushing = false;
+  #news = false;
   #ended = false;
   #parked: (() => void)[] = [];
 
-  constructor(changes: ChangeCache, bytesMax: number, events: OutletEvents) {
+  constructor(
+    { changes, flushes }: { readonly changes: ChangeCache; readonly flushes: FlushQueue },
+    bytesMax: number,
+    events: OutletEvents,
+  ) {
     this.#changes = changes;
+    this.#flushes = flushes;
     this.#bytesMax = bytesMax;
     this.#events = events;
   }
@@ -65,6 +74,11 @@ export class Outlet {
   }
 
   batch(id: number, batch: Batch): void {
+    if (!this.#news && !this.#ended) {
+      this.#news = true;
+      this.#flushing = true;
+      this.#flushes.add(this.#flush, true);
+    }
     this.#message(messages.batch, id, (writer) => this.#changes.writeBatch(writer, batch));
   }
 
@@ -124,11 +138,12 @@ export class Outlet {
     if (this.#writer.pending > this.#bytesMax) this.#congest();
     if (this.#flushing) return;
     this.#flushing = true;
-    process.nextTick(this.#flush);
+    this.#flushes.add(this.#flush, false);
   }
 
   readonly #flush = (): void => {
     this.#flushing = false;
+    this.#news = false;
     const stream = this.#stream;
     if (stream === null || this.#ended) return;
     const bytes = this.#writer.take();

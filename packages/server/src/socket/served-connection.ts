@@ -60,7 +60,7 @@ export class ServedConnection {
       message: (reader) => this.#read(reader),
       failed: (error) => this.#refuse(error),
     });
-    this.#outlet = new Outlet(options.changes, this.#limits.bufferedBytesMax, {
+    this.#outlet = new Outlet(options, this.#limits.bufferedBytesMax, {
       congested: () => this.#intake.stop(),
       freed: () => this.#intake.resume(),
     });

@@ -1,6 +1,7 @@
 import type { Clock, Engine, Host } from 'waymark/engine';
 import type { Hello } from 'waymark/wire';
 import type { ChangeCache } from './change-cache.js';
+import type { FlushQueue } from './flush-queue.js';
 
 export interface SocketLimits {
   /** Calls of one connection that wait for an answer, watches apart. Default 10 000. */
@@ -32,6 +33,7 @@ export interface ServeOptions {
   readonly limits?: Partial<SocketLimits> | undefined;
   /** Shared by the connections of one server. */
   readonly changes: ChangeCache;
+  readonly flushes: FlushQueue;
   /** Throws to refuse a client (`unauthenticated`, `denied`). */
   readonly admit?: ((hello: Hello) => void | Promise<void>) | undefined;
 }
