@@ -108,3 +108,27 @@ async function waitersOf(path: string, count: number): Promise<void> {
     if ((waiters ?? []).length === count) return;
   }
 }
+
+test('[L10] an upgrade waits for other holders, a second one is refused, a downgrade is at once', async () => {
+  const change = (hold: Record<string, unknown>, mode: string, body: object) =>
+    call('PATCH', `/v1/ns/l/locks/modes?id=${String(hold['id'])}&mode=${mode}`, { body });
+  const shared = { ttlMs: 30_000, mode: 'shared' };
+  const [a, b] = await Promise.all([lock('/modes', shared), lock('/modes', shared)]);
+  expect((await change(a.json, 'shared', { mode: 'exclusive' })).json['code']).toBe('timeout');
+
+  const upgrade = change(a.json, 'shared', { mode: 'exclusive', waitMs: 20_000 });
+  await waitersOf('/modes', 1);
+  const second = await change(b.json, 'shared', { mode: 'exclusive', waitMs: 20_000 });
+  expect(second.json).toMatchObject({ status: 412, code: 'conflict' });
+  await call('DELETE', `/v1/ns/l/locks/modes?id=${String(b.json['id'])}&mode=shared`);
+  const upgraded = await upgrade;
+  expect(upgraded.json).toMatchObject({ path: '/modes', mode: 'exclusive', id: a.json['id'] });
+  expect(Number(upgraded.json['token'])).toBeGreaterThan(Number(a.json['token']));
+
+  const down = await change(a.json, 'exclusive', { mode: 'shared' });
+  expect(down.json).toMatchObject({ mode: 'shared' });
+  expect((await lock('/modes', shared)).status).toBe(200);
+  expect((await change(b.json, 'shared', { mode: 'exclusive' })).json['code']).toBe('lost');
+  const unnamed = await call('PATCH', '/v1/ns/l/locks/modes', { body: { mode: 'shared' } });
+  expect(unnamed.json['code']).toBe('invalid');
+});

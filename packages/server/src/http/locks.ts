@@ -47,6 +47,18 @@ interface LockBody {
   readonly id?: string;
 }
 
+const convertBody = Type.Object(
+  {
+    mode: Type.Union([Type.Literal('exclusive'), Type.Literal('shared')], {
+      description: 'what it is to become',
+    }),
+    waitMs: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 600_000, description: 'for other holders; default 0' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 const holdQuery = Type.Object({
   tree: Type.Optional(Type.Boolean()),
   mode: Type.Optional(Type.Union([Type.Literal('exclusive'), Type.Literal('shared')])),
@@ -89,13 +101,23 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
       },
     );
 
+    app.patch(
+      url,
+      { schema: { querystring: holdQuery, body: convertBody, tags, summary: 'change the mode' } },
+      async (request, reply) => {
+        const { mode, waitMs = 0 } = request.body as { mode: LockMode; waitMs?: number };
+        const signal = goneSignal(reply, parts.stopping);
+        const hold = holdOf(request);
+        const grant = await host.convert(namespaceOf(request), hold, { mode, waitMs }, { signal });
+        return { ...grant.hold, token: grant.token };
+      },
+    );
+
     app.delete(
       url,
       { schema: { querystring: holdQuery, tags, summary: 'release' } },
       async (request) => {
-        const hold = { ...heldOf(request), path: pathOf(request) };
-        if (hold.id === '')
-          throw new WaymarkError('invalid', 'release takes the ?id= the lock was taken with');
+        const hold = holdOf(request);
         const released = await host.release(namespaceOf(request), hold);
         const { lease } = request.query as { lease?: number };
         if (lease !== undefined) await endLease(host, lease);
@@ -197,6 +219,13 @@ function keepAlive({ host, clock }: LockParts, lease: Lease): () => void {
     // A lease that is gone ends the wait itself, with `lost`.
     host.renew(lease.id).catch(() => undefined);
   });
+}
+
+/** The hold that a request names. */
+function holdOf(request: FastifyRequest): HeldKeys {
+  const hold = { ...heldOf(request), path: pathOf(request) };
+  if (hold.id !== '') return hold;
+  throw new WaymarkError('invalid', 'name the hold by the ?id= the lock was taken with');
 }
 
 function heldOf(request: FastifyRequest): HeldKeys {
