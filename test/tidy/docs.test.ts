@@ -65,8 +65,10 @@ afterAll(async () => {
 test('[docs] the README has its blocks, and no block is of a kind that nothing runs', () => {
   expect(blocks.filter(({ language }) => language === 'ts').length).toBeGreaterThan(0);
   expect(blocks.filter(({ language }) => language === 'sh').length).toBeGreaterThan(0);
-  // Blocks without a language are commands that install or start, or pictures.
-  for (const { name, language } of blocks) expect(['', 'ts', 'sh'], name).toContain(language);
+  // Blocks without a language are commands that install or start, or pictures; SQL is what others run.
+  for (const { name, language } of blocks) {
+    expect(['', 'ts', 'sh', 'sql'], name).toContain(language);
+  }
 });
 
 test.each(blocks.filter(({ language }) => language === 'sh'))(
@@ -110,10 +112,13 @@ test.each(blocks.filter(({ language }) => language === 'ts'))(
     expect(compiled.out + compiled.err).toBe(
       compiled.code === 0 ? compiled.out + compiled.err : '',
     );
-    const { code, err } = await new Command(process.execPath, [file.replace('.mts', '.mjs')], {
+    const { code, out, err } = await new Command(process.execPath, [file.replace('.mts', '.mjs')], {
       cwd: folder,
     }).done;
     expect(code, err).toBe(0);
+    // What a page says is printed, is.
+    const told = [...text.matchAll(/\/\/ → (.*)$/gm)].map(([, line]) => line);
+    if (told.length > 0) expect(out.trimEnd().split('\n')).toEqual(told);
   },
 );
 
