@@ -59,6 +59,22 @@ test('[cli] bad input is a typed error with its exit code, before any work', asy
   expect((await run('get', '/__proto__')).out).toBe('plain data\n');
 });
 
+test('[cli] ls shows the tree in its order, by levels, and says when there is more', async () => {
+  for (const path of ['/ls/a/c', '/ls/a-b', '/ls/a', '/ls/d/e/f']) await run('put', path, 'x');
+  expect((await run('ls', '/ls')).out).toBe('a  "x"\n  c  "x"\na-b  "x"\nd/\n  e/\n    f  "x"\n');
+  expect((await run('ls', '/ls', '--depth', '1')).out).toBe('a  "x"\na-b  "x"\nd/\n');
+  const part = await run('ls', '/ls', '--limit', '2');
+  expect(part.out.split('\n').length).toBe(3);
+  expect(part.err).toContain('more than 2 entries');
+  expect((await run('ls', '/ls', '--depth', '0')).code).toBe(errorTable.invalid.exit);
+  const json = (await run('ls', '/ls/d', '--json')).out.trim().split('\n');
+  expect(json.map((line) => JSON.parse(line) as unknown)).toEqual([
+    { path: '/ls/d/e' },
+    { path: '/ls/d/e/f', value: 'x' },
+  ]);
+  await run('del', '/ls', '--tree');
+});
+
 test('[cli] a pipe gets no colors, not even in a CI that shows them, unless they are forced', async () => {
   await run('put', '/colors/a', 'x');
   const args = [waymark, '--server', url, 'ls', '/colors'];

@@ -1,7 +1,9 @@
 import pc from 'picocolors';
 
 /** Colors for one stream: for a person at a terminal, or forced; never into a pipe, not even where a CI is known to show them. */
-function colorsFor(stream: { readonly isTTY?: boolean | undefined }): ReturnType<typeof pc.createColors> {
+function colorsFor(stream: {
+  readonly isTTY?: boolean | undefined;
+}): ReturnType<typeof pc.createColors> {
   const { FORCE_COLOR: forced } = process.env;
   const wanted = stream.isTTY === true || (forced !== undefined && forced !== '0');
   return pc.createColors(wanted && pc.isColorSupported);

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
-import { outColors } from './colors.js';
-import { codecs, type Namespace, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
+import { codecs, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
 import { print, readStdin, withNamespace } from './context.js';
+import { ls } from './ls.js';
 import type { Run } from './program.js';
 
 /** Commands on keys. Values are text. */
@@ -94,52 +94,6 @@ function del(program: Command, run: Run): void {
       return result.deleted === 0 ? 1 : 0;
     }),
   );
-}
-
-function ls(program: Command, run: Run): void {
-  const command = program
-    .command('ls [path]')
-    .description('show the tree below a path')
-    .option('--depth <n>', 'levels to show', Number, 32);
-  command.action(
-    run(async (options) => {
-      const path = (command.processedArgs[0] as string | undefined) ?? '/';
-      const { depth } = command.opts<{ depth: number }>();
-      await withNamespace(options, async (ns) => {
-        for await (const { name, level, value } of walk(ns, path, 0, depth)) {
-          if (options.json)
-            print(options, { path: name, ...(value === null ? {} : { value }) }, '');
-          else print(options, null, `${'  '.repeat(level)}${line(name, value)}`);
-        }
-      });
-    }),
-  );
-}
-
-async function* walk(
-  ns: Namespace<string>,
-  path: string,
-  level: number,
-  depth: number,
-): AsyncGenerator<{ name: string; level: number; value: string | null }> {
-  if (level >= depth) return;
-  for (let after: string | undefined; ;) {
-    const page = await ns.children(path, { after });
-    for (const child of page.entries) {
-      const name = path === '/' ? `/${child}` : `${path}/${child}`;
-      yield { name, level, value: (await ns.get(name))?.value ?? null };
-      yield* walk(ns, name, level + 1, depth);
-    }
-    after = page.entries.at(-1);
-    if (!page.more) return;
-  }
-}
-
-function line(path: string, value: string | null): string {
-  const name = outColors.bold(path.slice(path.lastIndexOf('/') + 1));
-  if (value === null) return `${name}/`;
-  const short = value.length > 60 ? `${value.slice(0, 60)}…` : value;
-  return `${name}  ${JSON.stringify(short)}`;
 }
 
 function watch(program: Command, run: Run): void {
