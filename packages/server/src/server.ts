@@ -122,6 +122,8 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     clock,
+    faulted: (error) =>
+      parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
   });
   app.server.on(
     'upgrade',

@@ -162,6 +162,24 @@ describe('raw engine verbs', () => {
   });
 });
 
+test('[errors] a fault of the server is told to its log, and to the client without its words', async () => {
+  const engine = createMemoryEngine();
+  const faults: unknown[] = [];
+  const host: Host = Object.assign(createLocalHost(engine), {
+    forceUnlock: () => Promise.reject(new TypeError('a secret of the house')),
+  });
+  const { url } = await serve({ engine, host, faulted: (error) => faults.push(error) });
+  const client = await connectHost(url);
+  cleanups.push(() => client[Symbol.asyncDispose]());
+  const error = await client.forceUnlock('n', '/a', 'why').catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'internal' });
+  expect(String(error)).not.toContain('secret');
+  await expect(client.read('n', { key: 'd', at: 9 })).rejects.toMatchObject({
+    code: 'future_revision',
+  });
+  expect(faults).toMatchObject([{ message: 'a secret of the house' }]);
+});
+
 describe('watches', () => {
   test('[K8] whole revisions in order, across broken connections', async () => {
     const { url, engine, sockets } = await serve();

@@ -1,4 +1,4 @@
-import { WaymarkError } from 'waymark/engine';
+import { isWaymarkError, WaymarkError } from 'waymark/engine';
 import {
   commonVersion,
   type Hello,
@@ -39,7 +39,8 @@ export class ServedConnection {
   /** How to end what lasts beyond its message: a cancel does, and the end of the connection. */
   readonly #ongoing = new Map<number, () => void>();
   readonly #idle: Running[] = [];
-  readonly #closed: Promise<void>;
+  /** Resolves when the connection is gone. */
+  readonly closed: Promise<void>;
   #resolveClosed: () => void = () => {};
   #stream: ServedStream | null = null;
   #greeted: 'no' | 'admitting' | 'yes' = 'no';
@@ -64,12 +65,7 @@ export class ServedConnection {
       congested: () => this.#intake.stop(),
       freed: () => this.#intake.resume(),
     });
-    this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
-  }
-
-  /** Resolves when the connection is gone. */
-  get closed(): Promise<void> {
-    return this.#closed;
+    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
 
   start(stream: ServedStream): void {
@@ -92,7 +88,7 @@ export class ServedConnection {
     this.#outlet.signal(messages.goaway);
     const stop = this.#options.clock.after(graceMs, () => this.destroy());
     this.#endIfDrained();
-    await this.#closed;
+    await this.closed;
     stop();
   }
 
@@ -232,8 +228,9 @@ export class ServedConnection {
   }
 
   #fail(id: number, error: unknown): void {
-    if (error === cancelled) this.#outlet.cancelled(id);
-    else this.#outlet.error(id, error);
+    if (error === cancelled) return this.#outlet.cancelled(id);
+    if (!isWaymarkError(error) || error.code === 'internal') this.#options.faulted?.(error);
+    this.#outlet.error(id, error);
   }
 
   async #watch(call: WatchCall, id: number, args: unknown): Promise<void> {

@@ -31,6 +31,8 @@ export interface ServeOptions {
   /** Name and version, told to the client. */
   readonly server?: string | undefined;
   readonly limits?: Partial<SocketLimits> | undefined;
+  /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
+  readonly faulted?: ((error: unknown) => void) | undefined;
   /** Shared by the connections of one server. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;

@@ -28,13 +28,14 @@ export async function acquire(
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
   const when = plan.free(keys);
   const apply: Operation[] = [{ type: 'put', key: keys.mark, ...leasedBy }];
-  const look: Operation[] = readsOf(keys);
   try {
-    const quick = await engine.commit({ when, apply, otherwise: look });
+    const quick = await engine.commit({ when, apply });
     if (quick.succeeded) return { token: quick.revision, hold };
-    const granted = standing(quick.results).mark;
-    if (granted !== null) return { token: granted.createRevision, hold };
-    if (request.waitMs === 0) return null;
+    const look: Operation[] = readsOf(keys);
+    if (request.waitMs === 0) {
+      const { mark } = standing((await engine.commit({ apply: look })).results);
+      return mark === null ? null : { token: mark.createRevision, hold };
+    }
     // The queue is read before the place is put: it cannot be in its own way.
     const otherwise = look.concat(plan.look, { type: 'put', key: keys.place, ...leasedBy });
     const entered = await engine.commit({ when, apply, otherwise });

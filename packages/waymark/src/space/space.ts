@@ -31,6 +31,8 @@ export interface SpaceOptions {
 }
 
 const ttlMsDefault = 10_000;
+/** A server that stays silent gets no longer goodbye: what is held there ends with its lease. */
+const goodbyeMsMax = 5_000;
 
 /** A space over a host. `open` makes one with its host; a server makes one over its own. */
 export function createSpace(host: Host, options: SpaceOptions): Space {
@@ -142,18 +144,27 @@ export class HostSpace implements Space {
     const closed = new WaymarkError('unavailable', 'the space is closed');
     this.#closing.abort(closed);
     for (const end of [...this.#waiting]) end(closed);
-    const locks = [...this.#locks.values()].flatMap((byPath) => [...byPath.values()].flat());
-    await Promise.allSettled(locks.map((lock) => lock.release()));
-    const leases = await Promise.allSettled(this.#leases.values());
-    await Promise.allSettled(
-      leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
-    );
+    let disarm = (): void => undefined;
+    const late = new Promise<void>((resolve) => {
+      disarm = this.clock.after(goodbyeMsMax, resolve, true);
+    });
+    await Promise.race([this.#giveBack(), late]);
+    disarm();
     await this.host[Symbol.asyncDispose]();
     await this.#engine?.[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #giveBack(): Promise<void> {
+    const locks = [...this.#locks.values()].flatMap((byPath) => [...byPath.values()].flat());
+    await Promise.allSettled(locks.map((lock) => lock.release()));
+    const leases = await Promise.allSettled(this.#leases.values());
+    await Promise.allSettled(
+      leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
+    );
   }
 
   /** Aborts when the space closes. */

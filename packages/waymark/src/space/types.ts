@@ -293,6 +293,6 @@ export interface Space extends AsyncDisposable {
   /** A lease of one's own, renewed by this process unless told not to. */
   lease(ttlMs: number, call?: Call & { readonly renew?: boolean }): Promise<KeptLease>;
   status(call?: Call): Promise<SpaceStatus>;
-  /** Releases every hold, ends watches, closes the engine or connection. */
+  /** Releases every hold, ends watches, closes the engine or connection. A server that does not answer is left after 5 s. */
   close(): Promise<void>;
 }
