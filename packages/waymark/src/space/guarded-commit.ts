@@ -49,6 +49,12 @@ async function commitUnlocked(
   const commitOptions = signal === undefined ? undefined : { signal };
   const writes = writtenBy(txn).length > 0;
   if (!writes || guard === false) return await engine.commit(txn, commitOptions);
+  if (txn.when !== undefined && txn.when.length > 0 && txn.otherwise === undefined) {
+    // Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked below.
+    const flat = { when: [...noMarksCheck, ...txn.when], apply: txn.apply };
+    const outcome = await engine.commit(flat, commitOptions);
+    if (outcome.succeeded) return outcome;
+  }
   const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
   if (outcome.succeeded) return unwrapped(txn, outcome);
   memory.precise = preciseWrites;

@@ -47,6 +47,8 @@ class Within implements Engine {
   readonly #end: ByteString;
   /** A change is stripped once, however many watches deliver it. */
   readonly #stripped = new WeakMap<Change, Change>();
+  #asked: Check | undefined;
+  #askedInner: Check | undefined;
 
   constructor(engine: Engine, prefix: ByteString) {
     this.#engine = engine;
@@ -112,8 +114,8 @@ class Within implements Engine {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   /**
-   * One put with one check at most, the hottest commit of all: where nothing in its outcome or its refusal would tell of the prefix
-   * it costs no promise here. @returns null for all others
+   * One put, the hottest commit of all: where nothing in its outcome or its refusal would tell of the prefix it costs no promise
+   * here. @returns null for all others
    */
   #onePut({ when, apply, otherwise }: Txn): Txn | null {
     if (apply?.length !== 1 || otherwise !== undefined) return null;
@@ -121,9 +123,12 @@ class Within implements Engine {
     if (put?.type !== 'put' || put.previous === true || !this.#fits(put)) return null;
     const operations = [this.#put(put)];
     if (when === undefined || when.length === 0) return { apply: operations };
-    const [check] = when;
-    if (when.length > 1 || check === undefined || !this.#fits(check)) return null;
-    return { when: [this.#check(check)], apply: operations };
+    const checks: Check[] = [];
+    for (const check of when) {
+      if (!this.#fits(check)) return null;
+      checks.push(checks.length === 0 ? this.#firstCheck(check) : this.#check(check));
+    }
+    return { when: checks, apply: operations };
   }
 
   #fits({ key, end = key }: KeyRange): boolean {
@@ -190,18 +195,19 @@ class Within implements Engine {
     return { type: 'put', key: this.#prefix + key, value, lease, previous, keepValue, keepLease };
   }
 
-  /** The write guard asks the same of nearly every commit. */
-  #lastCheck: Check | undefined;
-  #lastChecked: Check | undefined;
-
   readonly #check = (check: Check): Check => {
-    if (check === this.#lastCheck && this.#lastChecked !== undefined) return this.#lastChecked;
     const { key, end } = this.#range(check);
-    const inner = { key, end, target: check.target, is: check.is, to: check.to };
-    this.#lastCheck = check;
-    this.#lastChecked = inner;
-    return inner;
+    return { key, end, target: check.target, is: check.is, to: check.to };
   };
+
+  /** The write guard asks the same first of nearly every commit. */
+  #firstCheck(check: Check): Check {
+    if (check !== this.#asked || this.#askedInner === undefined) {
+      this.#asked = check;
+      this.#askedInner = this.#check(check);
+    }
+    return this.#askedInner;
+  }
 
   #results(results: readonly OperationResult[]): OperationResult[] {
     return results.map((result) => {
