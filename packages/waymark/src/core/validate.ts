@@ -2,7 +2,7 @@ import type { ByteString, Check, KeyRange, Operation, Query, Txn } from './engin
 import { WaymarkError } from './errors.js';
 import { limits, type LimitName } from './limits.js';
 import { isByteString } from './bytes.js';
-import { rangeContains } from './ranges.js';
+import { refuseDoubleWrites } from './double-writes.js';
 
 /** Bad input gets a typed, clear error before any work (rule K6). Every engine calls these first. */
 
@@ -20,25 +20,31 @@ export function validateTxn(txn: Txn): void {
   if (isOnePut(txn)) return;
   const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
   tallyTxn(txn, tally, 0);
-  atMost('checksMax', tally.checks, 'checks in one commit');
-  atMost('operationsMax', tally.operations, 'operations in one commit');
-  atMost('requestBytesMax', tally.bytes, 'bytes in one commit');
+  const { checksMax, operationsMax, requestBytesMax } = limits;
+  if (tally.checks > checksMax) throw tooLarge('checksMax', tally.checks, 'checks in one commit');
+  if (tally.operations > operationsMax)
+    throw tooLarge('operationsMax', tally.operations, 'operations in one commit');
+  if (tally.bytes > requestBytesMax)
+    throw tooLarge('requestBytesMax', tally.bytes, 'bytes in one commit');
   refuseDoubleWrites(txn);
 }
 
-/** The hottest transactions, one put with few checks, need no sums: a key and a value within their limits are within the request's. */
+/**
+ * The hottest transactions, one put with few checks, need no more sums: a key and a value within their limits are within the request's,
+ * with this much to spare.
+ */
 const fewChecks = 4;
+const fewBytes = 65_536;
 
 function isOnePut({ when, apply, otherwise }: Txn): boolean {
   if (apply?.length !== 1 || otherwise !== undefined) return false;
   const [put] = apply;
   if (put?.type !== 'put') return false;
   if (when !== undefined) {
-    if (when.length > fewChecks) return false;
-    for (const check of when) {
-      if (check.target === 'value') return false;
-      tallyCheck(check, { checks: 0, operations: 0, bytes: 0 });
-    }
+    if (when.length > fewChecks && !fixed.has(when)) return false;
+    const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+    tallyChecks(when, tally);
+    if (tally.bytes > fewBytes) return false;
   }
   validateKey(put.key);
   validateValue(put.value);
@@ -111,10 +117,34 @@ function validateValue(value: ByteString): void {
   if (!isByteString(value)) throw invalid('a value is a byte string: encode text to UTF-8 first');
 }
 
+const fixed = new WeakMap<readonly Check[], Tally>();
+
+/**
+ * Checks that are asked again and again: looked at here once, frozen, and believed by `validateTxn` when they come as this very array.
+ *
+ * @throws {WaymarkError} `invalid`, `too_large`
+ */
+export function fixedChecks(checks: readonly Check[]): readonly Check[] {
+  const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+  for (const check of checks) tallyCheck(Object.freeze(check), tally);
+  fixed.set(Object.freeze(checks), tally);
+  return checks;
+}
+
+function tallyChecks(checks: readonly Check[], tally: Tally): void {
+  const known = fixed.get(checks);
+  if (known === undefined) {
+    for (const check of checks) tallyCheck(check, tally);
+    return;
+  }
+  tally.checks += known.checks;
+  tally.bytes += known.bytes;
+}
+
 function tallyTxn(txn: Txn, tally: Tally, depth: number): void {
   if (depth > 0) atMost('nestingMax', depth, 'levels of nested transactions');
   const { when, apply, otherwise } = txn;
-  if (when !== undefined) for (const check of when) tallyCheck(check, tally);
+  if (when !== undefined) tallyChecks(when, tally);
   if (apply !== undefined) for (const operation of apply) tallyOperation(operation, tally, depth);
   if (otherwise !== undefined) {
     for (const operation of otherwise) tallyOperation(operation, tally, depth);
@@ -179,83 +209,6 @@ function tallyOperation(operation: Operation, tally: Tally, depth: number): void
 
 function isEmpty(txn: Txn): boolean {
   return (txn.apply?.length ?? 0) + (txn.otherwise?.length ?? 0) === 0;
-}
-
-interface Writes {
-  readonly puts: readonly ByteString[];
-  readonly deletes: readonly KeyRange[];
-}
-
-/** Up to so many operations are compared in pairs: a few comparisons cost less than a set. */
-const pairsMax = 16;
-
-/**
- * A key is written at most once by what can run together (K4): no two puts of it, no put within a deleted range.
- * The two branches of one transaction exclude each other and may write the same keys.
- */
-function refuseDoubleWrites({ apply, otherwise }: Txn): void {
-  if (apply !== undefined) refuseDoubleWritesIn(apply);
-  if (otherwise !== undefined) refuseDoubleWritesIn(otherwise);
-}
-
-function refuseDoubleWritesIn(branch: readonly Operation[]): void {
-  if (branch.length > pairsMax || branch.some(writesMany)) {
-    branchWrites(branch);
-    return;
-  }
-  for (let i = 1; i < branch.length; i++) {
-    const key = keyWritten(branch[i]);
-    if (key === undefined) continue;
-    for (let j = 0; j < i; j++) {
-      const bothDelete = branch[i]?.type === 'delete' && branch[j]?.type === 'delete';
-      if (!bothDelete && keyWritten(branch[j]) === key) throw doubleWrite();
-    }
-  }
-}
-
-function writesMany(operation: Operation): boolean {
-  return operation.type === 'txn' || (operation.type === 'delete' && operation.end !== undefined);
-}
-
-function keyWritten(operation: Operation | undefined): ByteString | undefined {
-  return operation?.type === 'put' || operation?.type === 'delete' ? operation.key : undefined;
-}
-
-function writesOf(txn: Txn): Writes {
-  const applied = branchWrites(txn.apply ?? []);
-  const other = branchWrites(txn.otherwise ?? []);
-  return {
-    puts: [...applied.puts, ...other.puts],
-    deletes: [...applied.deletes, ...other.deletes],
-  };
-}
-
-function branchWrites(branch: readonly Operation[]): Writes {
-  const puts = new Set<ByteString>();
-  const deletes: KeyRange[] = [];
-  for (const operation of branch) {
-    const writes = operationWrites(operation);
-    for (const range of writes.deletes) {
-      for (const key of puts) if (rangeContains(range, key)) throw doubleWrite();
-    }
-    for (const key of writes.puts) {
-      if (puts.has(key) || deletes.some((range) => rangeContains(range, key))) throw doubleWrite();
-    }
-    for (const key of writes.puts) puts.add(key);
-    deletes.push(...writes.deletes);
-  }
-  return { puts: [...puts], deletes };
-}
-
-function operationWrites(operation: Operation): Writes {
-  if (operation.type === 'put') return { puts: [operation.key], deletes: [] };
-  if (operation.type === 'delete') return { puts: [], deletes: [operation] };
-  if (operation.type === 'txn') return writesOf(operation.txn);
-  return { puts: [], deletes: [] };
-}
-
-function doubleWrite(): WaymarkError {
-  return invalid('a commit writes a key at most once: it is put twice, or put and deleted');
 }
 
 function wholeNumber(name: string, value: unknown): void {

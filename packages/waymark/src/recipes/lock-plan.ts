@@ -1,6 +1,7 @@
 import type { ByteString, Check, KeyRange, ReadOperation } from '../core/engine.js';
 import type { HeldKeys, LockMode } from '../core/host.js';
 import { ownBytes } from '../core/bytes.js';
+import { fixedChecks } from '../core/validate.js';
 import {
   below,
   exactly,
@@ -91,10 +92,8 @@ export class LockPlan {
     this.places = places.map((range) => this.#whole(range));
     this.marks = marks.map((range) => this.#whole(range));
     this.#own = wanted.mode === 'exclusive' ? this.places[places.indexOf(own)] : undefined;
-    this.#free = [
-      ...this.places,
-      ...conflictingMarks(wanted, path, marks).map((range) => this.#whole(range)),
-    ].map(isEmpty);
+    const inTheWay = conflictingMarks(wanted, path, marks).map((range) => this.#whole(range));
+    this.#free = fixedChecks([...this.places, ...inTheWay].map(isEmpty));
     this.#clear = [...this.marks, ...this.places.filter((range) => range !== this.#own)].map(
       isEmpty,
     );
