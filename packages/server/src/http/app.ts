@@ -3,6 +3,7 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { limits, type Space, WaymarkError } from 'waymark';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
+import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
@@ -59,6 +60,12 @@ export async function createApp(
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'Waymark', version: parts.version } },
     transform: ({ schema, url }) => ({ schema, url: url.replace(/\*$/, ':path') }),
+    refResolver: { buildLocalReference: (json) => String(json['$id']) },
+  });
+  app.addSchema(problem);
+  app.addHook('onRoute', (route) => {
+    const response = (route.schema?.response ?? {}) as object;
+    route.schema = { ...route.schema, response: { ...response, ...problemAnswer } };
   });
   app.setValidatorCompiler(compileCheck);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
@@ -99,20 +106,22 @@ export async function createApp(
 
 function operations(app: FastifyInstance, parts: AppParts): void {
   const tags = ['operations'];
-  app.get('/', { schema: { tags } }, async (_request, reply) =>
+  app.get('/', { schema: { tags, response: answers.text } }, async (_request, reply) =>
     reply.type('text/plain; charset=utf-8').send(frontPage(parts.version)),
   );
-  app.get('/healthz', { schema: { tags } }, async () => ({ ok: true }));
-  app.get('/readyz', { schema: { tags } }, async () => {
+  app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
+  app.get('/readyz', { schema: { tags, response: answers.ready } }, async () => {
     parts.stopping.throwIfAborted();
     // Writes nothing, and fails where a write would: a full or broken disk.
     await parts.engine.commit({});
     return { ok: true, ...(await parts.host.status()) };
   });
-  app.get('/metrics', { schema: { tags } }, async (_request, reply) =>
+  app.get('/metrics', { schema: { tags, response: answers.text } }, async (_request, reply) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await parts.metrics.print()),
   );
-  app.get('/openapi.json', { schema: { tags } }, async () => app.swagger());
+  app.get('/openapi.json', { schema: { tags, response: answers.document } }, async () =>
+    app.swagger(),
+  );
 }
 
 function measure(app: FastifyInstance, metrics: Metrics): void {

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Engine, Entry } from 'waymark/engine';
+import { answers } from './answers.js';
 
 const pageSize = 500;
 
@@ -9,12 +10,16 @@ const pageSize = 500;
  * a whole one. Leases are not kept: their keys would outlive their owners.
  */
 export function backupRoute(app: FastifyInstance, engine: Engine): void {
-  app.get('/v1/backup', { schema: { tags: ['operations'] } }, async (_request, reply) => {
-    const { revision, identity } = await engine.status();
-    return await reply
-      .type('application/x-ndjson')
-      .send(Readable.from(lines(engine, revision, identity)));
-  });
+  app.get(
+    '/v1/backup',
+    { schema: { tags: ['operations'], response: answers.lines } },
+    async (_request, reply) => {
+      const { revision, identity } = await engine.status();
+      return await reply
+        .type('application/x-ndjson')
+        .send(Readable.from(lines(engine, revision, identity)));
+    },
+  );
 }
 
 async function* lines(engine: Engine, revision: number, identity: string): AsyncGenerator<string> {

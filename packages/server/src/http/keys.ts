@@ -10,6 +10,7 @@ import {
   pathOf,
   resumeFrom,
 } from './inputs.js';
+import { answers } from './answers.js';
 import type { WatchParts } from './streams.js';
 import { eventJson, openWatch } from './watch.js';
 
@@ -48,6 +49,7 @@ interface KeyQuery {
 
 export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
   const { space } = parts;
+  const tags = ['keys'];
   // Bodies are values: no content type makes them anything else.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -57,7 +59,7 @@ export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
   for (const url of ['/v1/ns/:ns/keys', '/v1/ns/:ns/keys/*']) {
     app.get(
       url,
-      { schema: { querystring: keyQuery, tags: ['keys'] }, exposeHeadRoute: true },
+      { schema: { querystring: keyQuery, tags, response: answers.key }, exposeHeadRoute: true },
       async (request, reply) => {
         const query = request.query as KeyQuery;
         const path = pathOf(request);
@@ -75,7 +77,7 @@ export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
 
     app.put(
       url,
-      { schema: { querystring: writeQuery, tags: ['keys'] } },
+      { schema: { querystring: writeQuery, tags, response: answers.written } },
       async (request, reply) => {
         const { lease } = request.query as { lease?: number };
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
@@ -85,14 +87,18 @@ export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
       },
     );
 
-    app.delete(url, { schema: { querystring: writeQuery, tags: ['keys'] } }, async (request) => {
-      const { tree } = request.query as { tree?: string };
-      const call = { ifRevision: ifRevisionOf(request), hold: holdOf(request) };
-      const ns = bytesOf(request);
-      return await (isSet(tree)
-        ? ns.deleteTree(pathOf(request), call)
-        : ns.delete(pathOf(request), call));
-    });
+    app.delete(
+      url,
+      { schema: { querystring: writeQuery, tags, response: answers.deleted } },
+      async (request) => {
+        const { tree } = request.query as { tree?: string };
+        const call = { ifRevision: ifRevisionOf(request), hold: holdOf(request) };
+        const ns = bytesOf(request);
+        return await (isSet(tree)
+          ? ns.deleteTree(pathOf(request), call)
+          : ns.delete(pathOf(request), call));
+      },
+    );
   }
 }
 

@@ -11,6 +11,7 @@ import type {
   LockMode,
   Random,
 } from 'waymark/engine';
+import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
 import { repeat } from './streams.js';
 
@@ -79,7 +80,14 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
   for (const url of ['/v1/ns/:ns/locks', '/v1/ns/:ns/locks/*']) {
     app.get(
       url,
-      { schema: { querystring: holdQuery, tags, summary: 'who holds, who waits' } },
+      {
+        schema: {
+          querystring: holdQuery,
+          tags,
+          summary: 'who holds, who waits',
+          response: answers.explanation,
+        },
+      },
       async (request) => {
         const { tree, mode } = heldOf(request);
         return await host.explain(namespaceOf(request), { path: pathOf(request), tree, mode });
@@ -88,7 +96,7 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
 
     app.post(
       url,
-      { schema: { body: lockBody, tags, summary: 'take a lock' } },
+      { schema: { body: lockBody, tags, summary: 'take a lock', response: answers.lock } },
       async (request, reply) => {
         const body = request.body as LockBody;
         return await take(
@@ -103,7 +111,15 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
 
     app.patch(
       url,
-      { schema: { querystring: holdQuery, body: convertBody, tags, summary: 'change the mode' } },
+      {
+        schema: {
+          querystring: holdQuery,
+          body: convertBody,
+          tags,
+          summary: 'change the mode',
+          response: answers.converted,
+        },
+      },
       async (request, reply) => {
         const { mode, waitMs = 0 } = request.body as { mode: LockMode; waitMs?: number };
         const signal = goneSignal(reply, parts.stopping);
@@ -115,7 +131,7 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
 
     app.delete(
       url,
-      { schema: { querystring: holdQuery, tags, summary: 'release' } },
+      { schema: { querystring: holdQuery, tags, summary: 'release', response: answers.released } },
       async (request) => {
         const hold = holdOf(request);
         const released = await host.release(namespaceOf(request), hold);
@@ -130,7 +146,14 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
   for (const url of ['/v1/ns/:ns/force-unlock', '/v1/ns/:ns/force-unlock/*']) {
     app.post(
       url,
-      { schema: { body: reason, tags, summary: 'take locks away; audited' } },
+      {
+        schema: {
+          body: reason,
+          tags,
+          summary: 'take locks away; audited',
+          response: answers.ended,
+        },
+      },
       async (request) => {
         const body = request.body as { reason: string };
         return {

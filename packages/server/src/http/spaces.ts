@@ -9,6 +9,7 @@ import {
   WaymarkError,
 } from 'waymark';
 import type { Host } from 'waymark/engine';
+import { answers } from './answers.js';
 import { holdOf, namespaceOf, pathOf } from './inputs.js';
 import { entryJson } from './keys.js';
 
@@ -21,28 +22,46 @@ const page = Type.Object({
 });
 
 export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): void {
-  app.get('/v1/ns', { schema: { tags: ['namespaces'] } }, async () => ({
-    namespaces: await space.namespaces(),
-  }));
+  app.get(
+    '/v1/ns',
+    { schema: { tags: ['namespaces'], response: answers.namespaces } },
+    async () => ({
+      namespaces: await space.namespaces(),
+    }),
+  );
 
-  app.delete('/v1/ns/:ns', { schema: { tags: ['namespaces'] } }, async (request, reply) => {
-    await space.removeNamespace(namespaceOf(request));
-    return await reply.code(204).send();
-  });
+  app.delete(
+    '/v1/ns/:ns',
+    { schema: { tags: ['namespaces'], response: answers.nothing } },
+    async (request, reply) => {
+      await space.removeNamespace(namespaceOf(request));
+      return await reply.code(204).send();
+    },
+  );
 
   for (const listing of ['children', 'leaves'] as const) {
     for (const url of [`/v1/ns/:ns/${listing}`, `/v1/ns/:ns/${listing}/*`]) {
-      app.get(url, { schema: { querystring: page, tags: ['keys'] } }, async (request) => {
-        const call = request.query as { limit?: number; after?: string; at?: number };
-        return await space.namespace(namespaceOf(request))[listing](pathOf(request), call);
-      });
+      app.get(
+        url,
+        { schema: { querystring: page, tags: ['keys'], response: answers.names } },
+        async (request) => {
+          const call = request.query as { limit?: number; after?: string; at?: number };
+          return await space.namespace(namespaceOf(request))[listing](pathOf(request), call);
+        },
+      );
     }
   }
 
   for (const url of ['/v1/ns/:ns/nearest', '/v1/ns/:ns/nearest/*']) {
     app.get(
       url,
-      { schema: { tags: ['keys'], summary: 'the deepest entry at or above' } },
+      {
+        schema: {
+          tags: ['keys'],
+          summary: 'the deepest entry at or above',
+          response: answers.entry,
+        },
+      },
       async (request) => {
         const path = pathOf(request);
         const entry = await space
@@ -55,13 +74,15 @@ export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): voi
     );
   }
 
-  app.get('/v1/ns/:ns/dump', { schema: { tags: ['namespaces'] } }, async (request) =>
-    space.namespace(namespaceOf(request)).dump(),
+  app.get(
+    '/v1/ns/:ns/dump',
+    { schema: { tags: ['namespaces'], response: answers.dump } },
+    async (request) => space.namespace(namespaceOf(request)).dump(),
   );
 
   const replace = Type.Object({ replace: Type.Optional(Type.Boolean()) });
   const load = {
-    schema: { querystring: replace, tags: ['namespaces'] },
+    schema: { querystring: replace, tags: ['namespaces'], response: answers.written },
     bodyLimit: 256 * 1_048_576,
   };
   app.post('/v1/ns/:ns/load', load, async (request) => {
@@ -75,7 +96,7 @@ export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): voi
   });
   app.post(
     '/v1/ns/:ns/prune',
-    { schema: { body: older, tags: ['namespaces'] } },
+    { schema: { body: older, tags: ['namespaces'], response: answers.pruned } },
     async (request) => {
       const { olderThanMs, path = '/' } = request.body as { olderThanMs: number; path?: string };
       return await space.namespace(namespaceOf(request)).prune(path, { olderThanMs });
@@ -118,22 +139,26 @@ const txn = Type.Object(
 );
 
 function txnRoute(app: FastifyInstance, space: Space): void {
-  app.post('/v1/ns/:ns/txn', { schema: { body: txn, tags: ['keys'] } }, async (request) => {
-    const ns = space.namespace(namespaceOf(request), { codec: codecs.bytes });
-    const { when = [], apply = [], otherwise = [] } = request.body as Static<typeof txn>;
-    const outcome = await ns.txn({
-      when: when.map((one) => valued(one) as TxnCheck),
-      apply: apply.map((one) => valued(one) as TxnOperation),
-      otherwise: otherwise.map((one) => valued(one) as TxnOperation),
-      hold: holdOf(request),
-    });
-    const results = outcome.results.map((result) =>
-      result.type === 'get'
-        ? { type: 'get', entry: result.entry && entryJson(result.entry) }
-        : result,
-    );
-    return { ...outcome, results };
-  });
+  app.post(
+    '/v1/ns/:ns/txn',
+    { schema: { body: txn, tags: ['keys'], response: answers.txn } },
+    async (request) => {
+      const ns = space.namespace(namespaceOf(request), { codec: codecs.bytes });
+      const { when = [], apply = [], otherwise = [] } = request.body as Static<typeof txn>;
+      const outcome = await ns.txn({
+        when: when.map((one) => valued(one) as TxnCheck),
+        apply: apply.map((one) => valued(one) as TxnOperation),
+        otherwise: otherwise.map((one) => valued(one) as TxnOperation),
+        hold: holdOf(request),
+      });
+      const results = outcome.results.map((result) =>
+        result.type === 'get'
+          ? { type: 'get', entry: result.entry && entryJson(result.entry) }
+          : result,
+      );
+      return { ...outcome, results };
+    },
+  );
 }
 
 /** The value as bytes, from the text or the base64 that stands for it. @throws {WaymarkError} `invalid` */
@@ -167,22 +192,34 @@ function leaseRoutes(app: FastifyInstance, host: Host): void {
     ttlMs: Type.Number(),
     id: Type.Optional(Type.Integer({ minimum: 1 })),
   });
-  app.post('/v1/leases', { schema: { body: ttl, tags } }, async (request, reply) => {
-    const { ttlMs, id } = request.body as { ttlMs: number; id?: number };
-    return await reply.code(201).send(await host.grant(ttlMs, { id }));
-  });
+  app.post(
+    '/v1/leases',
+    { schema: { body: ttl, tags, response: answers.leaseGranted } },
+    async (request, reply) => {
+      const { ttlMs, id } = request.body as { ttlMs: number; id?: number };
+      return await reply.code(201).send(await host.grant(ttlMs, { id }));
+    },
+  );
   const params = Type.Object({ id: Type.Integer({ minimum: 1 }) });
   const idOf = (request: { params: unknown }): number => (request.params as { id: number }).id;
-  app.post('/v1/leases/:id/renew', { schema: { params, tags } }, async (request) =>
-    host.renew(idOf(request)),
+  app.post(
+    '/v1/leases/:id/renew',
+    { schema: { params, tags, response: answers.leaseRenewed } },
+    async (request) => host.renew(idOf(request)),
   );
-  app.delete('/v1/leases/:id', { schema: { params, tags } }, async (request) =>
-    host.revoke(idOf(request)),
+  app.delete(
+    '/v1/leases/:id',
+    { schema: { params, tags, response: answers.written } },
+    async (request) => host.revoke(idOf(request)),
   );
-  app.get('/v1/leases/:id', { schema: { params, tags } }, async (request) => {
-    const state = await host.lease(idOf(request));
-    if (state === null)
-      throw new WaymarkError('not_found', 'there is no such lease', { lease: idOf(request) });
-    return state;
-  });
+  app.get(
+    '/v1/leases/:id',
+    { schema: { params, tags, response: answers.lease } },
+    async (request) => {
+      const state = await host.lease(idOf(request));
+      if (state === null)
+        throw new WaymarkError('not_found', 'there is no such lease', { lease: idOf(request) });
+      return state;
+    },
+  );
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { codecs, type Space, type WatchCall, WaymarkError, type WatchEvent } from 'waymark';
 import { type EventGroup, HostNamespace } from 'waymark/engine';
+import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf, resumeFrom } from './inputs.js';
 import { entryJson, isSet } from './keys.js';
 import { streamEvents } from './sse.js';
@@ -32,6 +33,7 @@ export function watchRoutes(app: FastifyInstance, parts: WatchParts): void {
     querystring: watchQuery,
     tags: ['watch'],
     summary: 'changes as server-sent events, or by WebSocket',
+    response: answers.events,
   };
   for (const url of ['/v1/ns/:ns/watch', '/v1/ns/:ns/watch/*']) {
     app.get(url, { schema }, async (request, reply) => {

@@ -1,0 +1,169 @@
+import { type TSchema, Type } from 'typebox';
+import { errorTable } from 'waymark/engine';
+
+/** What routes answer, for the OpenAPI document. Answers are not checked against it on their way: the tests do. */
+
+const revision = Type.Integer({ minimum: 0 });
+const base64 = Type.String({ description: 'the value, byte for byte' });
+const lease = Type.Integer({ description: '0: under no lease' });
+const mode = Type.Union([Type.Literal('exclusive'), Type.Literal('shared')]);
+
+const facts = {
+  path: Type.String(),
+  revision,
+  createRevision: revision,
+  version: Type.Integer({ minimum: 1 }),
+  lease,
+};
+
+const entry = Type.Object({
+  ...facts,
+  value: Type.Optional(Type.String({ description: 'the value as text, when it is UTF-8' })),
+  base64: Type.Optional(base64),
+});
+
+const party = Type.Object({
+  owner: Type.String(),
+  path: Type.String(),
+  tree: Type.Boolean(),
+  mode,
+  since: revision,
+  token: Type.Optional(revision),
+  lease,
+});
+
+const hold = {
+  path: Type.String(),
+  tree: Type.Boolean(),
+  mode,
+  id: Type.String({ description: 'names the hold: release and convert take it' }),
+  token: Type.Integer({ description: 'grows with every grant: pass it to what you protect' }),
+};
+
+const status = {
+  engine: Type.String(),
+  identity: Type.String(),
+  revision,
+  compacted: revision,
+  keys: Type.Integer(),
+  leases: Type.Integer(),
+  bytes: Type.Integer(),
+};
+
+const grantedLease = { id: Type.Integer({ minimum: 1 }), ttlMs: Type.Number() };
+
+const page = (of: TSchema): TSchema =>
+  Type.Object({ entries: Type.Array(of), more: Type.Boolean(), revision });
+
+const event = Type.Object(
+  {
+    kind: Type.Enum(['put', 'delete', 'expire', 'lock', 'unlock', 'resync']),
+    path: Type.String(),
+    revision,
+  },
+  { additionalProperties: true, description: 'and what its kind tells' },
+);
+
+const events = Type.Object({
+  revision,
+  id: Type.String({ description: 'resume after it' }),
+  events: Type.Array(event),
+});
+
+const result = Type.Union([
+  Type.Object({ type: Type.Literal('put') }),
+  Type.Object({ type: Type.Literal('delete'), deleted: Type.Integer() }),
+  Type.Object({ type: Type.Literal('get'), entry: Type.Union([entry, Type.Null()]) }),
+]);
+
+const binary = { schema: { type: 'string', format: 'binary' } };
+
+/** Response schemas by status, for a route's `schema.response`. */
+export const answers = {
+  key: {
+    200: {
+      description: 'the value; or, with `tree`, a page of entries; or, with `wait`, the changes',
+      content: {
+        'application/octet-stream': binary,
+        'text/plain': binary,
+        'application/json': { schema: Type.Union([page(entry), events, Type.Unknown()]) },
+      },
+    },
+    304: { description: 'If-None-Match has it already', type: 'null' },
+  },
+  written: { 200: Type.Object({ revision }) },
+  deleted: { 200: Type.Object({ deleted: Type.Integer(), revision }) },
+  names: { 200: page(Type.String()) },
+  entry: { 200: entry },
+  namespaces: { 200: Type.Object({ namespaces: Type.Array(Type.String()) }) },
+  nothing: { 204: { description: 'done', type: 'null' } },
+  dump: {
+    200: Type.Object({
+      waymark: Type.Literal(1),
+      namespace: Type.String(),
+      revision,
+      entries: Type.Array(Type.Object({ path: Type.String(), value: base64 })),
+    }),
+  },
+  pruned: { 200: Type.Object({ pruned: Type.Array(Type.String()) }) },
+  txn: { 200: Type.Object({ succeeded: Type.Boolean(), revision, results: Type.Array(result) }) },
+  leaseGranted: { 201: Type.Object(grantedLease) },
+  leaseRenewed: { 200: Type.Object(grantedLease) },
+  lease: {
+    200: Type.Object({
+      ...grantedLease,
+      remainingMs: Type.Number(),
+      keys: Type.Array(Type.String()),
+    }),
+  },
+  explanation: {
+    200: Type.Object({
+      path: Type.String(),
+      revision,
+      holders: Type.Array(party),
+      waiters: Type.Array(party),
+      summary: Type.String(),
+    }),
+  },
+  lock: {
+    200: Type.Object({ ...hold, lease, ttlMs: Type.Optional(Type.Number()) }),
+  },
+  converted: { 200: Type.Object(hold) },
+  released: { 200: Type.Object({ released: Type.Boolean() }) },
+  ended: { 200: Type.Object({ ended: Type.Integer() }) },
+  events: {
+    200: {
+      description: 'server-sent events; over an upgraded connection, WebSocket messages',
+      content: { 'text/event-stream': { schema: { type: 'string' } } },
+    },
+  },
+  lines: {
+    200: {
+      description: 'one JSON document a line; whole when the last has `end`',
+      content: { 'application/x-ndjson': { schema: { type: 'string' } } },
+    },
+  },
+  text: { 200: { description: 'text', content: { 'text/plain': { schema: { type: 'string' } } } } },
+  document: { 200: Type.Object({}, { additionalProperties: true, description: 'OpenAPI 3.1' }) },
+  healthy: { 200: Type.Object({ ok: Type.Literal(true) }) },
+  ready: { 200: Type.Object({ ok: Type.Literal(true), ...status }) },
+} as const;
+
+/** Every error, RFC 9457: docs/reference/errors.md has what to do for each code. */
+export const problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.Enum(Object.keys(errorTable)),
+  },
+  { $id: 'problem', additionalProperties: true, description: 'and the facts of its code' },
+);
+
+export const problemAnswer = {
+  default: {
+    description: 'what went wrong',
+    content: { 'application/problem+json': { schema: { $ref: 'problem#' } } },
+  },
+};
