@@ -178,8 +178,12 @@ test('[cli] backup and restore: the same data, revisions above every one given o
 
 test('[cli] completion scripts are made for three shells, and bash takes its own', async () => {
   const { out } = await run('completion', 'bash');
-  const check = new Command('bash', ['-n'], { input: out });
-  expect((await check.done).code).toBe(0);
+  const complete = async (...words: string[]): Promise<string[]> => {
+    const script = `${out}\nCOMP_WORDS=(waymark ${words.join(' ')}); COMP_CWORD=${words.length}; _waymark; echo "\${COMPREPLY[@]}"`;
+    return (await new Command('bash', ['-c', script]).done).out.trim().split(' ');
+  };
+  expect(await complete('lo')).toEqual(['lock']);
+  expect(await complete('lock', '--t')).toEqual(['--tree', '--ttl']);
   for (const shell of ['zsh', 'fish'])
     expect((await run('completion', shell)).out).toContain('lock');
   expect((await run('completion', 'csh')).code).toBe(2);

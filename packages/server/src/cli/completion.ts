@@ -43,23 +43,40 @@ function zsh(program: Command): string {
   const commands = program.commands.map(
     (command) => `    '${command.name()}:${quote(command.description())}'`,
   );
+  const cases = program.commands.map(
+    (command) => `    ${command.name()}) compadd -- ${options(command).join(' ')} ;;`,
+  );
   return `#compdef waymark
 _waymark() {
   local -a commands
   commands=(
 ${commands.join('\n')}
   )
-  _describe command commands
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  case $words[2] in
+${cases.join('\n')}
+  esac
 }
 compdef _waymark waymark
 `;
 }
 
 function fish(program: Command): string {
-  const lines = program.commands.map(
-    (command) =>
-      `complete -c waymark -n __fish_use_subcommand -a ${command.name()} -d '${quote(command.description())}'`,
-  );
+  const lines = program.commands.flatMap((command) => {
+    const name = command.name();
+    const seen = `-n '__fish_seen_subcommand_from ${name}'`;
+    return [
+      `complete -c waymark -f -n __fish_use_subcommand -a ${name} -d '${quote(command.description())}'`,
+      ...command.options.flatMap(({ long, description }) =>
+        long === undefined
+          ? []
+          : [`complete -c waymark ${seen} -l ${long.slice(2)} -d '${quote(description)}'`],
+      ),
+    ];
+  });
   return `${lines.join('\n')}\n`;
 }
 
