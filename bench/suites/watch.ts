@@ -141,18 +141,7 @@ async function longWatch(stage: Stage, waymark: Running, etcd: Running): Promise
     const worker = stage.worker(`long ${client}`);
     return {
       name,
-      run: async () => {
-        // The peak of the same work: writes to one key with a watcher on it.
-        const peak = await worker.run<Sample>('load', {
-          client,
-          address,
-          op: 'put',
-          inFlight: 128,
-          seconds: 2,
-        });
-        const perSecond = Math.min(peak.value / 2, 20_000);
-        return worker.run<Sample>('long', { client, address, perSecond, seconds: 60 });
-      },
+      run: () => worker.run<Sample>('long', { client, address, seconds: 60 }),
     };
   };
   await stage.line(
