@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { startServer } from '@waymark/server';
-import { open } from 'waymark';
+import { open, type Space } from 'waymark';
 import {
   createLocalHost,
   createMemoryEngine,
@@ -15,22 +15,39 @@ import {
 } from 'waymark/engine';
 import { recipeSuite, type RecipeContext } from 'waymark/testing';
 
-/** Two clients in this process, each with a host of its own over one engine. */
-function over(engine: Engine, cleanUp: () => Promise<void> = async () => {}): RecipeContext {
-  const client = (owner: string) =>
-    createSpace(createLocalHost(engine), { clock: systemClock, random: systemRandom, owner });
-  const a = client('a');
-  const b = client('b');
+/** @param client  opens one; closed before `cleanUp` */
+async function contextOf(
+  client: (owner: string) => Promise<Space>,
+  cleanUp: () => Promise<unknown>,
+): Promise<RecipeContext> {
+  const clients: Space[] = [];
+  const another = async (owner: string): Promise<Space> => {
+    const space = await client(owner);
+    clients.push(space);
+    return space;
+  };
   return {
-    a,
-    b,
+    a: await another('a'),
+    b: await another('b'),
+    another,
     async close() {
-      await a.close();
-      await b.close();
-      await engine[Symbol.asyncDispose]();
+      for (const space of clients) await space.close();
       await cleanUp();
     },
   };
+}
+
+/** Clients in this process, each with a host of its own over one engine. */
+function over(
+  engine: Engine,
+  cleanUp: () => Promise<void> = async () => {},
+): Promise<RecipeContext> {
+  const client = async (owner: string): Promise<Space> =>
+    createSpace(createLocalHost(engine), { clock: systemClock, random: systemRandom, owner });
+  return contextOf(client, async () => {
+    await engine[Symbol.asyncDispose]();
+    await cleanUp();
+  });
 }
 
 describe('recipes', () => {
@@ -55,17 +72,10 @@ describe('recipes', () => {
         logLevel: 'silent',
       });
       const url = `http://${server.addresses[0]}`;
-      const a = await open(url, { owner: 'a' });
-      const b = await open(url, { owner: 'b' });
-      return {
-        a,
-        b,
-        async close() {
-          await a.close();
-          await b.close();
-          await server.close();
-        },
-      };
+      return contextOf(
+        (owner) => open(url, { owner }),
+        () => server.close(),
+      );
     },
   });
 });

@@ -11,23 +11,43 @@ const queueOf = async (
 export const lockCases: readonly RecipeCase[] = [
   {
     name: '[L1] first come, first served; tokens grow',
-    async run({ a, b }) {
+    async run({ a, another }) {
       const held = await a.namespace('n').lock('/q');
       const order: number[] = [];
-      const waiting: Promise<Lock>[] = [];
+      const tokens = [held.token];
+      const waiting: Promise<void>[] = [];
       for (let i = 0; i < 5; i++) {
-        // Each waits under a session of its own: a view cannot, so each is a path of its own in one queue.
-        const ns = (i % 2 === 0 ? b : a).namespace('n');
-        const place = i < 1 ? ns.lock('/q') : null;
-        if (place === null) break;
-        waiting.push(place.then((lock) => (order.push(i), lock)));
+        const ns = (await another(`waiter-${i}`)).namespace('n');
+        const served = ns.lock('/q').then(async (lock) => {
+          order.push(i);
+          tokens.push(lock.token);
+          await lock.release();
+        });
+        waiting.push(served);
         await queueOf(() => a.namespace('n').explain('/q'), i + 1);
       }
       await held.release();
-      const [next] = await soon('the grant', Promise.all(waiting));
-      holds(next !== undefined && next.token > held.token, 'the token grew');
-      await next.release();
-      same(order, [0], 'in order');
+      await soon('all grants', Promise.all(waiting));
+      same(order, [0, 1, 2, 3, 4], 'in order');
+      same(
+        tokens,
+        [...tokens].sort((x, y) => x - y),
+        'tokens grow',
+      );
+    },
+  },
+  {
+    name: '[L7] a space that closes tells who waits, and leaves no place',
+    async run({ a, another }) {
+      const held = await a.namespace('n').lock('/closing');
+      const waiter = await another('waiter');
+      const waiting = failsWith('unavailable', () => waiter.namespace('n').lock('/closing'));
+      const explain = () => a.namespace('n').explain('/closing');
+      await queueOf(explain, 1);
+      await waiter.close();
+      await soon('the refusal', waiting);
+      await queueOf(explain, 0);
+      await held.release();
     },
   },
   {

@@ -4,10 +4,12 @@ import { lockCases } from './lock-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { watchCases } from './watch-cases.js';
 
-/** Two clients of one engine. */
+/** Two clients of one engine, and more where a case asks for them. */
 export interface RecipeContext {
   readonly a: Space;
   readonly b: Space;
+  /** One more client; closed with the context. */
+  another(owner: string): Promise<Space>;
   close(): Promise<void>;
 }
 
