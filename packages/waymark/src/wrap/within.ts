@@ -29,6 +29,7 @@ import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
 import { validateRange } from '../core/validate.js';
 import { mapWatch } from './map-watch.js';
+import { RecentChanges } from './recent-changes.js';
 
 /**
  * An engine whose keys are those of `engine` that begin with `prefix`, without it. Nothing outside can be read, written or
@@ -45,8 +46,7 @@ class Within implements Engine {
   readonly #prefix: ByteString;
   /** Where everything with the prefix ends. */
   readonly #end: ByteString;
-  /** A change is stripped once, however many watches deliver it. */
-  readonly #stripped = new WeakMap<Change, Change>();
+  readonly #stripped = new RecentChanges();
   #asked: Check | undefined;
   #askedInner: Check | undefined;
 
@@ -245,18 +245,12 @@ class Within implements Engine {
     lease: entry.lease,
   });
 
-  readonly #change = (change: Change): Change => {
-    let stripped = this.#stripped.get(change);
-    if (stripped === undefined) {
-      const { kind, entry, previous } = change;
-      stripped =
-        previous === undefined
-          ? { kind, entry: this.#entry(entry) }
-          : { kind, entry: this.#entry(entry), previous: previous && this.#entry(previous) };
-      this.#stripped.set(change, stripped);
-    }
-    return stripped;
-  };
+  readonly #change = (change: Change): Change => this.#stripped.of(change, this.#strip);
+
+  readonly #strip = ({ kind, entry, previous }: Change): Change =>
+    previous === undefined
+      ? { kind, entry: this.#entry(entry) }
+      : { kind, entry: this.#entry(entry), previous: previous && this.#entry(previous) };
 
   /** A key too long for the engine beneath is told in this one's measure. */
   #error(error: unknown): unknown {
