@@ -74,9 +74,10 @@ export interface LockParts {
   readonly stopping: AbortSignal;
 }
 
+const tags = ['locks'];
+
 export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
   const { host } = parts;
-  const tags = ['locks'];
   for (const url of ['/v1/ns/:ns/locks', '/v1/ns/:ns/locks/*']) {
     app.get(
       url,
@@ -109,39 +110,48 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
       },
     );
 
-    app.patch(
-      url,
-      {
-        schema: {
-          querystring: holdQuery,
-          body: convertBody,
-          tags,
-          summary: 'change the mode',
-          response: answers.converted,
-        },
-      },
-      async (request, reply) => {
-        const { mode, waitMs = 0 } = request.body as { mode: LockMode; waitMs?: number };
-        const signal = goneSignal(reply, parts.stopping);
-        const hold = holdOf(request);
-        const grant = await host.convert(namespaceOf(request), hold, { mode, waitMs }, { signal });
-        return { ...grant.hold, token: grant.token };
-      },
-    );
-
-    app.delete(
-      url,
-      { schema: { querystring: holdQuery, tags, summary: 'release', response: answers.released } },
-      async (request) => {
-        const hold = holdOf(request);
-        const released = await host.release(namespaceOf(request), hold);
-        const { lease } = request.query as { lease?: number };
-        if (lease !== undefined) await endLease(host, lease);
-        return { released };
-      },
-    );
+    holdRoutes(app, url, parts);
   }
+  forceUnlockRoutes(app, host);
+}
 
+/** What is done with a hold that stands. */
+function holdRoutes(app: FastifyInstance, url: string, parts: LockParts): void {
+  const { host } = parts;
+  app.patch(
+    url,
+    {
+      schema: {
+        querystring: holdQuery,
+        body: convertBody,
+        tags,
+        summary: 'change the mode',
+        response: answers.converted,
+      },
+    },
+    async (request, reply) => {
+      const { mode, waitMs = 0 } = request.body as { mode: LockMode; waitMs?: number };
+      const signal = goneSignal(reply, parts.stopping);
+      const hold = holdOf(request);
+      const grant = await host.convert(namespaceOf(request), hold, { mode, waitMs }, { signal });
+      return { ...grant.hold, token: grant.token };
+    },
+  );
+
+  app.delete(
+    url,
+    { schema: { querystring: holdQuery, tags, summary: 'release', response: answers.released } },
+    async (request) => {
+      const hold = holdOf(request);
+      const released = await host.release(namespaceOf(request), hold);
+      const { lease } = request.query as { lease?: number };
+      if (lease !== undefined) await endLease(host, lease);
+      return { released };
+    },
+  );
+}
+
+function forceUnlockRoutes(app: FastifyInstance, host: Host): void {
   const reason = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1_000 }) });
   for (const url of ['/v1/ns/:ns/force-unlock', '/v1/ns/:ns/force-unlock/*']) {
     app.post(

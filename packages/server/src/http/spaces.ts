@@ -74,6 +74,12 @@ export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): voi
     );
   }
 
+  wholeRoutes(app, space);
+  txnRoute(app, space);
+  leaseRoutes(app, host);
+}
+
+function wholeRoutes(app: FastifyInstance, space: Space): void {
   app.get(
     '/v1/ns/:ns/dump',
     { schema: { tags: ['namespaces'], response: answers.dump } },
@@ -102,9 +108,6 @@ export function spaceRoutes(app: FastifyInstance, space: Space, host: Host): voi
       return await space.namespace(namespaceOf(request)).prune(path, { olderThanMs });
     },
   );
-
-  txnRoute(app, space);
-  leaseRoutes(app, host);
 }
 
 const check = Type.Object(
