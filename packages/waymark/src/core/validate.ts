@@ -6,7 +6,7 @@ import { refuseDoubleWrites } from './double-writes.js';
 
 /** Bad input gets a typed, clear error before any work (rule K6). Every engine calls these first. */
 
-const orders = new Set([undefined, 'key', 'create', 'mod', 'version', 'value']);
+const orders = new Set(['key', 'create', 'mod', 'version', 'value']);
 
 /** What a transaction adds up to, along its nesting. */
 interface Tally {
@@ -55,7 +55,8 @@ function isOnePut({ when, apply, otherwise }: Txn): boolean {
 /** @throws {WaymarkError} `invalid`, `too_large` */
 export function validateQuery(query: Query): void {
   validateRange(query);
-  if (!orders.has(query.orderBy)) throw invalid(`there is no order by '${String(query.orderBy)}'`);
+  if (query.orderBy !== undefined && !orders.has(query.orderBy))
+    throw invalid(`there is no order by '${String(query.orderBy)}'`);
   wholeNumber('at', query.at);
   wholeNumber('limit', query.limit);
   wholeNumber('minModRevision', query.minModRevision);

@@ -61,6 +61,7 @@ export interface KeyspaceOptions {
 /** Old history is dropped when so many changes have come, twice as many at once: batches read cold memory faster, and it never piles up. */
 const retireEvery = 64;
 const retirePerTurn = 2_000;
+const plainPut: PutResult = Object.freeze({ type: 'put' });
 /** An idle watch is told a bookmark each time so many revisions were dropped, so that it can resume. */
 const bookmarkEvery = 4_096;
 
@@ -281,7 +282,7 @@ export class Keyspace implements TransactionState, CursorSource {
     const key = slot === undefined ? ownBytes(operation.key) : slot.key;
     const entry = liveEntry(key, value, before, revision, lease);
     this.#apply(slot, entry, before, 'put');
-    return operation.previous === true ? { type: 'put', previous: before } : { type: 'put' };
+    return operation.previous === true ? { type: 'put', previous: before } : plainPut;
   }
 
   delete(operation: DeleteOperation, revision: Revision): DeleteResult {

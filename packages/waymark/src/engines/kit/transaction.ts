@@ -51,10 +51,9 @@ const nothing: readonly Operation[] = [];
 export function evaluate(state: TransactionState, txn: Txn, changed: () => boolean): Outcome {
   const plan = decide(state, txn);
   const revision = state.head + 1;
-  const readings: MutableReading[] = [];
-  const results = run(state, plan, revision, readings);
+  const results = run(state, plan, revision);
   const outcomeRevision = changed() ? revision : state.head;
-  for (const reading of readings) reading.revision = outcomeRevision;
+  stamp(results, outcomeRevision);
   return { revision: outcomeRevision, succeeded: plan.succeeded, results };
 }
 
@@ -95,12 +94,7 @@ function refuseBadPut(state: TransactionState, operation: PutOperation): void {
   }
 }
 
-function run(
-  state: TransactionState,
-  plan: Plan,
-  revision: Revision,
-  readings: MutableReading[],
-): OperationResult[] {
+function run(state: TransactionState, plan: Plan, revision: Revision): OperationResult[] {
   const results: OperationResult[] = [];
   let nestedAt = 0;
   for (const operation of plan.branch) {
@@ -111,23 +105,28 @@ function run(
       case 'delete':
         results.push(state.delete(operation, revision));
         break;
-      case 'read': {
-        const reading = readNow(state, operation, revision);
-        readings.push(reading);
-        results.push({ type: 'read', reading });
+      case 'read':
+        results.push({ type: 'read', reading: readNow(state, operation, revision) });
         break;
-      }
       case 'txn': {
         const nested = (plan.nested as readonly Plan[])[nestedAt++] as Plan;
         results.push({
           type: 'txn',
           succeeded: nested.succeeded,
-          results: run(state, nested, revision, readings),
+          results: run(state, nested, revision),
         });
       }
     }
   }
   return results;
+}
+
+/** What was read is of the commit's revision, known only once it is told whether anything was written. */
+function stamp(results: readonly OperationResult[], revision: Revision): void {
+  for (const result of results) {
+    if (result.type === 'read') (result.reading as MutableReading).revision = revision;
+    else if (result.type === 'txn') stamp(result.results, revision);
+  }
 }
 
 /** A read in a commit sees its earlier writes (K7), unless it asks for the past. */
