@@ -181,6 +181,23 @@ test('[errors] a fault of the server is told to its log, and to the client witho
 });
 
 describe('watches', () => {
+  test('[K9] what another watch still keeps does not hide that the server has compacted it', async () => {
+    const { url } = await serve();
+    const engine = await openRemoteEngine(url);
+    cleanups.push(() => engine[Symbol.asyncDispose]());
+    const first = engine.watch([{ key: 'b' }])[Symbol.asyncIterator]();
+    expect((await first.next()).value).toEqual({ revision: 0, changes: [] });
+    void first.next().catch(() => undefined);
+    await engine.commit({ apply: [{ type: 'put', key: 'a', value: '' }] });
+    const before = engine.watch([{ key: 'b' }], { after: 0 })[Symbol.asyncIterator]();
+    const told = before.next();
+    await engine.commit({ apply: [{ type: 'put', key: 'b', value: '' }] });
+    expect((await told).value).toMatchObject({ revision: 2 });
+    await engine.compact(2);
+    const late = engine.watch([{ key: 'b' }], { after: 0 })[Symbol.asyncIterator]();
+    await expect(late.next()).rejects.toMatchObject({ code: 'compacted' });
+  });
+
   test('[K8] whole revisions in order, across broken connections', async () => {
     const { url, engine, sockets } = await serve();
     const remote = await openedEngine(url);

@@ -20,7 +20,18 @@ export class FlushQueue {
     const answers = this.#answers;
     this.#news = [];
     this.#answers = [];
-    for (const flush of news) flush();
-    for (const flush of answers) flush();
+    for (const flush of news) attempt(flush);
+    for (const flush of answers) attempt(flush);
   };
+}
+
+/** A connection that fails here takes no other with it; its error is no one's to handle, and shows as what it is. */
+function attempt(flush: () => void): void {
+  try {
+    flush();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 }

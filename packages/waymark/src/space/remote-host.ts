@@ -56,8 +56,8 @@ class RemoteHost implements Host {
           failed: sink.failed,
         });
       },
-      present: async (namespace, { key }) =>
-        (await this.read(namespace, { key: key === '' ? 'd' : key, countOnly: true })).revision,
+      present: async (namespace, { key }, at) =>
+        (await this.read(namespace, { key: key === '' ? 'd' : key, at, countOnly: true })).revision,
       identity: () => connection.welcome?.identity,
     });
   }

@@ -47,8 +47,8 @@ class RemoteEngine implements Engine {
     this.#connection = connection;
     this.#watches = new SharedWatches({
       subscribe: (_namespace, sink) => connection.subscribe(methods.watch, sink),
-      present: async (_namespace, { key }) =>
-        (await this.read({ key: key === '' ? '\0' : key, countOnly: true })).revision,
+      present: async (_namespace, { key }, at) =>
+        (await this.read({ key: key === '' ? '\0' : key, at, countOnly: true })).revision,
       identity: () => connection.welcome?.identity,
     });
   }

@@ -182,8 +182,23 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
     const ring = sameEngine
       ? streams.find((stream) => stream.reaches(position, this.#proven))
       : undefined;
+    if (ring !== undefined && !this.#proven) return this.#prove(position);
     this.#enter(
       ring ?? this.#group.open(position, this.#identity ?? (this.#proven ? known : undefined)),
+    );
+  }
+
+  /** A ring may hold what the server no longer has: whether a watch from there is granted is the server's to say. */
+  #prove(position: Revision): void {
+    const { source, namespace, ranges } = this.#group;
+    source.present(namespace, ranges[0] as KeyRange, position).then(
+      () => {
+        if (this.#done || this.#failure !== null || this.#waiting === null) return;
+        this.#proven = true;
+        this.#attach();
+        this.wake();
+      },
+      (error: unknown) => this.fail(error),
     );
   }
 

@@ -12,8 +12,11 @@ export interface WatchSink extends Sink {
 export interface WatchSource {
   /** @returns ends it */
   subscribe(namespace: string, sink: WatchSink): () => void;
-  /** The server's present revision. */
-  present(namespace: string, range: KeyRange): Promise<Revision>;
+  /**
+   * The server's present revision.
+   * @throws {WaymarkError} what a watch after `at` would be refused with: `compacted`, `future_revision`
+   */
+  present(namespace: string, range: KeyRange, at?: Revision): Promise<Revision>;
   /** The engine spoken to. */
   identity(): string | undefined;
 }
