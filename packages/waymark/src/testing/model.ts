@@ -46,20 +46,17 @@ export class Model {
     for (const operation of this.#branch(txn).operations) {
       if (operation.type === 'txn')
         for (const code of this.refusals(operation.txn)) codes.add(code);
-      if (operation.type === 'read') codes.add(this.refusal(operation.at) ?? 'internal');
-      if (operation.type !== 'put') continue;
-      if (
-        operation.lease !== undefined &&
-        operation.lease !== 0 &&
-        !this.leases.has(operation.lease)
-      )
-        codes.add('not_found');
-      const exists = this.entriesAt(this.revision).some((entry) => entry.key === operation.key);
-      if (!exists && (operation.keepValue === true || operation.keepLease === true))
-        codes.add('not_found');
+      const refusal = operation.type === 'read' ? this.refusal(operation.at) : null;
+      if (refusal !== null) codes.add(refusal);
+      if (operation.type === 'put' && this.#lacks(operation)) codes.add('not_found');
     }
-    codes.delete('internal');
     return codes;
+  }
+
+  /** Whether the put names a lease, or keeps an entry's value or lease, that is not there. */
+  #lacks({ key, lease = 0, keepValue, keepLease }: core.PutOperation): boolean {
+    if (lease !== 0 && !this.leases.has(lease)) return true;
+    return (keepValue === true || keepLease === true) && this.read({ key }).count === 0;
   }
 
   /** @param revision  what the engine gave the commit; nothing is changed when it is the present one */
@@ -73,15 +70,13 @@ export class Model {
 
   /** The keys of the lease, in order. */
   keysOf(id: core.LeaseId): core.ByteString[] {
-    return this.entriesAt(this.revision).flatMap((entry) =>
-      entry.lease === id ? [entry.key] : [],
-    );
+    const held = this.entriesAt(this.revision).filter((entry) => entry.lease === id);
+    return held.map((entry) => entry.key);
   }
 
   due(): core.LeaseId[] {
-    return [...this.leases.keys()].filter(
-      (id) => (this.leases.get(id) as HeldLease).deadline <= this.nowMs,
-    );
+    const ended = [...this.leases].filter(([, { deadline }]) => deadline <= this.nowMs);
+    return ended.map(([id]) => id);
   }
 
   /** Leases end in one revision, by expiry or revoke. */
@@ -101,9 +96,8 @@ export class Model {
   }
 
   #branch(txn: core.Txn): { succeeded: boolean; operations: readonly core.Operation[] } {
-    const succeeded = (txn.when ?? []).every((check) =>
-      holdsIn(this.entriesAt(this.revision), check),
-    );
+    const entries = this.entriesAt(this.revision);
+    const succeeded = (txn.when ?? []).every((check) => holdsIn(entries, check));
     return { succeeded, operations: (succeeded ? txn.apply : txn.otherwise) ?? [] };
   }
 
@@ -150,13 +144,7 @@ export class Model {
 }
 
 function vanish(kind: 'delete' | 'expire', previous: core.Entry, revision: number): core.Change {
-  const entry = {
-    key: previous.key,
-    value: '',
-    createRevision: 0,
-    modRevision: revision,
-    version: 0,
-    lease: 0,
-  };
+  const { key } = previous;
+  const entry = { key, value: '', createRevision: 0, modRevision: revision, version: 0, lease: 0 };
   return { kind, entry, previous };
 }
