@@ -185,6 +185,8 @@ export class HostSpace implements Space {
   ): Promise<HeldLock | null> {
     let grant: Grant | null;
     try {
+      // It may have aborted while the lease was granted; a free lock is given without a look at it.
+      signal?.throwIfAborted();
       const acquiring = this.host.acquire(namespace, request, signal && { signal });
       grant = await this.#whileLeased(acquiring, lease);
     } catch (error) {
