@@ -25,13 +25,16 @@ export interface Demand {
   readonly hold: HoldProof | undefined;
 }
 
+/** Whether it writes anything. @throws {WaymarkError} as `writtenBy` */
+export function writes(txn: Txn): boolean {
+  const only = txn.otherwise === undefined && txn.apply?.length === 1 ? txn.apply[0] : undefined;
+  if (only?.type !== 'put') return writtenBy(txn).length > 0;
+  refuseOutsideData(only.key);
+  return true;
+}
+
 /** @throws {WaymarkError} `denied` for keys outside the data facet, `invalid` for ranges that are no path's */
 export function writtenBy(txn: Txn): readonly Written[] {
-  const only = txn.otherwise === undefined && txn.apply?.length === 1 ? txn.apply[0] : undefined;
-  if (only?.type === 'put') {
-    refuseOutsideData(only.key);
-    return [{ path: only.key.slice(1), descendants: false }];
-  }
   const written = new Map<ByteString, Written>();
   collect(txn, written);
   return [...written.values()];

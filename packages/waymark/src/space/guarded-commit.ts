@@ -3,7 +3,7 @@ import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import { lostHold } from '../recipes/lock-writes.js';
-import { checkOf, type Demand, demandsOf, writtenBy } from './guard.js';
+import { checkOf, type Demand, demandsOf, writes, writtenBy } from './guard.js';
 import { exactly, markFacet, parseMark } from './layout.js';
 import { pathToBytes, resolvePath } from './paths.js';
 
@@ -38,8 +38,8 @@ export function commitGuarded(
     : commitPrecisely(engine, memory, txn, options);
 }
 
-/** The common case in one look: nobody holds anything here. */
-async function commitUnlocked(
+/** The common case in one look, and in one promise: nobody holds anything here. */
+function commitUnlocked(
   engine: Engine,
   memory: GuardMemory,
   txn: Txn,
@@ -47,18 +47,24 @@ async function commitUnlocked(
 ): Promise<Outcome> {
   const { guard, signal } = options;
   const commitOptions = signal === undefined ? undefined : { signal };
-  const writes = writtenBy(txn).length > 0;
-  if (!writes || guard === false) return await engine.commit(txn, commitOptions);
-  if (txn.when !== undefined && txn.when.length > 0 && txn.otherwise === undefined) {
-    // Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked below.
-    const flat = { when: [...noMarksCheck, ...txn.when], apply: txn.apply };
-    const outcome = await engine.commit(flat, commitOptions);
-    if (outcome.succeeded) return outcome;
+  if (!writes(txn) || guard === false) return engine.commit(txn, commitOptions);
+  const { when, apply, otherwise } = txn;
+  const refused = (): Promise<Outcome> => {
+    memory.precise = preciseWrites;
+    return commitPrecisely(engine, memory, txn, options);
+  };
+  if (when === undefined || when.length === 0) {
+    const committed = engine.commit({ when: noMarksCheck, apply }, commitOptions);
+    return committed.then((outcome) => (outcome.succeeded ? outcome : refused()));
   }
-  const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
-  if (outcome.succeeded) return unwrapped(txn, outcome);
-  memory.precise = preciseWrites;
-  return await commitPrecisely(engine, memory, txn, options);
+  const nested = async (): Promise<Outcome> => {
+    const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
+    return outcome.succeeded ? unwrapped(txn, outcome) : await refused();
+  };
+  if (otherwise !== undefined) return nested();
+  // Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked then.
+  const committed = engine.commit({ when: [...noMarksCheck, ...when], apply }, commitOptions);
+  return committed.then((outcome) => (outcome.succeeded ? outcome : nested()));
 }
 
 /** Path by path. */

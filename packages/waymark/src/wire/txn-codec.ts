@@ -83,8 +83,9 @@ function writeOperations(w: Writer, operations: readonly Operation[] | undefined
 function readOperations(r: Reader, depth: number): Operation[] | undefined {
   const count = r.count(2);
   if (count === 0) return undefined;
-  const operations: Operation[] = [];
-  for (let i = 0; i < count; i++) operations.push(readOperation(r, depth));
+  // Begun with its first: most have one, and an array begun empty makes room for many.
+  const operations = [readOperation(r, depth)];
+  for (let i = 1; i < count; i++) operations.push(readOperation(r, depth));
   return operations;
 }
 
@@ -179,8 +180,9 @@ function writeResults(w: Writer, results: readonly OperationResult[]): void {
 function readResults(r: Reader, depth: number): OperationResult[] {
   if (depth > nestingMax) throw malformed('results are nested too deep');
   const count = r.count();
-  const results: OperationResult[] = [];
-  for (let i = 0; i < count; i++) results.push(readResult(r, depth));
+  if (count === 0) return [];
+  const results = [readResult(r, depth)];
+  for (let i = 1; i < count; i++) results.push(readResult(r, depth));
   return results;
 }
 

@@ -163,7 +163,7 @@ export class Cursor implements AsyncIterableIterator<Batch> {
   #lostHistory(): boolean {
     const { history, compacted } = this.#source;
     if (this.#position < history.start) return true;
-    return history.at(this.#position).revision <= compacted;
+    return history.at(this.#position).modRevision <= compacted;
   }
 
   /** Matching changes of whole revisions from the position on, up to the bounds of one batch. */
@@ -175,14 +175,14 @@ export class Cursor implements AsyncIterableIterator<Batch> {
     const scanEnd = position + scanMax;
     let revision = 0;
     for (; position < publishedEnd; position++) {
-      const record = history.at(position);
+      const version = history.at(position);
       const full =
         position >= scanEnd || changes.length >= batchChangesMax || bytes >= batchBytesMax;
-      if (full && record.revision !== revision) break;
-      revision = record.revision;
-      if (!this.#matches(record.entry.key)) continue;
-      changes.push(record.change(this.#previous));
-      bytes += record.entry.key.length + record.entry.value.length;
+      if (full && version.modRevision !== revision) break;
+      revision = version.modRevision;
+      if (!this.#matches(version.slot.key)) continue;
+      changes.push(version.change(this.#previous));
+      bytes += version.bytes;
     }
     this.#position = position;
     this.#idle = position >= publishedEnd;
@@ -191,7 +191,7 @@ export class Cursor implements AsyncIterableIterator<Batch> {
 
   /** The last revision that lies wholly before the position. */
   #scannedTo(): Revision {
-    return this.#source.history.at(this.#position - 1).revision;
+    return this.#source.history.at(this.#position - 1).modRevision;
   }
 
   #matches(key: string): boolean {

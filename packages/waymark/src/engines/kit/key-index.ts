@@ -1,15 +1,7 @@
-import type {
-  ByteString,
-  Check,
-  Entry,
-  KeyRange,
-  Query,
-  Reading,
-  Revision,
-} from '../../core/engine.js';
+import type { ByteString, Check, KeyRange, Query, Reading, Revision } from '../../core/engine.js';
 import type { DeletedSince } from './deleted-since.js';
 import { SortedKeys } from './sorted-keys.js';
-import { Slot } from './slot.js';
+import { Slot, type Version } from './slot.js';
 
 /**
  * Every key with its entries: by hash for single keys, in order for ranges. Reads and checks are answered here.
@@ -52,18 +44,18 @@ export class KeyIndex {
     range: KeyRange,
     at: Revision,
     gone: DeletedSince | null,
-    visit: (entry: Entry) => boolean,
+    visit: (version: Version) => boolean,
   ): void {
     if (range.end === undefined) {
-      const entry = this.#slots.get(range.key)?.at(at);
-      if (entry !== undefined && entry !== null) visit(entry);
+      const version = this.#slots.get(range.key)?.at(at);
+      if (version !== undefined && version !== null) visit(version);
       return;
     }
     const live = this.#live.scan(range);
     const scan = gone === null ? live : merged(live, gone.scan(range));
     for (let slot = scan(); slot !== undefined; slot = scan()) {
-      const entry = slot.at(at);
-      if (entry !== null && !visit(entry)) return;
+      const version = slot.at(at);
+      if (version !== null && !visit(version)) return;
     }
   }
 
@@ -85,10 +77,10 @@ export class KeyIndex {
    */
   read(query: Query, at: Revision, gone: DeletedSince | null, revision: Revision): Reading {
     if (query.end === undefined && isPlain(query)) {
-      const entry = this.#slots.get(query.key)?.at(at);
-      return entry === undefined || entry === null
+      const version = this.#slots.get(query.key)?.at(at);
+      return version === undefined || version === null
         ? { revision, entries: [], more: false, count: 0 }
-        : { revision, entries: [entry], more: false, count: 1 };
+        : { revision, entries: [version.entry()], more: false, count: 1 };
     }
     return readRange(this, query, { at, gone }, revision);
   }
@@ -96,14 +88,16 @@ export class KeyIndex {
   /** Whether the check holds now (K3). */
   holds(check: Check): boolean {
     if (check.end === undefined) {
-      const entry = this.#slots.get(check.key)?.at(Infinity) ?? null;
-      return entry === null ? holdsForAbsent(check) : holdsForEntry(check, entry);
+      const head = this.#slots.get(check.key)?.head;
+      return head === undefined || head.version === 0
+        ? holdsForAbsent(check)
+        : holdsFor(check, head);
     }
     const first = this.#live.first(check);
     if (first === undefined) return holdsForAbsent(check);
-    if (!holdsForEntry(check, first.head)) return false;
+    if (!holdsFor(check, first.head)) return false;
     let all = true;
-    this.#live.visit(check, (slot) => (all = holdsForEntry(check, slot.head)));
+    this.#live.visit(check, (slot) => (all = holdsFor(check, slot.head)));
     return all;
   }
 }
@@ -146,17 +140,17 @@ function readRange(
   const limit = query.limit === undefined || query.limit === 0 ? Infinity : query.limit;
   const inKeyOrder = (query.orderBy ?? 'key') === 'key' && query.descending !== true;
   const counting = query.uncounted !== true;
-  const found: Entry[] = [];
+  const found: Version[] = [];
   let count = 0;
   let more = false;
-  const compareEntries = inKeyOrder ? null : comparator(query);
-  index.visit(query, state.at, state.gone, (entry) => {
+  const order = inKeyOrder ? null : comparator(query);
+  index.visit(query, state.at, state.gone, (version) => {
     count++;
-    if (query.countOnly === true || !passesFilters(query, entry)) return true;
+    if (query.countOnly === true || !passesFilters(query, version)) return true;
     const [best] = found;
-    if (compareEntries !== null && limit === 1 && best !== undefined) {
+    if (order !== null && limit === 1 && best !== undefined) {
       // The one asked for needs no sorting of all.
-      if (compareEntries(entry, best) < 0) found[0] = entry;
+      if (order(version, best) < 0) found[0] = version;
       more = true;
       return true;
     }
@@ -164,19 +158,20 @@ function readRange(
       more = true;
       return counting;
     }
-    found.push(entry);
+    found.push(version);
     return true;
   });
-  if (compareEntries !== null && limit !== 1) {
-    found.sort(compareEntries);
+  if (order !== null && limit !== 1) {
+    found.sort(order);
     more = found.length > limit;
     if (more) found.length = limit;
   }
-  const entries = query.keysOnly === true ? found.map((entry) => ({ ...entry, value: '' })) : found;
+  const keysOnly = query.keysOnly === true;
+  const entries = found.map((version) => (keysOnly ? version.entry('') : version.entry()));
   return { revision, entries, more, count: counting ? count : entries.length };
 }
 
-function passesFilters(query: Query, entry: Entry): boolean {
+function passesFilters(query: Query, entry: Version): boolean {
   return (
     entry.modRevision >= (query.minModRevision ?? 0) &&
     entry.modRevision <= (query.maxModRevision ?? Infinity) &&
@@ -186,7 +181,7 @@ function passesFilters(query: Query, entry: Entry): boolean {
 }
 
 /** Ties keep key order both ways: entries arrive in it, and the sort is stable. */
-function comparator(query: Query): (a: Entry, b: Entry) => number {
+function comparator(query: Query): (a: Version, b: Version) => number {
   const sign = query.descending === true ? -1 : 1;
   switch (query.orderBy ?? 'key') {
     case 'create':
@@ -198,7 +193,7 @@ function comparator(query: Query): (a: Entry, b: Entry) => number {
     case 'value':
       return (a, b) => sign * compareBytes(a.value, b.value);
     default:
-      return (a, b) => sign * compareBytes(a.key, b.key);
+      return (a, b) => sign * compareBytes(a.slot.key, b.slot.key);
   }
 }
 
@@ -210,7 +205,7 @@ function holdsForAbsent(check: Check): boolean {
   return check.target !== 'value' && compare(0, check.is, check.to as number);
 }
 
-function holdsForEntry(check: Check, entry: Entry): boolean {
+function holdsFor(check: Check, entry: Version): boolean {
   switch (check.target) {
     case 'version':
       return compare(entry.version, check.is, check.to as number);

@@ -1,7 +1,9 @@
 import type { Clock, Random } from '../../core/clock.js';
 import type {
   Batch,
+  ByteString,
   Change,
+  ChangeKind,
   DeleteOperation,
   DeleteResult,
   EngineStatus,
@@ -31,11 +33,11 @@ import {
 } from '../../core/validate.js';
 import { compactedError, Cursor, type CursorSource } from './cursor.js';
 import { DeletedSince } from './deleted-since.js';
-import { History, Recorded } from './history.js';
+import { History } from './history.js';
 import type { JournalRecord } from './journal.js';
 import { KeyIndex } from './key-index.js';
 import { type HeldLease, LeaseTable } from './lease-table.js';
-import { liveEntry, Slot, tombstone } from './slot.js';
+import { absent, Slot, Version } from './slot.js';
 import { evaluate, type TransactionState } from './transaction.js';
 import { WatchIndex } from './watch-index.js';
 
@@ -201,9 +203,9 @@ export class Keyspace implements TransactionState, CursorSource {
     const { history } = this;
     let position = this.publishedEnd;
     for (; position < history.end; position++) {
-      const record = history.at(position);
-      if (record.revision > revision) break;
-      this.#announce(record, position);
+      const version = history.at(position);
+      if (version.modRevision > revision) break;
+      this.#announce(version.slot, position);
     }
     this.publishedEnd = position;
   }
@@ -229,7 +231,7 @@ export class Keyspace implements TransactionState, CursorSource {
       { key: from, end: '' },
       revision,
       gone,
-      (entry) => entries.push(entry) < limit,
+      (version) => entries.push(version.entry()) < limit,
     );
     return entries;
   }
@@ -256,10 +258,12 @@ export class Keyspace implements TransactionState, CursorSource {
 
   /** Takes a live entry from a snapshot, without history. */
   restoreEntry(entry: Entry): void {
-    const slot = new Slot(entry.key, entry);
+    const slot = new Slot(entry.key);
+    const version = new Version();
+    version.restore(slot, entry);
     this.index.add(slot);
     if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
-    this.#count(slot);
+    this.#count(version, absent);
   }
 
   /** The state of `restoreEntry` calls is that of this revision; there is no history below it. */
@@ -275,22 +279,21 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   put(operation: PutOperation, revision: Revision): PutResult {
-    const slot = this.index.get(operation.key);
-    const before = slot === undefined || slot.head.version === 0 ? null : slot.head;
-    const value = operation.keepValue === true ? (before as Entry).value : operation.value;
-    const lease = operation.keepLease === true ? (before as Entry).lease : (operation.lease ?? 0);
-    const key = slot === undefined ? ownBytes(operation.key) : slot.key;
-    const entry = liveEntry(key, value, before, revision, lease);
-    this.#apply(slot, entry, before, 'put');
-    return operation.previous === true ? { type: 'put', previous: before } : plainPut;
+    const slot = this.index.get(operation.key) ?? new Slot(ownBytes(operation.key));
+    const { head } = slot;
+    const value = operation.keepValue === true ? head.value : operation.value;
+    const lease = operation.keepLease === true ? head.lease : (operation.lease ?? 0);
+    this.#apply(slot, 'put', value, revision, lease);
+    if (operation.previous !== true) return plainPut;
+    return { type: 'put', previous: head.version === 0 ? null : head.entry() };
   }
 
   delete(operation: DeleteOperation, revision: Revision): DeleteResult {
     const slots = this.index.liveSlots(operation);
     const previous: Entry[] | undefined = operation.previous === true ? [] : undefined;
     for (const slot of slots) {
-      previous?.push(slot.head);
-      this.#apply(slot, tombstone(slot.key, revision), slot.head, 'delete');
+      previous?.push(slot.head.entry());
+      this.#apply(slot, 'delete', '', revision, 0);
     }
     return previous === undefined
       ? { type: 'delete', deleted: slots.length }
@@ -321,34 +324,26 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   #apply(
-    known: Slot | undefined,
-    entry: Entry,
-    before: Entry | null,
-    kind: 'put' | 'delete' | 'expire',
+    slot: Slot,
+    kind: ChangeKind,
+    value: ByteString,
+    revision: Revision,
+    lease: LeaseId,
   ): void {
-    const slot = known ?? new Slot(entry.key, entry);
-    if (known === undefined) this.index.add(slot);
-    else {
-      slot.head = entry;
-      this.index.moved(slot, before !== null);
-    }
-    if (before !== null && before.lease !== 0 && before.lease !== entry.lease) {
-      this.leases.detach(before.lease, entry.key);
-    }
-    if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
-    this.#count(slot);
-    slot.newest = new Recorded(kind, entry, before, slot);
-    this.history.push(slot.newest);
+    const { head } = slot;
+    const version = this.history.take();
+    version.succeed(slot, kind, value, revision, lease);
+    if (head === absent) this.index.add(slot);
+    else this.index.moved(slot, head.version !== 0);
+    if (head.lease !== 0 && head.lease !== lease) this.leases.detach(head.lease, slot.key);
+    if (lease !== 0) this.leases.attach(lease, slot.key);
+    this.#count(version, head);
+    this.history.push(version);
   }
 
-  /** Counts the slot anew after its head has changed. */
-  #count(slot: Slot): void {
-    const { key, head } = slot;
-    const bytes = head.version === 0 ? 0 : key.length + head.value.length;
-    // A key is at least one byte, so none at all is a key that did not live.
-    this.#keys += Number(bytes > 0) - Number(slot.bytes > 0);
-    this.#bytes += bytes - slot.bytes;
-    slot.bytes = bytes;
+  #count(version: Version, before: Version): void {
+    this.#keys += Number(version.version > 0) - Number(before.version > 0);
+    this.#bytes += version.liveBytes - before.liveBytes;
   }
 
   /** The commit's changes are all applied: it gets its revision, is written down and, without a journal, published. */
@@ -373,9 +368,7 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#unretired = 0;
   }
 
-  #announce(record: Recorded, position: number): void {
-    if (this.#watches.cursors.size === 0) return;
-    const { slot } = record;
+  #announce(slot: Slot, position: number): void {
     for (const cursor of this.#watches.watchersOf(slot)) cursor.notice(position);
   }
 
@@ -386,16 +379,15 @@ export class Keyspace implements TransactionState, CursorSource {
     const revision = this.head + 1;
     for (const key of keys) {
       const slot = this.index.get(key) as Slot;
-      this.#apply(slot, tombstone(slot.key, revision), slot.head, 'expire');
+      this.#apply(slot, 'expire', '', revision, 0);
     }
     if (keys.length > 0) this.#finish();
     this.#journal?.({ type: 'end', id: lease.id });
   }
 
-  #restore(change: Change): void {
-    const slot = this.index.get(change.entry.key);
-    const before = slot === undefined || slot.head.version === 0 ? null : slot.head;
-    this.#apply(slot, change.entry, before, change.kind);
+  #restore({ kind, entry }: Change): void {
+    const slot = this.index.get(entry.key) ?? new Slot(entry.key);
+    this.#apply(slot, kind, entry.value, entry.modRevision, entry.lease);
   }
 
   /** Drops up to `budget` changes from the front of history: what is compacted, and what exceeds both bounds. */
@@ -405,24 +397,16 @@ export class Keyspace implements TransactionState, CursorSource {
     for (let left = budget; left > 0; left--) {
       const oldest = history.oldest();
       if (oldest === undefined || history.start >= this.publishedEnd) return true;
-      const { revision } = oldest;
+      const { modRevision: revision, slot } = oldest;
       const surplus = this.head - revision > this.#revisionsMin && history.bytes > this.#bytesMin;
       if (revision > this.compacted && !surplus) return true;
       if (revision > pinned) return true;
       if (surplus && revision > this.compacted) this.compacted = revision;
       history.dropOldest();
-      this.#drop(oldest);
+      if (oldest.version === 0 && slot.head === oldest) this.index.remove(slot);
     }
     if (this.compacted - this.#bookmarkedAt >= bookmarkEvery) this.#bookmarkIdle();
     return false;
-  }
-
-  #drop(record: Recorded): void {
-    record.forgetOlder();
-    const { slot } = record;
-    if (slot.newest !== record) return;
-    slot.newest = null;
-    if (slot.head.version === 0) this.index.remove(slot);
   }
 
   #bookmarkIdle(): void {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { liveEntry, Slot } from './slot.js';
+import { Slot } from './slot.js';
 import { SortedKeys } from './sorted-keys.js';
 
-const slotOf = (key: string): Slot => new Slot(key, liveEntry(key, '', null, 1, 0));
+const slotOf = (key: string): Slot => new Slot(key);
 
 function keysIn(sorted: SortedKeys, key: string, end: string): string[] {
   const keys: string[] = [];

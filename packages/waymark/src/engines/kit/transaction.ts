@@ -95,30 +95,21 @@ function refuseBadPut(state: TransactionState, operation: PutOperation): void {
 }
 
 function run(state: TransactionState, plan: Plan, revision: Revision): OperationResult[] {
-  const results: OperationResult[] = [];
-  let nestedAt = 0;
-  for (const operation of plan.branch) {
+  const nested = plan.nested?.values();
+  return plan.branch.map((operation) => {
     switch (operation.type) {
       case 'put':
-        results.push(state.put(operation, revision));
-        break;
+        return state.put(operation, revision);
       case 'delete':
-        results.push(state.delete(operation, revision));
-        break;
+        return state.delete(operation, revision);
       case 'read':
-        results.push({ type: 'read', reading: readNow(state, operation, revision) });
-        break;
+        return { type: 'read', reading: readNow(state, operation, revision) };
       case 'txn': {
-        const nested = (plan.nested as readonly Plan[])[nestedAt++] as Plan;
-        results.push({
-          type: 'txn',
-          succeeded: nested.succeeded,
-          results: run(state, nested, revision),
-        });
+        const plan = nested?.next().value as Plan;
+        return { type: 'txn', succeeded: plan.succeeded, results: run(state, plan, revision) };
       }
     }
-  }
-  return results;
+  });
 }
 
 /** What was read is of the commit's revision, known only once it is told whether anything was written. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { KeyRange } from '../../core/engine.js';
 import { rangeContains } from '../../core/ranges.js';
 import type { Cursor } from './cursor.js';
-import { liveEntry, Slot } from './slot.js';
+import { Slot } from './slot.js';
 import { WatchIndex } from './watch-index.js';
 
 /** The index looks at a cursor's ranges and identity alone. */
@@ -25,7 +25,7 @@ test('[K8] a key finds each watch whose ranges hold it, once, as watches come an
       (watches, keys) => {
         const index = new WatchIndex();
         const cursors = watches.map(cursorOf);
-        const slots = keys.map((k) => new Slot(k, liveEntry(k, '', null, 1, 0)));
+        const slots = keys.map((k) => new Slot(k));
         const agrees = (live: readonly Cursor[]): void => {
           for (const slot of slots) {
             const expected = live.filter((c) => c.ranges.some((r) => rangeContains(r, slot.key)));
