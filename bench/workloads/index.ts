@@ -1,5 +1,5 @@
-import { bareMap, heapPerKey, besideLeases, memoryEngine, putBesideWatchers } from './inside.js';
-import { fill, load, openLoop } from './load.js';
+import { bareMap, heapPerKey, heapPerLease, memoryEngine, putBesideWatchers } from './inside.js';
+import { fill, holdLeases, load, openLoop } from './load.js';
 import { contend } from './locks.js';
 import { collect, long, publish, subscribe } from './watches.js';
 
@@ -8,6 +8,7 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   load,
   openLoop,
   fill,
+  holdLeases,
   contend,
   subscribe,
   collect,
@@ -16,6 +17,6 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   bareMap,
   memoryEngine,
   putBesideWatchers,
-  besideLeases,
   heapPerKey,
+  heapPerLease,
 };

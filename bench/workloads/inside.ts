@@ -1,6 +1,6 @@
 import { createMemoryEngine, type Engine } from 'waymark/engine';
-import { value100, waitUntil } from '../harness/pace.js';
-import { Latencies, type Sample } from '../harness/samples.js';
+import { value100 } from '../harness/pace.js';
+import type { Sample } from '../harness/samples.js';
 
 /** Workloads on an engine in the worker's own process, and on the bare Map it is measured against. */
 const keyCount = 100_000;
@@ -125,57 +125,34 @@ export async function putBesideWatchers(params: {
   );
 }
 
-let leased: { engine: Engine; bytesEach: number; note: string } | undefined;
-
-/** The p99 of a put a millisecond, in an open loop, beside so many live leases; and what each of them costs. */
-export async function besideLeases(params: {
-  leases: number;
-}): Promise<Sample & { bytesEach: number; lost: number }> {
-  const { engine, bytesEach, note } = (leased ??= await grantAll(params.leases));
-  const latencies = new Latencies(10_000);
-  const begin = performance.now() + 5;
-  for (let arrival = 0; arrival < 2_500; arrival++) {
-    const scheduled = begin + arrival;
-    await waitUntil(scheduled);
-    await engine.commit({
-      apply: [{ type: 'put', key: `d/probe/${arrival % 100}`, value: value100 }],
-    });
-    if (arrival >= 500) latencies.add(performance.now() - scheduled);
-  }
-  const summary = latencies.summary();
-  const lost = params.leases - (await engine.leases()).length;
-  return { value: summary.p99, ...summary, note: `${note}, ${lost} lost`, bytesEach, lost };
-}
-
-async function grantAll(
-  count: number,
-): Promise<{ engine: Engine; bytesEach: number; note: string }> {
+/** Heap per live lease after a collection. */
+export async function heapPerLease(params: { leases: number }): Promise<Sample> {
   const engine = createMemoryEngine();
-  globalThis.gc?.();
-  const before = process.memoryUsage();
-  const begin = performance.now();
-  for (let lease = 0; lease < count; lease++) await engine.grant(600_000 + (lease % 60_000));
-  const perSecond = count / ((performance.now() - begin) / 1_000);
-  globalThis.gc?.();
-  const after = process.memoryUsage();
-  const bytesEach =
-    (after.heapUsed + after.external - before.heapUsed - before.external) / Math.max(1, count);
-  const note = `${count} leases, ${Math.round(bytesEach)} B each, granted at ${Math.round(perSecond)}/s`;
-  return { engine, bytesEach, note };
+  const before = usedBytes();
+  for (let lease = 0; lease < params.leases; lease++)
+    await engine.grant(600_000 + (lease % 60_000));
+  const value = (usedBytes() - before) / params.leases;
+  const lost = params.leases - (await engine.leases()).length;
+  if (lost > 0) throw new Error(`${lost} leases lost`);
+  await engine[Symbol.asyncDispose]();
+  return { value };
 }
 
 /** Heap per key after a collection: what is really kept, without what the collector has not fetched yet. */
 export async function heapPerKey(params: { keys: number }): Promise<Sample> {
   const engine = createMemoryEngine();
-  globalThis.gc?.();
-  const before = process.memoryUsage();
+  const before = usedBytes();
   for (let index = 0; index < params.keys; index++) {
     const key = `d/bench/memory/per/key/entry/${String(index).padStart(12, '0')}`;
     await engine.commit({ apply: [{ type: 'put', key, value: `${index}-`.padEnd(100, 'v') }] });
   }
-  globalThis.gc?.();
-  const after = process.memoryUsage();
-  const used = after.heapUsed + after.external - before.heapUsed - before.external;
+  const value = (usedBytes() - before) / params.keys;
   await engine[Symbol.asyncDispose]();
-  return { value: used / params.keys };
+  return { value };
+}
+
+function usedBytes(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }

@@ -86,9 +86,11 @@ export interface OpenLoopParams {
   readonly op: 'put' | 'get';
   readonly perSecond: number;
   readonly seconds: number;
+  /** What is judged. Default p50. */
+  readonly value?: 'p50' | 'p99';
 }
 
-/** Arrivals on a schedule; latency counts from the scheduled time, so waiting counts. The value is the p50, ms. */
+/** Arrivals on a schedule; latency counts from the scheduled time, so waiting counts. The value is in ms. */
 export async function openLoop(params: OpenLoopParams): Promise<Sample> {
   const client = await clientOf(params.client, params.address);
   const operation = client[params.op];
@@ -110,7 +112,28 @@ export async function openLoop(params: OpenLoopParams): Promise<Sample> {
   }
   await Promise.all(waiting);
   const summary = latencies.summary();
-  return { value: summary.p50, ...summary };
+  return { value: summary[params.value ?? 'p50'], ...summary };
+}
+
+export interface HoldLeasesParams {
+  readonly client: ClientName;
+  readonly address: string;
+  readonly leases: number;
+}
+
+/** Grants so many leases when there are none, and sees that all of them live. */
+export async function holdLeases(params: HoldLeasesParams): Promise<Sample> {
+  const { grant, leaseCount } = await clientOf(params.client, params.address);
+  if (grant === undefined || leaseCount === undefined) throw new Error('no leases there');
+  const live = await leaseCount();
+  if (live === params.leases) return { value: live };
+  if (live > 0) throw new Error(`only ${live} of ${params.leases} leases live`);
+  let left = params.leases;
+  const caller = async (): Promise<void> => {
+    while (left-- > 0) await grant();
+  };
+  await Promise.all(Array.from({ length: 128 }, caller));
+  return { value: await leaseCount() };
 }
 
 export interface FillParams {
