@@ -4,7 +4,6 @@ import { isWaymarkError, WaymarkError } from 'waymark';
 import type {
   AcquireRequest,
   Clock,
-  Grant,
   HeldKeys,
   Host,
   Lease,
@@ -133,8 +132,9 @@ function holdRoutes(app: FastifyInstance, url: string, parts: LockParts): void {
       const { mode, waitMs = 0 } = request.body as { mode: LockMode; waitMs?: number };
       const signal = goneSignal(reply, parts.stopping);
       const hold = holdOf(request);
-      const grant = await host.convert(namespaceOf(request), hold, { mode, waitMs }, { signal });
-      return { ...grant.hold, token: grant.token };
+      const to = { mode, waitMs };
+      const token = await host.convert(namespaceOf(request), hold, to, { signal });
+      return { ...hold, mode, token };
     },
   );
 
@@ -201,12 +201,15 @@ async function take(
   const wanted = { id, path, tree, mode, lease, owner, session: `lease-${lease}`, waitMs };
   const still = own === undefined ? () => {} : keepAlive(parts, own);
   try {
-    const grant = await acquire(host, namespace, wanted, gone);
+    const token = await acquire(host, namespace, wanted, gone);
     // The TTL counts from the answer, however long the wait was.
     if (own !== undefined) await host.renew(own.id);
     return {
-      ...grant.hold,
-      token: grant.token,
+      path,
+      tree,
+      mode,
+      id,
+      token,
       lease,
       ...(own === undefined ? {} : { ttlMs: own.ttlMs }),
     };
@@ -224,9 +227,9 @@ async function acquire(
   namespace: string,
   wanted: AcquireRequest,
   gone: AbortSignal,
-): Promise<Grant> {
-  const grant = await host.acquire(namespace, wanted, { signal: gone });
-  if (grant === null) {
+): Promise<number> {
+  const token = await host.acquire(namespace, wanted, { signal: gone });
+  if (token === null) {
     const { holders, summary } = await host.explain(namespace, wanted);
     const [holder] = holders;
     throw new WaymarkError('locked', summary, {
@@ -236,8 +239,8 @@ async function acquire(
     });
   }
   // Nobody is left to be told: the hold must not stay behind.
-  if (!gone.aborted) return grant;
-  await host.release(namespace, grant.hold);
+  if (!gone.aborted) return token;
+  await host.release(namespace, wanted);
   throw gone.reason;
 }
 

@@ -42,19 +42,23 @@ export interface Host extends AsyncDisposable {
    * Joins the queue of a path and resolves when granted. The same `id` finds its place again: safe to repeat after
    * `unavailable` or `uncertain`. An abort gives the place up before it rejects; the signal is looked at only when
    * there is something to wait for.
-   * @returns null with `waitMs: 0` when it is not free
+   * @returns the fencing token; null with `waitMs: 0` when it is not free
    * @throws {WaymarkError} `timeout`, `lost` (the lease ended), `conflict` (against the same session's own), `invalid`
    */
-  acquire(namespace: string, request: AcquireRequest, options?: CallOptions): Promise<Grant | null>;
+  acquire(
+    namespace: string,
+    request: AcquireRequest,
+    options?: CallOptions,
+  ): Promise<number | null>;
   /** Gives back a hold or a place. @returns false when it was not there */
   release(namespace: string, hold: HeldKeys, options?: CallOptions): Promise<boolean>;
-  /** Changes the mode of a hold. @returns the new grant, with a new token */
+  /** Changes the mode of a hold. @returns its new token, or the old one when it has that mode */
   convert(
     namespace: string,
     hold: HeldKeys,
     to: ConvertRequest,
     options?: CallOptions,
-  ): Promise<Grant>;
+  ): Promise<number>;
   /** @returns how many holds were ended */
   forceUnlock(
     namespace: string,
@@ -99,11 +103,6 @@ export interface AcquireRequest {
   readonly session: string;
   /** 0: only if free now. Absent: until the signal aborts. */
   readonly waitMs?: number | undefined;
-}
-
-export interface Grant {
-  readonly token: number;
-  readonly hold: HeldKeys;
 }
 
 /** Names a hold in its namespace; enough to release it from anywhere. */

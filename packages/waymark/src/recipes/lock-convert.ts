@@ -1,6 +1,6 @@
 import type { CallOptions, Check, Operation } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import type { ConvertRequest, Grant, HeldKeys } from '../core/host.js';
+import type { ConvertRequest, HeldKeys } from '../core/host.js';
 import type { RequestKeys } from './lock-plan.js';
 import { entriesOf } from './lock-queue.js';
 import { checkHold } from './lock-request.js';
@@ -17,20 +17,20 @@ import {
 } from './lock-writes.js';
 import { waiting } from './waiting.js';
 
-/** Changes the mode of a hold, never letting another in between. @throws {WaymarkError} `lost`, `conflict`, `timeout` */
+/** Changes the mode of a hold, never letting another in between. @returns its token. @throws {WaymarkError} `lost`, `conflict`, `timeout` */
 export async function convert(
   ground: LockGround,
   hold: HeldKeys,
   to: ConvertRequest,
   options: CallOptions | undefined,
-): Promise<Grant> {
+): Promise<number> {
   const { engine, plans } = ground;
   checkHold(hold);
   options?.signal?.throwIfAborted();
   const keys = plans.of(hold).keysOf(hold.id);
   const mark = (await engine.read({ key: keys.mark })).entries[0];
   if (mark === undefined) throw lostHold(hold.path);
-  if (to.mode === hold.mode) return { token: mark.createRevision, hold };
+  if (to.mode === hold.mode) return mark.createRevision;
   const party = { value: mark.value, lease: mark.lease };
   const stands: Check = { key: mark.key, target: 'create', is: '=', to: mark.createRevision };
   const next: HeldKeys = { ...hold, mode: to.mode };
@@ -40,7 +40,7 @@ export async function convert(
   const put = grantOperations(plans.of(next).keysOf(next.id), party);
   const outcome = await engine.commit({ when: [stands], apply: [...removal(keys), ...put] });
   if (!outcome.succeeded) throw lostHold(hold.path);
-  return { token: outcome.revision, hold: next };
+  return outcome.revision;
 }
 
 interface Upgrade {
@@ -57,7 +57,7 @@ interface Upgrade {
  * The upgrade's exclusive place keeps new shared holders out; the shared hold stays until the others are gone. Two upgrades of
  * conflicting holds would wait for each other for ever: the second is refused.
  */
-async function upgrade(ground: LockGround, from: Upgrade): Promise<Grant> {
+async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
   const { engine, plans } = ground;
   const { hold, next, stands, party } = from;
   const plan = plans.of(next);

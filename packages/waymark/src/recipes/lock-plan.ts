@@ -11,7 +11,7 @@ import {
   placeStem,
   treesAt,
 } from '../space/layout.js';
-import { ancestorsOf, pathToBytes } from '../space/paths.js';
+import { ancestorsOf, checkCanonical, pathToBytes } from '../space/paths.js';
 
 export interface Wanted {
   readonly path: string;
@@ -25,8 +25,8 @@ export interface RequestKeys {
   readonly mark: ByteString;
 }
 
-/** Plans kept per namespace: those made first go first. */
-const plansMax = 1_000;
+/** Paths whose plans are kept, per namespace: those that came first go first. */
+const pathsMax = 1_000;
 
 /**
  * What conflicts with a lock depends on path, tree and mode alone, so where to look is written down once for the locks that
@@ -34,26 +34,39 @@ const plansMax = 1_000;
  */
 export class LockPlans {
   readonly prefix: ByteString;
-  readonly #plans = new Map<string, LockPlan>();
+  /** By path, then by `variantOf`. */
+  readonly #plans = new Map<string, (LockPlan | undefined)[]>();
 
   constructor(prefix: ByteString) {
     this.prefix = prefix;
   }
 
-  of({ path, tree, mode }: Wanted): LockPlan {
-    const name = `${mode}${tree ? '+' : ' '}${path}`;
-    let plan = this.#plans.get(name);
-    if (plan !== undefined) return plan;
-    plan = new LockPlan(this.prefix, { path, tree, mode });
-    if (this.#plans.size >= plansMax) {
+  /** @throws {WaymarkError} `invalid`, `too_large` for what is no canonical path */
+  of(wanted: Wanted): LockPlan {
+    const plans = this.#plans.get(wanted.path) ?? this.#begin(wanted.path);
+    return (plans[variantOf(wanted)] ??= this.#make(wanted));
+  }
+
+  #begin(path: string): (LockPlan | undefined)[] {
+    checkCanonical(path);
+    if (this.#plans.size >= pathsMax) {
       for (const oldest of this.#plans.keys()) {
         this.#plans.delete(oldest);
         break;
       }
     }
-    this.#plans.set(name, plan);
-    return plan;
+    const plans = [undefined, undefined, undefined, undefined];
+    this.#plans.set(path, plans);
+    return plans;
   }
+
+  #make({ path, tree, mode }: Wanted): LockPlan {
+    return new LockPlan(this.prefix, { path, tree, mode });
+  }
+}
+
+function variantOf({ tree, mode }: Wanted): number {
+  return (tree ? 2 : 0) + (mode === 'shared' ? 1 : 0);
 }
 
 export class LockPlan {

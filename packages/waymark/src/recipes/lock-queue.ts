@@ -1,5 +1,5 @@
 import type { ByteString, Entry, OperationResult } from '../core/engine.js';
-import { bytesToText, textToBytes } from '../core/bytes.js';
+import { bytesToText, ownBytes, textToBytes } from '../core/bytes.js';
 import { parseMark } from '../space/layout.js';
 import type { LockPlan, RequestKeys } from './lock-plan.js';
 
@@ -8,8 +8,14 @@ export interface Party {
   readonly owner: string;
 }
 
-export function encodeParty(party: Party): ByteString {
-  return `${party.session}\n${textToBytes(party.owner)}`;
+let last = { session: '', owner: '', value: '' };
+
+/** A session asks for many locks: while it is the same one, all of them keep one string. */
+export function encodeParty({ session, owner }: Party): ByteString {
+  if (session !== last.session || owner !== last.owner) {
+    last = { session, owner, value: ownBytes(`${session}\n${textToBytes(owner)}`) };
+  }
+  return last.value;
 }
 
 /** A place that waits for an upgrade has a `^` in front. */

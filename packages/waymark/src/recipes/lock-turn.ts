@@ -1,6 +1,6 @@
 import type { ByteString, Check, Engine, Entry, Operation } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
-import type { Grant, HeldKeys } from '../core/host.js';
+import type { HeldKeys } from '../core/host.js';
 import type { LockPlan, RequestKeys } from './lock-plan.js';
 import { type Ahead, aheadOf, readsOf, standing } from './lock-queue.js';
 
@@ -30,10 +30,10 @@ export async function turn(
   claim: Claim,
   first: Ahead | null,
   signal: AbortSignal | undefined,
-): Promise<Grant> {
-  const { plan, keys, stands, apply, hold } = claim;
-  for (let ahead: Ahead | Grant = first ?? (await look(engine, claim)); ;) {
-    if ('token' in ahead) return ahead;
+): Promise<number> {
+  const { plan, keys, stands, apply } = claim;
+  for (let ahead: Ahead | number = first ?? (await look(engine, claim)); ;) {
+    if (typeof ahead === 'number') return ahead;
     const { inTheWay, revision } = ahead;
     if (inTheWay !== null) {
       claim.refuse(inTheWay);
@@ -43,21 +43,21 @@ export async function turn(
     const when = inTheWay === null ? unchanged(plan, revision) : claim.clear;
     if (when !== null) {
       const outcome = await engine.commit({ when: stands.concat(when), apply });
-      if (outcome.succeeded) return { token: outcome.revision, hold };
+      if (outcome.succeeded) return outcome.revision;
     }
     ahead = await look(engine, claim);
   }
 }
 
-/** @returns the grant when there is one already. @throws {WaymarkError} `lost` when the place is gone */
+/** @returns the token when it is granted already. @throws {WaymarkError} `lost` when the place is gone */
 async function look(
   engine: Engine,
   { plan, keys, created, hold, own }: Claim,
-): Promise<Ahead | Grant> {
+): Promise<Ahead | number> {
   const reads = created === null ? plan.markReads : plan.lookBefore(created);
   const { revision, results } = await engine.commit({ apply: [...readsOf(keys), ...reads] });
   const { place, mark } = standing(results);
-  if (mark !== null) return { token: mark.createRevision, hold };
+  if (mark !== null) return mark.createRevision;
   if (place === null) throw lostPlace(hold.path);
   return aheadOf(plan, results.slice(2), revision, own);
 }

@@ -19,11 +19,12 @@ export interface Leased {
   readonly lease: number;
 }
 
-export function grantOperations(keys: RequestKeys, { value, lease }: Leased): Operation[] {
-  return [
-    { type: 'put', key: keys.place, value, lease },
-    { type: 'put', key: keys.mark, value, lease },
-  ];
+export function put(key: ByteString, { value, lease }: Leased): Operation {
+  return { type: 'put', key, value, lease };
+}
+
+export function grantOperations(keys: RequestKeys, by: Leased): Operation[] {
+  return [put(keys.place, by), put(keys.mark, by)];
 }
 
 export function removal(keys: RequestKeys): Operation[] {
@@ -43,8 +44,7 @@ export function asLost(error: unknown): unknown {
 export async function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
   checkHold(hold);
   const { results } = await engine.commit({ apply: removal(plans.of(hold).keysOf(hold.id)) });
-  for (const result of results) if (result.type === 'delete' && result.deleted > 0) return true;
-  return false;
+  return results.some((result) => result.type === 'delete' && result.deleted > 0);
 }
 
 /** For who stops waiting: the place goes, and that it may be gone already does not matter. */

@@ -80,3 +80,16 @@ test('[L1] who waits is served before who comes after the release', async () => 
     expect(order).toEqual(['first', 'second', 'third', 'late']);
   });
 });
+
+test.each(['jobs/7', '', '/jobs/', '/jobs/../7', 'd/jobs'])(
+  '[N1] a request for %j, no path in its canonical form, is refused before any work',
+  async (path) => {
+    await withHost(async (host) => {
+      const request = await requestOf(host, 'one', { path });
+      const refused = expect.objectContaining({ code: 'invalid' });
+      await expect(host.acquire('n', request)).rejects.toEqual(refused);
+      await expect(host.release('n', request)).rejects.toEqual(refused);
+      expect((await host.status()).keys).toBe(0);
+    });
+  },
+);

@@ -1,11 +1,11 @@
 import type { CallOptions, Entry, Operation, Outcome } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import type { AcquireRequest, Grant, HeldKeys } from '../core/host.js';
+import type { AcquireRequest, HeldKeys } from '../core/host.js';
 import type { RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
-import { asLost, giveUp, type Leased, type LockGround } from './lock-writes.js';
+import { asLost, giveUp, type Leased, type LockGround, put } from './lock-writes.js';
 import { waiting } from './waiting.js';
 
 /**
@@ -19,27 +19,27 @@ export async function acquire(
   ground: LockGround,
   request: AcquireRequest,
   options: CallOptions | undefined,
-): Promise<Grant | null> {
+): Promise<number | null> {
   checkRequest(request);
   const { engine, plans, clock } = ground;
   const plan = plans.of(request);
-  const hold = plan.hold(request.id);
   const keys = plan.keysOf(request.id);
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
   const when = plan.free(keys);
-  const apply: Operation[] = [{ type: 'put', key: keys.mark, ...leasedBy }];
+  const apply: Operation[] = [put(keys.mark, leasedBy)];
   try {
     const quick = await engine.commit({ when, apply });
-    if (quick.succeeded) return { token: quick.revision, hold };
+    if (quick.succeeded) return quick.revision;
     const look: Operation[] = readsOf(keys);
     if (request.waitMs === 0) {
       const { mark } = standing((await engine.commit({ apply: look })).results);
-      return mark === null ? null : { token: mark.createRevision, hold };
+      return mark === null ? null : mark.createRevision;
     }
+    const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.
-    const otherwise = look.concat(plan.look, { type: 'put', key: keys.place, ...leasedBy });
+    const otherwise = look.concat(plan.look, put(keys.place, leasedBy));
     const entered = await engine.commit({ when, apply, otherwise });
-    if (entered.succeeded) return { token: entered.revision, hold };
+    if (entered.succeeded) return entered.revision;
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
     return await waiting(clock, bounds, giveUp(ground, hold), (signal) =>
       queue(ground, request, { hold, keys, leasedBy }, entered, signal),
@@ -55,11 +55,11 @@ async function queue(
   asked: { readonly hold: HeldKeys; readonly keys: RequestKeys; readonly leasedBy: Leased },
   { results, revision }: Outcome,
   signal: AbortSignal | undefined,
-): Promise<Grant> {
+): Promise<number> {
   const { hold, keys, leasedBy } = asked;
   const plan = plans.of(hold);
   const { mark, place } = standing(results);
-  if (mark !== null) return { token: mark.createRevision, hold };
+  if (mark !== null) return mark.createRevision;
   const created = place?.createRevision ?? revision;
   const claim: Claim = {
     plan,
@@ -68,7 +68,7 @@ async function queue(
     own: [keys.mark],
     stands: [{ key: keys.place, target: 'create', is: '=', to: created }],
     clear: plan.clearBefore(created),
-    apply: [{ type: 'put', key: keys.mark, ...leasedBy }],
+    apply: [put(keys.mark, leasedBy)],
     created,
     refuse: (inTheWay) => refuseOwn(request, inTheWay),
   };

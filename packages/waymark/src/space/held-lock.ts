@@ -1,4 +1,4 @@
-import type { Grant, HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
+import type { HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { lostHold } from '../recipes/lock-writes.js';
 import type { HostLease } from './kept-lease.js';
@@ -12,7 +12,8 @@ export interface HeldLockParts {
   readonly lease: HostLease;
   /** The lease is this lock's alone, and goes with it. */
   readonly ownLease: boolean;
-  readonly grant: Grant;
+  readonly hold: HeldKeys;
+  readonly token: number;
   /** Told once it is released or lost. */
   readonly ended: (lock: HeldLock) => void;
 }
@@ -32,8 +33,8 @@ export class HeldLock implements Lock, Lasting {
 
   constructor(parts: HeldLockParts) {
     this.#parts = parts;
-    this.#keys = parts.grant.hold;
-    this.#token = parts.grant.token;
+    this.#keys = parts.hold;
+    this.#token = parts.token;
     this.path = this.#keys.path;
     this.tree = this.#keys.tree;
     parts.watches.add(this);
@@ -103,9 +104,8 @@ export class HeldLock implements Lock, Lasting {
     this.#endWatch();
     try {
       const { signal, waitMs } = call;
-      const grant = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
-      this.#keys = grant.hold;
-      this.#token = grant.token;
+      this.#token = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
+      this.#keys = { ...this.#keys, mode };
     } finally {
       if (!this.#released && this.#reason === undefined) this.#parts.watches.add(this);
     }

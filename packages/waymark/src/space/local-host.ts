@@ -23,7 +23,6 @@ import type {
   ConvertRequest,
   Explanation,
   ExplainRequest,
-  Grant,
   GuardedCommitOptions,
   HeldKeys,
   HoldEnd,
@@ -114,7 +113,7 @@ class LocalHost implements Host {
     namespace: string,
     request: AcquireRequest,
     options?: CallOptions,
-  ): Promise<Grant | null> {
+  ): Promise<number | null> {
     return acquire(this.#room(namespace).locks, request, options);
   }
 
@@ -127,7 +126,7 @@ class LocalHost implements Host {
     hold: HeldKeys,
     to: ConvertRequest,
     options?: CallOptions,
-  ): Promise<Grant> {
+  ): Promise<number> {
     return await convert(this.#room(namespace).locks, hold, to, options);
   }
 

@@ -32,6 +32,11 @@ export function resolvePath(base: string, path: string): string {
   return absolute;
 }
 
+/** @throws {WaymarkError} `invalid`, `too_large` for what is not a path in its canonical form */
+export function checkCanonical(path: string): void {
+  if (resolvePath('/', path) !== path) throw invalid(path, 'a whole path begins with a slash');
+}
+
 /** The canonical path as it stands in keys: the root is the empty one. */
 export function pathToBytes(path: string): ByteString {
   return path === '/' ? '' : textToBytes(path);

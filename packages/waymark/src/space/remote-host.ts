@@ -20,7 +20,6 @@ import type {
   ConvertRequest,
   Explanation,
   ExplainRequest,
-  Grant,
   GuardedCommitOptions,
   HeldKeys,
   HoldEnd,
@@ -109,7 +108,7 @@ class RemoteHost implements Host {
     namespace: string,
     request: AcquireRequest,
     options?: CallOptions,
-  ): Promise<Grant | null> {
+  ): Promise<number | null> {
     const { path, tree, mode, id } = request;
     const giveBack = (): void => {
       this.release(namespace, { path, tree, mode, id }).catch(() => {
@@ -131,7 +130,7 @@ class RemoteHost implements Host {
     hold: HeldKeys,
     to: ConvertRequest,
     options?: CallOptions,
-  ): Promise<Grant> {
+  ): Promise<number> {
     return this.#connection.call(methods.convert, { namespace, hold, to }, options?.signal, {
       noDeadline: true,
     });

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../core/clock.js';
-import type { AcquireRequest, Grant, Host } from '../core/host.js';
+import type { AcquireRequest, Host } from '../core/host.js';
 import type { ByteString } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
@@ -45,6 +45,8 @@ export class HostSpace implements Space {
   readonly clock: Clock;
   readonly random: Random;
   readonly #session: string;
+  /** Lock requests so far: with 66 random bits of the session their ids are unique, and short keys are hashed faster. */
+  #asked = 0;
   readonly #engine: AsyncDisposable | undefined;
   /** One renewed lease per TTL, shared by the locks that ask for it. */
   readonly #leases = new Map<number, Promise<HostLease>>();
@@ -107,7 +109,7 @@ export class HostSpace implements Space {
       ? await keepLease(this.host, this.clock, ttlMs, { renew: false })
       : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs)));
     const request: AcquireRequest = {
-      id: this.random.id(),
+      id: `${this.#session.slice(0, 11)}${(this.#asked++).toString(36)}`,
       path,
       tree: call.tree ?? false,
       mode: call.mode ?? 'exclusive',
@@ -183,21 +185,23 @@ export class HostSpace implements Space {
     ownLease: boolean,
     signal: AbortSignal | undefined,
   ): Promise<HeldLock | null> {
-    let grant: Grant | null;
+    let token: number | null;
     try {
       // It may have aborted while the lease was granted; a free lock is given without a look at it.
       signal?.throwIfAborted();
       const acquiring = this.host.acquire(namespace, request, signal && { signal });
-      grant = await this.#whileLeased(acquiring, lease);
+      token = await this.#whileLeased(acquiring, lease);
     } catch (error) {
       if (ownLease) void lease.release().catch(() => undefined);
       else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
       throw error;
     }
-    if (grant === null) return null;
+    if (token === null) return null;
+    const { path, tree, mode, id } = request;
+    const hold = { path, tree, mode, id };
     const { host } = this;
     const ended = (held: HeldLock): void => this.#forget(namespace, held);
-    const parts = { host, watches: this.#watches, namespace, lease, ownLease, grant, ended };
+    const parts = { host, watches: this.#watches, namespace, lease, ownLease, hold, token, ended };
     const lock = new HeldLock(parts);
     // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
     if (!lock.isHeld())

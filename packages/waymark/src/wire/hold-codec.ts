@@ -1,4 +1,4 @@
-import type { Grant, HeldKeys, HoldEnd, HoldProof, LockMode } from '../core/host.js';
+import type { HeldKeys, HoldEnd, HoldProof, LockMode } from '../core/host.js';
 import { pick, readList } from './query-codec.js';
 import type { Reader } from './reader.js';
 import type { Writer } from './writer.js';
@@ -60,16 +60,6 @@ export function writeHoldArgs(w: Writer, { namespace, hold }: HoldArgs): void {
 export function readHoldArgs(r: Reader): HoldArgs {
   const namespace = r.name();
   return { namespace, hold: readHeld(r) };
-}
-
-export function writeGrant(w: Writer, grant: Grant): void {
-  w.uint(grant.token);
-  writeHeld(w, grant.hold);
-}
-
-export function readGrant(r: Reader): Grant {
-  const token = r.uint();
-  return { token, hold: readHeld(r) };
 }
 
 export function writeTexts(w: Writer, texts: readonly string[]): void {

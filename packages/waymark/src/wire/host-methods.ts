@@ -4,7 +4,6 @@ import type {
   ConvertRequest,
   Explanation,
   ExplainRequest,
-  Grant,
   HoldEnd,
   HoldProof,
 } from '../core/host.js';
@@ -22,13 +21,11 @@ import { record } from './hello.js';
 import {
   type HoldArgs,
   holdEnds,
-  readGrant,
   readHeld,
   readHoldArgs,
   readMode,
   readProof,
   readTexts,
-  writeGrant,
   writeHeld,
   writeHoldArgs,
   writeMode,
@@ -108,7 +105,7 @@ export const hostMethods = {
   renew: leaseRenew(0x44, 'renew'),
   revoke: leaseRevoke(0x45, 'revoke'),
   lease: leaseState(0x46, 'lease'),
-  acquire: method<{ namespace: string; request: AcquireRequest }, Grant | null>({
+  acquire: method<{ namespace: string; request: AcquireRequest }, number | null>({
     verb: 0x47,
     name: 'acquire',
     whenBroken: 'retry',
@@ -129,11 +126,9 @@ export const hostMethods = {
       const waitMs = readOptional(r);
       return { namespace, request: { id, path, tree, mode, lease, owner, session, waitMs } };
     },
-    writeResult(w, grant) {
-      w.bool(grant !== null);
-      if (grant !== null) writeGrant(w, grant);
-    },
-    readResult: (r) => (r.bool() ? readGrant(r) : null),
+    // No token is 0: revisions begin at 1.
+    writeResult: (w, token) => w.uint(token ?? 0),
+    readResult: (r) => r.uint() || null,
   }),
   release: method<HoldArgs, boolean>({
     verb: 0x48,
@@ -144,7 +139,7 @@ export const hostMethods = {
     writeResult: (w, released) => w.bool(released),
     readResult: (r) => r.bool(),
   }),
-  convert: method<HoldArgs & { to: ConvertRequest }, Grant>({
+  convert: method<HoldArgs & { to: ConvertRequest }, number>({
     verb: 0x49,
     name: 'convert',
     whenBroken: 'uncertain',
@@ -158,8 +153,8 @@ export const hostMethods = {
       const mode = readMode(r);
       return { namespace, hold, to: { mode, waitMs: readOptional(r) } };
     },
-    writeResult: writeGrant,
-    readResult: readGrant,
+    writeResult: (w, token) => w.uint(token),
+    readResult: (r) => r.uint(),
   }),
   forceUnlock: method<{ namespace: string; path: string; reason: string }, number>({
     verb: 0x4a,

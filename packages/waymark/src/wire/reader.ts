@@ -2,6 +2,9 @@ import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { fast, type FastBuffer } from '../core/latin1.js';
 
+/** Longer texts are decoded without a look. */
+const plainMax = 64;
+
 /** Reads one frame. Whatever the bytes are, each call gives a value of its type or throws `invalid`. */
 export class Reader {
   readonly buffer: FastBuffer;
@@ -80,7 +83,11 @@ export class Reader {
     const start = this.position;
     if (length > this.#end - start) throw malformed('it ends within a text');
     this.position = start + length;
-    return this.buffer.utf8Slice(start, start + length);
+    // Most texts are short and plain, and their bytes are looked at faster than decoded.
+    const plain = length <= plainMax && isAscii(this.buffer, start, this.position);
+    return plain
+      ? this.buffer.latin1Slice(start, this.position)
+      : this.buffer.utf8Slice(start, this.position);
   }
 
   /** A text that is mostly the same as the one before: compared, not decoded. */
@@ -119,6 +126,12 @@ export class Reader {
 
 export function malformed(why: string, cause?: unknown): WaymarkError {
   return new WaymarkError('invalid', `malformed message: ${why}`, {}, cause);
+}
+
+function isAscii(buffer: Uint8Array, start: number, end: number): boolean {
+  let bits = 0;
+  for (let at = start; at < end; at++) bits |= buffer[at] as number;
+  return bits < 0x80;
 }
 
 function sameBytes(buffer: Uint8Array, start: number, bytes: Uint8Array): boolean {
