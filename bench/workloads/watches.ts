@@ -10,24 +10,22 @@ export interface SubscribeParams {
   readonly connections: number;
   /** In all; spread evenly over the connections. */
   readonly watchers: number;
-  /** Events each watcher is to see in a run. */
-  readonly events: number;
 }
 
 interface Subscription {
-  readonly begin: () => Promise<Sample>;
+  readonly begin: (events: number) => Promise<Sample>;
 }
 
 const subscriptions = new Map<string, Subscription>();
 
-/** Watchers stand when this resolves; `collect` then waits until each has seen all events of the run. */
+/** Watchers stand when this resolves; `collect` then waits until each has seen the events of a run. */
 export async function subscribe(params: SubscribeParams): Promise<null> {
-  const { client, address, topic, connections, watchers, events } = params;
+  const { client, address, topic, connections, watchers } = params;
   const each = watchers / connections;
   const numbers = new Float64Array(watchers);
   const revisions = new Float64Array(watchers);
   let latencies = new Latencies();
-  let [firstAt, delivered, broken] = [0, 0, 0];
+  let [firstAt, delivered, broken, wanted] = [0, 0, 0, Infinity];
   let finished: (() => void) | undefined;
   const told = (watcher: number, value: string, revision: number): void => {
     if (value.startsWith('first')) return;
@@ -40,7 +38,7 @@ export async function subscribe(params: SubscribeParams): Promise<null> {
     const sent = Number(value.slice(space + 1, value.indexOf(' ', space + 1)));
     if (firstAt === 0) firstAt = sent;
     latencies.add(now - sent);
-    if (++delivered === watchers * events) finished?.();
+    if (++delivered === wanted) finished?.();
   };
   for (let connection = 0; connection < connections; connection++) {
     const peer = await clientOf(client, address, connection);
@@ -52,24 +50,25 @@ export async function subscribe(params: SubscribeParams): Promise<null> {
       told(connection * each + watcher, value, revision),
     );
   }
-  const begin = async (): Promise<Sample> => {
+  const begin = async (events: number): Promise<Sample> => {
+    wanted = watchers * events;
     let late: NodeJS.Timeout | undefined;
     const all = new Promise<void>((resolve, reject) => {
       finished = resolve;
       late = setTimeout(
-        () => reject(new Error(`${client}: ${delivered} of ${watchers * events} arrived`)),
+        () => reject(new Error(`${client}: ${delivered} of ${wanted} arrived`)),
         60_000,
       );
-      if (delivered === watchers * events) resolve();
+      if (delivered === wanted) resolve();
     });
     await all;
     clearTimeout(late);
     broken += numbers.filter((sum) => sum !== (events * (events + 1)) / 2).length;
     if (broken > 0) throw new Error(`${client}: ${broken} events out of order, missing or twice`);
     const seconds = (machineNow() - firstAt) / 1_000;
-    const sample = { value: (watchers * events) / seconds, ...latencies.summary() };
+    const sample = { value: wanted / seconds, ...latencies.summary() };
     latencies = new Latencies();
-    [firstAt, delivered] = [0, 0];
+    [firstAt, delivered, wanted] = [0, 0, Infinity];
     numbers.fill(0);
     return sample;
   };
@@ -77,11 +76,13 @@ export async function subscribe(params: SubscribeParams): Promise<null> {
   return null;
 }
 
+/** Resolves when each watcher has seen so many events. */
 export async function collect(params: {
   topic: string;
+  events: number;
   measure: 'delivered' | 'latency';
 }): Promise<Sample> {
-  const sample = await (subscriptions.get(params.topic) as Subscription).begin();
+  const sample = await (subscriptions.get(params.topic) as Subscription).begin(params.events);
   return params.measure === 'delivered' ? sample : { ...sample, value: sample.p50 ?? 0 };
 }
 

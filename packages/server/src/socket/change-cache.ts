@@ -16,7 +16,8 @@ export class ChangeCache {
   readonly #sources = new Array<Buffer | undefined>(size).fill(undefined);
   readonly #starts = new Uint32Array(size);
   readonly #ends = new Uint32Array(size);
-  #used = false;
+  /** The slots in use. */
+  readonly #used: number[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -44,18 +45,19 @@ export class ChangeCache {
     writeChange(writer, change);
     // A slab that had to grow was copied to a new one, at other positions.
     if (writer.buffer !== before || writer.position - start > bytesMax) return;
+    const unused = this.#changes[slot] === undefined;
     this.#changes[slot] = change;
     this.#sources[slot] = before;
     this.#starts[slot] = start;
     this.#ends[slot] = writer.position;
-    if (this.#used) return;
-    this.#used = true;
-    this.#clock.nextTurn(this.#forget);
+    if (unused && this.#used.push(slot) === 1) this.#clock.nextTurn(this.#forget);
   }
 
   readonly #forget = (): void => {
-    this.#used = false;
-    this.#changes.fill(undefined);
-    this.#sources.fill(undefined);
+    for (const slot of this.#used) {
+      this.#changes[slot] = undefined;
+      this.#sources[slot] = undefined;
+    }
+    this.#used.length = 0;
   };
 }

@@ -7,10 +7,8 @@ import { decodeParty } from '../recipes/lock-queue.js';
 import { auditRange, parseMark } from './layout.js';
 import type { AuditRecord } from './mark-watch.js';
 import { bytesToPath } from './paths.js';
+import type { Seen } from './seen.js';
 import type { PathEntry, WatchCall, WatchEvent } from './types.js';
-
-/** What a resync compares with is remembered for so many paths; beyond it, the deletions among them cannot be told. */
-const rememberedMax = 1_000_000;
 
 export interface WatchParts<T> {
   readonly host: Host;
@@ -30,19 +28,20 @@ export interface LastBatch<T> {
 
 interface ToldBatch<T> {
   readonly events: readonly WatchEvent<T>[];
-  /** What its keys come to: the newest revision of each, null for one that is gone. */
-  readonly keys: ReadonlyMap<string, Revision | null>;
+  /** What its keys come to, in order: the newest revision, null for one that is gone. */
+  readonly keys: readonly string[];
+  readonly revisions: readonly (Revision | null)[];
 }
 
 export function noBatch<T>(): LastBatch<T> {
-  return { batch: null, told: { events: [], keys: new Map() } };
+  return { batch: null, told: { events: [], keys: [], revisions: [] } };
 }
 
 /** @param seen  is brought up to the batch */
 export function eventsOf<T>(
   parts: WatchParts<T>,
   batch: Batch,
-  seen: Map<string, Revision>,
+  seen: Seen,
 ): readonly WatchEvent<T>[] {
   const { last } = parts;
   // Entries before the changes are decoded for who asked alone.
@@ -53,9 +52,11 @@ export function eventsOf<T>(
     last.batch = batch;
     last.told = told;
   }
-  for (const [key, revision] of told.keys) {
-    if (revision === null) seen.delete(key);
-    else remember(seen, key, revision);
+  const { keys, revisions } = told;
+  for (let i = 0; i < keys.length; i++) {
+    const revision = revisions[i] as Revision | null;
+    if (revision === null) seen.delete(keys[i] as string);
+    else seen.set(keys[i] as string, revision);
   }
   return told.events;
 }
@@ -71,17 +72,19 @@ function sameChanges(a: Batch, b: Batch): boolean {
 
 function tell<T>(parts: WatchParts<T>, batch: Batch): ToldBatch<T> {
   const events: WatchEvent<T>[] = [];
-  const keys = new Map<string, Revision | null>();
+  const keys: string[] = [];
+  const revisions: (Revision | null)[] = [];
   for (const change of batch.changes) {
     const { kind, entry } = change;
     if (entry.key.startsWith(auditRange.key)) {
       endWhenRemoved(parts.namespace, change);
       continue;
     }
-    keys.set(entry.key, kind === 'put' ? entry.modRevision : null);
+    keys.push(entry.key);
+    revisions.push(kind === 'put' ? entry.modRevision : null);
     events.push(entry.key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change));
   }
-  return { events, keys };
+  return { events, keys, revisions };
 }
 
 function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
@@ -134,14 +137,14 @@ function endWhenRemoved(namespace: string, change: Change): void {
 export function* difference<T>(
   parts: WatchParts<T>,
   present: readonly Entry[],
-  seen: Map<string, Revision>,
+  seen: Seen,
   revision: Revision,
 ): Generator<WatchEvent<T>> {
   const gone = new Set(seen.keys());
   for (const entry of present) {
     gone.delete(entry.key);
     if (seen.get(entry.key) === entry.modRevision) continue;
-    remember(seen, entry.key, entry.modRevision);
+    seen.set(entry.key, entry.modRevision);
     yield entry.key.startsWith('h')
       ? lockEvent({ kind: 'put', entry })
       : putEvent(parts, entry, false);
@@ -159,8 +162,4 @@ export function* difference<T>(
     const change: Change = { kind: 'delete', entry };
     yield key.startsWith('h') ? lockEvent(change) : dataEvent(parts, change);
   }
-}
-
-export function remember(seen: Map<string, Revision>, key: string, revision: Revision): void {
-  if (seen.size < rememberedMax || seen.has(key)) seen.set(key, revision);
 }

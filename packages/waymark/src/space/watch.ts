@@ -5,7 +5,8 @@ import { EventIterator } from './event-iterator.js';
 import { auditRange, below, dataKey, exactly } from './layout.js';
 import { pathToBytes } from './paths.js';
 import type { WatchCall, WatchEvent } from './types.js';
-import { difference, eventsOf, initialEvent, remember, type WatchParts } from './watch-events.js';
+import { Seen } from './seen.js';
+import { difference, eventsOf, initialEvent, type WatchParts } from './watch-events.js';
 
 const pageSize = 1_000;
 const retryMs = 200;
@@ -35,7 +36,7 @@ export function watchGroups<T>(parts: WatchParts<T>): AsyncIterableIterator<Even
 export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   readonly #parts: WatchParts<T>;
   readonly #ranges: readonly KeyRange[];
-  readonly #seen = new Map<string, Revision>();
+  readonly #seen = new Seen();
   /** The snapshot's pages that were not asked for yet. */
   #pages: Iterator<EventGroup<T>> | null = null;
   #batches: AsyncIterator<Batch> | null = null;
@@ -70,7 +71,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  /** Where batches come from, once the snapshot is told: for who hands them to `told` and `failed` without another promise. */
+  /** Where batches come from, once the snapshot is told: for who hands them to `take` and `failed` without another promise. */
   get batches(): AsyncIterator<Batch> | null {
     return this.#batches;
   }
@@ -112,16 +113,20 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
       this.#end();
       return { value: undefined, done: true };
     }
+    return { value: { events: this.take(step.value), resume: step.value.revision }, done: false };
+  };
+
+  /** What a batch tells. */
+  take(batch: Batch): readonly WatchEvent<T>[] {
     try {
-      const { revision } = step.value;
-      const events = eventsOf(this.#parts, step.value, this.#seen);
-      this.#after = revision;
-      return { value: { events, resume: revision }, done: false };
+      const events = eventsOf(this.#parts, batch, this.#seen);
+      this.#after = batch.revision;
+      return events;
     } catch (error) {
       this.#end();
       throw error;
     }
-  };
+  }
 
   readonly failed = async (error: unknown): Promise<IteratorResult<EventGroup<T>>> => {
     if (this.#done) return { value: undefined, done: true };
@@ -164,11 +169,11 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
 function* initialGroups<T>(
   parts: WatchParts<T>,
   { entries, revision }: Present,
-  seen: Map<string, Revision>,
+  seen: Seen,
 ): Generator<EventGroup<T>> {
   for (let at = 0; at < entries.length; at += pageSize) {
     const page = entries.slice(at, at + pageSize);
-    for (const entry of page) remember(seen, entry.key, entry.modRevision);
+    for (const entry of page) seen.set(entry.key, entry.modRevision);
     yield { events: page.map((entry) => initialEvent(parts, entry)), resume: undefined };
   }
   yield { events: [], resume: revision };

@@ -1,5 +1,6 @@
 import type { Revision } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
+import { soon } from '../../core/soon.js';
 import type { JournalRecord } from '../kit/journal.js';
 import type { DiskFile } from './disk.js';
 import { sealFrame } from './frames.js';
@@ -82,7 +83,7 @@ export class LogTail {
     if (this.#scheduled || this.#writing !== null) return;
     this.#scheduled = true;
     // Commits of one turn go together: the write waits for the microtask queue.
-    queueMicrotask(() => {
+    soon(() => {
       this.#scheduled = false;
       this.#next();
     });

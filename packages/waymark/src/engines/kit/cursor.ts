@@ -1,6 +1,7 @@
 import type { Batch, Change, KeyRange, Revision } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { rangeContains } from '../../core/ranges.js';
+import { soon } from '../../core/soon.js';
 import type { History } from './history.js';
 
 /** One batch holds about so many changes or bytes, and one pull looks at so many records, before others get a turn. */
@@ -119,11 +120,13 @@ export class Cursor implements AsyncIterableIterator<Batch> {
   #wake(): void {
     if (this.#waiting === null || this.#waking) return;
     this.#waking = true;
-    queueMicrotask(() => {
-      this.#waking = false;
-      if (this.#waiting !== null && this.#ready()) this.#settle();
-    });
+    soon(this.#woken);
   }
+
+  readonly #woken = (): void => {
+    this.#waking = false;
+    if (this.#waiting !== null && this.#ready()) this.#settle();
+  };
 
   #settle(): void {
     const { resolve, reject } = this.#waiting as Waiting;

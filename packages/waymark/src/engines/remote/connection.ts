@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../core/clock.js';
 import { WaymarkError } from '../../core/errors.js';
+import { soon } from '../../core/soon.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import type { Welcome } from '../../wire/hello.js';
 import { messages } from '../../wire/messages.js';
@@ -126,7 +127,7 @@ export class Connection {
     const closed = this.#closed;
     const place = closed === null ? this.#table.take(method as Method<unknown, unknown>) : null;
     if (place === null) {
-      queueMicrotask(() => sink.failed(closed ?? overloaded()));
+      soon(() => sink.failed(closed ?? overloaded()));
       return () => {};
     }
     place.sink = sink;

@@ -1,3 +1,4 @@
+import type { BatchSink, DirectBatches } from '../../core/batch-sink.js';
 import type { Batch, KeyRange, Revision, WatchOptions } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { validateRanges, validateRevision } from '../../core/validate.js';
@@ -56,12 +57,7 @@ export class SharedWatches {
   }
 }
 
-interface Waiting {
-  readonly resolve: (result: IteratorResult<Batch>) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-class SharedWatch implements AsyncIterableIterator<Batch> {
+class SharedWatch implements AsyncIterableIterator<Batch>, DirectBatches {
   readonly #group: WatchGroup;
   readonly #identity: string | undefined;
   readonly #signal: AbortSignal | undefined;
@@ -72,7 +68,7 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
   #proven = false;
   #stream: WatchStream | null = null;
   #next = 0;
-  #waiting: Waiting | null = null;
+  #waiting: BatchSink | null = null;
   #failure: { readonly error: unknown } | null = null;
   #done = false;
 
@@ -90,16 +86,24 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
   }
 
   next(): Promise<IteratorResult<Batch>> {
+    return new Promise((resolve, reject) => {
+      this.pull({
+        batch: (value) => resolve({ value, done: false }),
+        ended: () => resolve({ value: undefined, done: true }),
+        failed: reject,
+      });
+    });
+  }
+
+  pull(sink: BatchSink): void {
     if (this.#waiting !== null) {
       const text = 'a watch gives one batch at a time: await it first';
-      return Promise.reject(new WaymarkError('invalid', text));
+      return sink.failed(new WaymarkError('invalid', text));
     }
-    if (this.#done) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      if (this.#stream === null && this.#failure === null) this.#attach();
-      this.wake();
-    });
+    if (this.#done) return sink.ended();
+    this.#waiting = sink;
+    if (this.#stream === null && this.#failure === null) this.#attach();
+    this.wake();
   }
 
   return(): Promise<IteratorResult<Batch>> {
@@ -107,7 +111,7 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
     const waiting = this.#waiting;
     this.#waiting = null;
     this.#leave();
-    waiting?.resolve({ value: undefined, done: true });
+    waiting?.ended();
     return Promise.resolve({ value: undefined, done: true });
   }
 
@@ -118,11 +122,11 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
     if (batch !== null) return this.#deliver(batch);
     const failure = this.#failure ?? this.#stream?.failure ?? null;
     if (failure === null) return;
-    const { reject } = this.#waiting;
+    const sink = this.#waiting;
     this.#waiting = null;
     this.#done = true;
     this.#leave();
-    reject(failure.error);
+    sink.failed(failure.error);
   }
 
   /** The ring moved past what it had read: it stands by its position alone. */
@@ -144,12 +148,12 @@ class SharedWatch implements AsyncIterableIterator<Batch> {
   }
 
   #deliver(batch: Batch): void {
-    const { resolve } = this.#waiting as Waiting;
+    const sink = this.#waiting as BatchSink;
     this.#waiting = null;
     this.#position = batch.revision;
     this.#proven = true;
     this.#rejoin();
-    resolve({ value: batch, done: false });
+    sink.batch(batch);
   }
 
   /** What the ring holds after the position; batches are whole revisions, so a cut by revision is exact. */

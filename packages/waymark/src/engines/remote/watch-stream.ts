@@ -90,8 +90,8 @@ export class WatchStream {
 
   #evict(): void {
     this.#shift();
-    const behind = [...this.#readers].filter((reader) => reader.cursor < this.#first);
-    for (const reader of behind) {
+    for (const reader of this.#readers) {
+      if (reader.cursor >= this.#first) continue;
       reader.detached();
       this.remove(reader);
     }
