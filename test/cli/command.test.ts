@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { open } from 'waymark';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve, waymark } from '../support/command.js';
 
@@ -201,6 +202,22 @@ test('[cli] a second server on the same data is told who has it', async () => {
   const { code, err } = await second.done;
   expect(code).toBe(errorTable.taken.exit);
   expect(err).toContain(String(server.child.pid));
+});
+
+test('[cli] serve keeps as much history as it is told, and refuses what is no amount', async () => {
+  const bad = new Command(process.execPath, [waymark, 'serve', '--history-revisions', 'many']);
+  const refused = await bad.done;
+  expect(refused.code).toBe(errorTable.invalid.exit);
+  expect(refused.err).toContain('history.revisions');
+  const little = ['--engine', 'memory', '--history-revisions', '2', '--history-bytes', '0'];
+  const { command, url: other } = await serve(little);
+  await using space = await open(other);
+  const keys = space.namespace<number>('default');
+  for (let value = 0; value < 1_000; value++) await keys.put('/counter', value);
+  const past = keys.get('/counter', { at: 10 });
+  await expect(past).rejects.toMatchObject({ code: 'compacted' });
+  await space.close();
+  expect((await command.stop()).code).toBe(0);
 });
 
 test('[cli] serve refuses to listen beyond loopback, and stops within seconds of SIGTERM', async () => {

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { type Space, WaymarkError } from 'waymark';
+import { type OpenOptions, type Space, WaymarkError } from 'waymark';
 import {
   type Clock,
   createLocalHost,
@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly listen?: readonly string[] | undefined;
   /** `memory` or `file:DIR`. Default `file:./waymark-data`. */
   readonly engine?: string | undefined;
+  /** How much history the engine keeps at least: `{ revisions, bytes }`, 10 000 and 64 MiB unless told. */
+  readonly history?: OpenOptions['history'];
   /** Listen beyond loopback though there are no access rules. */
   readonly insecure?: boolean | undefined;
   /** Raw engine verbs and backups for clients. Default true on loopback and Unix sockets, else false. */
@@ -63,7 +65,12 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     { level: options.logLevel ?? 'info' },
     pino.destination({ dest: 2, sync: true }),
   );
-  const engine = await openEngine(url, { clock, random, told: (message) => logger.info(message) });
+  const engine = await openEngine(url, {
+    clock,
+    random,
+    history: options.history,
+    told: (message) => logger.info(message),
+  });
   const host = createLocalHost(engine, { clock, random });
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {

@@ -3,6 +3,7 @@ import { systemClock, systemRandom } from './core/system-clock.js';
 import type { Clock, Random } from './core/clock.js';
 import type { Engine } from './core/engine.js';
 import { WaymarkError } from './core/errors.js';
+import { validateWholeNumber } from './core/validate.js';
 import type { HistoryBounds } from './engines/kit/keyspace.js';
 import { createMemoryEngine } from './engines/memory/memory-engine.js';
 import { createLocalHost } from './space/local-host.js';
@@ -52,6 +53,8 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
 /** The engine alone, for a server or a tool. @throws as `open` */
 export async function openEngine(url: string, options: OpenOptions = {}): Promise<Engine> {
   options.signal?.throwIfAborted();
+  validateWholeNumber('history.revisions', options.history?.revisions);
+  validateWholeNumber('history.bytes', options.history?.bytes);
   if (url === 'memory' || url === 'memory:') return createMemoryEngine(options);
   if (url.startsWith('file:')) {
     const { openFileEngine } = await import('./engines/file/file-engine.js');

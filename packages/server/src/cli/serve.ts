@@ -6,6 +6,8 @@ interface ServeOptions {
   readonly listen?: string[];
   readonly engine: string;
   readonly insecure: boolean;
+  readonly historyRevisions?: number;
+  readonly historyBytes?: number;
   readonly logLevel: string;
 }
 
@@ -21,6 +23,12 @@ export function serveCommand(program: Command, run: Run): void {
       'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420',
     )
     .option('-e, --engine <url>', 'memory, or file:DIR', 'file:./waymark-data')
+    .option('--history-revisions <n>', 'keep at least so many; default 10000', Number)
+    .option(
+      '--history-bytes <n>',
+      'and at least so many bytes of changes; default 67108864',
+      Number,
+    )
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
@@ -29,12 +37,13 @@ export function serveCommand(program: Command, run: Run): void {
     );
   command.action(
     run(async ({ json }) => {
-      const { listen, engine, insecure, logLevel } = command.opts<ServeOptions>();
+      const { listen, engine, insecure, logLevel, ...kept } = command.opts<ServeOptions>();
+      const history = { revisions: kept.historyRevisions, bytes: kept.historyBytes };
       // Before anyone can know the address, and send a signal.
       const stopped = stopSignal();
       // Loaded here alone: every other command starts in half the time without the server's libraries.
       const { startServer } = await import('../server.js');
-      const server = await startServer({ listen, engine, insecure, logLevel });
+      const server = await startServer({ listen, engine, history, insecure, logLevel });
       if (json)
         process.stdout.write(
           `${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`,

@@ -57,12 +57,12 @@ export function validateQuery(query: Query): void {
   validateRange(query);
   if (query.orderBy !== undefined && !orders.has(query.orderBy))
     throw invalid(`there is no order by '${String(query.orderBy)}'`);
-  wholeNumber('at', query.at);
-  wholeNumber('limit', query.limit);
-  wholeNumber('minModRevision', query.minModRevision);
-  wholeNumber('maxModRevision', query.maxModRevision);
-  wholeNumber('minCreateRevision', query.minCreateRevision);
-  wholeNumber('maxCreateRevision', query.maxCreateRevision);
+  validateWholeNumber('at', query.at);
+  validateWholeNumber('limit', query.limit);
+  validateWholeNumber('minModRevision', query.minModRevision);
+  validateWholeNumber('maxModRevision', query.maxModRevision);
+  validateWholeNumber('minCreateRevision', query.minCreateRevision);
+  validateWholeNumber('maxCreateRevision', query.maxCreateRevision);
 }
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
@@ -80,9 +80,9 @@ export function validateTtl(ttlMs: number): void {
   }
 }
 
-/** @throws {WaymarkError} `invalid` for what is not a revision */
+/** @throws {WaymarkError} `invalid` for what is there and is not a revision */
 export function validateRevision(name: string, revision: unknown): void {
-  wholeNumber(name, revision);
+  validateWholeNumber(name, revision);
 }
 
 /** @throws {WaymarkError} `invalid` for what cannot be a lease's number */
@@ -160,7 +160,7 @@ function tallyCheck(check: Check, tally: Tally): void {
     validateValue(check.to as ByteString);
     tally.bytes += (check.to as ByteString).length;
   } else {
-    wholeNumber(`a check on ${check.target}`, check.to);
+    validateWholeNumber(`a check on ${check.target}`, check.to);
   }
   tally.checks++;
   tally.bytes += check.key.length;
@@ -212,7 +212,8 @@ function isEmpty(txn: Txn): boolean {
   return (txn.apply?.length ?? 0) + (txn.otherwise?.length ?? 0) === 0;
 }
 
-function wholeNumber(name: string, value: unknown): void {
+/** @throws {WaymarkError} `invalid` for what is there and is not a whole number from 0 */
+export function validateWholeNumber(name: string, value: unknown): void {
   if (value === undefined) return;
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
     throw invalid(`${name} takes a whole number from 0 to 2^53-1, not ${String(value)}`);

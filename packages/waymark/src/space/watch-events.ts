@@ -37,18 +37,19 @@ export function noBatch<T>(): LastBatch<T> {
   return { batch: null, told: { events: [], keys: [], revisions: [] } };
 }
 
-/** @param seen  is brought up to the batch */
+/**
+ * @param last  null: entries before the changes are decoded for who asked alone
+ * @param seen  is brought up to the batch
+ */
 export function eventsOf<T>(
   parts: WatchParts<T>,
+  last: LastBatch<T> | null,
   batch: Batch,
   seen: Seen,
 ): readonly WatchEvent<T>[] {
-  const { last } = parts;
-  // Entries before the changes are decoded for who asked alone.
-  const shared = parts.call.previous !== true;
-  const known = shared && last.batch !== null && sameChanges(last.batch, batch);
+  const known = last !== null && last.batch !== null && sameChanges(last.batch, batch);
   const told = known ? last.told : tell(parts, batch);
-  if (shared && !known) {
+  if (last !== null && !known) {
     last.batch = batch;
     last.told = told;
   }

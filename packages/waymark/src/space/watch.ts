@@ -6,7 +6,13 @@ import { auditRange, below, dataKey, exactly } from './layout.js';
 import { pathToBytes } from './paths.js';
 import type { WatchCall, WatchEvent } from './types.js';
 import { Seen } from './seen.js';
-import { difference, eventsOf, initialEvent, type WatchParts } from './watch-events.js';
+import {
+  difference,
+  eventsOf,
+  initialEvent,
+  type LastBatch,
+  type WatchParts,
+} from './watch-events.js';
 
 const pageSize = 1_000;
 const retryMs = 200;
@@ -37,6 +43,8 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   readonly #parts: WatchParts<T>;
   readonly #ranges: readonly KeyRange[];
   readonly #seen = new Seen();
+  /** Here, as looking it up in the call costs a thousand watches more than what they do with it. */
+  readonly #last: LastBatch<T> | null;
   /** The snapshot's pages that were not asked for yet. */
   #pages: Iterator<EventGroup<T>> | null = null;
   #batches: AsyncIterator<Batch> | null = null;
@@ -48,6 +56,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   constructor(parts: WatchParts<T>) {
     this.#parts = parts;
     this.#ranges = rangesOf(parts.path, parts.call);
+    this.#last = parts.call.previous === true ? null : parts.last;
     this.#after = parts.call.after;
     this.#identity = parts.call.identity;
   }
@@ -119,7 +128,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   /** What a batch tells. */
   take(batch: Batch): readonly WatchEvent<T>[] {
     try {
-      const events = eventsOf(this.#parts, batch, this.#seen);
+      const events = eventsOf(this.#parts, this.#last, batch, this.#seen);
       this.#after = batch.revision;
       return events;
     } catch (error) {
