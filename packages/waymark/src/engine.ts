@@ -6,6 +6,8 @@ export * from './core/limits.js';
 export * from './core/bytes.js';
 export * from './core/ranges.js';
 export * from './core/clock.js';
+export * from './core/batch-sink.js';
+export { soon } from './core/soon.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';
 export * from './wrap/recorded.js';

@@ -1,26 +1,38 @@
+import { soon } from 'waymark/engine';
+
 /**
- * What was written in one turn of the loop leaves when its microtasks are done: one write a connection. Connections with
- * news for watchers go first, as one write more before it matters less to who waits for an answer.
+ * What was written in one turn of the loop leaves when its microtasks are done: one write a connection. News for watchers leave
+ * before, as soon as all watches that wake together have written theirs: who waits for an answer waits for one write more.
  */
 export class FlushQueue {
   #news: (() => void)[] = [];
   #answers: (() => void)[] = [];
   #scheduled = false;
+  #newsScheduled = false;
 
   add(flush: () => void, news: boolean): void {
-    (news ? this.#news : this.#answers).push(flush);
-    if (this.#scheduled) return;
+    if (news) {
+      this.#news.push(flush);
+      if (!this.#newsScheduled) soon(this.#runNews);
+      this.#newsScheduled = true;
+      return;
+    }
+    this.#answers.push(flush);
+    if (!this.#scheduled) process.nextTick(this.#run);
     this.#scheduled = true;
-    process.nextTick(this.#run);
   }
+
+  readonly #runNews = (): void => {
+    this.#newsScheduled = false;
+    const news = this.#news;
+    this.#news = [];
+    for (const flush of news) attempt(flush);
+  };
 
   readonly #run = (): void => {
     this.#scheduled = false;
-    const news = this.#news;
     const answers = this.#answers;
-    this.#news = [];
     this.#answers = [];
-    for (const flush of news) attempt(flush);
     for (const flush of answers) attempt(flush);
   };
 }

@@ -11,11 +11,16 @@ import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
 import type { ServedStream } from './stream.js';
 
+/** At once: nothing else can come of this turn; soon: once other watches have told theirs; with answers that follow. */
+export type Haste = 'now' | 'soon' | 'with answers';
+
 export interface OutletEvents {
   /** The client reads slower than it asks. */
   congested(): void;
   /** What was sent has been taken. */
   freed(): void;
+  /** When news for watchers are to leave. */
+  haste(): Haste;
 }
 
 /** The outgoing side of a connection: messages are gathered, and leave in one write when the microtasks that write them are done. */
@@ -74,12 +79,15 @@ export class Outlet {
   }
 
   batch(id: number, batch: Batch): void {
-    if (!this.#news && !this.#ended) {
+    if (this.#ended) return;
+    const haste = this.#events.haste();
+    if (haste !== 'now' && !this.#news) {
       this.#news = true;
-      this.#flushing = true;
-      this.#flushes.add(this.#flush, true);
+      this.#flushes.add(this.#flush, haste === 'soon');
     }
+    this.#flushing = true;
     this.#message(messages.batch, id, (writer) => this.#changes.writeBatch(writer, batch));
+    if (haste === 'now') this.#flush();
   }
 
   welcome(welcome: Welcome): void {

@@ -19,6 +19,7 @@ import { LateSignal } from './late-signal.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
 import { Running } from './running.js';
+import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './socket-options.js';
 import type { ServedStream } from './stream.js';
 
@@ -64,6 +65,7 @@ export class ServedConnection {
     this.#outlet = new Outlet(options, this.#limits.bufferedBytesMax, {
       congested: () => this.#intake.stop(),
       freed: () => this.#intake.resume(),
+      haste: () => (this.#calls > 0 ? 'with answers' : this.#watches === 1 ? 'now' : 'soon'),
     });
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
@@ -177,7 +179,7 @@ export class ServedConnection {
     const { watchesMax } = this.#limits;
     if (this.#watches >= watchesMax) return this.#outlet.error(id, overloaded({ watchesMax }));
     this.#watches++;
-    if (call.kind === 'watch') void this.#watch(call, id, args);
+    if (call.kind === 'watch') this.#watch(call, id, args);
     else this.#listen(call, id, args);
   }
 
@@ -233,23 +235,22 @@ export class ServedConnection {
     this.#outlet.error(id, error);
   }
 
-  async #watch(call: WatchCall, id: number, args: unknown): Promise<void> {
+  #watch(call: WatchCall, id: number, args: unknown): void {
     const controller = new AbortController();
-    this.#ongoing.set(id, () => controller.abort(cancelled));
-    try {
-      for await (const batch of call.open(args, { signal: controller.signal })) {
-        this.#outlet.batch(id, batch);
-        while (this.#outlet.congested && !this.#ended) {
-          await new Promise<void>((resolve) => this.#outlet.whenFree(resolve));
-        }
-        controller.signal.throwIfAborted();
-      }
-      this.#outlet.cancelled(id);
-    } catch (error) {
-      this.#fail(id, error);
-    } finally {
+    const over = (failure: { readonly error: unknown } | null): void => {
       this.#watches--;
       this.#ongoing.delete(id);
+      if (failure === null) this.#outlet.cancelled(id);
+      else this.#fail(id, failure.error);
+    };
+    this.#ongoing.set(id, () => controller.abort(cancelled));
+    try {
+      const opened = call.open(args, { signal: controller.signal });
+      const batches = opened[Symbol.asyncIterator]();
+      const { clock } = this.#options;
+      new ServedWatch({ id, batches, outlet: this.#outlet, clock, over }).start();
+    } catch (error) {
+      over({ error });
     }
   }
 

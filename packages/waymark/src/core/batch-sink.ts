@@ -13,6 +13,26 @@ export interface DirectBatches extends AsyncIterator<Batch> {
   pull(sink: BatchSink): void;
 }
 
+/** Asks for the next batch, directly where that is offered. */
+export function pull(batches: AsyncIterator<Batch>, sink: BatchSink): void {
+  if (isDirect(batches)) return batches.pull(sink);
+  batches.next().then(
+    (step) => (step.done === true ? sink.ended() : sink.batch(step.value)),
+    (error: unknown) => sink.failed(error),
+  );
+}
+
 export function isDirect(batches: AsyncIterator<Batch>): batches is DirectBatches {
   return 'pull' in batches;
+}
+
+/** `next` of a watch that is pulled. */
+export function nextOf(batches: Pick<DirectBatches, 'pull'>): Promise<IteratorResult<Batch>> {
+  return new Promise((resolve, reject) => {
+    batches.pull({
+      batch: (value) => resolve({ value, done: false }),
+      ended: () => resolve({ value: undefined, done: true }),
+      failed: reject,
+    });
+  });
 }

@@ -1,21 +1,29 @@
-import { type BatchSink, isDirect } from '../core/batch-sink.js';
+import { type BatchSink, pull } from '../core/batch-sink.js';
 import type { Batch } from '../core/engine.js';
 import type { EventGroup, EventGroups } from './watch.js';
+import type { Crowd, CrowdMember } from './crowd.js';
 import type { WatchEvent } from './types.js';
+import type { WatchParts } from './watch-events.js';
 
 type Step<T> = IteratorResult<WatchEvent<T>>;
 
 /** Groups of events, one event at a time. A class and not a generator: what is at hand costs one promise. */
-export class EventIterator<T> implements AsyncIterableIterator<WatchEvent<T>>, BatchSink {
-  readonly #groups: EventGroups<T>;
+export class EventIterator<T>
+  implements AsyncIterableIterator<WatchEvent<T>>, BatchSink, CrowdMember<T>
+{
+  #groups: EventGroups<T>;
+  readonly #crowds: WatchParts<T>['crowds'];
+  /** Those it waits with, over one watch; then `#groups` is not its own. */
+  #crowd: Crowd<T> | null = null;
   #events: readonly WatchEvent<T>[] = [];
   #at = 0;
   #pulling: Promise<Step<T>> | null = null;
   #left = false;
   #resolve: (step: Step<T> | Promise<Step<T>>) => void = () => {};
 
-  constructor(groups: EventGroups<T>) {
+  constructor(groups: EventGroups<T>, crowds: WatchParts<T>['crowds']) {
     this.#groups = groups;
+    this.#crowds = crowds;
   }
 
   [Symbol.asyncIterator](): this {
@@ -34,24 +42,46 @@ export class EventIterator<T> implements AsyncIterableIterator<WatchEvent<T>>, B
   }
 
   return(): Promise<Step<T>> {
+    if (this.#left) return Promise.resolve({ value: undefined, done: true });
     this.#left = true;
-    void this.#groups.return();
+    if (this.#crowd === null) void this.#groups.return();
+    else {
+      this.#crowd.leave(this);
+      this.ended();
+    }
     return Promise.resolve({ value: undefined, done: true });
   }
 
   #pull(): Promise<Step<T>> {
+    if (this.#left) return Promise.resolve({ value: undefined, done: true });
     const { batches } = this.#groups;
-    if (batches !== null && isDirect(batches)) {
-      const pulling = new Promise<Step<T>>((resolve) => (this.#resolve = resolve));
-      this.#pulling = pulling;
-      batches.pull(this);
-      return pulling;
+    this.#crowd ??= this.#crowds?.of.join(this.#crowds.key, this, this.#groups) ?? null;
+    if (this.#crowd === null && batches === null) {
+      this.#pulling = this.#groups.next().then(this.#taken, this.#failed);
+      return this.#pulling;
     }
-    this.#pulling =
-      batches === null
-        ? this.#groups.next().then(this.#taken, this.#failed)
-        : batches.next().then(this.#stepped, this.#broken);
-    return this.#pulling;
+    const pulling = new Promise<Step<T>>((resolve) => (this.#resolve = resolve));
+    this.#pulling = pulling;
+    if (this.#crowd !== null) this.#crowd.wait(this);
+    else if (batches !== null) pull(batches, this);
+    return pulling;
+  }
+
+  give(events: readonly WatchEvent<T>[], first: Step<T>): void {
+    this.#pulling = null;
+    this.#events = events;
+    this.#at = 1;
+    this.#resolve(first);
+  }
+
+  lose(error: unknown): void {
+    this.#crowd = null;
+    this.#resolve(this.#lost(Promise.reject(error as Error)));
+  }
+
+  part(groups: EventGroups<T>): void {
+    this.#crowd = null;
+    this.#groups = groups;
   }
 
   batch(batch: Batch): void {
@@ -64,11 +94,13 @@ export class EventIterator<T> implements AsyncIterableIterator<WatchEvent<T>>, B
   }
 
   ended(): void {
-    this.#resolve(this.#stepped({ value: undefined, done: true }));
+    this.#crowd = null;
+    this.#pulling = null;
+    this.#resolve({ value: undefined, done: true });
   }
 
   failed(error: unknown): void {
-    this.#resolve(this.#broken(error));
+    this.#resolve(this.#lost(this.#groups.failed(error)));
   }
 
   /** What a failure comes to: a group after all, or the end. */
@@ -86,17 +118,6 @@ export class EventIterator<T> implements AsyncIterableIterator<WatchEvent<T>>, B
     this.#at = 1;
     return { value: first, done: false };
   }
-
-  readonly #stepped = (step: IteratorResult<Batch>): Step<T> | Promise<Step<T>> => {
-    if (step.done === true) return this.#taken(this.#groups.told(step));
-    try {
-      return this.#first(this.#groups.take(step.value));
-    } catch (error) {
-      return this.#failed(error);
-    }
-  };
-
-  readonly #broken = (error: unknown): Promise<Step<T>> => this.#lost(this.#groups.failed(error));
 
   readonly #taken = (step: IteratorResult<EventGroup<T>>): Step<T> | Promise<Step<T>> => {
     if (step.done !== true) return this.#first(step.value.events);

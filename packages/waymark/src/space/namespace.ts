@@ -11,6 +11,7 @@ import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
 import type * as types from './types.js';
 import { type EventGroup, watchGroups, watchPath } from './watch.js';
+import { Crowds } from './crowd.js';
 import { noBatch, type WatchParts } from './watch-events.js';
 
 /** A namespace, or a view of a subtree of it, over the space's host. */
@@ -21,6 +22,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
   readonly codec: types.Codec<T>;
   readonly #guard: boolean;
   readonly #last = noBatch<T>();
+  readonly #crowds: Crowds<T>;
 
   constructor(space: HostSpace, name: string, path: string, codec: types.Codec<T>, guard: boolean) {
     this.space = space;
@@ -28,6 +30,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
     this.path = path;
     this.codec = codec;
     this.#guard = guard;
+    this.#crowds = new Crowds(space.clock);
   }
 
   at(path: string): types.Namespace<T> {
@@ -227,14 +230,19 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const signal = AbortSignal.any(signals);
     const { clock } = this.space;
     const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
+    const canonical = this.resolve(path);
+    const { after, identity, tree = false, locks = true, previous = false } = call;
+    const own = (after ?? identity ?? call.signal) !== undefined;
+    const key = JSON.stringify([canonical, tree, locks, previous]);
     return {
       host,
       clock,
       namespace,
-      path: this.resolve(path),
+      path: canonical,
       call: { ...call, signal },
       toEntry,
       last: this.#last,
+      crowds: own ? null : { of: this.#crowds, key },
     };
   }
 

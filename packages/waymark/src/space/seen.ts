@@ -29,6 +29,18 @@ export class Seen {
     else this.#others?.delete(key);
   }
 
+  get size(): number {
+    return (this.#key === undefined ? 0 : 1) + (this.#others?.size ?? 0);
+  }
+
+  copy(): Seen {
+    const copy = new Seen();
+    copy.#key = this.#key;
+    copy.#revision = this.#revision;
+    copy.#others = this.#others === null ? null : new Map(this.#others);
+    return copy;
+  }
+
   keys(): string[] {
     const first = this.#key === undefined ? [] : [this.#key];
     return this.#others === null ? first : [...first, ...this.#others.keys()];

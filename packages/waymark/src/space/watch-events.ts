@@ -4,6 +4,7 @@ import type { Batch, Change, Entry, Revision } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
 import { decodeParty } from '../recipes/lock-queue.js';
+import type { Crowds } from './crowd.js';
 import { auditRange, parseMark } from './layout.js';
 import type { AuditRecord } from './mark-watch.js';
 import { bytesToPath } from './paths.js';
@@ -19,6 +20,8 @@ export interface WatchParts<T> {
   readonly toEntry: (entry: Entry) => PathEntry<T>;
   /** What a watch of this view told last: others tell the same changes, and decode them once. */
   readonly last: LastBatch<T>;
+  /** Where watches meet that watch the same; null for a watch with a beginning or an end of its own. */
+  readonly crowds: { readonly of: Crowds<T>; readonly key: string } | null;
 }
 
 export interface LastBatch<T> {
@@ -90,6 +93,7 @@ function tell<T>(parts: WatchParts<T>, batch: Batch): ToldBatch<T> {
 
 function dataEvent<T>(parts: WatchParts<T>, change: Change): WatchEvent<T> {
   const { kind, entry } = change;
+  if (kind === 'put' && parts.call.previous !== true) return putEvent(parts, entry, false);
   const revision = entry.modRevision;
   const asked = parts.call.previous === true && change.previous !== undefined;
   const previous = asked ? { previous: change.previous && parts.toEntry(change.previous) } : {};

@@ -26,7 +26,7 @@ export interface EventGroup<T> {
 
 /** One event at a time. */
 export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchEvent<T>> {
-  return new EventIterator(new EventGroups(parts));
+  return new EventIterator(new EventGroups(parts), parts.crowds);
 }
 
 /**
@@ -42,7 +42,7 @@ export function watchGroups<T>(parts: WatchParts<T>): AsyncIterableIterator<Even
 export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   readonly #parts: WatchParts<T>;
   readonly #ranges: readonly KeyRange[];
-  readonly #seen = new Seen();
+  #seen = new Seen();
   /** Here, as looking it up in the call costs a thousand watches more than what they do with it. */
   readonly #last: LastBatch<T> | null;
   /** The snapshot's pages that were not asked for yet. */
@@ -83,6 +83,24 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
   /** Where batches come from, once the snapshot is told: for who hands them to `take` and `failed` without another promise. */
   get batches(): AsyncIterator<Batch> | null {
     return this.#batches;
+  }
+
+  get keysSeen(): number {
+    return this.#seen.size;
+  }
+
+  /** Whether both watch the same engine's changes after the same revision: of the same ranges, they have then told the same. */
+  standsWith(other: EventGroups<T>): boolean {
+    return this.#after === other.#after && this.#identity === other.#identity;
+  }
+
+  /** A watch of its own, from where this one stands. */
+  fork(): EventGroups<T> {
+    const fork = new EventGroups(this.#parts);
+    fork.#after = this.#after;
+    fork.#identity = this.#identity;
+    fork.#seen = this.#seen.copy();
+    return fork;
   }
 
   /** What comes before the first batch. */

@@ -1,4 +1,6 @@
+import { type BatchSink, type DirectBatches, nextOf, pull } from '../core/batch-sink.js';
 import type { Batch } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
 
 /**
  * The watch that `open` gives, each batch seen by `onBatch` and each failure by `onError`. What `open` throws comes from the
@@ -17,28 +19,73 @@ export function mapWatch(
   } catch (error) {
     refusal = { error };
   }
-  const mapped = (step: IteratorResult<Batch>): IteratorResult<Batch> =>
-    step.done === true
-      ? { value: undefined, done: true }
-      : { value: onBatch(step.value), done: false };
-  const failed = (error: unknown): never => {
-    throw onError(error);
-  };
-  return {
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-    next() {
-      if (inner !== undefined) return inner.next().then(mapped, failed);
-      const refused = refusal;
-      refusal = undefined;
-      return refused === undefined
-        ? Promise.resolve({ value: undefined, done: true })
-        : Promise.reject(onError(refused.error));
-    },
-    async return() {
-      await inner?.return?.();
-      return { value: undefined, done: true };
-    },
-  };
+  return new MappedWatch(inner, refusal, { onBatch, onError });
+}
+
+interface Mapping {
+  readonly onBatch: (batch: Batch) => Batch;
+  readonly onError: (error: unknown) => unknown;
+}
+
+class MappedWatch implements AsyncIterableIterator<Batch>, DirectBatches, BatchSink {
+  readonly #inner: AsyncIterator<Batch> | undefined;
+  readonly #mapping: Mapping;
+  #refusal: { readonly error: unknown } | undefined;
+  #waiting: BatchSink | null = null;
+
+  constructor(
+    inner: AsyncIterator<Batch> | undefined,
+    refusal: { readonly error: unknown } | undefined,
+    mapping: Mapping,
+  ) {
+    this.#inner = inner;
+    this.#refusal = refusal;
+    this.#mapping = mapping;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Batch>> {
+    return nextOf(this);
+  }
+
+  async return(): Promise<IteratorResult<Batch>> {
+    await this.#inner?.return?.();
+    return { value: undefined, done: true };
+  }
+
+  pull(sink: BatchSink): void {
+    if (this.#waiting !== null) {
+      const text = 'a watch gives one batch at a time: await it first';
+      return sink.failed(new WaymarkError('invalid', text));
+    }
+    if (this.#inner !== undefined) {
+      this.#waiting = sink;
+      return pull(this.#inner, this);
+    }
+    const refused = this.#refusal;
+    this.#refusal = undefined;
+    if (refused === undefined) sink.ended();
+    else sink.failed(this.#mapping.onError(refused.error));
+  }
+
+  batch(batch: Batch): void {
+    this.#take().batch(this.#mapping.onBatch(batch));
+  }
+
+  ended(): void {
+    this.#take().ended();
+  }
+
+  failed(error: unknown): void {
+    this.#take().failed(this.#mapping.onError(error));
+  }
+
+  #take(): BatchSink {
+    const sink = this.#waiting as BatchSink;
+    this.#waiting = null;
+    return sink;
+  }
 }

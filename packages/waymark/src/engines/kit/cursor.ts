@@ -1,3 +1,4 @@
+import { type BatchSink, type DirectBatches, nextOf } from '../../core/batch-sink.js';
 import type { Batch, Change, KeyRange, Revision } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { rangeContains } from '../../core/ranges.js';
@@ -8,11 +9,6 @@ import type { History } from './history.js';
 const batchChangesMax = 1_000;
 const batchBytesMax = 1_048_576;
 const scanMax = 20_000;
-
-interface Waiting {
-  readonly resolve: (result: IteratorResult<Batch>) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /** What a cursor reads from. */
 export interface CursorSource {
@@ -30,7 +26,7 @@ export interface CursorSource {
  * that matches has come, the cursor is idle and stands at the present, wherever that moves; the first matching
  * change gives it a position again.
  */
-export class Cursor implements AsyncIterableIterator<Batch> {
+export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
   readonly ranges: readonly KeyRange[];
   readonly #source: CursorSource;
   readonly #previous: boolean;
@@ -42,7 +38,7 @@ export class Cursor implements AsyncIterableIterator<Batch> {
   #told: Revision;
   /** A batch is owed though nothing matched: the first one, or a bookmark. */
   #bookmark: boolean;
-  #waiting: Waiting | null = null;
+  #waiting: BatchSink | null = null;
   #waking = false;
   #failure: { readonly error: unknown } | null = null;
   #done = false;
@@ -94,15 +90,16 @@ export class Cursor implements AsyncIterableIterator<Batch> {
   }
 
   next(): Promise<IteratorResult<Batch>> {
+    return nextOf(this);
+  }
+
+  pull(sink: BatchSink): void {
     if (this.#waiting !== null) {
-      return Promise.reject(
-        new WaymarkError('invalid', 'a watch gives one batch at a time: await it first'),
-      );
+      const text = 'a watch gives one batch at a time: await it first';
+      return sink.failed(new WaymarkError('invalid', text));
     }
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      if (this.#ready()) this.#settle();
-    });
+    this.#waiting = sink;
+    if (this.#ready()) this.#settle();
   }
 
   return(): Promise<IteratorResult<Batch>> {
@@ -129,25 +126,23 @@ export class Cursor implements AsyncIterableIterator<Batch> {
   };
 
   #settle(): void {
-    const { resolve, reject } = this.#waiting as Waiting;
+    const sink = this.#waiting as BatchSink;
     if (this.#done) {
       this.#waiting = null;
-      return resolve({ value: undefined, done: true });
+      return sink.ended();
     }
     if (this.#failure === null) {
       const batch = this.#take();
-      if (batch !== null) {
-        this.#waiting = null;
-        return resolve({ value: batch, done: false });
-      }
+      if (batch === null) return;
+      this.#waiting = null;
+      return sink.batch(batch);
     }
-    if (this.#failure === null) return;
     this.#waiting = null;
     this.#done = true;
-    reject((this.#failure as { error: unknown }).error);
+    sink.failed(this.#failure.error);
   }
 
-  /** Null when nothing is owed after all, or the history it needs is gone (then `#failure` says so). */
+  /** Null when nothing is owed after all, or the history it needs is gone (then the consumer has been told). */
   #take(): Batch | null {
     const source = this.#source;
     if (!this.#idle && this.#lostHistory()) {

@@ -1,4 +1,4 @@
-import type { BatchSink, DirectBatches } from '../../core/batch-sink.js';
+import { type BatchSink, type DirectBatches, nextOf } from '../../core/batch-sink.js';
 import type { Batch, KeyRange, Revision, WatchOptions } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { validateRanges, validateRevision } from '../../core/validate.js';
@@ -86,13 +86,7 @@ class SharedWatch implements AsyncIterableIterator<Batch>, DirectBatches {
   }
 
   next(): Promise<IteratorResult<Batch>> {
-    return new Promise((resolve, reject) => {
-      this.pull({
-        batch: (value) => resolve({ value, done: false }),
-        ended: () => resolve({ value: undefined, done: true }),
-        failed: reject,
-      });
-    });
+    return nextOf(this);
   }
 
   pull(sink: BatchSink): void {

@@ -1,0 +1,178 @@
+import { type BatchSink, pull } from '../core/batch-sink.js';
+import type { Clock } from '../core/clock.js';
+import type { Batch } from '../core/engine.js';
+import type { WatchEvent } from './types.js';
+import type { EventGroups } from './watch.js';
+
+/** Whoever leaves a crowd takes a copy of what it has seen along: only those that saw few keys share. */
+const keysMax = 1_024;
+
+/** One of a crowd. It waits at most once at a time. */
+export interface CrowdMember<T> {
+  /** @param first  the step of the first event, the same for all of them */
+  give(events: readonly WatchEvent<T>[], first: IteratorResult<WatchEvent<T>>): void;
+  ended(): void;
+  lose(error: unknown): void;
+  /** It goes on by itself from where the crowd stands. */
+  part(groups: EventGroups<T>): void;
+}
+
+/** The crowds of a view, by what they watch. */
+export class Crowds<T> {
+  readonly #clock: Clock;
+  readonly #crowds = new Map<string, Crowd<T>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Joins the crowd that watches the same and stands at the same revision, or begins one.
+   *
+   * @param groups  the member's own watch, which has told its snapshot and is waited for by nobody; ended when the crowd's does for it
+   * @returns null while there is none to join
+   */
+  join(key: string, member: CrowdMember<T>, groups: EventGroups<T>): Crowd<T> | null {
+    const { batches } = groups;
+    if (batches === null || groups.keysSeen > keysMax) return null;
+    let crowd = this.#crowds.get(key);
+    if (crowd === undefined) {
+      crowd = new Crowd(groups, this.#clock, () => this.#crowds.delete(key));
+      this.#crowds.set(key, crowd);
+    } else {
+      if (!crowd.meets(groups)) return null;
+      void groups.return();
+    }
+    crowd.add(member);
+    return crowd;
+  }
+}
+
+/**
+ * Iterators that watch the same, over one watch: they stand at one revision and have seen the same, so a batch is worked out once and
+ * costs each of them its promise alone. Nothing is kept for one that is slower: when a batch comes that it does not wait for, it parts,
+ * and may join again once it has caught up.
+ */
+export class Crowd<T> implements BatchSink {
+  readonly #groups: EventGroups<T>;
+  readonly #clock: Clock;
+  readonly #over: () => void;
+  readonly #members = new Set<CrowdMember<T>>();
+  #waiting: CrowdMember<T>[] = [];
+  #state: 'idle' | 'pulling' | 'recovering' | 'over' = 'idle';
+  #scheduled = false;
+
+  constructor(groups: EventGroups<T>, clock: Clock, over: () => void) {
+    this.#groups = groups;
+    this.#clock = clock;
+    this.#over = over;
+  }
+
+  /** Whether a watch with this state can be given up for the crowd's. */
+  meets(groups: EventGroups<T>): boolean {
+    const open = this.#state === 'idle' || this.#state === 'pulling';
+    return open && this.#groups.standsWith(groups);
+  }
+
+  add(member: CrowdMember<T>): void {
+    this.#members.add(member);
+  }
+
+  leave(member: CrowdMember<T>): void {
+    if (!this.#members.delete(member)) return;
+    this.#waiting = this.#waiting.filter((other) => other !== member);
+    if (this.#members.size > 0) return this.#arm();
+    this.#end();
+    void this.#groups.return();
+  }
+
+  wait(member: CrowdMember<T>): void {
+    this.#waiting.push(member);
+    this.#arm();
+  }
+
+  batch(batch: Batch): void {
+    this.#state = 'idle';
+    if (batch.changes.length > 0) this.#partFromLate();
+    let events: readonly WatchEvent<T>[];
+    try {
+      events = this.#groups.take(batch);
+    } catch (error) {
+      return this.#lose(error);
+    }
+    this.#give(events);
+  }
+
+  ended(): void {
+    void this.#groups.return();
+    const waiting = this.#waiting;
+    this.#partFromLate();
+    this.#end();
+    for (const member of waiting) member.ended();
+  }
+
+  failed(error: unknown): void {
+    this.#state = 'recovering';
+    this.#partFromLate();
+    this.#groups.failed(error).then(
+      (step) => {
+        if (this.#state === 'over') return;
+        if (step.done === true) return this.ended();
+        this.#state = 'idle';
+        this.#give(step.value.events);
+      },
+      (final: unknown) => this.#lose(final),
+    );
+  }
+
+  /** When all wait, the next batch is asked for at once; else those that still work on the last one have until the next turn of the loop. */
+  #arm(): void {
+    if (this.#state !== 'idle' || this.#waiting.length === 0) return;
+    if (this.#waiting.length === this.#members.size) return this.#pull();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#clock.nextTurn(() => {
+      this.#scheduled = false;
+      if (this.#state === 'idle' && this.#waiting.length > 0) this.#pull();
+    });
+  }
+
+  #pull(): void {
+    this.#state = 'pulling';
+    const { batches } = this.#groups;
+    if (batches === null) this.ended();
+    else pull(batches, this);
+  }
+
+  #give(events: readonly WatchEvent<T>[]): void {
+    const [event] = events;
+    if (event === undefined) return this.#arm();
+    const first = Object.freeze({ value: event, done: false as const });
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const member of waiting) member.give(events, first);
+  }
+
+  #partFromLate(): void {
+    if (this.#waiting.length === this.#members.size) return;
+    const waiting = new Set(this.#waiting);
+    for (const member of this.#members) {
+      if (waiting.has(member)) continue;
+      this.#members.delete(member);
+      member.part(this.#groups.fork());
+    }
+  }
+
+  #lose(error: unknown): void {
+    const waiting = this.#waiting;
+    this.#end();
+    for (const member of waiting) member.lose(error);
+  }
+
+  #end(): void {
+    this.#state = 'over';
+    this.#members.clear();
+    this.#waiting = [];
+    this.#over();
+  }
+}
