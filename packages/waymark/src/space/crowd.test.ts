@@ -129,6 +129,40 @@ test('[N6] leaving ends what one waits for, and nobody else’s watch', async ()
   });
 });
 
+test('[N6] loops over one path are told the same, and leave alone', async () => {
+  await withNamespace(async (ns, _engine, _open, space) => {
+    await ns.put('/a', 0);
+    const told: number[][] = [];
+    const ends: string[] = [];
+    const loop = async (index: number, leavesAt: number): Promise<void> => {
+      const own: number[] = (told[index] = []);
+      try {
+        for await (const event of ns.watch('/a')) {
+          if (event.kind !== 'put') continue;
+          own.push(event.value);
+          if (event.value === leavesAt) return;
+        }
+      } catch (error) {
+        ends.push((error as { code: string }).code);
+      }
+    };
+    const loops = [3, 5, Infinity, Infinity].map(async (at, index) => await loop(index, at));
+    for (let value = 1; value < 8; value++) {
+      while (told.some((own, index) => own.at(-1) !== value - 1 && [3, 5][index] !== own.at(-1))) {
+        await nextTurn();
+      }
+      await ns.put('/a', value);
+    }
+    await Promise.all(loops.slice(0, 2));
+    while (told[2]?.length !== 8 || told[3]?.length !== 8) await nextTurn();
+    await space.removeNamespace('crowd');
+    await Promise.all(loops);
+    const all = [0, 1, 2, 3, 4, 5, 6, 7];
+    expect(told).toEqual([all.slice(0, 4), all.slice(0, 6), all, all]);
+    expect(ends).toEqual(['superseded', 'superseded']);
+  });
+});
+
 test('[N6] what ends the watch ends it for all who wait', async () => {
   await withNamespace(async (ns, _engine, _open, space) => {
     const watches = await crowdOf(ns, 3);
@@ -200,10 +234,11 @@ test('[N6] readers of any pace, together and apart, across compactions, end with
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
       await withNamespace(async (ns, engine) => {
-        const readers = Array.from(
-          { length: 4 },
-          () => new Reader(ns.watch('/', { tree: true, locks: false })),
-        );
+        const readers = Array.from({ length: 4 }, (_, index) => {
+          const watch = ns.watch('/', { tree: true, locks: false });
+          // As a loop begins: it may share a promise with the others.
+          return new Reader(index % 2 === 0 ? watch[Symbol.asyncIterator]() : watch);
+        });
         const model = new Map<string, number>();
         let value = 0;
         for (const each of steps) {

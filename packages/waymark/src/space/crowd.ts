@@ -7,10 +7,12 @@ import type { EventGroups } from './watch.js';
 /** Whoever leaves a crowd takes a copy of what it has seen along: only those that saw few keys share. */
 const keysMax = 1_024;
 
+type Step<T> = IteratorResult<WatchEvent<T>>;
+
 /** One of a crowd. It waits at most once at a time. */
 export interface CrowdMember<T> {
   /** @param first  the step of the first event, the same for all of them */
-  give(events: readonly WatchEvent<T>[], first: IteratorResult<WatchEvent<T>>): void;
+  give(events: readonly WatchEvent<T>[], first: Step<T>): void;
   ended(): void;
   lose(error: unknown): void;
   /** It goes on by itself from where the crowd stands. */
@@ -59,6 +61,8 @@ export class Crowd<T> implements BatchSink {
   readonly #over: () => void;
   readonly #members = new Set<CrowdMember<T>>();
   #waiting: CrowdMember<T>[] = [];
+  /** What those who wait together wait for, once somebody does. */
+  #round: Round<T> | null = null;
   #state: 'idle' | 'pulling' | 'recovering' | 'over' = 'idle';
   #scheduled = false;
 
@@ -82,8 +86,13 @@ export class Crowd<T> implements BatchSink {
     if (!this.#members.delete(member)) return;
     this.#waiting = this.#waiting.filter((other) => other !== member);
     if (this.#members.size > 0) return this.#arm();
-    this.#end();
+    this.#end()?.resolve(done);
     void this.#groups.return();
+  }
+
+  /** One promise of the next step for all who are content with that: `wait` says who is. */
+  together(): Promise<Step<T>> {
+    return (this.#round ??= begin<T>()).promise;
   }
 
   wait(member: CrowdMember<T>): void {
@@ -107,8 +116,9 @@ export class Crowd<T> implements BatchSink {
     void this.#groups.return();
     const waiting = this.#waiting;
     this.#partFromLate();
-    this.#end();
+    const round = this.#end();
     for (const member of waiting) member.ended();
+    round?.resolve(done);
   }
 
   failed(error: unknown): void {
@@ -149,8 +159,11 @@ export class Crowd<T> implements BatchSink {
     if (event === undefined) return this.#arm();
     const first = Object.freeze({ value: event, done: false as const });
     const waiting = this.#waiting;
+    const round = this.#round;
     this.#waiting = [];
+    this.#round = null;
     for (const member of waiting) member.give(events, first);
+    round?.resolve(first);
   }
 
   #partFromLate(): void {
@@ -165,14 +178,36 @@ export class Crowd<T> implements BatchSink {
 
   #lose(error: unknown): void {
     const waiting = this.#waiting;
-    this.#end();
+    const round = this.#end();
     for (const member of waiting) member.lose(error);
+    round?.reject(error);
   }
 
-  #end(): void {
+  #end(): Round<T> | null {
+    const round = this.#round;
     this.#state = 'over';
     this.#members.clear();
     this.#waiting = [];
+    this.#round = null;
     this.#over();
+    return round;
   }
+}
+
+interface Round<T> {
+  readonly promise: Promise<Step<T>>;
+  readonly resolve: (step: Step<T>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const done = Object.freeze({ value: undefined, done: true as const });
+
+function begin<T>(): Round<T> {
+  let resolve!: Round<T>['resolve'];
+  let reject!: Round<T>['reject'];
+  const promise = new Promise<Step<T>>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
 }

@@ -19,7 +19,13 @@ export class EventIterator<T>
   #at = 0;
   #pulling: Promise<Step<T>> | null = null;
   #left = false;
-  #resolve: (step: Step<T> | Promise<Step<T>>) => void = () => {};
+  /**
+   * A loop asks for one step after the other and leaves only between them, so it can share its promise with the others of its crowd;
+   * who calls `next` by hand has one of its own, which leaving settles.
+   */
+  #looped = false;
+  /** Settles the promise that is this iterator's own; null while it waits for a shared one. */
+  #resolve: ((step: Step<T> | Promise<Step<T>>) => void) | null = null;
 
   constructor(groups: EventGroups<T>, crowds: WatchParts<T>['crowds']) {
     this.#groups = groups;
@@ -27,6 +33,7 @@ export class EventIterator<T>
   }
 
   [Symbol.asyncIterator](): this {
+    this.#looped = true;
     return this;
   }
 
@@ -60,9 +67,14 @@ export class EventIterator<T>
       this.#pulling = this.#groups.next().then(this.#taken, this.#failed);
       return this.#pulling;
     }
-    const pulling = new Promise<Step<T>>((resolve) => (this.#resolve = resolve));
+    const crowd = this.#crowd;
+    this.#resolve = null;
+    const pulling =
+      crowd !== null && this.#looped
+        ? crowd.together()
+        : new Promise<Step<T>>((resolve) => (this.#resolve = resolve));
     this.#pulling = pulling;
-    if (this.#crowd !== null) this.#crowd.wait(this);
+    if (crowd !== null) crowd.wait(this);
     else if (batches !== null) pull(batches, this);
     return pulling;
   }
@@ -71,12 +83,13 @@ export class EventIterator<T>
     this.#pulling = null;
     this.#events = events;
     this.#at = 1;
-    this.#resolve(first);
+    this.#resolve?.(first);
   }
 
   lose(error: unknown): void {
     this.#crowd = null;
-    this.#resolve(this.#lost(Promise.reject(error as Error)));
+    this.#pulling = null;
+    this.#resolve?.(Promise.reject(error as Error));
   }
 
   part(groups: EventGroups<T>): void {
@@ -87,20 +100,20 @@ export class EventIterator<T>
   batch(batch: Batch): void {
     const resolve = this.#resolve;
     try {
-      resolve(this.#first(this.#groups.take(batch)));
+      resolve?.(this.#first(this.#groups.take(batch)));
     } catch (error) {
-      resolve(this.#lost(Promise.reject(error as Error)));
+      resolve?.(this.#lost(Promise.reject(error as Error)));
     }
   }
 
   ended(): void {
     this.#crowd = null;
     this.#pulling = null;
-    this.#resolve({ value: undefined, done: true });
+    this.#resolve?.({ value: undefined, done: true });
   }
 
   failed(error: unknown): void {
-    this.#resolve(this.#lost(this.#groups.failed(error)));
+    this.#resolve?.(this.#lost(this.#groups.failed(error)));
   }
 
   /** What a failure comes to: a group after all, or the end. */
