@@ -1,6 +1,7 @@
 import type { Check, Engine, Operation, Outcome, Txn } from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
+import { fixedChecks } from '../core/validate.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import { lostHold } from '../recipes/lock-writes.js';
 import { checkOf, type Demand, demandsOf, writes, writtenBy } from './guard.js';
@@ -19,7 +20,7 @@ export class GuardMemory {
 }
 
 const noMarks: Demand = { range: markFacet, token: undefined, hold: undefined };
-const noMarksCheck = [checkOf(noMarks)];
+const noMarksCheck = fixedChecks([checkOf(noMarks)]);
 
 /**
  * Commits with the guard's demands as checks of the same commit.
@@ -49,22 +50,32 @@ function commitUnlocked(
   const commitOptions = signal === undefined ? undefined : { signal };
   if (!writes(txn) || guard === false) return engine.commit(txn, commitOptions);
   const { when, apply, otherwise } = txn;
-  const refused = (): Promise<Outcome> => {
-    memory.precise = preciseWrites;
-    return commitPrecisely(engine, memory, txn, options);
-  };
   if (when === undefined || when.length === 0) {
     const committed = engine.commit({ when: noMarksCheck, apply }, commitOptions);
-    return committed.then((outcome) => (outcome.succeeded ? outcome : refused()));
+    return committed.then((outcome) =>
+      outcome.succeeded ? outcome : commitRefused(engine, memory, txn, options),
+    );
   }
   const nested = async (): Promise<Outcome> => {
     const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
-    return outcome.succeeded ? unwrapped(txn, outcome) : await refused();
+    return outcome.succeeded
+      ? unwrapped(txn, outcome)
+      : await commitRefused(engine, memory, txn, options);
   };
   if (otherwise !== undefined) return nested();
   // Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked then.
   const committed = engine.commit({ when: [...noMarksCheck, ...when], apply }, commitOptions);
   return committed.then((outcome) => (outcome.succeeded ? outcome : nested()));
+}
+
+function commitRefused(
+  engine: Engine,
+  memory: GuardMemory,
+  txn: Txn,
+  options: GuardedCommitOptions,
+): Promise<Outcome> {
+  memory.precise = preciseWrites;
+  return commitPrecisely(engine, memory, txn, options);
 }
 
 /** Path by path. */

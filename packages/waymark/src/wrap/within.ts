@@ -27,7 +27,7 @@ import type {
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
-import { validateRange } from '../core/validate.js';
+import { fixedChecks, validateRange } from '../core/validate.js';
 import { mapWatch } from './map-watch.js';
 import { RecentChanges } from './recent-changes.js';
 
@@ -47,8 +47,9 @@ class Within implements Engine {
   /** Where everything with the prefix ends. */
   readonly #end: ByteString;
   readonly #stripped = new RecentChanges();
-  #asked: Check | undefined;
-  #askedInner: Check | undefined;
+  /** Fixed checks that were asked last, and what they are beneath: the write guard asks the same of nearly every commit. */
+  #asked: readonly Check[] | undefined;
+  #askedInner: readonly Check[] = [];
 
   constructor(engine: Engine, prefix: ByteString) {
     this.#engine = engine;
@@ -123,10 +124,15 @@ class Within implements Engine {
     if (put?.type !== 'put' || put.previous === true || !this.#fits(put)) return null;
     const operations = [this.#put(put)];
     if (when === undefined || when.length === 0) return { apply: operations };
-    const checks: Check[] = [];
-    for (const check of when) {
-      if (!this.#fits(check)) return null;
-      checks.push(checks.length === 0 ? this.#firstCheck(check) : this.#check(check));
+    if (when === this.#asked) return { when: this.#askedInner, apply: operations };
+    if (!when.every((check) => this.#fits(check))) return null;
+    const [known, inner] = [this.#asked?.[0], this.#askedInner[0]];
+    const checks = when.map((check) =>
+      check === known && inner !== undefined ? inner : this.#check(check),
+    );
+    if (Object.isFrozen(when)) {
+      this.#asked = when;
+      this.#askedInner = fixedChecks(checks);
     }
     return { when: checks, apply: operations };
   }
@@ -199,15 +205,6 @@ class Within implements Engine {
     const { key, end } = this.#range(check);
     return { key, end, target: check.target, is: check.is, to: check.to };
   };
-
-  /** The write guard asks the same first of nearly every commit. */
-  #firstCheck(check: Check): Check {
-    if (check !== this.#asked || this.#askedInner === undefined) {
-      this.#asked = check;
-      this.#askedInner = this.#check(check);
-    }
-    return this.#askedInner;
-  }
 
   #results(results: readonly OperationResult[]): OperationResult[] {
     return results.map((result) => {
