@@ -128,6 +128,7 @@ export class Outlet {
 
   end(): void {
     this.#ended = true;
+    this.congested = false;
     this.#resumeParked();
   }
 

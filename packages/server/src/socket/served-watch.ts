@@ -27,8 +27,13 @@ export class ServedWatch implements BatchSink {
   }
 
   batch(batch: Batch): void {
-    const { outlet, id, clock } = this.#parts;
-    outlet.batch(id, batch);
+    const { outlet, id, clock, batches } = this.#parts;
+    try {
+      outlet.batch(id, batch);
+    } catch (error) {
+      void batches.return?.();
+      return this.failed(error);
+    }
     if (this.#pulling) clock.nextTurn(this.#next);
     else this.#next();
   }

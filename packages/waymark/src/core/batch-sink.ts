@@ -22,7 +22,7 @@ export function pull(batches: AsyncIterator<Batch>, sink: BatchSink): void {
   );
 }
 
-export function isDirect(batches: AsyncIterator<Batch>): batches is DirectBatches {
+function isDirect(batches: AsyncIterator<Batch>): batches is DirectBatches {
   return 'pull' in batches;
 }
 

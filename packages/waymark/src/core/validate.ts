@@ -132,6 +132,11 @@ export function fixedChecks(checks: readonly Check[]): readonly Check[] {
   return checks;
 }
 
+/** Whether they came from `fixedChecks`: the same array is then the same checks for ever. */
+export function areFixed(checks: readonly Check[]): boolean {
+  return fixed.has(checks);
+}
+
 function tallyChecks(checks: readonly Check[], tally: Tally): void {
   const known = fixed.get(checks);
   if (known === undefined) {

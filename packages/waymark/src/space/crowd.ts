@@ -101,6 +101,8 @@ export class Crowd<T> implements BatchSink {
   }
 
   batch(batch: Batch): void {
+    // All have left since it was asked for.
+    if (this.#state === 'over') return;
     this.#state = 'idle';
     if (batch.changes.length > 0) this.#partFromLate();
     let events: readonly WatchEvent<T>[];
@@ -113,6 +115,7 @@ export class Crowd<T> implements BatchSink {
   }
 
   ended(): void {
+    if (this.#state === 'over') return;
     void this.#groups.return();
     const waiting = this.#waiting;
     this.#partFromLate();
@@ -122,6 +125,7 @@ export class Crowd<T> implements BatchSink {
   }
 
   failed(error: unknown): void {
+    if (this.#state === 'over') return;
     this.#state = 'recovering';
     this.#partFromLate();
     this.#groups.failed(error).then(
@@ -177,6 +181,7 @@ export class Crowd<T> implements BatchSink {
   }
 
   #lose(error: unknown): void {
+    if (this.#state === 'over') return;
     const waiting = this.#waiting;
     const round = this.#end();
     for (const member of waiting) member.lose(error);

@@ -72,7 +72,14 @@ class MappedWatch implements AsyncIterableIterator<Batch>, DirectBatches, BatchS
   }
 
   batch(batch: Batch): void {
-    this.#take().batch(this.#mapping.onBatch(batch));
+    const sink = this.#take();
+    let mapped: Batch;
+    try {
+      mapped = this.#mapping.onBatch(batch);
+    } catch (error) {
+      return sink.failed(error);
+    }
+    sink.batch(mapped);
   }
 
   ended(): void {

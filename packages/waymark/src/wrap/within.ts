@@ -27,7 +27,7 @@ import type {
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
-import { fixedChecks, validateRange } from '../core/validate.js';
+import { areFixed, fixedChecks, validateRange } from '../core/validate.js';
 import { mapWatch } from './map-watch.js';
 import { RecentChanges } from './recent-changes.js';
 
@@ -130,7 +130,7 @@ class Within implements Engine {
     const checks = when.map((check) =>
       check === known && inner !== undefined ? inner : this.#check(check),
     );
-    if (Object.isFrozen(when)) {
+    if (areFixed(when)) {
       this.#asked = when;
       this.#askedInner = fixedChecks(checks);
     }

@@ -102,3 +102,17 @@ test('recorded tells each call with its answer, failure, batches and end, in ord
     ['left', 2, 5, ''],
   ]);
 });
+
+test('[K3] a check that changes in a frozen list is asked as it is', async () => {
+  await using engine = createMemoryEngine();
+  const inner = within(engine, 'p/');
+  const check = { key: 'a', target: 'version' as const, is: '=' as const, to: 0 };
+  const txn = {
+    when: Object.freeze([check]),
+    apply: [{ type: 'put' as const, key: 'a', value: '' }],
+  };
+  expect((await inner.commit(txn)).succeeded).toBe(true);
+  expect((await inner.commit(txn)).succeeded).toBe(false);
+  check.to = 1;
+  expect((await inner.commit(txn)).succeeded).toBe(true);
+});
