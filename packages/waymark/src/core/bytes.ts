@@ -12,9 +12,30 @@ const nonAscii = /[^\x00-\x7f]/;
 // eslint-disable-next-line no-control-regex -- the range of a byte
 const wide = /[^\x00-\xff]/;
 
+/** A longer text is not kept alive for this. */
+const rememberedMax = 4_096;
+
+/**
+ * The text last found to be ASCII. Path and value of a write are looked at by several in a row, each of whom needs to know: the
+ * next to ask about the same string compares instead of scanning it again.
+ */
+let lastAscii = '';
+
+/** Tells that `text` was found to be ASCII by other means: a stricter pattern that it matches. */
+export function foundAscii(text: string): void {
+  if (text.length <= rememberedMax) lastAscii = text;
+}
+
+function isAscii(text: string): boolean {
+  if (text === lastAscii) return true;
+  if (nonAscii.test(text)) return false;
+  foundAscii(text);
+  return true;
+}
+
 /** UTF-8 encodes `text`. Lone surrogates become U+FFFD: check for them first where that matters. */
 export function textToBytes(text: string): ByteString {
-  return nonAscii.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
+  return isAscii(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
 /** UTF-8 decodes; malformed sequences become U+FFFD. */
@@ -46,5 +67,5 @@ export function ownBytes(bytes: ByteString): ByteString {
 
 /** Whether every char is one byte. */
 export function isByteString(value: string): boolean {
-  return !wide.test(value);
+  return value === lastAscii || !wide.test(value);
 }

@@ -40,16 +40,21 @@ function isOnePut({ when, apply, otherwise }: Txn): boolean {
   if (apply?.length !== 1 || otherwise !== undefined) return false;
   const [put] = apply;
   if (put?.type !== 'put') return false;
-  if (when !== undefined) {
-    if (when.length > fewChecks && !fixed.has(when)) return false;
-    const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
-    tallyChecks(when, tally);
-    if (tally.bytes > fewBytes) return false;
-  }
+  if (when !== undefined && weightOf(when) > fewBytes) return false;
   validateKey(put.key);
   validateValue(put.value);
   if (put.lease !== undefined && put.lease !== 0) validateLeaseId(put.lease);
   return true;
+}
+
+/** Bytes of a few checks, or of fixed ones; Infinity for more of them. */
+function weightOf(checks: readonly Check[]): number {
+  const known = fixed.get(checks);
+  if (known !== undefined) return known.bytes;
+  if (checks.length > fewChecks) return Infinity;
+  const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+  tallyChecks(checks, tally);
+  return tally.bytes;
 }
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
@@ -121,15 +126,17 @@ function validateValue(value: ByteString): void {
 const fixed = new WeakMap<readonly Check[], Tally>();
 
 /**
- * Checks that are asked again and again: looked at here once, frozen, and believed by `validateTxn` when they come as this very array.
+ * Checks that are asked again and again: looked at here once, and believed by `validateTxn` when they come as the array that is
+ * returned. Its checks are frozen; it is not, as frozen arrays are slow to walk, but nobody is given it to write to.
  *
  * @throws {WaymarkError} `invalid`, `too_large`
  */
 export function fixedChecks(checks: readonly Check[]): readonly Check[] {
   const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
   for (const check of checks) tallyCheck(Object.freeze(check), tally);
-  fixed.set(Object.freeze(checks), tally);
-  return checks;
+  const own = [...checks];
+  fixed.set(own, tally);
+  return own;
 }
 
 /** Whether they came from `fixedChecks`: the same array is then the same checks for ever. */

@@ -47,15 +47,27 @@ function commitUnlocked(
   options: GuardedCommitOptions,
 ): Promise<Outcome> {
   const { guard, signal } = options;
+  const { when, apply } = txn;
   const commitOptions = signal === undefined ? undefined : { signal };
   if (!writes(txn) || guard === false) return engine.commit(txn, commitOptions);
-  const { when, apply, otherwise } = txn;
-  if (when === undefined || when.length === 0) {
-    const committed = engine.commit({ when: noMarksCheck, apply }, commitOptions);
-    return committed.then((outcome) =>
-      outcome.succeeded ? outcome : commitRefused(engine, memory, txn, options),
-    );
+  if (when !== undefined && when.length > 0) {
+    return commitConditional(engine, memory, txn, options);
   }
+  const committed = engine.commit({ when: noMarksCheck, apply }, commitOptions);
+  return committed.then((outcome) =>
+    outcome.succeeded ? outcome : commitRefused(engine, memory, txn, options),
+  );
+}
+
+/** Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked then. */
+function commitConditional(
+  engine: Engine,
+  memory: GuardMemory,
+  txn: Txn,
+  options: GuardedCommitOptions,
+): Promise<Outcome> {
+  const { when = [], apply, otherwise } = txn;
+  const commitOptions = options.signal === undefined ? undefined : { signal: options.signal };
   const nested = async (): Promise<Outcome> => {
     const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
     return outcome.succeeded
@@ -63,7 +75,6 @@ function commitUnlocked(
       : await commitRefused(engine, memory, txn, options);
   };
   if (otherwise !== undefined) return nested();
-  // Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked then.
   const committed = engine.commit({ when: [...noMarksCheck, ...when], apply }, commitOptions);
   return committed.then((outcome) => (outcome.succeeded ? outcome : nested()));
 }

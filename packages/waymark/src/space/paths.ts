@@ -1,5 +1,5 @@
 import type { ByteString } from '../core/engine.js';
-import { bytesToText, textToBytes } from '../core/bytes.js';
+import { bytesToText, foundAscii, textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 
@@ -69,7 +69,7 @@ export function checkNamespaceName(name: string): void {
 }
 
 function checkPath(path: string): void {
-  if (path.length <= limits.pathBytesMax && plainPath.test(path)) return;
+  if (path.length <= limits.pathBytesMax && plainPath.test(path)) return foundAscii(path);
   const actual = Buffer.byteLength(path);
   if (actual > limits.pathBytesMax)
     throw tooLarge('pathBytesMax', limits.pathBytesMax, actual, 'bytes');

@@ -58,6 +58,8 @@ export class HostSpace implements Space {
   /** Ends those who wait for a lock, with a reason. */
   readonly #waiting = new Set<(reason: unknown) => void>();
   readonly #closing = new AbortController();
+  /** Beside the signal, as every call asks, and a field answers at once. */
+  #closed: WaymarkError | null = null;
 
   constructor(host: Host, options: SpaceOptions) {
     this.host = host;
@@ -142,8 +144,9 @@ export class HostSpace implements Space {
   }
 
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+    if (this.#closed !== null) return;
     const closed = new WaymarkError('unavailable', 'the space is closed');
+    this.#closed = closed;
     this.#closing.abort(closed);
     for (const end of [...this.#waiting]) end(closed);
     let disarm = (): void => undefined;
@@ -175,7 +178,7 @@ export class HostSpace implements Space {
   }
 
   checkOpen(): void {
-    this.#closing.signal.throwIfAborted();
+    if (this.#closed !== null) throw this.#closed;
   }
 
   async #take(

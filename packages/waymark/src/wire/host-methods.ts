@@ -32,7 +32,7 @@ import {
   writeProof,
   writeTexts,
 } from './hold-codec.js';
-import { pick, readList, readQuery, readReading, writeQuery, writeReading } from './query-codec.js';
+import { pick, readQuery, readReading, readSome, writeQuery, writeReading } from './query-codec.js';
 import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 import { method, nothing, readOptional, writeOptional } from './method.js';
 import { malformed } from './reader.js';
@@ -41,7 +41,7 @@ export interface HostCommitArgs {
   readonly namespace: string;
   readonly txn: Txn;
   readonly guard: boolean;
-  readonly holds: readonly HoldProof[];
+  readonly holds: readonly HoldProof[] | undefined;
   readonly under: HoldProof | undefined;
 }
 
@@ -71,15 +71,15 @@ export const hostMethods = {
     writeArgs(w, { namespace, txn, guard, holds, under }) {
       w.text(namespace);
       w.byte((guard ? 1 : 0) | (under === undefined ? 0 : 2));
-      w.uint(holds.length);
-      for (const hold of holds) writeProof(w, hold);
+      w.uint(holds === undefined ? 0 : holds.length);
+      if (holds !== undefined) for (const hold of holds) writeProof(w, hold);
       if (under !== undefined) writeProof(w, under);
       writeTxn(w, txn);
     },
     readArgs(r) {
       const namespace = r.name();
       const flags = r.byte();
-      const holds = readList(r, 3, readProof);
+      const holds = readSome(r, 3, readProof);
       const under = (flags & 2) === 0 ? undefined : readProof(r);
       return { namespace, guard: (flags & 1) !== 0, holds, under, txn: readTxn(r) };
     },

@@ -123,9 +123,20 @@ export function readReading(r: Reader): Reading {
 }
 
 export function readList<T>(r: Reader, itemBytesMin: number, readItem: (r: Reader) => T): T[] {
+  return readSome(r, itemBytesMin, readItem) ?? [];
+}
+
+/** @returns undefined for an empty list: the hottest messages hold several, and each would be an array to collect */
+export function readSome<T>(
+  r: Reader,
+  itemBytesMin: number,
+  readItem: (r: Reader) => T,
+): T[] | undefined {
   const count = r.count(itemBytesMin);
-  const items: T[] = [];
-  for (let i = 0; i < count; i++) items.push(readItem(r));
+  if (count === 0) return undefined;
+  // Begun with its first: most have one, and an array begun empty makes room for many.
+  const items = [readItem(r)];
+  for (let i = 1; i < count; i++) items.push(readItem(r));
   return items;
 }
 

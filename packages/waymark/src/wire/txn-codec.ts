@@ -15,6 +15,7 @@ import {
   readList,
   readQuery,
   readReading,
+  readSome,
   writeEntry,
   writeQuery,
   writeReading,
@@ -40,7 +41,7 @@ export function writeTxn(w: Writer, txn: Txn): void {
 
 export function readTxn(r: Reader, depth = 0): Txn {
   if (depth > nestingMax) throw malformed('transactions are nested too deep');
-  const when = readList(r, 3, readCheck);
+  const when = readSome(r, 3, readCheck);
   const apply = readOperations(r, depth);
   const otherwise = readOperations(r, depth);
   return { when, apply, otherwise };

@@ -197,8 +197,12 @@ class Within implements Engine {
   };
 
   /** Field by field: a commit's hottest object, and a spread costs several times as much. */
-  #put({ key, value, lease, previous, keepValue, keepLease }: PutOperation): PutOperation {
-    return { type: 'put', key: this.#prefix + key, value, lease, previous, keepValue, keepLease };
+  #put(put: PutOperation): PutOperation {
+    const { value, lease, previous, keepValue, keepLease } = put;
+    const key = this.#prefix + put.key;
+    return lease === undefined && previous === undefined && !keepValue && !keepLease
+      ? { type: 'put', key, value }
+      : { type: 'put', key, value, lease, previous, keepValue, keepLease };
   }
 
   readonly #check = (check: Check): Check => {

@@ -1,4 +1,5 @@
 import type {
+  Check,
   DeleteOperation,
   DeleteResult,
   Operation,
@@ -49,34 +50,49 @@ const nothing: readonly Operation[] = [];
  * @param changed  tells after the run whether anything was written
  */
 export function evaluate(state: TransactionState, txn: Txn, changed: () => boolean): Outcome {
-  const plan = decide(state, txn);
   const revision = state.head + 1;
+  const succeeded = allHold(state, txn.when);
+  const branch = branchOf(txn, succeeded);
+  const [first] = branch;
+  if (branch.length === 1 && first?.type === 'put') {
+    // The hottest commit of all needs no plan.
+    refuseBadPut(state, first);
+    return { revision, succeeded, results: [state.put(first, revision)] };
+  }
+  const plan = planOf(state, succeeded, branch);
   const results = run(state, plan, revision);
   const outcomeRevision = changed() ? revision : state.head;
   stamp(results, outcomeRevision);
-  return { revision: outcomeRevision, succeeded: plan.succeeded, results };
+  return { revision: outcomeRevision, succeeded, results };
 }
 
-function decide(state: TransactionState, txn: Txn): Plan {
-  let succeeded = true;
-  if (txn.when !== undefined) {
-    for (const check of txn.when) {
-      if (!state.index.holds(check)) {
-        succeeded = false;
-        break;
-      }
-    }
-  }
-  const branch = (succeeded ? txn.apply : txn.otherwise) ?? nothing;
+function branchOf(txn: Txn, succeeded: boolean): readonly Operation[] {
+  return (succeeded ? txn.apply : txn.otherwise) ?? nothing;
+}
+
+function planOf(state: TransactionState, succeeded: boolean, branch: readonly Operation[]): Plan {
   let nested: Plan[] | null = null;
   for (const operation of branch) {
     if (operation.type === 'put') refuseBadPut(state, operation);
-    else if (operation.type === 'txn') (nested ??= []).push(decide(state, operation.txn));
+    else if (operation.type === 'txn') (nested ??= []).push(planNested(state, operation.txn));
     else if (operation.type === 'read' && operation.at !== undefined) {
       state.refuseOutsideHistory(operation.at, state.head);
     }
   }
   return { succeeded, branch, nested };
+}
+
+function planNested(state: TransactionState, txn: Txn): Plan {
+  const succeeded = allHold(state, txn.when);
+  return planOf(state, succeeded, branchOf(txn, succeeded));
+}
+
+function allHold(state: TransactionState, checks: readonly Check[] | undefined): boolean {
+  if (checks === undefined) return true;
+  for (let i = 0; i < checks.length; i++) {
+    if (!state.index.holds(checks[i] as Check)) return false;
+  }
+  return true;
 }
 
 function refuseBadPut(state: TransactionState, operation: PutOperation): void {
