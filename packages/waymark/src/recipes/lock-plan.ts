@@ -8,6 +8,7 @@ import {
   exclusiveMarksAt,
   markStem,
   placeFacet,
+  placeFacetRange,
   placeStem,
   treesAt,
 } from '../space/layout.js';
@@ -28,6 +29,9 @@ export interface RequestKeys {
 /** Paths whose plans are kept, per namespace: those that came first go first. */
 const pathsMax = 1_000;
 
+/** After a request found somebody in its way, so many look place by place before the namespace is taken for quiet again. */
+const preciseRequests = 256;
+
 /**
  * What conflicts with a lock depends on path, tree and mode alone, so where to look is written down once for the locks that
  * are asked for again and again. Keys here are the engine's, with the namespace's prefix.
@@ -36,6 +40,7 @@ export class LockPlans {
   readonly prefix: ByteString;
   /** By path, then by `variantOf`. */
   readonly #plans = new Map<string, (LockPlan | undefined)[]>();
+  #precise = 0;
 
   constructor(prefix: ByteString) {
     this.prefix = prefix;
@@ -45,6 +50,17 @@ export class LockPlans {
   of(wanted: Wanted): LockPlan {
     const plans = this.#plans.get(wanted.path) ?? this.#begin(wanted.path);
     return (plans[variantOf(wanted)] ??= this.#make(wanted));
+  }
+
+  /** Whether the next request is to try first as if nobody waited in the whole namespace: see `LockPlan.freeWhereQuiet`. */
+  presumeQuiet(): boolean {
+    if (this.#precise === 0) return true;
+    this.#precise--;
+    return false;
+  }
+
+  foundBusy(): void {
+    this.#precise = preciseRequests;
   }
 
   #begin(path: string): (LockPlan | undefined)[] {
@@ -78,6 +94,8 @@ export class LockPlan {
   readonly marks: readonly KeyRange[];
   /** Nobody holds or waits for what conflicts. */
   readonly #free: readonly Check[];
+  /** No mark that conflicts, and no place at all in the namespace: stricter, and half as many looks. */
+  readonly #quiet: readonly Check[];
   /** No mark stands, and places only where the request's own can be. */
   readonly #clear: readonly Check[];
   /** The range of places that holds the request's own; undefined for a shared request, whose own is in none of them. */
@@ -92,7 +110,7 @@ export class LockPlan {
     this.wanted = wanted;
     this.prefix = prefix;
     const path = pathToBytes(wanted.path);
-    const facets = wanted.mode === 'exclusive' ? ['x', 's'] : ['x'];
+    const facets = wanted.mode === 'exclusive' ? (['x', 's'] as const) : (['x'] as const);
     const own = exactly(placeFacet('exclusive'), path);
     const places = facets.flatMap((facet) => [
       ...ancestorsOf(path).map((ancestor) => treesAt(facet, ancestor)),
@@ -106,7 +124,9 @@ export class LockPlan {
     this.marks = marks.map((range) => this.#whole(range));
     this.#own = wanted.mode === 'exclusive' ? this.places[places.indexOf(own)] : undefined;
     const inTheWay = conflictingMarks(wanted, path, marks).map((range) => this.#whole(range));
+    const waiting = facets.map((facet) => this.#whole(placeFacetRange(facet)));
     this.#free = fixedChecks([...this.places, ...inTheWay].map(isEmpty));
+    this.#quiet = fixedChecks([...waiting, ...inTheWay].map(isEmpty));
     this.#clear = [...this.marks, ...this.places.filter((range) => range !== this.#own)].map(
       isEmpty,
     );
@@ -126,9 +146,13 @@ export class LockPlan {
   }
 
   /** Holds when a lock can be had without a place in the queue, and is not held by this very request. */
-  free({ mark }: RequestKeys): readonly Check[] {
-    if (this.wanted.mode === 'exclusive') return this.#free;
-    return [...this.#free, isEmpty({ key: mark })];
+  free(keys: RequestKeys): readonly Check[] {
+    return this.#unlessHeld(this.#free, keys);
+  }
+
+  /** Holds where `free` does, as long as nobody in the namespace waits for anything. */
+  freeWhereQuiet(keys: RequestKeys): readonly Check[] {
+    return this.#unlessHeld(this.#quiet, keys);
   }
 
   /** Holds when nothing is in the way of a request whose place was put at `created` but younger places on the same path. */
@@ -141,6 +165,10 @@ export class LockPlan {
   /** As `look`, but of the places older than `created`. */
   lookBefore(created: number): ReadOperation[] {
     return [...this.places.map((range) => youngestOf(range, created - 1)), ...this.markReads];
+  }
+
+  #unlessHeld(checks: readonly Check[], { mark }: RequestKeys): readonly Check[] {
+    return this.wanted.mode === 'exclusive' ? checks : [...checks, isEmpty({ key: mark })];
   }
 
   /** One string each, not the pieces it was put together from: they are looked at with every request. */

@@ -60,6 +60,34 @@ test('[L2] a shared tree request is granted beside shared holds below, and waits
   });
 });
 
+test.each([
+  ['exclusive', '/jobs/8', '/jobs/7'],
+  ['shared', '/jobs/8', '/jobs/7'],
+  ['shared', '/jobs/8/parts', '/jobs/8'],
+] as const)(
+  '[L1] a free %s lock on %s is had at once, also without waiting, while somebody waits for %s',
+  async (mode, path, busy) => {
+    await using engine = createMemoryEngine();
+    await using host = createLocalHost(engine);
+    const holder = await requestOf(host, 'holder', { path: busy });
+    await host.acquire('n', holder);
+    const waiting = host.acquire('n', await requestOf(host, 'next', { path: busy }));
+    // Another server's host, which has not yet seen that somebody waits, and is asked twice.
+    for (const waitMs of [0, undefined]) {
+      await using fresh = createLocalHost(engine);
+      for (const id of [`first-${waitMs}`, `second-${waitMs}`]) {
+        const request = await requestOf(fresh, id, { path, mode, waitMs });
+        expect(await fresh.acquire('n', request)).toBeGreaterThan(0);
+        await fresh.release('n', request);
+      }
+    }
+    const refused = await requestOf(host, 'refused', { path: busy, mode, waitMs: 0 });
+    expect(await host.acquire('n', refused)).toBeNull();
+    await host.release('n', holder);
+    expect(await waiting).toBeGreaterThan(0);
+  },
+);
+
 test('[L1] who waits is served before who comes after the release', async () => {
   await withHost(async (host) => {
     const holder = await requestOf(host, 'holder');

@@ -27,13 +27,15 @@ export async function acquire(
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
   const when = plan.free(keys);
   const apply: Operation[] = [put(keys.mark, leasedBy)];
+  const quiet = plans.presumeQuiet();
   try {
-    const quick = await engine.commit({ when, apply });
+    const quick = await engine.commit({ when: quiet ? plan.freeWhereQuiet(keys) : when, apply });
     if (quick.succeeded) return quick.revision;
+    if (quiet) plans.foundBusy();
     const look: Operation[] = readsOf(keys);
     if (request.waitMs === 0) {
-      const { mark } = standing((await engine.commit({ apply: look })).results);
-      return mark === null ? null : mark.createRevision;
+      const now = await engine.commit({ when, apply, otherwise: look });
+      return now.succeeded ? now.revision : (standing(now.results).mark?.createRevision ?? null);
     }
     const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.

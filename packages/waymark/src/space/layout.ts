@@ -70,6 +70,11 @@ export function placeFacet(mode: LockMode): 'x' | 's' {
   return mode === 'exclusive' ? 'x' : 's';
 }
 
+/** All places of a mode. */
+export function placeFacetRange(facet: 'x' | 's'): KeyRange {
+  return { key: facet, end: `${facet}0` };
+}
+
 export function parseMark(key: ByteString): HeldKeys {
   const nul = key.indexOf('\0');
   return {
