@@ -64,6 +64,7 @@ test(`[G12] ${rounds} kills under load: nothing acknowledged is lost, nothing co
     expect(() => ledger.verify(state), `round ${round}; ${replay}`).not.toThrow();
     expect(state.revision).toBeGreaterThanOrEqual(before);
     acknowledged = state.revision;
+    if (round % 500 === 499) console.log(`${round + 1} kills: ${acknowledged} revisions, 0 lost`);
   }
   console.log(`${rounds} kills, seed ${seed}: ${acknowledged} revisions, 0 lost`);
   expect(acknowledged).toBeGreaterThan(rounds * 100);

@@ -1,7 +1,7 @@
 import type { HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { lostHold } from '../recipes/lock-writes.js';
-import type { HostLease } from './kept-lease.js';
+import type { HostLease, UnderLease } from './kept-lease.js';
 import type { Lasting, LateWatches } from './late-watches.js';
 import type { Call, Lock } from './types.js';
 
@@ -19,7 +19,7 @@ export interface HeldLockParts {
 }
 
 /** A granted lock. Its signal aborts when it is lost, never by its own release. A lost lock never comes back. */
-export class HeldLock implements Lock, Lasting {
+export class HeldLock implements Lock, Lasting, UnderLease {
   readonly path: string;
   readonly tree: boolean;
   readonly #parts: HeldLockParts;
@@ -38,7 +38,7 @@ export class HeldLock implements Lock, Lasting {
     this.path = this.#keys.path;
     this.tree = this.#keys.tree;
     parts.watches.add(this);
-    parts.lease.losses.add(this.#leaseLost);
+    parts.lease.losses.add(this);
   }
 
   get token(): number {
@@ -68,7 +68,7 @@ export class HeldLock implements Lock, Lasting {
   isHeld(): boolean {
     if (this.#released || this.#reason !== undefined) return false;
     if (this.#parts.lease.isHeld()) return true;
-    this.#leaseLost();
+    this.leaseLost();
     return false;
   }
 
@@ -127,14 +127,14 @@ export class HeldLock implements Lock, Lasting {
     this.#unwatch = undefined;
   }
 
-  readonly #leaseLost = (): void => {
+  leaseLost(): void {
     const { lease } = this.#parts;
     const why = lease.reason?.message ?? 'its lease was released';
     const facts = { path: this.path, lease: lease.id };
     this.#lose(
       new WaymarkError('lost', `the lock on ${this.path} ended: ${why}`, facts, lease.reason),
     );
-  };
+  }
 
   #lose(reason: WaymarkError): void {
     if (this.#released || this.#reason !== undefined) return;
@@ -150,7 +150,7 @@ export class HeldLock implements Lock, Lasting {
 
   #detach(): void {
     this.#endWatch();
-    this.#parts.lease.losses.delete(this.#leaseLost);
+    this.#parts.lease.losses.delete(this);
     this.#parts.ended(this);
   }
 }

@@ -29,11 +29,16 @@ export async function keepLease(
   throw new WaymarkError('lost', 'the grant of the lease took longer than its TTL', { lease: id });
 }
 
+/** What ends with a lease. */
+export interface UnderLease {
+  leaseLost(): void;
+}
+
 export class HostLease implements KeptLease {
   readonly id: LeaseId;
   readonly ttlMs: number;
   /** Told when the lease is lost, by every lock under it: a listener of `signal` costs ten times as much. */
-  readonly losses = new Set<() => void>();
+  readonly losses = new Set<UnderLease>();
   readonly #host: Host;
   readonly #clock: Clock;
   readonly #ended = new AbortController();
@@ -140,7 +145,7 @@ export class HostLease implements KeptLease {
     this.#reason = new WaymarkError('lost', message, { lease: this.id }, cause);
     this.#disarm();
     this.#ended.abort(this.#reason);
-    for (const lost of [...this.losses]) lost();
+    for (const one of [...this.losses]) one.leaseLost();
   }
 
   #disarm(): void {

@@ -3,6 +3,7 @@ import type { AcquireRequest, Host } from '../core/host.js';
 import type { ByteString } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
+import { Asking } from './asking.js';
 import { json } from './codecs.js';
 import { HeldLock } from './held-lock.js';
 import { type HostLease, keepLease } from './kept-lease.js';
@@ -55,8 +56,8 @@ export class HostSpace implements Space {
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
   readonly #watches: LateWatches;
-  /** Ends those who wait for a lock, with a reason. */
-  readonly #waiting = new Set<(reason: unknown) => void>();
+  /** Who waits for a lock. */
+  readonly #waiting = new Set<Asking<unknown>>();
   readonly #closing = new AbortController();
   /** Beside the signal, as every call asks, and a field answers at once. */
   #closed: WaymarkError | null = null;
@@ -148,7 +149,7 @@ export class HostSpace implements Space {
     const closed = new WaymarkError('unavailable', 'the space is closed');
     this.#closed = closed;
     this.#closing.abort(closed);
-    for (const end of [...this.#waiting]) end(closed);
+    for (const asking of [...this.#waiting]) asking.end(closed);
     let disarm = (): void => undefined;
     const late = new Promise<void>((resolve) => {
       disarm = this.clock.after(goodbyeMsMax, resolve, true);
@@ -193,7 +194,7 @@ export class HostSpace implements Space {
       // It may have aborted while the lease was granted; a free lock is given without a look at it.
       signal?.throwIfAborted();
       const acquiring = this.host.acquire(namespace, request, signal && { signal });
-      token = await this.#whileLeased(acquiring, lease);
+      token = await new Asking(acquiring, lease, this.#waiting).answer;
     } catch (error) {
       if (ownLease) void lease.release().catch(() => undefined);
       else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
@@ -211,28 +212,6 @@ export class HostSpace implements Space {
       throw lock.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
     this.#remember(namespace, lock);
     return lock;
-  }
-
-  /**
-   * A waiter whose lease is lost, or whose space closes, stops waiting: the place in the queue goes with the lease, and the engine
-   * that would say so may be out of reach.
-   */
-  #whileLeased<T>(work: Promise<T>, lease: HostLease): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const end = (settle: () => void): void => {
-        lease.losses.delete(lost);
-        this.#waiting.delete(stop);
-        settle();
-      };
-      const lost = (): void => end(() => reject(lease.reason));
-      const stop = (reason: unknown): void => end(() => reject(reason));
-      lease.losses.add(lost);
-      this.#waiting.add(stop);
-      work.then(
-        (value) => end(() => resolve(value)),
-        (error: unknown) => end(() => reject(error)),
-      );
-    });
   }
 
   #remember(namespace: string, lock: HeldLock): void {

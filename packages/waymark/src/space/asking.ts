@@ -1,0 +1,45 @@
+import type { HostLease, UnderLease } from './kept-lease.js';
+
+/**
+ * A request that waits for its answer, unless its lease is lost or its space closes first: the place in the queue goes with the lease, and
+ * the engine that would say so may be out of reach. One object in two sets, as every lock that is taken makes one.
+ */
+export class Asking<T> implements UnderLease {
+  readonly answer: Promise<T>;
+  readonly #lease: HostLease;
+  readonly #all: Set<Asking<unknown>>;
+  #resolve!: (value: T) => void;
+  #reject!: (reason: unknown) => void;
+
+  constructor(work: Promise<T>, lease: HostLease, all: Set<Asking<unknown>>) {
+    this.#lease = lease;
+    this.#all = all;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    lease.losses.add(this);
+    all.add(this as Asking<unknown>);
+    work.then(
+      (value) => {
+        this.#leave();
+        this.#resolve(value);
+      },
+      (error: unknown) => this.end(error),
+    );
+  }
+
+  leaseLost(): void {
+    this.end(this.#lease.reason);
+  }
+
+  end(reason: unknown): void {
+    this.#leave();
+    this.#reject(reason);
+  }
+
+  #leave(): void {
+    this.#lease.losses.delete(this);
+    this.#all.delete(this as Asking<unknown>);
+  }
+}
