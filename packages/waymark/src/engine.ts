@@ -1,6 +1,8 @@
 /** The Engine waist and what an engine needs: for engines, wrappers, suites and servers. */
 export * from './core/engine.js';
 export type * from './core/host.js';
+export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
+export { recipeCalls } from './recipes/calls.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

@@ -3,4 +3,5 @@ export { limits, type LimitName } from './core/limits.js';
 export type { Clock, Random } from './core/clock.js';
 export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
+export type * from './space/election-types.js';
 export { open, type OpenOptions } from './open.js';

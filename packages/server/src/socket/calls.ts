@@ -1,7 +1,12 @@
 import type { Batch, CallOptions, Engine } from 'waymark/engine';
-import type { Host } from 'waymark/engine';
-import { WaymarkError } from 'waymark/engine';
-import { engineMethods as raw, hostMethods as guarded, type Method } from 'waymark/wire';
+import type { Host, RecipeCall } from 'waymark/engine';
+import { recipeCalls, WaymarkError } from 'waymark/engine';
+import {
+  engineMethods as raw,
+  hostMethods as guarded,
+  type Method,
+  recipeMethod,
+} from 'waymark/wire';
 
 /** A call answered once. */
 export interface PlainCall {
@@ -43,7 +48,8 @@ export function callTable(
     table[call.method.verb] = call;
   };
   for (const method of allOf(raw)) add(refused(method, 'the raw engine needs the engine right'));
-  for (const method of allOf(guarded)) add(refused(method, 'this server serves no namespaces'));
+  const namespaced = [...allOf(guarded), ...recipeCalls.map(methodOf)];
+  for (const method of namespaced) add(refused(method, 'this server serves no namespaces'));
   if (engine !== undefined) for (const call of engineCalls(engine)) add(call);
   if (host !== undefined) for (const call of hostCalls(host)) add(call);
   return table;
@@ -104,7 +110,19 @@ function hostCalls(host: Host): ServedCall[] {
       host.prune(namespace, path, olderThanMs, options),
     ),
     plain(guarded.status, () => host.status()),
+    ...recipeCalls.map((call) => recipeRun(host, call)),
   ];
+}
+
+function methodOf(call: RecipeCall<unknown, unknown>): Method<unknown, unknown> {
+  return recipeMethod(call) as Method<unknown, unknown>;
+}
+
+function recipeRun(host: Host, call: RecipeCall<unknown, unknown>): ServedCall {
+  const method = recipeMethod(call);
+  return call.waits === true
+    ? waiting(method, ({ namespace, args }, options) => host.run(call, namespace, args, options))
+    : recipe(method, ({ namespace, args }) => host.run(call, namespace, args));
 }
 
 function plain<A, R>(

@@ -1,5 +1,6 @@
 import type {
   Batch,
+  ByteString,
   CallOptions,
   EngineStatus,
   GrantOptions,
@@ -15,6 +16,7 @@ import type {
   Txn,
   WatchOptions,
 } from './engine.js';
+import type { RecipeCall } from './recipe-call.js';
 
 /**
  * What a space stands on: the data of its namespaces behind the write guard, and the recipes. Two make it: LocalHost
@@ -70,6 +72,14 @@ export interface Host extends AsyncDisposable {
   /** Calls `lost` once when the hold is gone, telling why. @returns stops listening */
   watchHold(namespace: string, hold: HeldKeys, lost: (reason: HoldEnd) => void): () => void;
 
+  /** Runs a recipe's call where the engine is. What it refuses and answers is the recipe's. */
+  run<Args, Result>(
+    call: RecipeCall<Args, Result>,
+    namespace: string,
+    args: Args,
+    options?: CallOptions,
+  ): Promise<Result>;
+
   namespaces(options?: CallOptions): Promise<readonly string[]>;
   removeNamespace(name: string, options?: CallOptions): Promise<void>;
   prune(
@@ -103,6 +113,8 @@ export interface AcquireRequest {
   readonly session: string;
   /** 0: only if free now. Absent: until the signal aborts. */
   readonly waitMs?: number | undefined;
+  /** What the holder says of itself, for those who look: what a leader proclaims. */
+  readonly says?: ByteString | undefined;
 }
 
 /** Names a hold in its namespace; enough to release it from anywhere. */

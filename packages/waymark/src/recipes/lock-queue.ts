@@ -6,23 +6,28 @@ import type { LockPlan, RequestKeys } from './lock-plan.js';
 export interface Party {
   readonly session: string;
   readonly owner: string;
+  /** What it says of itself. */
+  readonly says?: ByteString | undefined;
 }
 
 let last = { session: '', owner: '', value: '' };
 
 /** A session asks for many locks: while it is the same one, all of them keep one string. */
-export function encodeParty({ session, owner }: Party): ByteString {
+export function encodeParty({ session, owner, says }: Party): ByteString {
   if (session !== last.session || owner !== last.owner) {
     last = { session, owner, value: ownBytes(`${session}\n${textToBytes(owner)}`) };
   }
-  return last.value;
+  return says === undefined ? last.value : `${last.value}\0${says}`;
 }
 
 /** A place that waits for an upgrade has a `^` in front. */
 export function decodeParty(value: ByteString): Party {
   const newline = value.indexOf('\n');
   const start = value.startsWith('^') ? 1 : 0;
-  return { session: value.slice(start, newline), owner: bytesToText(value.slice(newline + 1)) };
+  const nul = value.indexOf('\0', newline);
+  const session = value.slice(start, newline);
+  const owner = bytesToText(nul < 0 ? value.slice(newline + 1) : value.slice(newline + 1, nul));
+  return nul < 0 ? { session, owner } : { session, owner, says: value.slice(nul + 1) };
 }
 
 /** What stands before a request, at one revision. */

@@ -14,7 +14,9 @@ export function checkHold({ id }: HeldKeys): void {
 }
 
 /** What comes from outside is checked again here: this is the trust boundary. */
-export function checkRequest(request: AcquireRequest): void {
+export function checkRequest(
+  request: Omit<AcquireRequest, 'path' | 'tree' | 'mode'> & HeldKeys,
+): void {
   checkHold(request);
   if (!isWord(request.session)) {
     throw new WaymarkError(
@@ -24,6 +26,9 @@ export function checkRequest(request: AcquireRequest): void {
   }
   if (request.owner.length > 64 && Buffer.byteLength(request.owner) > 256) {
     throw new WaymarkError('too_large', 'the owner of a lock takes at most 256 bytes');
+  }
+  if (request.owner.includes('\0')) {
+    throw new WaymarkError('invalid', 'the owner of a hold contains no NUL');
   }
   const { waitMs } = request;
   if (waitMs !== undefined && !(Number.isFinite(waitMs) && waitMs >= 0)) {

@@ -10,6 +10,7 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   h/orders/42 NUL t x id   held mark: t tree or e exact, x exclusive or s shared
  *   x/orders/42 NUL t id     place of an exclusive request
  *   s/orders/42 NUL t id     place of a shared request
+ *   eh/…  ex/…               marks and places of elections, as those of locks
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -18,6 +19,15 @@ import { bytesToPath, pathToBytes } from './paths.js';
 
 export function namespacePrefix(name: string): ByteString {
   return `n/${pathToBytes(name)}/`;
+}
+
+/** In front of the facets of a lock. */
+export const electionFacet = 'e';
+
+/** Where the mark of an election's leader stands, alone. */
+export function leaderRange(path: ByteString): KeyRange {
+  const { key, end } = exactly('h', path);
+  return { key: electionFacet + key, end: electionFacet + (end ?? '') };
 }
 
 export const markFacet: KeyRange = { key: 'h', end: 'h0' };

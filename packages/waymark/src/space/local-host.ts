@@ -28,6 +28,7 @@ import type {
   HoldEnd,
   Host,
 } from '../core/host.js';
+import type { RecipeCall, RecipeGround } from '../core/recipe-call.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
@@ -52,6 +53,30 @@ interface Room {
   readonly locks: LockGround;
   readonly guard: GuardMemory;
   readonly marks: MarkWatch;
+  readonly ground: RecipeGround;
+}
+
+class Ground implements RecipeGround {
+  readonly engine: Engine;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly #kept = new Map<symbol, unknown>();
+
+  constructor(engine: Engine, namespace: string, clock: Clock, random: Random) {
+    this.engine = engine;
+    this.namespace = namespace;
+    this.clock = clock;
+    this.random = random;
+  }
+
+  remember<T>(key: symbol, make: () => T): T {
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept as T;
+    const made = make();
+    this.#kept.set(key, made);
+    return made;
+  }
 }
 
 /**
@@ -168,6 +193,15 @@ class LocalHost implements Host {
     return this.#room(namespace).marks.listen(hold, lost);
   }
 
+  async run<Args, Result>(
+    call: RecipeCall<Args, Result>,
+    namespace: string,
+    args: Args,
+    options?: CallOptions,
+  ): Promise<Result> {
+    return await call.run(this.#room(namespace).ground, args, options);
+  }
+
   /** Skips from one namespace to the next, so it costs the namespaces and not their keys. */
   async namespaces(options?: CallOptions): Promise<readonly string[]> {
     const names: string[] = [];
@@ -222,7 +256,8 @@ class LocalHost implements Host {
     const prefix = namespacePrefix(namespace);
     const engine = within(this.#engine, prefix);
     const locks = { engine: this.#engine, plans: new LockPlans(prefix), clock: this.#clock };
-    const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine) };
+    const ground = new Ground(engine, namespace, this.#clock, this.#random);
+    const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };
     this.#rooms.set(namespace, room);
     return room;
   }

@@ -5,6 +5,8 @@ import { validateLeaseId, validateRevision } from '../core/validate.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
+import { HostElection } from './election.js';
+import type { Election } from './election-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
@@ -159,6 +161,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
   ): Promise<Explanation> {
     const { tree = false, mode = 'exclusive', signal } = call;
     return await this.host.explain(this.name, { path: this.resolve(path), tree, mode }, { signal });
+  }
+
+  election(path: string): Election<T> {
+    return new HostElection<T>(this, this.resolve(path));
   }
 
   async prune(

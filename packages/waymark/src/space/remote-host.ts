@@ -25,9 +25,11 @@ import type {
   HoldEnd,
   Host,
 } from '../core/host.js';
+import type { RecipeCall } from '../core/recipe-call.js';
 import { validateLeaseId, validateQuery, validateTtl, validateTxn } from '../core/validate.js';
 import { type ConnectOptions, Connection } from '../engines/remote/connection.js';
 import { SharedWatches } from '../engines/remote/shared-watch.js';
+import { recipeMethod } from '../wire/recipe-methods.js';
 import { hostMethods as methods } from '../wire/host-methods.js';
 
 /**
@@ -158,6 +160,23 @@ class RemoteHost implements Host {
       // The hold is judged by its lease then: the session that renews it fails by itself.
       failed: () => {},
     });
+  }
+
+  async run<Args, Result>(
+    call: RecipeCall<Args, Result>,
+    namespace: string,
+    args: Args,
+    options?: CallOptions,
+  ): Promise<Result> {
+    const giveBack = (): void => {
+      const undo = call.undo?.(args);
+      // Unreachable: what was given ends with its lease.
+      if (undo !== undefined) void this.run(undo.call, namespace, undo.args).catch(() => undefined);
+    };
+    const noDeadline = call.waits === true;
+    const extras = call.undo === undefined ? { noDeadline } : { noDeadline, undo: giveBack };
+    const method = recipeMethod(call);
+    return await this.#connection.call(method, { namespace, args }, options?.signal, extras);
   }
 
   namespaces(options?: CallOptions): Promise<readonly string[]> {

@@ -1,13 +1,13 @@
 import type { Clock, Random } from '../core/clock.js';
-import type { AcquireRequest, Host } from '../core/host.js';
+import type { Host } from '../core/host.js';
 import type { ByteString } from '../core/engine.js';
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
-import { Asking } from './asking.js';
 import { json } from './codecs.js';
 import { HeldLock } from './held-lock.js';
-import { type HostLease, keepLease } from './kept-lease.js';
-import { LateWatches } from './late-watches.js';
+import type { Held } from './held.js';
+import { Holder } from './holder.js';
+import { keepLease } from './kept-lease.js';
 import { HostNamespace } from './namespace.js';
 import { ancestorsOf, checkNamespaceName, pathToBytes } from './paths.js';
 import type {
@@ -31,7 +31,6 @@ export interface SpaceOptions {
   readonly engine?: AsyncDisposable | undefined;
 }
 
-const ttlMsDefault = 10_000;
 /** A server that stays silent gets no longer goodbye: what is held there ends with its lease. */
 const goodbyeMsMax = 5_000;
 
@@ -45,19 +44,10 @@ export class HostSpace implements Space {
   readonly host: Host;
   readonly clock: Clock;
   readonly random: Random;
-  readonly #session: string;
-  /** Lock requests so far: with 66 random bits of the session their ids are unique, and short keys are hashed faster. */
-  #asked = 0;
+  readonly holder: Holder;
   readonly #engine: AsyncDisposable | undefined;
-  /** One renewed lease per TTL, shared by the locks that ask for it. */
-  readonly #leases = new Map<number, Promise<HostLease>>();
-  /** Those of them that were granted. */
-  readonly #granted = new Map<number, HostLease>();
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
-  readonly #watches: LateWatches;
-  /** Who waits for a lock. */
-  readonly #waiting = new Set<Asking<unknown>>();
   readonly #closing = new AbortController();
   /** Beside the signal, as every call asks, and a field answers at once. */
   #closed: WaymarkError | null = null;
@@ -67,8 +57,7 @@ export class HostSpace implements Space {
     this.clock = options.clock;
     this.random = options.random;
     this.owner = options.owner;
-    this.#watches = new LateWatches(options.clock);
-    this.#session = options.random.id();
+    this.holder = new Holder(host, options.clock, options.random, options.owner);
     this.#engine = options.engine;
   }
 
@@ -104,26 +93,26 @@ export class HostSpace implements Space {
   /** @param path  canonical. @throws {WaymarkError} `timeout`, `lost`, `conflict`; null only with `waitMs: 0` */
   async acquire(namespace: string, path: string, call: LockCall): Promise<Lock | null> {
     this.checkOpen();
-    const ttlMs = call.ttlMs ?? ttlMsDefault;
-    validateTtl(ttlMs);
-    call.signal?.throwIfAborted();
-    const ownLease = call.renew === false;
-    const lease = ownLease
-      ? await keepLease(this.host, this.clock, ttlMs, { renew: false })
-      : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs)));
-    const request: AcquireRequest = {
-      id: `${this.#session.slice(0, 11)}${(this.#asked++).toString(36)}`,
+    const { host } = this;
+    const { tree = false, mode = 'exclusive', waitMs, signal } = call;
+    return await this.holder.hold({
       path,
-      tree: call.tree ?? false,
-      mode: call.mode ?? 'exclusive',
-      lease: lease.id,
-      owner: call.owner ?? this.owner,
-      session: this.#session,
-      waitMs: call.waitMs,
-    };
-    const lock = await this.#take(namespace, request, lease, ownLease, call.signal);
-    if (lock === null && ownLease) await lease.release();
-    return lock;
+      call,
+      ask: ({ id, lease, owner, session }) => {
+        const request = { id, path, tree, mode, lease, owner, session, waitMs };
+        return host.acquire(namespace, request, signal && { signal });
+      },
+      make: (parts, { id }) => {
+        const ended = (held: Held): void => {
+          this.#forget(namespace, held as HeldLock);
+          parts.ended(held);
+        };
+        const hold = { path, tree, mode, id };
+        const lock = new HeldLock({ ...parts, ended, host, namespace, hold });
+        this.#remember(namespace, lock);
+        return lock;
+      },
+    });
   }
 
   /** The space's own exclusive locks that bear on a write there. */
@@ -149,12 +138,12 @@ export class HostSpace implements Space {
     const closed = new WaymarkError('unavailable', 'the space is closed');
     this.#closed = closed;
     this.#closing.abort(closed);
-    for (const asking of [...this.#waiting]) asking.end(closed);
+    this.holder.endWaiting(closed);
     let disarm = (): void => undefined;
     const late = new Promise<void>((resolve) => {
       disarm = this.clock.after(goodbyeMsMax, resolve, true);
     });
-    await Promise.race([this.#giveBack(), late]);
+    await Promise.race([this.holder.release(), late]);
     disarm();
     await this.host[Symbol.asyncDispose]();
     await this.#engine?.[Symbol.asyncDispose]();
@@ -164,15 +153,6 @@ export class HostSpace implements Space {
     await this.close();
   }
 
-  async #giveBack(): Promise<void> {
-    const locks = [...this.#locks.values()].flatMap((byPath) => [...byPath.values()].flat());
-    await Promise.allSettled(locks.map((lock) => lock.release()));
-    const leases = await Promise.allSettled(this.#leases.values());
-    await Promise.allSettled(
-      leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
-    );
-  }
-
   /** Aborts when the space closes. */
   get closing(): AbortSignal {
     return this.#closing.signal;
@@ -180,38 +160,6 @@ export class HostSpace implements Space {
 
   checkOpen(): void {
     if (this.#closed !== null) throw this.#closed;
-  }
-
-  async #take(
-    namespace: string,
-    request: AcquireRequest,
-    lease: HostLease,
-    ownLease: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<HeldLock | null> {
-    let token: number | null;
-    try {
-      // It may have aborted while the lease was granted; a free lock is given without a look at it.
-      signal?.throwIfAborted();
-      const acquiring = this.host.acquire(namespace, request, signal && { signal });
-      token = await new Asking(acquiring, lease, this.#waiting).answer;
-    } catch (error) {
-      if (ownLease) void lease.release().catch(() => undefined);
-      else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
-      throw error;
-    }
-    if (token === null) return null;
-    const { path, tree, mode, id } = request;
-    const hold = { path, tree, mode, id };
-    const { host } = this;
-    const ended = (held: HeldLock): void => this.#forget(namespace, held);
-    const parts = { host, watches: this.#watches, namespace, lease, ownLease, hold, token, ended };
-    const lock = new HeldLock(parts);
-    // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
-    if (!lock.isHeld())
-      throw lock.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
-    this.#remember(namespace, lock);
-    return lock;
   }
 
   #remember(namespace: string, lock: HeldLock): void {
@@ -229,30 +177,5 @@ export class HostSpace implements Space {
     const others = byPath?.get(path)?.filter((other) => other !== lock) ?? [];
     if (others.length === 0) byPath?.delete(path);
     else byPath?.set(path, others);
-  }
-
-  #grantedLease(ttlMs: number): HostLease | undefined {
-    const lease = this.#granted.get(ttlMs);
-    return lease?.isHeld() === true ? lease : undefined;
-  }
-
-  async #sharedLease(ttlMs: number): Promise<HostLease> {
-    const known = this.#leases.get(ttlMs);
-    if (known !== undefined) {
-      const lease = await known.catch(() => null);
-      if (lease?.isHeld() === true) return lease;
-      if (this.#leases.get(ttlMs) === known) this.#leases.delete(ttlMs);
-      return await this.#sharedLease(ttlMs);
-    }
-    const fresh = keepLease(this.host, this.clock, ttlMs, { renew: true });
-    this.#leases.set(ttlMs, fresh);
-    const lease = await fresh;
-    this.#granted.set(ttlMs, lease);
-    return lease;
-  }
-
-  #forgetLease(lease: HostLease): void {
-    this.#leases.delete(lease.ttlMs);
-    this.#granted.delete(lease.ttlMs);
   }
 }

@@ -1,6 +1,7 @@
 import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
+import type { Election } from './election-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -114,11 +115,8 @@ export interface WatchCall extends Call {
   readonly identity?: string | undefined;
 }
 
-export interface LockCall extends Call {
-  /** The path and all below it, also keys not yet created. Default false. */
-  readonly tree?: boolean | undefined;
-  /** Default 'exclusive'. */
-  readonly mode?: LockMode | undefined;
+/** What every request for a hold takes. */
+export interface HoldCall extends Call {
   /** How long the hold outlives a silent process; 1 000 to 31 536 000 000, default 10 000. */
   readonly ttlMs?: number | undefined;
   /** Default true. False: the hold ends by itself after ttlMs. */
@@ -129,7 +127,14 @@ export interface LockCall extends Call {
   readonly owner?: string | undefined;
 }
 
-/** The one shape of everything held: a lock today; terms, permits, names and memberships later. */
+export interface LockCall extends HoldCall {
+  /** The path and all below it, also keys not yet created. Default false. */
+  readonly tree?: boolean | undefined;
+  /** Default 'exclusive'. */
+  readonly mode?: LockMode | undefined;
+}
+
+/** The one shape of everything held. */
 export interface Hold extends AsyncDisposable {
   readonly path: string;
   /** Grows with every grant among holds that can conflict: pass it to what you protect. */
@@ -258,6 +263,9 @@ export interface Namespace<T = unknown> {
     path: string,
     call?: Call & { readonly tree?: boolean; readonly mode?: LockMode },
   ): Promise<Explanation>;
+
+  /** The election of this path: apart from keys and locks of the same one. */
+  election(path: string): Election<T>;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

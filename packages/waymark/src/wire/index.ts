@@ -9,6 +9,7 @@ export type { Method } from './method.js';
 export { engineMethods, type GrantArgs, type WatchArgs } from './engine-methods.js';
 export { hostMethods, type HostCommitArgs } from './host-methods.js';
 export type { HoldArgs } from './hold-codec.js';
+export { recipeMethod, type RecipeArgs } from './recipe-methods.js';
 export * from './query-codec.js';
 export { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 export { readBatch, readChange, writeChange } from './batch-codec.js';

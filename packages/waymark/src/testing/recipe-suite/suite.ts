@@ -1,4 +1,5 @@
 import type { Space } from '../../space/types.js';
+import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
 import { namespaceCases } from './namespace-cases.js';
@@ -24,6 +25,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...watchCases,
   ...lockCases,
   ...guardCases,
+  ...electionCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */

@@ -1,0 +1,53 @@
+import type { Clock, Random } from './clock.js';
+import type { CallOptions, Engine } from './engine.js';
+import type { Shape } from './shape.js';
+
+/** What a recipe runs over: one namespace of a host. */
+export interface RecipeGround {
+  /** The namespace's keys, facet first. */
+  readonly engine: Engine;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What a recipe keeps for this namespace between its calls: made by the first that asks. */
+  remember<T>(key: symbol, make: () => T): T;
+}
+
+/**
+ * One call of a recipe, written down once: how it runs over an engine, and what its arguments and result look like on the wire. A host
+ * in this process runs it; a server's clients send it there.
+ */
+export interface RecipeCall<Args, Result> {
+  /** `recipe.verb`, for people. */
+  readonly name: string;
+  /** From 0x60 to 0xdf; never given to another call. */
+  readonly verb: number;
+  readonly args: Shape<Args>;
+  readonly result: Shape<Result>;
+  /** What becomes of it when the connection breaks after it was sent: see `Method`. */
+  readonly whenBroken: 'retry' | 'uncertain';
+  /** Waits for others: it has no deadline but its own, and an abort is told to whoever runs it. Default false. */
+  readonly waits?: boolean;
+  /**
+   * Gives back what the call gave to a caller who had stopped waiting.
+   *
+   * @param result  undefined where no answer came
+   */
+  readonly undo?: (args: Args) => Undo;
+  /** Checks its arguments first: this is the trust boundary. */
+  readonly run: (ground: RecipeGround, args: Args, options?: CallOptions) => Promise<Result>;
+}
+
+/** A call and what it is called with. */
+export interface Undo {
+  // oxlint-disable-next-line typescript/no-explicit-any -- its own arguments go with it
+  readonly call: RecipeCall<any, unknown>;
+  readonly args: unknown;
+}
+
+/** Fixes the types of a call where it is written down. */
+export function recipeCall<Args, Result>(
+  definition: RecipeCall<Args, Result>,
+): RecipeCall<Args, Result> {
+  return definition;
+}

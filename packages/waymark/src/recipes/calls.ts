@@ -1,0 +1,5 @@
+import type { RecipeCall } from '../core/recipe-call.js';
+import { electionCalls } from './election.js';
+
+/** Every recipe's calls but the lock's, which has methods of its own: a server offers them all. */
+export const recipeCalls = [...electionCalls] as unknown as readonly RecipeCall<unknown, unknown>[];

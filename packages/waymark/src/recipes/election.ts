@@ -1,0 +1,87 @@
+import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
+import type { Explanation } from '../core/host.js';
+import * as shape from '../core/shape.js';
+import { acquire } from './lock.js';
+import { explain as explainLock } from './lock-explain.js';
+import { electionFacet } from '../space/layout.js';
+import { LockPlans } from './lock-plan.js';
+import { encodeParty } from './lock-queue.js';
+import { checkRequest } from './lock-request.js';
+import { type LockGround, lostHold, release } from './lock-writes.js';
+
+/**
+ * Elections (rules E1 to E7 in docs/spec/recipes.md): an exclusive lock in a facet of its own, so that a path may be locked, and led, by
+ * different processes. The term is the lock's token; what a leader proclaims is written beside its name in its mark.
+ */
+
+const locksKey = Symbol('election');
+
+function electionLocks(ground: RecipeGround): LockGround {
+  const { engine, clock } = ground;
+  return ground.remember(locksKey, () => ({ engine, clock, plans: new LockPlans(electionFacet) }));
+}
+
+const candidate = {
+  id: shape.text,
+  path: shape.text,
+  lease: shape.whole,
+  owner: shape.text,
+  session: shape.text,
+  says: shape.optional(shape.bytes),
+};
+
+const exclusive = { tree: false, mode: 'exclusive' } as const;
+
+/** @returns whether it led or stood */
+export const resign = recipeCall({
+  name: 'election.resign',
+  verb: 0x61,
+  whenBroken: 'retry',
+  args: shape.record({ id: shape.text, path: shape.text }),
+  result: shape.flag,
+  run: (ground, { id, path }) => release(electionLocks(ground), { id, path, ...exclusive }),
+});
+
+/** @returns the term; null with `waitMs: 0` when it is not to be had now */
+export const campaign = recipeCall({
+  name: 'election.campaign',
+  verb: 0x60,
+  whenBroken: 'retry',
+  waits: true,
+  args: shape.record({ ...candidate, waitMs: shape.optional(shape.number) }),
+  result: shape.nullable(shape.whole),
+  undo: ({ id, path }) => ({ call: resign, args: { id, path } }),
+  run: (ground, args, options) =>
+    acquire(electionLocks(ground), { ...args, ...exclusive }, options),
+});
+
+/** @returns the revision at which it was told */
+export const proclaim = recipeCall({
+  name: 'election.proclaim',
+  verb: 0x62,
+  whenBroken: 'retry',
+  args: shape.record({ ...candidate, term: shape.whole }),
+  result: shape.whole,
+  async run(ground, { term, ...args }) {
+    checkRequest({ ...args, ...exclusive });
+    const { engine, plans } = electionLocks(ground);
+    const { mark } = plans.of({ path: args.path, ...exclusive }).keysOf(args.id);
+    const { succeeded, revision } = await engine.commit({
+      when: [{ key: mark, target: 'create', is: '=', to: term }],
+      apply: [{ type: 'put', key: mark, value: encodeParty(args), keepLease: true }],
+    });
+    if (!succeeded) throw lostHold(args.path);
+    return revision;
+  },
+});
+
+export const explain = recipeCall({
+  name: 'election.explain',
+  verb: 0x63,
+  whenBroken: 'retry',
+  args: shape.record({ path: shape.text }),
+  result: shape.json<Explanation>(),
+  run: (ground, { path }) => explainLock(electionLocks(ground), { path, ...exclusive }),
+});
+
+export const electionCalls = [campaign, resign, proclaim, explain] as const;

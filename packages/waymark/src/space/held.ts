@@ -1,0 +1,127 @@
+import { WaymarkError } from '../core/errors.js';
+import type { HostLease, UnderLease } from './kept-lease.js';
+import type { Lasting, LateWatches } from './late-watches.js';
+import type { Hold } from './types.js';
+
+export interface HeldParts {
+  readonly watches: LateWatches;
+  readonly lease: HostLease;
+  /** The lease is this hold's alone, and goes with it. */
+  readonly ownLease: boolean;
+  readonly path: string;
+  readonly token: number;
+  /** Told once it is released or lost. */
+  readonly ended: (held: Held) => void;
+}
+
+/** What every hold has. Its signal aborts when it is lost, never by its own release. A lost hold never comes back. */
+export abstract class Held implements Hold, Lasting, UnderLease {
+  readonly path: string;
+  /** What it is called in messages: 'the lock on /a'. */
+  protected abstract readonly title: string;
+  readonly #parts: HeldParts;
+  /** Made when somebody asks for the signal. */
+  #lost: AbortController | undefined;
+  #token: number;
+  #reason: WaymarkError | undefined;
+  #released = false;
+  #unwatch: (() => void) | undefined;
+
+  constructor(parts: HeldParts) {
+    this.#parts = parts;
+    this.#token = parts.token;
+    this.path = parts.path;
+    parts.watches.add(this);
+    parts.lease.losses.add(this);
+  }
+
+  get token(): number {
+    return this.#token;
+  }
+
+  get signal(): AbortSignal {
+    this.isHeld();
+    this.#lost ??= new AbortController();
+    if (this.#reason !== undefined && !this.#lost.signal.aborted) this.#lost.abort(this.#reason);
+    return this.#lost.signal;
+  }
+
+  get reason(): WaymarkError | undefined {
+    this.isHeld();
+    return this.#reason;
+  }
+
+  remainingMs(): number {
+    return this.isHeld() ? this.#parts.lease.remainingMs() : 0;
+  }
+
+  isHeld(): boolean {
+    if (this.#released || this.#reason !== undefined) return false;
+    if (this.#parts.lease.isHeld()) return true;
+    this.leaseLost();
+    return false;
+  }
+
+  async release(): Promise<boolean> {
+    if (this.#released) return false;
+    const held = this.isHeld();
+    this.#released = true;
+    this.#detach();
+    if (!held) return false;
+    const released = await this.giveBack();
+    if (this.#parts.ownLease) await this.#parts.lease.release();
+    return released;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  leaseLost(): void {
+    const { lease } = this.#parts;
+    const why = lease.reason?.message ?? 'its lease was released';
+    this.lose(`ended: ${why}`, lease.reason);
+  }
+
+  /** It lasts: from now on it is watched. */
+  startWatch(): void {
+    this.#unwatch = this.watchLoss((why) => this.lose(why));
+  }
+
+  /** Tells the engine. @returns false when nothing was held there */
+  protected abstract giveBack(): Promise<boolean>;
+
+  /** Calls `lost` once when the engine holds it no longer, with what became of it. @returns stops looking */
+  protected abstract watchLoss(lost: (why: string) => void): () => void;
+
+  /** @param why  what became of it: 'ended: …' */
+  protected lose(why: string, cause?: unknown): void {
+    if (this.#released || this.#reason !== undefined) return;
+    const facts = { path: this.path, lease: this.#parts.lease.id };
+    this.#reason = new WaymarkError('lost', `${this.title} ${why}`, facts, cause);
+    this.#detach();
+    this.#lost?.abort(this.#reason);
+  }
+
+  /** While it changes into something else on the engine, its end there is no loss. */
+  protected async changing(change: () => Promise<number>): Promise<void> {
+    this.#endWatch();
+    try {
+      this.#token = await change();
+    } finally {
+      if (!this.#released && this.#reason === undefined) this.#parts.watches.add(this);
+    }
+  }
+
+  #endWatch(): void {
+    this.#parts.watches.remove(this);
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+  }
+
+  #detach(): void {
+    this.#endWatch();
+    this.#parts.lease.losses.delete(this);
+    this.#parts.ended(this);
+  }
+}

@@ -1,0 +1,133 @@
+import type { Clock, Random } from '../core/clock.js';
+import type { Host } from '../core/host.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { validateTtl } from '../core/validate.js';
+import { Asking } from './asking.js';
+import type { Held, HeldParts } from './held.js';
+import { type HostLease, keepLease } from './kept-lease.js';
+import { LateWatches } from './late-watches.js';
+import type { HoldCall } from './types.js';
+
+const ttlMsDefault = 10_000;
+
+/** What every request for a hold says of who asks. */
+export interface Asker {
+  /** Unique per request. */
+  readonly id: string;
+  readonly session: string;
+  readonly lease: number;
+  readonly owner: string;
+}
+
+/** A request for a hold: `ask` sends it and answers with the token, or null; `make` has what was granted. */
+export interface HoldRequest<H extends Held> {
+  readonly path: string;
+  readonly call: HoldCall;
+  readonly ask: (asker: Asker) => Promise<number | null>;
+  readonly make: (parts: HeldParts, asker: Asker) => H;
+}
+
+/** Takes holds for a space: each under a lease that this process keeps, one lease per TTL for all that do not ask for their own. */
+export class Holder {
+  readonly session: string;
+  readonly #host: Host;
+  readonly #clock: Clock;
+  readonly #owner: string;
+  /** Requests so far: with 66 random bits of the session their ids are unique, and short keys are hashed faster. */
+  #asked = 0;
+  /** One renewed lease per TTL, shared by the holds that ask for it. */
+  readonly #leases = new Map<number, Promise<HostLease>>();
+  /** Those of them that were granted. */
+  readonly #granted = new Map<number, HostLease>();
+  /** Who waits. */
+  readonly #waiting = new Set<Asking<unknown>>();
+  /** What is held. */
+  readonly #held = new Set<Held>();
+  readonly #watches: LateWatches;
+
+  constructor(host: Host, clock: Clock, random: Random, owner: string) {
+    this.#host = host;
+    this.#clock = clock;
+    this.#owner = owner;
+    this.#watches = new LateWatches(clock);
+    this.session = random.id();
+  }
+
+  /** @returns null when `ask` did. @throws {WaymarkError} `lost` when the lease ended meanwhile; what `ask` throws */
+  async hold<H extends Held>({ path, call, ask, make }: HoldRequest<H>): Promise<H | null> {
+    const ttlMs = call.ttlMs ?? ttlMsDefault;
+    validateTtl(ttlMs);
+    call.signal?.throwIfAborted();
+    const ownLease = call.renew === false;
+    const lease = ownLease
+      ? await keepLease(this.#host, this.#clock, ttlMs, { renew: false })
+      : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs)));
+    const asker: Asker = {
+      id: `${this.session.slice(0, 11)}${(this.#asked++).toString(36)}`,
+      session: this.session,
+      lease: lease.id,
+      owner: call.owner ?? this.#owner,
+    };
+    let token: number | null;
+    try {
+      // It may have aborted while the lease was granted; what is free is given without a look at it.
+      call.signal?.throwIfAborted();
+      token = await new Asking(ask(asker), lease, this.#waiting).answer;
+    } catch (error) {
+      if (ownLease) void lease.release().catch(() => undefined);
+      else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
+      throw error;
+    }
+    if (token === null) {
+      if (ownLease) await lease.release();
+      return null;
+    }
+    const watches = this.#watches;
+    const held = make({ watches, lease, ownLease, path, token, ended: this.#ended }, asker);
+    this.#held.add(held);
+    // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
+    if (held.isHeld()) return held;
+    throw held.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
+  }
+
+  /** Ends those who wait, with a reason. */
+  endWaiting(reason: WaymarkError): void {
+    for (const asking of [...this.#waiting]) asking.end(reason);
+  }
+
+  /** Gives back all that is held, then the leases. */
+  async release(): Promise<void> {
+    await Promise.allSettled([...this.#held].map((held) => held.release()));
+    const leases = await Promise.allSettled(this.#leases.values());
+    await Promise.allSettled(
+      leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
+    );
+  }
+
+  readonly #ended = (held: Held): void => void this.#held.delete(held);
+
+  #grantedLease(ttlMs: number): HostLease | undefined {
+    const lease = this.#granted.get(ttlMs);
+    return lease?.isHeld() === true ? lease : undefined;
+  }
+
+  async #sharedLease(ttlMs: number): Promise<HostLease> {
+    const known = this.#leases.get(ttlMs);
+    if (known !== undefined) {
+      const lease = await known.catch(() => null);
+      if (lease?.isHeld() === true) return lease;
+      if (this.#leases.get(ttlMs) === known) this.#leases.delete(ttlMs);
+      return await this.#sharedLease(ttlMs);
+    }
+    const fresh = keepLease(this.#host, this.#clock, ttlMs, { renew: true });
+    this.#leases.set(ttlMs, fresh);
+    const lease = await fresh;
+    this.#granted.set(ttlMs, lease);
+    return lease;
+  }
+
+  #forgetLease(lease: HostLease): void {
+    this.#leases.delete(lease.ttlMs);
+    this.#granted.delete(lease.ttlMs);
+  }
+}
