@@ -12,18 +12,35 @@ const nonAscii = /[^\x00-\x7f]/;
 // eslint-disable-next-line no-control-regex -- the range of a byte
 const wide = /[^\x00-\xff]/;
 
-/** A longer text is not kept alive for this. */
+/** Longer strings are not kept alive for this. */
 const rememberedMax = 4_096;
 
 /**
- * The text last found to be ASCII. Path and value of a write are looked at by several in a row, each of whom needs to know: the
- * next to ask about the same string compares instead of scanning it again.
+ * What was found out last. Key and value of a write are looked at by several in a row, each of whom needs to know: the next to ask about
+ * the same string compares instead of scanning it again.
  */
 let lastAscii = '';
+let lastBytes = '';
+let bytesBefore = '';
 
 /** Tells that `text` was found to be ASCII by other means: a stricter pattern that it matches. */
 export function foundAscii(text: string): void {
   if (text.length <= rememberedMax) lastAscii = text;
+  foundBytes(text);
+}
+
+/** Tells that `bytes` is a byte string because of how it was made. */
+export function foundBytes(bytes: ByteString): void {
+  if (bytes.length > rememberedMax) return;
+  bytesBefore = lastBytes;
+  lastBytes = bytes;
+}
+
+/** `head` and `tail` as one; what is known of the tail is then known of it. The head is a byte string. */
+export function joinBytes(head: ByteString, tail: ByteString): ByteString {
+  const whole = head + tail;
+  if (tail === lastBytes || tail === bytesBefore) foundBytes(whole);
+  return whole;
 }
 
 function isAscii(text: string): boolean {
@@ -67,5 +84,5 @@ export function ownBytes(bytes: ByteString): ByteString {
 
 /** Whether every char is one byte. */
 export function isByteString(value: string): boolean {
-  return value === lastAscii || !wide.test(value);
+  return value === lastBytes || value === bytesBefore || !wide.test(value);
 }

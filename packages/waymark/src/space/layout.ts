@@ -1,5 +1,6 @@
 import type { ByteString, KeyRange } from '../core/engine.js';
 import type { HeldKeys, LockMode } from '../core/host.js';
+import { joinBytes } from '../core/bytes.js';
 import { bytesToPath, pathToBytes } from './paths.js';
 
 /**
@@ -34,7 +35,7 @@ export const markFacet: KeyRange = { key: 'h', end: 'h0' };
 export const auditRange: KeyRange = { key: 'w/audit/', end: 'w/audit0' };
 
 export function dataKey(path: ByteString): ByteString {
-  return `d${path}`;
+  return joinBytes('d', path);
 }
 
 /** All below a path, in one facet. */

@@ -1,4 +1,5 @@
 import type { ByteString } from '../core/engine.js';
+import { foundBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { fast, type FastBuffer } from '../core/latin1.js';
 
@@ -75,7 +76,9 @@ export class Reader {
     if (length > this.#end - start) throw malformed('it ends within a string');
     if (length === 0) return '';
     this.position = start + length;
-    return this.buffer.latin1Slice(start, start + length);
+    const bytes = this.buffer.latin1Slice(start, start + length);
+    foundBytes(bytes);
+    return bytes;
   }
 
   text(): string {

@@ -25,6 +25,7 @@ import type {
   WatchOptions,
 } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { isByteString, joinBytes } from '../core/bytes.js';
 import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
 import { areFixed, fixedChecks, validateRange } from '../core/validate.js';
@@ -36,6 +37,8 @@ import { RecentChanges } from './recent-changes.js';
  * watched; a key may be as long as leaves room for the prefix (K6). Revisions, leases and history are the whole engine's,
  * because there is one order and one history: `compact` passes through and drops everybody's, `leases()` lists all,
  * `status` counts all, and a lease shows only the keys in here. Disposing it leaves `engine` open.
+ *
+ * @throws {WaymarkError} `invalid` for a prefix that is no byte string
  */
 export function within(engine: Engine, prefix: ByteString): Engine {
   return new Within(engine, prefix);
@@ -52,6 +55,9 @@ class Within implements Engine {
   #askedInner: readonly Check[] = [];
 
   constructor(engine: Engine, prefix: ByteString) {
+    if (!isByteString(prefix)) {
+      throw new WaymarkError('invalid', 'a prefix is a byte string: encode text to UTF-8 first');
+    }
     this.#engine = engine;
     this.#prefix = prefix;
     this.#end = prefixEnd(prefix);
@@ -156,7 +162,7 @@ class Within implements Engine {
   /** Keys and ends get the prefix; what is unbounded ends with the prefix's own range. */
   #inner<R extends KeyRange>(range: R): R {
     refuseUnprefixable(range);
-    const key = this.#prefix + range.key;
+    const key = joinBytes(this.#prefix, range.key);
     if (range.end === undefined) return { ...range, key };
     return { ...range, key, end: range.end === '' ? this.#end : this.#prefix + range.end };
   }
@@ -164,7 +170,7 @@ class Within implements Engine {
   #range(range: KeyRange): KeyRange {
     refuseUnprefixable(range);
     const { end } = range;
-    const key = this.#prefix + range.key;
+    const key = joinBytes(this.#prefix, range.key);
     if (end === undefined) return { key, end };
     return { key, end: end === '' ? this.#end : this.#prefix + end };
   }
@@ -199,7 +205,7 @@ class Within implements Engine {
   /** Field by field: a commit's hottest object, and a spread costs several times as much. */
   #put(put: PutOperation): PutOperation {
     const { value, lease, previous, keepValue, keepLease } = put;
-    const key = this.#prefix + put.key;
+    const key = joinBytes(this.#prefix, put.key);
     return lease === undefined && previous === undefined && !keepValue && !keepLease
       ? { type: 'put', key, value }
       : { type: 'put', key, value, lease, previous, keepValue, keepLease };
