@@ -36,9 +36,14 @@ export function foundBytes(bytes: ByteString): void {
   lastBytes = bytes;
 }
 
+/** Where a look goes that is made for what it does to the string. */
+const look = { char: 0 };
+
 /** `head` and `tail` as one; what is known of the tail is then known of it. The head is a byte string. */
 export function joinBytes(head: ByteString, tail: ByteString): ByteString {
   const whole = head + tail;
+  // Two strings put together are a rope; a look at a char makes it flat once, where hashing and comparing each copy it anew.
+  look.char = whole.charCodeAt(0);
   if (tail === lastBytes || tail === bytesBefore) foundBytes(whole);
   return whole;
 }

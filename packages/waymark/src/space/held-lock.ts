@@ -3,10 +3,12 @@ import { lostHold } from '../recipes/lock-writes.js';
 import { Held, type HeldParts } from './held.js';
 import type { Call, Lock } from './types.js';
 
-export interface HeldLockParts extends HeldParts {
+export interface HeldLockParts {
   readonly host: Host;
   readonly namespace: string;
   readonly hold: HeldKeys;
+  /** Told once it is released or lost. */
+  readonly forget: (namespace: string, lock: HeldLock) => void;
 }
 
 /** A granted lock. */
@@ -15,8 +17,8 @@ export class HeldLock extends Held implements Lock {
   readonly #parts: HeldLockParts;
   #keys: HeldKeys;
 
-  constructor(parts: HeldLockParts) {
-    super(parts);
+  constructor(held: HeldParts, parts: HeldLockParts) {
+    super(held);
     this.#parts = parts;
     this.#keys = parts.hold;
     this.tree = this.#keys.tree;
@@ -48,6 +50,10 @@ export class HeldLock extends Held implements Lock {
     return host.watchHold(namespace, this.#keys, ({ kind, detail }: HoldEnd) =>
       lost(kind === 'forced' ? `was taken away: ${detail}` : `ended: ${detail}`),
     );
+  }
+
+  protected override over(): void {
+    this.#parts.forget(this.#parts.namespace, this);
   }
 
   async #convert(

@@ -94,6 +94,9 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   /** Calls `lost` once when the engine holds it no longer, with what became of it. @returns stops looking */
   protected abstract watchLoss(lost: (why: string) => void): () => void;
 
+  /** It is no longer in use. */
+  protected over(): void {}
+
   /** @param why  what became of it: 'ended: …' */
   protected lose(why: string, cause?: unknown): void {
     if (this.#released || this.#reason !== undefined) return;
@@ -123,5 +126,6 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     this.#endWatch();
     this.#parts.lease.losses.delete(this);
     this.#parts.ended(this);
+    this.over();
   }
 }

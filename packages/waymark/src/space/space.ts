@@ -5,7 +5,6 @@ import { WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { json } from './codecs.js';
 import { HeldLock } from './held-lock.js';
-import type { Held } from './held.js';
 import { Holder } from './holder.js';
 import { keepLease } from './kept-lease.js';
 import { HostNamespace } from './namespace.js';
@@ -103,12 +102,8 @@ export class HostSpace implements Space {
         return host.acquire(namespace, request, signal && { signal });
       },
       make: (parts, { id }) => {
-        const ended = (held: Held): void => {
-          this.#forget(namespace, held as HeldLock);
-          parts.ended(held);
-        };
         const hold = { path, tree, mode, id };
-        const lock = new HeldLock({ ...parts, ended, host, namespace, hold });
+        const lock = new HeldLock(parts, { host, namespace, hold, forget: this.#forget });
         this.#remember(namespace, lock);
         return lock;
       },
@@ -171,11 +166,11 @@ export class HostSpace implements Space {
     else locks.push(lock);
   }
 
-  #forget(namespace: string, lock: HeldLock): void {
+  readonly #forget = (namespace: string, lock: HeldLock): void => {
     const byPath = this.#locks.get(namespace);
     const path = pathToBytes(lock.path);
     const others = byPath?.get(path)?.filter((other) => other !== lock) ?? [];
     if (others.length === 0) byPath?.delete(path);
     else byPath?.set(path, others);
-  }
+  };
 }
