@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { type OpenOptions, type Space, WaymarkError } from 'waymark';
 import {
   type Clock,
+  connectHost,
   createLocalHost,
   createSpace,
   type Engine,
@@ -23,8 +24,10 @@ import { createSocketFace, type SocketFace } from './socket/face.js';
 export interface ServerOptions {
   /** `host:port` (port 0: a free one), `[ipv6]:port`, `unix:/path`. Default 127.0.0.1:7420. */
   readonly listen?: readonly string[] | undefined;
-  /** `memory` or `file:DIR`. Default `file:./waymark-data`. */
-  readonly engine?: string | undefined;
+  /** Where other servers reach this one, as a URL. Default: the first address it listens on. */
+  readonly advertise?: string | undefined;
+  /** `memory` or `file:DIR`, or an engine of the caller's, which stays open. Default `file:./waymark-data`. */
+  readonly engine?: string | Engine | undefined;
   /** How much history the engine keeps at least: `{ revisions, bytes }`, 10 000 and 64 MiB unless told. */
   readonly history?: OpenOptions['history'];
   /** Listen beyond loopback though there are no access rules. */
@@ -65,21 +68,28 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     { level: options.logLevel ?? 'info' },
     pino.destination({ dest: 2, sync: true }),
   );
-  const engine = await openEngine(url, {
+  const told = (message: string): void => logger.info(message);
+  const opened = { clock, random, history: options.history, told };
+  const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
+  let reachable = options.advertise;
+  const host = createLocalHost(engine, {
     clock,
     random,
-    history: options.history,
-    told: (message) => logger.info(message),
+    address: () => reachable,
+    reach: (address) => connectHost(address, { clock, random, client: 'a waymark server' }),
   });
-  const host = createLocalHost(engine, { clock, random });
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await space.close();
-    await engine[Symbol.asyncDispose]();
+    if (typeof url === 'string') await engine[Symbol.asyncDispose]();
   };
   try {
     const { listener, stop } = await serve({ engine, host, space, logger, clock, random, options });
-    logger.info({ addresses: listener.addresses, engine: url }, 'serving');
+    reachable ??= urlOf(listener.addresses[0]);
+    logger.info(
+      { addresses: listener.addresses, engine: typeof url === 'string' ? url : 'given' },
+      'serving',
+    );
     let closed: Promise<void> | undefined;
     return {
       addresses: listener.addresses,
@@ -89,6 +99,10 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await closeAll();
     throw error;
   }
+}
+
+function urlOf(address: string | undefined): string | undefined {
+  return address === undefined || address.startsWith('unix:') ? address : `http://${address}`;
 }
 
 interface Parts {

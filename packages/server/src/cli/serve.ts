@@ -5,6 +5,7 @@ import type { Run } from './program.js';
 interface ServeOptions {
   readonly listen?: string[];
   readonly engine: string;
+  readonly advertise?: string;
   readonly insecure: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
@@ -23,6 +24,7 @@ export function serveCommand(program: Command, run: Run): void {
       'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420',
     )
     .option('-e, --engine <url>', 'memory, or file:DIR', 'file:./waymark-data')
+    .option('--advertise <url>', 'where other servers reach this one, default the first address')
     .option('--history-revisions <n>', 'keep at least so many; default 10000', Number)
     .option(
       '--history-bytes <n>',
@@ -37,13 +39,21 @@ export function serveCommand(program: Command, run: Run): void {
     );
   command.action(
     run(async ({ json }) => {
-      const { listen, engine, insecure, logLevel, ...kept } = command.opts<ServeOptions>();
+      const { listen, engine, advertise, insecure, logLevel, ...kept } =
+        command.opts<ServeOptions>();
       const history = { revisions: kept.historyRevisions, bytes: kept.historyBytes };
       // Before anyone can know the address, and send a signal.
       const stopped = stopSignal();
       // Loaded here alone: every other command starts in half the time without the server's libraries.
       const { startServer } = await import('../server.js');
-      const server = await startServer({ listen, engine, history, insecure, logLevel });
+      const server = await startServer({
+        listen,
+        engine,
+        advertise,
+        history,
+        insecure,
+        logLevel,
+      });
       if (json)
         process.stdout.write(
           `${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`,

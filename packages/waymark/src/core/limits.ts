@@ -16,6 +16,13 @@ export const limits = {
   rangesMax: 128,
   nestingMax: 8,
   namespaceBytesMax: 128,
+  /** Messages, and their bytes, that wait for one member to take them. */
+  inboxMessagesMax: 1_000,
+  inboxBytesMax: 16_777_216,
+  /** Of one message. */
+  messageBytesMax: 1_048_576,
+  /** Of one message's deadline. */
+  deadlineMsMax: 600_000,
   ttlMsMin: 1_000,
   ttlMsMax: 31_536_000_000,
 } as const;

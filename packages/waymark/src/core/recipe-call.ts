@@ -9,8 +9,24 @@ export interface RecipeGround {
   readonly namespace: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Where other hosts of this engine are reached. */
+  readonly peers: Peers;
   /** What a recipe keeps for this namespace between its calls: made by the first that asks. */
   remember<T>(key: symbol, make: () => T): T;
+}
+
+/** Other hosts over the same engine: other servers. */
+export interface Peers {
+  /** Where others reach this host; undefined when they cannot. */
+  readonly address: string | undefined;
+  /** Runs a call at another host. @throws {WaymarkError} `unavailable` when it was not sent, `uncertain` when it may have run */
+  run<Args, Result>(
+    address: string,
+    call: RecipeCall<Args, Result>,
+    namespace: string,
+    args: Args,
+    options?: CallOptions,
+  ): Promise<Result>;
 }
 
 /**

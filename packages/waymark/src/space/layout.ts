@@ -12,6 +12,7 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   x/orders/42 NUL t id     place of an exclusive request
  *   s/orders/42 NUL t id     place of a shared request
  *   eh/…  ex/…               marks and places of elections, as those of locks
+ *   m/group NUL /member      where a member takes its messages
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -29,6 +30,11 @@ export const electionFacet = 'e';
 export function leaderRange(path: ByteString): KeyRange {
   const { key, end } = exactly('h', path);
   return { key: electionFacet + key, end: electionFacet + (end ?? '') };
+}
+
+/** Where a member of a group takes its messages. */
+export function inboxKey(group: ByteString, member: ByteString): ByteString {
+  return `m${group}\0${member}`;
 }
 
 export const markFacet: KeyRange = { key: 'h', end: 'h0' };

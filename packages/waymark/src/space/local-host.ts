@@ -28,7 +28,7 @@ import type {
   HoldEnd,
   Host,
 } from '../core/host.js';
-import type { RecipeCall, RecipeGround } from '../core/recipe-call.js';
+import type { Peers, RecipeCall, RecipeGround } from '../core/recipe-call.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
@@ -40,11 +40,16 @@ import { commitGuarded, GuardMemory } from './guarded-commit.js';
 import { exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
 import { checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
+import { HostPeers, type Reach } from './peers.js';
 import { Pruner } from './prune.js';
 
 export interface LocalHostOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
+  /** Where other hosts over the same engine reach this one. */
+  readonly address?: (() => string | undefined) | undefined;
+  /** How this one reaches them. */
+  readonly reach?: Reach | undefined;
 }
 
 /** One namespace of the host: its part of the engine, and what is remembered beside it. */
@@ -61,9 +66,11 @@ class Ground implements RecipeGround {
   readonly namespace: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly peers: Peers;
   readonly #kept = new Map<symbol, unknown>();
 
-  constructor(engine: Engine, namespace: string, clock: Clock, random: Random) {
+  constructor(engine: Engine, namespace: string, clock: Clock, random: Random, peers: Peers) {
+    this.peers = peers;
     this.engine = engine;
     this.namespace = namespace;
     this.clock = clock;
@@ -93,12 +100,14 @@ class LocalHost implements Host {
   readonly #random: Random;
   readonly #rooms = new Map<string, Room>();
   readonly #pruner: Pruner;
+  readonly #peers: HostPeers;
 
   constructor(engine: Engine, options: LocalHostOptions) {
     this.#engine = engine;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#pruner = new Pruner(engine, this.#clock);
+    this.#peers = new HostPeers(this.#clock, options.address, options.reach);
   }
 
   read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {
@@ -246,6 +255,7 @@ class LocalHost implements Host {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#pruner.close();
+    await this.#peers.close();
     await Promise.all([...this.#rooms.values()].map((room) => room.marks.close()));
   }
 
@@ -256,7 +266,7 @@ class LocalHost implements Host {
     const prefix = namespacePrefix(namespace);
     const engine = within(this.#engine, prefix);
     const locks = { engine: this.#engine, plans: new LockPlans(prefix), clock: this.#clock };
-    const ground = new Ground(engine, namespace, this.#clock, this.#random);
+    const ground = new Ground(engine, namespace, this.#clock, this.#random, this.#peers);
     const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };
     this.#rooms.set(namespace, room);
     return room;

@@ -1,0 +1,168 @@
+import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import * as shape from '../core/shape.js';
+import { inboxKey } from '../space/layout.js';
+import { checkCanonical, pathToBytes } from '../space/paths.js';
+import { type Delivery, refused, Switchboard } from './switchboard.js';
+
+/**
+ * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to; the host notes its own address beside the
+ * member, under the member's lease, so that every other host knows where to bring a message. Nothing of a message touches the engine.
+ */
+
+const boardKey = Symbol('messages');
+
+function boardOf(ground: RecipeGround): Switchboard {
+  return ground.remember(boardKey, () => new Switchboard(ground.clock));
+}
+
+const member = { group: shape.text, member: shape.text };
+const kind = shape.choice('send', 'broadcast');
+
+const incoming = shape.record({
+  id: shape.whole,
+  from: shape.text,
+  kind,
+  term: shape.optional(shape.whole),
+  body: shape.bytes,
+});
+
+const answer = shape.record({
+  id: shape.whole,
+  taken: shape.flag,
+  body: shape.bytes,
+  why: shape.text,
+});
+
+const delivery = shape.record({
+  outcome: shape.choice('delivered', 'refused', 'unknown'),
+  body: shape.bytes,
+  why: shape.text,
+});
+
+/** The member's next messages, as soon as there are any. None: ask again. */
+export const take = recipeCall({
+  name: 'messages.take',
+  verb: 0xa0,
+  whenBroken: 'retry',
+  waits: true,
+  args: shape.record({ ...member, lease: shape.whole }),
+  result: shape.list(incoming),
+  async run(ground, { group, member: name, lease }, options) {
+    await noteAddress(ground, inboxOf(group, name), lease);
+    return await boardOf(ground).take(`${group} ${name}`, options?.signal);
+  },
+});
+
+export const reply = recipeCall({
+  name: 'messages.answer',
+  verb: 0xa1,
+  whenBroken: 'retry',
+  args: shape.record({ ...member, answers: shape.list(answer) }),
+  result: shape.flag,
+  async run(ground, { group, member: name, answers }) {
+    boardOf(ground).answer(`${group} ${name}`, answers);
+    return true;
+  },
+});
+
+/** It takes no more: what it has not taken is refused. */
+export const leave = recipeCall({
+  name: 'messages.leave',
+  verb: 0xa2,
+  whenBroken: 'retry',
+  args: shape.record(member),
+  result: shape.flag,
+  async run(ground, { group, member: name }) {
+    boardOf(ground).leave(`${group} ${name}`);
+    const { results } = await ground.engine.commit({
+      apply: [{ type: 'delete', key: inboxOf(group, name) }],
+    });
+    return results.some((result) => result.type === 'delete' && result.deleted > 0);
+  },
+});
+
+/** Brings a message to a member, here or at the host where it takes its messages. */
+export const deliver = recipeCall({
+  name: 'messages.deliver',
+  verb: 0xa3,
+  whenBroken: 'uncertain',
+  waits: true,
+  args: shape.record({
+    ...member,
+    from: shape.text,
+    kind,
+    term: shape.optional(shape.whole),
+    body: shape.bytes,
+    deadlineMs: shape.number,
+    /** It comes from another host: who is not here is not looked for again. */
+    relayed: shape.flag,
+  }),
+  result: delivery,
+  async run(ground, args, options): Promise<Delivery> {
+    checkDelivery(args.body, args.deadlineMs);
+    const { group, member: name, deadlineMs, relayed, ...message } = args;
+    const key = inboxOf(group, name);
+    const here = boardOf(ground).send(`${group} ${name}`, message, deadlineMs);
+    if (here !== null) return await here;
+    if (relayed) return refused(`${name} takes its messages elsewhere by now: try again`);
+    const { entries } = await ground.engine.read({ key });
+    const [inbox] = entries;
+    if (inbox === undefined) return refused(`${name} takes no messages in ${group}`);
+    if (inbox.value === '') return refused(`${name} is at a host that others cannot reach`);
+    return await elsewhere(() =>
+      ground.peers.run(inbox.value, deliver, ground.namespace, { ...args, relayed: true }, options),
+    );
+  },
+});
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+export function checkDelivery(body: string, deadlineMs: number): void {
+  const { messageBytesMax: max, deadlineMsMax } = limits;
+  if (body.length > max) {
+    const facts = { limit: 'messageBytesMax', max, actual: body.length };
+    throw new WaymarkError('too_large', `a message of ${body.length} bytes: at most ${max}`, facts);
+  }
+  if (!(deadlineMs > 0 && deadlineMs <= deadlineMsMax)) {
+    const shown = String(deadlineMs);
+    throw new WaymarkError('invalid', `a deadline is up to ${deadlineMsMax} ms, not ${shown}`);
+  }
+}
+
+async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!isWaymarkError(error)) throw error;
+    if (error.code === 'unavailable') return refused(`its host is out of reach: ${error.message}`);
+    if (error.code !== 'uncertain') throw error;
+    return { outcome: 'unknown', body: '', why: error.message };
+  }
+}
+
+/** Once per stay: the same address is not written again. @throws {WaymarkError} `lost` when the member's lease has ended */
+async function noteAddress(ground: RecipeGround, key: string, lease: number): Promise<void> {
+  const address = ground.peers.address ?? '';
+  try {
+    await ground.engine.commit({
+      when: [
+        { key, target: 'value', is: '=', to: address },
+        { key, target: 'lease', is: '=', to: lease },
+      ],
+      otherwise: [{ type: 'put', key, value: address, lease }],
+    });
+  } catch (error) {
+    if (!isWaymarkError(error, 'not_found')) throw error;
+    throw new WaymarkError('lost', 'the lease of this member has ended', error.facts, error);
+  }
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+function inboxOf(group: string, member: string): string {
+  checkCanonical(group);
+  checkCanonical(`/${member}`);
+  return inboxKey(pathToBytes(group), pathToBytes(`/${member}`));
+}
+
+export const messageCalls = [take, reply, leave, deliver] as const;

@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest';
+import type { Host } from '../core/host.js';
+import { systemClock } from '../core/system-clock.js';
+import { createMemoryEngine } from '../engines/memory/memory-engine.js';
+import * as calls from '../recipes/messages.js';
+import type { Delivery } from '../recipes/switchboard.js';
+import { createLocalHost } from './local-host.js';
+import { Mailbox } from './mailbox.js';
+
+/** Two hosts over one engine, each of which reaches the other. */
+async function withHosts(run: (a: Host, b: Host) => Promise<void>): Promise<void> {
+  await using engine = createMemoryEngine();
+  const hosts = new Map<string, Host>();
+  const make = (name: string): Host => {
+    const reach = async (address: string): Promise<Host> => {
+      const other = hosts.get(address);
+      if (other === undefined) throw new Error(`nobody at ${address}`);
+      return Object.assign(Object.create(other) as Host, {
+        run: other.run.bind(other),
+        [Symbol.asyncDispose]: async () => {},
+      });
+    };
+    const host = createLocalHost(engine, { address: () => name, reach });
+    hosts.set(name, host);
+    return host;
+  };
+  await using a = make('a');
+  await using b = make('b');
+  await run(a, b);
+}
+
+async function mailboxAt(
+  host: Host,
+  member: string,
+  handle: (body: string) => Promise<string>,
+): Promise<Mailbox> {
+  const { id: lease } = await host.grant(60_000);
+  const group = '/g';
+  const parts = { host, clock: systemClock, namespace: 'n', group, member, lease };
+  const box = new Mailbox({ ...parts, handle: ({ body }) => handle(body) });
+  const inbox = { key: 'm/g\0', end: 'm/g\x01' };
+  while ((await host.read('n', inbox)).entries.every(({ key }) => !key.endsWith(member))) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return box;
+}
+
+function send(host: Host, member: string, body: string, deadlineMs = 5_000): Promise<Delivery> {
+  const message = { from: 'test', kind: 'send', term: undefined, relayed: false } as const;
+  return host.run(calls.deliver, 'n', { group: '/g', member, ...message, body, deadlineMs });
+}
+
+test('[X1] a message reaches a member wherever it takes its messages, and its reply comes back', async () => {
+  await withHosts(async (a, b) => {
+    const box = await mailboxAt(a, 'm', async (body) => `${body}!`);
+    for (const from of [a, b]) {
+      expect(await send(from, 'm', 'hello')).toEqual({
+        outcome: 'delivered',
+        body: 'hello!',
+        why: '',
+      });
+    }
+    await box.close();
+    expect((await send(b, 'm', 'late')).outcome).toBe('refused');
+  });
+});
+
+test('[X2] messages of one sender are handed to the handler in the order in which they were sent', async () => {
+  await withHosts(async (a, b) => {
+    const seen: string[] = [];
+    const box = await mailboxAt(a, 'm', async (body) => {
+      seen.push(body);
+      return '';
+    });
+    const bodies = Array.from({ length: 500 }, (_, at) => String(at));
+    await Promise.all(bodies.map((body) => send(b, 'm', body)));
+    expect(seen).toEqual(bodies);
+    await box.close();
+  });
+});
+
+test('[X3] what a handler refuses is refused, what it leaves unanswered is unknown: never delivered', async () => {
+  await withHosts(async (a, b) => {
+    let finish = (): void => {};
+    const box = await mailboxAt(a, 'm', async (body) => {
+      if (body === 'no') throw new Error('not today');
+      await new Promise<void>((resolve) => (finish = resolve));
+      return 'too late';
+    });
+    expect(await send(b, 'm', 'no')).toEqual({ outcome: 'refused', body: '', why: 'not today' });
+    expect((await send(b, 'm', 'hang', 30)).outcome).toBe('unknown');
+    expect((await send(b, 'nobody', 'hello')).outcome).toBe('refused');
+    finish();
+    await box.close();
+  });
+});
+
+test('[X4] a member that leaves answers what it is handling', async () => {
+  await withHosts(async (a, b) => {
+    let begin = (): void => {};
+    let finish = (): void => {};
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const box = await mailboxAt(a, 'm', async () => {
+      begin();
+      await finished;
+      return 'done';
+    });
+    const answer = send(b, 'm', 'work');
+    await begun;
+    const closed = box.close();
+    finish();
+    expect(await answer).toMatchObject({ outcome: 'delivered', body: 'done' });
+    await closed;
+  });
+});
+
+test('[X5] a message that nobody takes in time was refused, and one too large never leaves', async () => {
+  await withHosts(async (a, b) => {
+    const { id: lease } = await a.grant(60_000);
+    const aborted = new AbortController();
+    const taking = a.run(calls.take, 'n', { group: '/g', member: 'm', lease }, aborted);
+    await expect(send(b, 'm', 'x'.repeat(1_048_577))).rejects.toMatchObject({
+      code: 'too_large',
+      facts: { limit: 'messageBytesMax' },
+    });
+    const first = send(b, 'm', 'taken', 60);
+    expect(await taking).toHaveLength(1);
+    expect((await send(b, 'm', 'left', 30)).outcome).toBe('refused');
+    expect((await first).outcome).toBe('unknown');
+  });
+});

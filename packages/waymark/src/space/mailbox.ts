@@ -1,0 +1,78 @@
+import type { Clock } from '../core/clock.js';
+import { isWaymarkError } from '../core/errors.js';
+import type { Host } from '../core/host.js';
+import { bytesToText } from '../core/bytes.js';
+import * as calls from '../recipes/messages.js';
+import type { Answer, Incoming } from '../recipes/switchboard.js';
+
+export interface MailboxParts {
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly namespace: string;
+  readonly group: string;
+  readonly member: string;
+  readonly lease: number;
+  /** @returns the reply; what it throws is told to the sender */
+  readonly handle: (message: Incoming) => Promise<string>;
+}
+
+/** After its host had too much to do. */
+const againMs = 100;
+
+/** Takes a member's messages one handful after the other, and answers each as soon as its handler is done. */
+export class Mailbox {
+  /** Resolves when it has ended and every handler is done. */
+  readonly closed: Promise<void>;
+  readonly #parts: MailboxParts;
+  readonly #ended = new AbortController();
+  readonly #handling = new Set<Promise<void>>();
+
+  constructor(parts: MailboxParts) {
+    this.#parts = parts;
+    this.closed = this.#run();
+  }
+
+  /** Takes no more; what is being handled is answered. */
+  async close(): Promise<void> {
+    this.#ended.abort();
+    await this.closed;
+  }
+
+  async #run(): Promise<void> {
+    const { host, clock, namespace, group, member, lease } = this.#parts;
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      try {
+        const options = { signal };
+        const messages = await host.run(calls.take, namespace, { group, member, lease }, options);
+        for (const message of messages) this.#begin(message);
+      } catch (error) {
+        // Out of reach the connection tries anew by itself; a lease that has ended ends the membership.
+        if (signal.aborted || !isWaymarkError(error, 'overloaded')) break;
+        await new Promise<void>((resolve) => void clock.after(againMs, resolve));
+      }
+    }
+    await Promise.allSettled(this.#handling);
+    await host.run(calls.leave, namespace, { group, member }).catch(() => undefined);
+  }
+
+  #begin(message: Incoming): void {
+    const handling = this.#handle(message).finally(() => this.#handling.delete(handling));
+    this.#handling.add(handling);
+  }
+
+  async #handle(message: Incoming): Promise<void> {
+    const { host, namespace, group, member, handle } = this.#parts;
+    let answer: Answer;
+    try {
+      answer = { id: message.id, taken: true, body: await handle(message), why: '' };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : bytesToText(String(error));
+      answer = { id: message.id, taken: false, body: '', why };
+    }
+    // An answer that cannot be brought is unknown to the sender, who has a deadline.
+    await host
+      .run(calls.reply, namespace, { group, member, answers: [answer] })
+      .catch(() => undefined);
+  }
+}
