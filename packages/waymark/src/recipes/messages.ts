@@ -31,12 +31,14 @@ const incoming = shape.record({
 const answer = shape.record({
   id: shape.whole,
   taken: shape.flag,
+  seen: shape.flag,
   body: shape.bytes,
   why: shape.text,
 });
 
 const delivery = shape.record({
   outcome: shape.choice('delivered', 'refused', 'unknown'),
+  seen: shape.flag,
   body: shape.bytes,
   why: shape.text,
 });
@@ -137,7 +139,7 @@ async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
     if (!isWaymarkError(error)) throw error;
     if (error.code === 'unavailable') return refused(`its host is out of reach: ${error.message}`);
     if (error.code !== 'uncertain') throw error;
-    return { outcome: 'unknown', body: '', why: error.message };
+    return { outcome: 'unknown', seen: true, body: '', why: error.message };
   }
 }
 

@@ -23,6 +23,8 @@ export interface Incoming extends Outgoing {
  */
 export interface Delivery {
   readonly outcome: 'delivered' | 'refused' | 'unknown';
+  /** Whether a handler may have seen it: a refusal that none saw is worth another try. */
+  readonly seen: boolean;
   /** The handler's reply, empty unless delivered. */
   readonly body: ByteString;
   /** For people: why it was not. */
@@ -32,6 +34,7 @@ export interface Delivery {
 export interface Answer {
   readonly id: number;
   readonly taken: boolean;
+  readonly seen: boolean;
   readonly body: ByteString;
   readonly why: string;
 }
@@ -136,7 +139,7 @@ class Inbox {
         const handed = this.#handed.delete(id);
         this.#forget(id);
         const why = `no answer within ${deadlineMs} ms`;
-        resolve(handed ? { outcome: 'unknown', body: '', why } : refused(why));
+        resolve(handed ? { outcome: 'unknown', seen: true, body: '', why } : refused(why));
       };
       const disarm = this.#clock.after(deadlineMs, late);
       const settle = (delivery: Delivery): void => {
@@ -149,10 +152,10 @@ class Inbox {
     });
   }
 
-  answer({ id, taken, body, why }: Answer): void {
+  answer({ id, taken, seen, body, why }: Answer): void {
     const waiting = this.#handed.get(id);
     this.#handed.delete(id);
-    waiting?.settle(taken ? { outcome: 'delivered', body, why: '' } : refused(why));
+    waiting?.settle({ outcome: taken ? 'delivered' : 'refused', seen, body, why });
   }
 
   close(): void {
@@ -183,5 +186,5 @@ class Inbox {
 }
 
 export function refused(why: string): Delivery {
-  return { outcome: 'refused', body: '', why };
+  return { outcome: 'refused', seen: false, body: '', why };
 }

@@ -37,7 +37,11 @@ async function mailboxAt(
   const { id: lease } = await host.grant(60_000);
   const group = '/g';
   const parts = { host, clock: systemClock, namespace: 'n', group, member, lease };
-  const box = new Mailbox({ ...parts, handle: ({ body }) => handle(body) });
+  const box = new Mailbox({
+    ...parts,
+    refuse: () => undefined,
+    handle: ({ body }) => handle(body),
+  });
   const inbox = { key: 'm/g\0', end: 'm/g\x01' };
   while ((await host.read('n', inbox)).entries.every(({ key }) => !key.endsWith(member))) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -56,6 +60,7 @@ test('[X1] a message reaches a member wherever it takes its messages, and its re
     for (const from of [a, b]) {
       expect(await send(from, 'm', 'hello')).toEqual({
         outcome: 'delivered',
+        seen: true,
         body: 'hello!',
         why: '',
       });
@@ -87,9 +92,13 @@ test('[X3] what a handler refuses is refused, what it leaves unanswered is unkno
       await new Promise<void>((resolve) => (finish = resolve));
       return 'too late';
     });
-    expect(await send(b, 'm', 'no')).toEqual({ outcome: 'refused', body: '', why: 'not today' });
+    expect(await send(b, 'm', 'no')).toMatchObject({
+      outcome: 'refused',
+      seen: true,
+      why: 'not today',
+    });
     expect((await send(b, 'm', 'hang', 30)).outcome).toBe('unknown');
-    expect((await send(b, 'nobody', 'hello')).outcome).toBe('refused');
+    expect(await send(b, 'nobody', 'hello')).toMatchObject({ outcome: 'refused', seen: false });
     finish();
     await box.close();
   });

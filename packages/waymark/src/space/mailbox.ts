@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import { isWaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
-import { bytesToText } from '../core/bytes.js';
 import * as calls from '../recipes/messages.js';
 import type { Answer, Incoming } from '../recipes/switchboard.js';
 
@@ -12,10 +11,14 @@ export interface MailboxParts {
   readonly group: string;
   readonly member: string;
   readonly lease: number;
+  /** @returns why a message is not for it now: its handler never sees it then */
+  readonly refuse: (message: Incoming) => string | undefined;
   /** @returns the reply; what it throws is told to the sender */
   readonly handle: (message: Incoming) => Promise<string>;
 }
 
+/** Of what a sender is told about a refusal. */
+const whyMax = 1_000;
 /** After its host had too much to do. */
 const againMs = 100;
 
@@ -61,15 +64,22 @@ export class Mailbox {
     this.#handling.add(handling);
   }
 
-  async #handle(message: Incoming): Promise<void> {
-    const { host, namespace, group, member, handle } = this.#parts;
-    let answer: Answer;
+  async #answerTo(message: Incoming): Promise<Answer> {
+    const { refuse, handle } = this.#parts;
+    const { id } = message;
+    const why = refuse(message);
+    if (why !== undefined) return { id, taken: false, seen: false, body: '', why };
     try {
-      answer = { id: message.id, taken: true, body: await handle(message), why: '' };
+      return { id, taken: true, seen: true, body: await handle(message), why: '' };
     } catch (error) {
-      const why = error instanceof Error ? error.message : bytesToText(String(error));
-      answer = { id: message.id, taken: false, body: '', why };
+      const reason = error instanceof Error ? error.message : String(error);
+      return { id, taken: false, seen: true, body: '', why: reason.slice(0, whyMax) };
     }
+  }
+
+  async #handle(message: Incoming): Promise<void> {
+    const { host, namespace, group, member } = this.#parts;
+    const answer = await this.#answerTo(message);
     // An answer that cannot be brought is unknown to the sender, who has a deadline.
     await host
       .run(calls.reply, namespace, { group, member, answers: [answer] })
