@@ -1,5 +1,6 @@
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import type { Explanation } from '../core/host.js';
+import { WaymarkError } from '../core/errors.js';
 import * as shape from '../core/shape.js';
 import { acquire } from './lock.js';
 import { explain as explainLock } from './lock-explain.js';
@@ -7,7 +8,7 @@ import { electionFacet } from '../space/layout.js';
 import { LockPlans } from './lock-plan.js';
 import { encodeParty } from './lock-queue.js';
 import { checkRequest } from './lock-request.js';
-import { type LockGround, lostHold, release } from './lock-writes.js';
+import { type LockGround, release } from './lock-writes.js';
 
 /**
  * Elections (rules E1 to E7 in docs/spec/recipes.md): an exclusive lock in a facet of its own, so that a path may be locked, and led, by
@@ -70,7 +71,7 @@ export const proclaim = recipeCall({
       when: [{ key: mark, target: 'create', is: '=', to: term }],
       apply: [{ type: 'put', key: mark, value: encodeParty(args), keepLease: true }],
     });
-    if (!succeeded) throw lostHold(args.path);
+    if (!succeeded) throw lostTerm(args.path);
     return revision;
   },
 });
@@ -85,3 +86,7 @@ export const explain = recipeCall({
 });
 
 export const electionCalls = [campaign, resign, proclaim, explain] as const;
+
+export function lostTerm(path: string): WaymarkError {
+  return new WaymarkError('lost', `the term of ${path} is over: campaign anew`, { path });
+}
