@@ -53,9 +53,7 @@ export async function acquire(
 
 /** What a holder says is not kept for those who wait: a request has room for it once. */
 function waitingAs({ session, owner, says }: AcquireRequest, leasedBy: Leased): Leased {
-  return says === undefined
-    ? leasedBy
-    : { ...leasedBy, value: encodeParty({ session, owner }) };
+  return says === undefined ? leasedBy : { ...leasedBy, value: encodeParty({ session, owner }) };
 }
 
 async function queue(
