@@ -6,8 +6,8 @@ import { acquire } from './lock.js';
 import { explain as explainLock } from './lock-explain.js';
 import { electionFacet } from '../space/layout.js';
 import { LockPlans } from './lock-plan.js';
-import { encodeParty } from './lock-queue.js';
-import { checkRequest } from './lock-request.js';
+import { decodeParty, encodeParty } from './lock-queue.js';
+import { checkHold } from './lock-request.js';
 import { type LockGround, release } from './lock-writes.js';
 
 /**
@@ -56,22 +56,25 @@ export const campaign = recipeCall({
     acquire(electionLocks(ground), { ...args, ...exclusive }, options),
 });
 
-/** @returns the revision at which it was told */
+/** What stands beside it in the mark, who leads, is not the caller's to say. @returns the revision at which it was told */
 export const proclaim = recipeCall({
   name: 'election.proclaim',
   verb: 0x62,
   whenBroken: 'retry',
-  args: shape.record({ ...candidate, term: shape.whole }),
+  args: shape.record({ id: shape.text, path: shape.text, term: shape.whole, says: shape.bytes }),
   result: shape.whole,
-  async run(ground, { term, ...args }) {
-    checkRequest({ ...args, ...exclusive });
+  async run(ground, { id, path, term, says }) {
+    checkHold({ id, path, ...exclusive });
     const { engine, plans } = electionLocks(ground);
-    const { mark } = plans.of({ path: args.path, ...exclusive }).keysOf(args.id);
+    const { mark } = plans.of({ path, ...exclusive }).keysOf(id);
+    const [entry] = (await engine.read({ key: mark })).entries;
+    if (entry?.createRevision !== term) throw lostTerm(path);
+    const value = encodeParty({ ...decodeParty(entry.value), says });
     const { succeeded, revision } = await engine.commit({
       when: [{ key: mark, target: 'create', is: '=', to: term }],
-      apply: [{ type: 'put', key: mark, value: encodeParty(args), keepLease: true }],
+      apply: [{ type: 'put', key: mark, value, keepLease: true }],
     });
-    if (!succeeded) throw lostTerm(args.path);
+    if (!succeeded) throw lostTerm(path);
     return revision;
   },
 });

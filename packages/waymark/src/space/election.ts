@@ -39,8 +39,8 @@ export class HostElection<T> implements types.Election<T> {
     return this.#term?.isHeld() === true;
   }
 
-  async leader(call: Call = {}): Promise<types.Leader<T> | null> {
-    return (await this.#present(call.signal)).leader;
+  async leader(call: types.LeaderCall = {}): Promise<types.Leader<T> | null> {
+    return (await this.#look(call)).leader;
   }
 
   observe(call: Call = {}): AsyncIterableIterator<types.Leader<T> | null> {
@@ -58,7 +58,7 @@ export class HostElection<T> implements types.Election<T> {
   async *#observe(signal: AbortSignal): AsyncGenerator<types.Leader<T> | null, void> {
     const { host, name } = this.#namespace;
     for (;;) {
-      const { leader, revision: after } = await this.#present(signal);
+      const { leader, revision: after } = await this.#look({ signal });
       yield leader;
       try {
         const watch = host.watch(name, [this.#range], { after, signal });
@@ -70,12 +70,14 @@ export class HostElection<T> implements types.Election<T> {
     }
   }
 
-  async #present(
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly leader: types.Leader<T> | null; readonly revision: Revision }> {
+  async #look({
+    at,
+    signal,
+  }: types.LeaderCall): Promise<{ leader: types.Leader<T> | null; revision: Revision }> {
     const { space, host, name } = this.#namespace;
     space.checkOpen();
-    const { entries, revision } = await host.read(name, { ...this.#range, limit: 1 }, { signal });
+    const query = { ...this.#range, limit: 1, at };
+    const { entries, revision } = await host.read(name, query, { signal });
     const [mark] = entries;
     return { leader: mark === undefined ? null : this.#leader(mark), revision };
   }
@@ -120,12 +122,12 @@ export class HostElection<T> implements types.Election<T> {
 }
 
 class HeldTerm<T> extends Held implements types.Term<T> {
-  readonly #asker: Asker;
+  readonly #id: string;
   readonly #namespace: HostNamespace<T>;
 
-  constructor(parts: HeldParts, asker: Asker, namespace: HostNamespace<T>) {
+  constructor(parts: HeldParts, { id }: Asker, namespace: HostNamespace<T>) {
     super(parts);
-    this.#asker = asker;
+    this.#id = id;
     this.#namespace = namespace;
   }
 
@@ -135,7 +137,7 @@ class HeldTerm<T> extends Held implements types.Term<T> {
     if (!this.isHeld()) throw this.reason ?? calls.lostTerm(path);
     const says = encodeValue(codec, path, value);
     try {
-      await host.run(calls.proclaim, name, { ...this.#asker, path, says, term }, call);
+      await host.run(calls.proclaim, name, { id: this.#id, path, term, says }, call);
     } catch (error) {
       // The engine knows it before this term's own watch does.
       if (isWaymarkError(error, 'lost')) this.lose('ended: another leads, or nobody', error);
@@ -149,7 +151,7 @@ class HeldTerm<T> extends Held implements types.Term<T> {
 
   protected giveBack(): Promise<boolean> {
     const { space, name } = this.#namespace;
-    return space.host.run(calls.resign, name, { id: this.#asker.id, path: this.path });
+    return space.host.run(calls.resign, name, { id: this.#id, path: this.path });
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {
