@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { type Lock, WaymarkError } from 'waymark';
-import { runUnder } from './command-group.js';
-import { fail, print, secondsMs, withNamespace } from './context.js';
+import { print, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { runHeld } from './run-held.js';
 
 interface LockOptions {
   readonly tree: boolean;
@@ -10,12 +9,6 @@ interface LockOptions {
   readonly ttl: string;
   readonly wait?: string;
   readonly owner?: string;
-}
-
-interface LockRun {
-  readonly ttlMs: number;
-  readonly interrupted: AbortSignal;
-  readonly json: boolean;
 }
 
 export function lockCommands(program: Command, run: Run): void {
@@ -46,53 +39,21 @@ Examples:
     );
   command.action(
     run(async (options) => {
-      const [path, given] = command.processedArgs as [string, string[]];
-      const argv = given[0] === '--' ? given.slice(1) : given;
+      const [path, argv] = command.processedArgs as [string, string[]];
       const { tree, shared, ttl, wait, owner } = command.opts<LockOptions>();
-      const ttlMs = secondsMs(ttl);
-      const interrupted = new AbortController();
-      const stop = (): void => interrupted.abort(new Error('interrupted'));
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
-      return await withNamespace(options, async (ns) => {
-        const lock = await ns
-          .lock(path, {
-            tree,
-            mode: shared ? 'shared' : 'exclusive',
-            ttlMs,
-            waitMs: wait === undefined ? undefined : secondsMs(wait),
-            owner,
-            signal: interrupted.signal,
-          })
-          .catch((error: unknown) => {
-            if (interrupted.signal.aborted) return null;
-            throw error;
-          });
-        if (lock === null) return 130;
-        return await runAndRelease(lock, argv, {
-          ttlMs,
-          interrupted: interrupted.signal,
-          json: options.json,
-        });
+      const mode = shared ? 'shared' : 'exclusive';
+      return await runHeld(options, {
+        argv,
+        ttl,
+        wait,
+        title: `the lock on ${path}`,
+        take: (ns, call) => ns.lock(path, { ...call, tree, mode, owner }),
+        env: (lock) => ({ WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path }),
       });
     }),
   );
   explain(program, run);
   unlock(program, run);
-}
-
-/** The lock goes only after the command's whole process group is gone. */
-async function runAndRelease(
-  lock: Lock,
-  argv: readonly string[],
-  options: LockRun,
-): Promise<number> {
-  const { code, ended } = await runUnder(lock, argv, options);
-  if (!ended && lock.reason === undefined) {
-    await lock.release();
-    return code;
-  }
-  const message = `the lock on ${lock.path} could not be renewed in time, so its command was ended`;
-  return fail(lock.reason ?? new WaymarkError('lost', message, { path: lock.path }), options.json);
 }
 
 function explain(program: Command, run: Run): void {

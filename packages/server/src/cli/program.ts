@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { completionCommand } from './completion.js';
+import { electionCommands } from './elect.js';
 import { fail, type GlobalOptions } from './context.js';
 import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
@@ -28,6 +29,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   serveCommand(program, wrap);
   dataCommands(program, wrap);
   lockCommands(program, wrap);
+  electionCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {
@@ -58,7 +60,7 @@ function describe(program: Command): void {
     .option('--json', 'print JSON: one document, or one a line for streams', false)
     .option(
       '--timeout <duration>',
-      'give up after so long, as 10s or 500ms; watch and lock do not by default',
+      'give up after so long, as 10s or 500ms; watch, lock and elect do not by default',
     )
     .exitOverride()
     .showHelpAfterError('(waymark --help shows the commands)')
@@ -70,8 +72,9 @@ Examples:
   waymark put /orders/42 shipped                 write text; - takes standard input
   waymark watch /orders --tree                   every change below, as it happens
   waymark lock /deploy -- ./deploy.sh            run a command while holding a lock
+  waymark elect /chief -- ./serve.sh             run a command while leading, in one of many replicas
 
 Exit codes: 0 done, 1 the answer is no (get of nothing, a txn whose checks fail), 2 wrong usage, 10 and up an error
-by its code, see docs/reference/errors.md. waymark lock passes its command's exit code on.`,
+by its code, see docs/reference/errors.md. waymark lock and elect pass their command's exit code on.`,
     );
 }

@@ -40,6 +40,15 @@ const hold = {
   token: Type.Integer({ description: 'grows with every grant: pass it to what you protect' }),
 };
 
+const leader = Type.Object({
+  owner: Type.String(),
+  term: Type.Integer({ description: 'grows with every leader: pass it to what it touches' }),
+  value: Type.Optional(Type.String({ description: 'the proclamation as text, when it is UTF-8' })),
+  base64: Type.Optional(Type.String({ description: 'the proclamation, byte for byte' })),
+  revision,
+  lease,
+});
+
 const status = {
   engine: Type.String(),
   identity: Type.String(),
@@ -127,6 +136,23 @@ export const answers = {
   },
   lock: {
     200: Type.Object({ ...hold, lease, ttlMs: Type.Optional(Type.Number()) }),
+  },
+  election: {
+    200: Type.Object({
+      path: Type.String(),
+      revision,
+      leader: Type.Union([leader, Type.Null()]),
+      candidates: Type.Array(Type.Object({ owner: Type.String(), since: revision, lease })),
+    }),
+  },
+  term: {
+    200: Type.Object({
+      path: Type.String(),
+      id: Type.String({ description: 'names the term: proclaim and resign take it' }),
+      term: leader.properties.term,
+      lease,
+      ttlMs: Type.Optional(Type.Number()),
+    }),
   },
   converted: { 200: Type.Object(hold) },
   released: { 200: Type.Object({ released: Type.Boolean() }) },

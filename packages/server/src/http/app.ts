@@ -5,6 +5,7 @@ import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
+import { electionRoutes } from './elections.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { checkOrigin } from './origin.js';
@@ -98,6 +99,7 @@ export async function createApp(
   watchRoutes(app, watches);
   spaceRoutes(app, space, host);
   lockRoutes(app, parts);
+  electionRoutes(app, parts, watches);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();

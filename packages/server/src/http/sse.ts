@@ -7,12 +7,22 @@ import { eventJson, type Group, type OpenWatch } from './watch.js';
 /** How soon a browser comes back after the server stopped. */
 const retryMs = 1_000;
 
-/** Streams a watch until the client goes, the server stops or the watch fails; the last two are told. */
+/** Streams a watch: see `streamTexts`. */
 export async function streamEvents(
   reply: FastifyReply,
-  watch: OpenWatch,
+  { groups, identity }: OpenWatch,
   parts: WatchParts,
   signal: AbortSignal,
+): Promise<void> {
+  await streamTexts(reply, groups, (group) => printGroup(group, identity), { parts, signal });
+}
+
+/** Streams what is told, printed as events, until the client goes, the server stops or the source fails; the last two are told. */
+export async function streamTexts<T>(
+  reply: FastifyReply,
+  source: AsyncIterable<T>,
+  print: (told: T) => string,
+  { parts, signal }: { readonly parts: WatchParts; readonly signal: AbortSignal },
 ): Promise<void> {
   reply.hijack();
   const response = reply.raw;
@@ -27,8 +37,7 @@ export async function streamEvents(
     if (!response.writableNeedDrain) response.write(': alive\n\n');
   });
   try {
-    for await (const group of watch.groups)
-      await write(response, printGroup(group, watch.identity), signal);
+    for await (const told of source) await write(response, print(told), signal);
   } catch (error) {
     if (parts.stopping.aborted) response.write(': the server stops, come back\n\n');
     else if (!signal.aborted)

@@ -1,13 +1,14 @@
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import type { Explanation } from '../core/host.js';
+import { WaymarkError } from '../core/errors.js';
 import * as shape from '../core/shape.js';
 import { acquire } from './lock.js';
 import { explain as explainLock } from './lock-explain.js';
 import { electionFacet } from '../space/layout.js';
 import { LockPlans } from './lock-plan.js';
-import { encodeParty } from './lock-queue.js';
-import { checkRequest } from './lock-request.js';
-import { type LockGround, lostHold, release } from './lock-writes.js';
+import { decodeParty, encodeParty } from './lock-queue.js';
+import { checkHold } from './lock-request.js';
+import { type LockGround, release } from './lock-writes.js';
 
 /**
  * Elections (rules E1 to E7 in docs/spec/recipes.md): an exclusive lock in a facet of its own, so that a path may be locked, and led, by
@@ -55,22 +56,25 @@ export const campaign = recipeCall({
     acquire(electionLocks(ground), { ...args, ...exclusive }, options),
 });
 
-/** @returns the revision at which it was told */
+/** What stands beside it in the mark, who leads, is not the caller's to say. @returns the revision at which it was told */
 export const proclaim = recipeCall({
   name: 'election.proclaim',
   verb: 0x62,
   whenBroken: 'retry',
-  args: shape.record({ ...candidate, term: shape.whole }),
+  args: shape.record({ id: shape.text, path: shape.text, term: shape.whole, says: shape.bytes }),
   result: shape.whole,
-  async run(ground, { term, ...args }) {
-    checkRequest({ ...args, ...exclusive });
+  async run(ground, { id, path, term, says }) {
+    checkHold({ id, path, ...exclusive });
     const { engine, plans } = electionLocks(ground);
-    const { mark } = plans.of({ path: args.path, ...exclusive }).keysOf(args.id);
+    const { mark } = plans.of({ path, ...exclusive }).keysOf(id);
+    const [entry] = (await engine.read({ key: mark })).entries;
+    if (entry?.createRevision !== term) throw lostTerm(path);
+    const value = encodeParty({ ...decodeParty(entry.value), says });
     const { succeeded, revision } = await engine.commit({
       when: [{ key: mark, target: 'create', is: '=', to: term }],
-      apply: [{ type: 'put', key: mark, value: encodeParty(args), keepLease: true }],
+      apply: [{ type: 'put', key: mark, value, keepLease: true }],
     });
-    if (!succeeded) throw lostHold(args.path);
+    if (!succeeded) throw lostTerm(path);
     return revision;
   },
 });
@@ -85,3 +89,7 @@ export const explain = recipeCall({
 });
 
 export const electionCalls = [campaign, resign, proclaim, explain] as const;
+
+export function lostTerm(path: string): WaymarkError {
+  return new WaymarkError('lost', `the term of ${path} is over: campaign anew`, { path });
+}

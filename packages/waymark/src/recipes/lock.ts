@@ -39,7 +39,7 @@ export async function acquire(
     }
     const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.
-    const otherwise = look.concat(plan.look, put(keys.place, leasedBy));
+    const otherwise = look.concat(plan.look, put(keys.place, waitingAs(request, leasedBy)));
     const entered = await engine.commit({ when, apply, otherwise });
     if (entered.succeeded) return entered.revision;
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
@@ -49,6 +49,11 @@ export async function acquire(
   } catch (error) {
     throw asLost(error);
   }
+}
+
+/** What a holder says is not kept for those who wait: a request has room for it once. */
+function waitingAs({ session, owner, says }: AcquireRequest, leasedBy: Leased): Leased {
+  return says === undefined ? leasedBy : { ...leasedBy, value: encodeParty({ session, owner }) };
 }
 
 async function queue(

@@ -25,6 +25,11 @@ export interface CampaignCall<T> extends HoldCall {
   readonly value?: T | undefined;
 }
 
+export interface LeaderCall extends Call {
+  /** Who led then, as far as history reaches. */
+  readonly at?: Revision | undefined;
+}
+
 /** One leader at a time, candidates served in the order in which they came. */
 export interface Election<T = unknown> {
   readonly path: string;
@@ -34,8 +39,11 @@ export interface Election<T = unknown> {
   tryCampaign(call?: CampaignCall<T>): Promise<Term<T> | null>;
   /** Whether this very object's term stands, by the local clock: no call, and no promise about the next moment. */
   isLeader(): boolean;
-  leader(call?: Call): Promise<Leader<T> | null>;
-  /** The leader as it is, then every change: a new leader, a proclamation, and null while there is none. */
+  leader(call?: LeaderCall): Promise<Leader<T> | null>;
+  /**
+   * The leader as it is, then every change: a new leader, a proclamation, and null while there is none. Where history was compacted
+   * before it was told, it goes on with the leader as it is then. Ends by being left, or throws the signal's reason.
+   */
   observe(call?: Call): AsyncIterableIterator<Leader<T> | null>;
   explain(call?: Call): Promise<Explanation>;
 }

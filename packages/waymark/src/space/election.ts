@@ -1,13 +1,13 @@
-import type { Batch, Entry } from '../core/engine.js';
+import type { Batch, Entry, KeyRange, Revision } from '../core/engine.js';
 import type { Explanation } from '../core/host.js';
-import { isWaymarkError } from '../core/errors.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import * as calls from '../recipes/election.js';
 import { decodeParty } from '../recipes/lock-queue.js';
-import { lostHold } from '../recipes/lock-writes.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { Held, type HeldParts } from './held.js';
 import type { Asker } from './holder.js';
 import { leaderRange } from './layout.js';
+import { leavable } from './leavable.js';
 import type { HostNamespace } from './namespace.js';
 import { pathToBytes } from './paths.js';
 import type * as types from './election-types.js';
@@ -27,7 +27,8 @@ export class HostElection<T> implements types.Election<T> {
   async campaign(call: types.CampaignCall<T> = {}): Promise<types.Term<T>> {
     const term = await this.#campaign(call);
     if (term !== null) return term;
-    throw lostHold(this.path);
+    const { path } = this;
+    throw new WaymarkError('timeout', `${path} is led by another now (waitMs: 0)`, { path });
   }
 
   async tryCampaign(call: types.CampaignCall<T> = {}): Promise<types.Term<T> | null> {
@@ -38,21 +39,29 @@ export class HostElection<T> implements types.Election<T> {
     return this.#term?.isHeld() === true;
   }
 
-  async leader(call: Call = {}): Promise<types.Leader<T> | null> {
-    const { host, name } = this.#namespace;
-    const { entries } = await host.read(name, { ...this.#range, limit: 1 }, call);
-    const [mark] = entries;
-    return mark === undefined ? null : this.#leader(mark);
+  async leader(call: types.LeaderCall = {}): Promise<types.Leader<T> | null> {
+    return (await this.#look(call)).leader;
   }
 
-  async *observe(call: Call = {}): AsyncIterableIterator<types.Leader<T> | null> {
+  observe(call: Call = {}): AsyncIterableIterator<types.Leader<T> | null> {
+    const { closing } = this.#namespace.space;
+    const signal = call.signal === undefined ? closing : AbortSignal.any([closing, call.signal]);
+    return leavable(signal, (ended) => this.#observe(ended));
+  }
+
+  async explain(call: Call = {}): Promise<Explanation> {
+    const { space, host, name } = this.#namespace;
+    space.checkOpen();
+    return await host.run(calls.explain, name, { path: this.path }, call);
+  }
+
+  async *#observe(signal: AbortSignal): AsyncGenerator<types.Leader<T> | null, void> {
     const { host, name } = this.#namespace;
     for (;;) {
-      const { entries, revision } = await host.read(name, { ...this.#range, limit: 1 }, call);
-      const [mark] = entries;
-      yield mark === undefined ? null : this.#leader(mark);
+      const { leader, revision: after } = await this.#look({ signal });
+      yield leader;
       try {
-        const watch = host.watch(name, [this.#range], { after: revision, signal: call.signal });
+        const watch = host.watch(name, [this.#range], { after, signal });
         for await (const batch of watch) yield* this.#told(batch);
         return;
       } catch (error) {
@@ -61,14 +70,22 @@ export class HostElection<T> implements types.Election<T> {
     }
   }
 
-  async explain(call: Call = {}): Promise<Explanation> {
-    const { host, name } = this.#namespace;
-    return await host.run(calls.explain, name, { path: this.path }, call);
+  async #look({
+    at,
+    signal,
+  }: types.LeaderCall): Promise<{ leader: types.Leader<T> | null; revision: Revision }> {
+    const { space, host, name } = this.#namespace;
+    space.checkOpen();
+    const query = { ...this.#range, limit: 1, at };
+    const { entries, revision } = await host.read(name, query, { signal });
+    const [mark] = entries;
+    return { leader: mark === undefined ? null : this.#leader(mark), revision };
   }
 
   async #campaign(call: types.CampaignCall<T>): Promise<HeldTerm<T> | null> {
     const { space, host, name, codec } = this.#namespace;
     const { path } = this;
+    space.checkOpen();
     const { value, waitMs, signal } = call;
     const says = value === undefined ? undefined : encodeValue(codec, path, value);
     const term = await space.holder.hold({
@@ -82,15 +99,13 @@ export class HostElection<T> implements types.Election<T> {
     return term;
   }
 
-  get #range(): { readonly key: string; readonly end?: string | undefined } {
+  get #range(): KeyRange {
     return leaderRange(pathToBytes(this.path));
   }
 
-  /** One revision holds at most the end of a term and the begin of the next. */
+  /** A batch may hold many revisions. One holds no more than one change here, as a grant checks that no mark stands (rule K1). */
   *#told({ changes }: Batch): Iterable<types.Leader<T> | null> {
-    const newest = changes.findLast(({ kind }) => kind === 'put');
-    if (newest !== undefined) yield this.#leader(newest.entry);
-    else if (changes.length > 0) yield null;
+    for (const { kind, entry } of changes) yield kind === 'put' ? this.#leader(entry) : null;
   }
 
   #leader(mark: Entry): types.Leader<T> {
@@ -107,21 +122,27 @@ export class HostElection<T> implements types.Election<T> {
 }
 
 class HeldTerm<T> extends Held implements types.Term<T> {
-  readonly #asker: Asker;
+  readonly #id: string;
   readonly #namespace: HostNamespace<T>;
 
-  constructor(parts: HeldParts, asker: Asker, namespace: HostNamespace<T>) {
+  constructor(parts: HeldParts, { id }: Asker, namespace: HostNamespace<T>) {
     super(parts);
-    this.#asker = asker;
+    this.#id = id;
     this.#namespace = namespace;
   }
 
   async proclaim(value: T, call: Call = {}): Promise<void> {
     const { path, token: term } = this;
-    if (!this.isHeld()) throw this.reason ?? lostHold(path);
     const { host, name, codec } = this.#namespace;
+    if (!this.isHeld()) throw this.reason ?? calls.lostTerm(path);
     const says = encodeValue(codec, path, value);
-    await host.run(calls.proclaim, name, { ...this.#asker, path, says, term }, call);
+    try {
+      await host.run(calls.proclaim, name, { id: this.#id, path, term, says }, call);
+    } catch (error) {
+      // The engine knows it before this term's own watch does.
+      if (isWaymarkError(error, 'lost')) this.lose('ended: another leads, or nobody', error);
+      throw error;
+    }
   }
 
   protected get title(): string {
@@ -130,7 +151,7 @@ class HeldTerm<T> extends Held implements types.Term<T> {
 
   protected giveBack(): Promise<boolean> {
     const { space, name } = this.#namespace;
-    return space.host.run(calls.resign, name, { id: this.#asker.id, path: this.path });
+    return space.host.run(calls.resign, name, { id: this.#id, path: this.path });
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {

@@ -25,6 +25,8 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   #token: number;
   #reason: WaymarkError | undefined;
   #released = false;
+  /** Its release did not reach the engine: it stands there still, and may be released again. */
+  #owed = false;
   #unwatch: (() => void) | undefined;
 
   constructor(parts: HeldParts) {
@@ -63,14 +65,19 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   }
 
   async release(): Promise<boolean> {
-    if (this.#released) return false;
-    const held = this.isHeld();
+    const held = this.#owed || this.isHeld();
     this.#released = true;
-    this.#detach();
+    this.#owed = false;
     if (!held) return false;
-    const released = await this.giveBack();
-    if (this.#parts.ownLease) await this.#parts.lease.release();
-    return released;
+    this.#detach();
+    try {
+      return await this.giveBack();
+    } catch (error) {
+      this.#owed = true;
+      throw error;
+    } finally {
+      if (this.#parts.ownLease) await this.#parts.lease.release();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -103,6 +110,8 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     const facts = { path: this.path, lease: this.#parts.lease.id };
     this.#reason = new WaymarkError('lost', `${this.title} ${why}`, facts, cause);
     this.#detach();
+    // Nothing else lives by it. Where that cannot be told it ends by itself.
+    if (this.#parts.ownLease) this.#parts.lease.release().catch(() => undefined);
     this.#lost?.abort(this.#reason);
   }
 

@@ -39,6 +39,8 @@ export class Holder {
   readonly #leases = new Map<number, Promise<HostLease>>();
   /** Those of them that were granted. */
   readonly #granted = new Map<number, HostLease>();
+  /** Leases that new holds no longer ask for, with what is still held under them. */
+  readonly #doubted = new Set<HostLease>();
   /** Who waits. */
   readonly #waiting = new Set<Asking<unknown>>();
   /** What is held. */
@@ -75,7 +77,7 @@ export class Holder {
       token = await new Asking(ask(asker), lease, this.#waiting).answer;
     } catch (error) {
       if (ownLease) void lease.release().catch(() => undefined);
-      else if (isWaymarkError(error, 'lost')) this.#forgetLease(lease);
+      else if (isWaymarkError(error, 'lost')) this.#doubt(lease);
       throw error;
     }
     if (token === null) {
@@ -98,7 +100,7 @@ export class Holder {
   /** Gives back all that is held, then the leases. */
   async release(): Promise<void> {
     await Promise.allSettled([...this.#held].map((held) => held.release()));
-    const leases = await Promise.allSettled(this.#leases.values());
+    const leases = await Promise.allSettled([...this.#leases.values(), ...this.#doubted]);
     await Promise.allSettled(
       leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
     );
@@ -126,8 +128,14 @@ export class Holder {
     return lease;
   }
 
-  #forgetLease(lease: HostLease): void {
-    this.#leases.delete(lease.ttlMs);
-    this.#granted.delete(lease.ttlMs);
+  /** The engine said that it is gone, or only that a place was: others may hold by it, so it is kept until the space closes. */
+  #doubt(lease: HostLease): void {
+    for (const [ttlMs, granted] of this.#granted) {
+      if (granted !== lease) continue;
+      this.#granted.delete(ttlMs);
+      this.#leases.delete(ttlMs);
+      for (const one of this.#doubted) if (!one.isHeld()) this.#doubted.delete(one);
+      this.#doubted.add(lease);
+    }
   }
 }

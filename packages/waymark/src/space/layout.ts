@@ -38,7 +38,7 @@ export function inboxKey(group: ByteString, member: ByteString): ByteString {
 }
 
 export const markFacet: KeyRange = { key: 'h', end: 'h0' };
-export const auditRange: KeyRange = { key: 'w/audit/', end: 'w/audit0' };
+export const auditRange = { key: 'w/audit/', end: 'w/audit0' } as const;
 
 export function dataKey(path: ByteString): ByteString {
   return joinBytes('d', path);

@@ -37,7 +37,7 @@ import { convert } from '../recipes/lock-convert.js';
 import { LockPlans } from '../recipes/lock-plan.js';
 import { type LockGround, release } from '../recipes/lock-writes.js';
 import { commitGuarded, GuardMemory } from './guarded-commit.js';
-import { exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
+import { auditRange, exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
 import { checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
 import { HostPeers, type Reach } from './peers.js';
@@ -232,9 +232,9 @@ class LocalHost implements Host {
       path: '/',
       reason: `namespace ${name} was removed`,
     });
-    const facets = ['d', 'h', 's', 'x'].map(
-      (key) => ({ type: 'delete', key, end: `${key}0` }) as const,
-    );
+    const { key: from, end: to } = auditRange;
+    const others = [{ key: '', end: from } as const, { key: to, end: '' } as const];
+    const facets = others.map((range) => ({ type: 'delete', ...range }) as const);
     await engine.commit({ apply: [...facets, record] }, options);
     await engine.commit({ apply: [{ type: 'delete', key: '', end: '' }] }, options);
   }

@@ -1,4 +1,5 @@
 import type { Space } from '../../space/types.js';
+import { electionEndCases } from './election-end-cases.js';
 import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
@@ -26,6 +27,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...lockCases,
   ...guardCases,
   ...electionCases,
+  ...electionEndCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
