@@ -1,9 +1,10 @@
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
+import type { ByteString } from '../core/engine.js';
 import type { Explanation } from '../core/host.js';
 import * as shape from '../core/shape.js';
 import { acquire } from './lock.js';
 import { explain as explainLock } from './lock-explain.js';
-import { electionFacet } from '../space/layout.js';
+import { electionFacet, groupLeaderFacet, scheduleFacet } from '../space/layout.js';
 import { LockPlans } from './lock-plan.js';
 import { encodeParty } from './lock-queue.js';
 import { checkRequest } from './lock-request.js';
@@ -11,15 +12,9 @@ import { type LockGround, lostHold, release } from './lock-writes.js';
 
 /**
  * Elections (rules E1 to E7 in docs/spec/recipes.md): an exclusive lock in a facet of its own, so that a path may be locked, and led, by
- * different processes. The term is the lock's token; what a leader proclaims is written beside its name in its mark.
+ * different processes. The term is the lock's token; what a leader proclaims is written beside its name in its mark. The members of a
+ * group and the processes of a schedule elect in the same way, in facets of their own.
  */
-
-const locksKey = Symbol('election');
-
-function electionLocks(ground: RecipeGround): LockGround {
-  const { engine, clock } = ground;
-  return ground.remember(locksKey, () => ({ engine, clock, plans: new LockPlans(electionFacet) }));
-}
 
 const candidate = {
   id: shape.text,
@@ -30,58 +25,94 @@ const candidate = {
   says: shape.optional(shape.bytes),
 };
 
+const proclamation = shape.record({ ...candidate, term: shape.whole });
+
 const exclusive = { tree: false, mode: 'exclusive' } as const;
 
-/** @returns whether it led or stood */
-export const resign = recipeCall({
-  name: 'election.resign',
-  verb: 0x61,
-  whenBroken: 'retry',
-  args: shape.record({ id: shape.text, path: shape.text }),
-  result: shape.flag,
-  run: (ground, { id, path }) => release(electionLocks(ground), { id, path, ...exclusive }),
-});
+/** One kind of election: where its marks stand, and its calls. */
+export type ElectionKind = ReturnType<typeof electionIn>;
 
-/** @returns the term; null with `waitMs: 0` when it is not to be had now */
-export const campaign = recipeCall({
-  name: 'election.campaign',
-  verb: 0x60,
-  whenBroken: 'retry',
-  waits: true,
-  args: shape.record({ ...candidate, waitMs: shape.optional(shape.number) }),
-  result: shape.nullable(shape.whole),
-  undo: ({ id, path }) => ({ call: resign, args: { id, path } }),
-  run: (ground, args, options) =>
-    acquire(electionLocks(ground), { ...args, ...exclusive }, options),
-});
+/** @param kind.verb  the first of four */
+export function electionIn(kind: {
+  readonly name: string;
+  readonly facet: ByteString;
+  readonly verb: number;
+}) {
+  const { name, facet, verb } = kind;
+  const locksKey = Symbol(name);
+  const locks = (ground: RecipeGround): LockGround => {
+    const { engine, clock } = ground;
+    return ground.remember(locksKey, () => ({ engine, clock, plans: new LockPlans(facet) }));
+  };
 
-/** @returns the revision at which it was told */
-export const proclaim = recipeCall({
-  name: 'election.proclaim',
-  verb: 0x62,
-  whenBroken: 'retry',
-  args: shape.record({ ...candidate, term: shape.whole }),
-  result: shape.whole,
-  async run(ground, { term, ...args }) {
-    checkRequest({ ...args, ...exclusive });
-    const { engine, plans } = electionLocks(ground);
-    const { mark } = plans.of({ path: args.path, ...exclusive }).keysOf(args.id);
-    const { succeeded, revision } = await engine.commit({
-      when: [{ key: mark, target: 'create', is: '=', to: term }],
-      apply: [{ type: 'put', key: mark, value: encodeParty(args), keepLease: true }],
-    });
-    if (!succeeded) throw lostHold(args.path);
-    return revision;
-  },
-});
+  /** @returns the term; null with `waitMs: 0` when it is not to be had now */
+  const campaign = recipeCall({
+    name: `${name}.campaign`,
+    verb,
+    whenBroken: 'retry',
+    waits: true,
+    args: shape.record({ ...candidate, waitMs: shape.optional(shape.number) }),
+    result: shape.nullable(shape.whole),
+    undo: ({ id, path }) => ({ call: resign, args: { id, path } }),
+    run: (ground, args, options) => acquire(locks(ground), { ...args, ...exclusive }, options),
+  });
 
-export const explain = recipeCall({
-  name: 'election.explain',
-  verb: 0x63,
-  whenBroken: 'retry',
-  args: shape.record({ path: shape.text }),
-  result: shape.json<Explanation>(),
-  run: (ground, { path }) => explainLock(electionLocks(ground), { path, ...exclusive }),
-});
+  /** @returns whether it led or stood */
+  const resign = recipeCall({
+    name: `${name}.resign`,
+    verb: verb + 1,
+    whenBroken: 'retry',
+    args: shape.record({ id: shape.text, path: shape.text }),
+    result: shape.flag,
+    run: (ground, { id, path }) => release(locks(ground), { id, path, ...exclusive }),
+  });
 
-export const electionCalls = [campaign, resign, proclaim, explain] as const;
+  /** @returns the revision at which it was told */
+  const proclaim = recipeCall({
+    name: `${name}.proclaim`,
+    verb: verb + 2,
+    whenBroken: 'retry',
+    args: proclamation,
+    result: shape.whole,
+    run: (ground, args) => proclaimUnder(locks(ground), args),
+  });
+
+  const explain = recipeCall({
+    name: `${name}.explain`,
+    verb: verb + 3,
+    whenBroken: 'retry',
+    args: shape.record({ path: shape.text }),
+    result: shape.json<Explanation>(),
+    run: (ground, { path }) => explainLock(locks(ground), { path, ...exclusive }),
+  });
+
+  return { facet, campaign, resign, proclaim, explain };
+}
+
+async function proclaimUnder(
+  { engine, plans }: LockGround,
+  { term, ...args }: shape.TypeOf<typeof proclamation>,
+): Promise<number> {
+  checkRequest({ ...args, ...exclusive });
+  const { mark } = plans.of({ path: args.path, ...exclusive }).keysOf(args.id);
+  const { succeeded, revision } = await engine.commit({
+    when: [{ key: mark, target: 'create', is: '=', to: term }],
+    apply: [{ type: 'put', key: mark, value: encodeParty(args), keepLease: true }],
+  });
+  if (!succeeded) throw lostHold(args.path);
+  return revision;
+}
+
+export const election = electionIn({ name: 'election', facet: electionFacet, verb: 0x60 });
+/** Who leads the members of a group: rule M7. */
+export const groupElection = electionIn({ name: 'group', facet: groupLeaderFacet, verb: 0x98 });
+/** Who runs a schedule: rule O5. */
+export const scheduleElection = electionIn({ name: 'schedule', facet: scheduleFacet, verb: 0x9c });
+
+export const { campaign, resign, proclaim, explain } = election;
+export const electionCalls = [election, groupElection, scheduleElection].flatMap((kind) => [
+  kind.campaign,
+  kind.resign,
+  kind.proclaim,
+  kind.explain,
+]);

@@ -1,7 +1,7 @@
 import type { Batch, Entry } from '../core/engine.js';
 import type { Explanation } from '../core/host.js';
 import { isWaymarkError } from '../core/errors.js';
-import * as calls from '../recipes/election.js';
+import { election, type ElectionKind } from '../recipes/election.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import { lostHold } from '../recipes/lock-writes.js';
 import { decodeValue, encodeValue } from './codecs.js';
@@ -17,11 +17,13 @@ import { watchKeyGone } from './watch-key.js';
 export class HostElection<T> implements types.Election<T> {
   readonly path: string;
   readonly #namespace: HostNamespace<T>;
+  readonly #kind: ElectionKind;
   #term: HeldTerm<T> | null = null;
 
-  constructor(namespace: HostNamespace<T>, path: string) {
+  constructor(namespace: HostNamespace<T>, path: string, kind: ElectionKind = election) {
     this.#namespace = namespace;
     this.path = path;
+    this.#kind = kind;
   }
 
   async campaign(call: types.CampaignCall<T> = {}): Promise<types.Term<T>> {
@@ -63,27 +65,28 @@ export class HostElection<T> implements types.Election<T> {
 
   async explain(call: Call = {}): Promise<Explanation> {
     const { host, name } = this.#namespace;
-    return await host.run(calls.explain, name, { path: this.path }, call);
+    return await host.run(this.#kind.explain, name, { path: this.path }, call);
   }
 
   async #campaign(call: types.CampaignCall<T>): Promise<HeldTerm<T> | null> {
     const { space, host, name, codec } = this.#namespace;
     const { path } = this;
+    const kind = this.#kind;
     const { value, waitMs, signal } = call;
     const says = value === undefined ? undefined : encodeValue(codec, path, value);
     const term = await space.holder.hold({
       path,
       call,
       ask: (asker) =>
-        host.run(calls.campaign, name, { ...asker, path, says, waitMs }, signal && { signal }),
-      make: (parts, asker) => new HeldTerm(parts, asker, this.#namespace),
+        host.run(kind.campaign, name, { ...asker, path, says, waitMs }, signal && { signal }),
+      make: (parts, asker) => new HeldTerm(parts, asker, this.#namespace, kind),
     });
     if (term !== null) this.#term = term;
     return term;
   }
 
   get #range(): { readonly key: string; readonly end?: string | undefined } {
-    return leaderRange(pathToBytes(this.path));
+    return leaderRange(pathToBytes(this.path), this.#kind.facet);
   }
 
   /** One revision holds at most the end of a term and the begin of the next. */
@@ -106,14 +109,21 @@ export class HostElection<T> implements types.Election<T> {
   }
 }
 
-class HeldTerm<T> extends Held implements types.Term<T> {
+export class HeldTerm<T> extends Held implements types.Term<T> {
   readonly #asker: Asker;
   readonly #namespace: HostNamespace<T>;
+  readonly #kind: ElectionKind;
 
-  constructor(parts: HeldParts, asker: Asker, namespace: HostNamespace<T>) {
+  constructor(
+    parts: HeldParts,
+    asker: Asker,
+    namespace: HostNamespace<T>,
+    kind: ElectionKind = election,
+  ) {
     super(parts);
     this.#asker = asker;
     this.#namespace = namespace;
+    this.#kind = kind;
   }
 
   async proclaim(value: T, call: Call = {}): Promise<void> {
@@ -121,7 +131,7 @@ class HeldTerm<T> extends Held implements types.Term<T> {
     if (!this.isHeld()) throw this.reason ?? lostHold(path);
     const { host, name, codec } = this.#namespace;
     const says = encodeValue(codec, path, value);
-    await host.run(calls.proclaim, name, { ...this.#asker, path, says, term }, call);
+    await host.run(this.#kind.proclaim, name, { ...this.#asker, path, says, term }, call);
   }
 
   protected get title(): string {
@@ -130,12 +140,12 @@ class HeldTerm<T> extends Held implements types.Term<T> {
 
   protected giveBack(): Promise<boolean> {
     const { space, name } = this.#namespace;
-    return space.host.run(calls.resign, name, { id: this.#asker.id, path: this.path });
+    return space.host.run(this.#kind.resign, name, { id: this.#asker.id, path: this.path });
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {
     const { space, name } = this.#namespace;
-    const range = leaderRange(pathToBytes(this.path));
+    const range = leaderRange(pathToBytes(this.path), this.#kind.facet);
     return watchKeyGone(space.host, name, range, this.token, lost);
   }
 }

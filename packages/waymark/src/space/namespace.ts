@@ -8,6 +8,8 @@ import { below, dataKey } from './layout.js';
 import { HostElection } from './election.js';
 import type { Election } from './election-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
+import { HostMembers } from './members.js';
+import type { Members } from './member-types.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
@@ -165,6 +167,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
 
   election(path: string): Election<T> {
     return new HostElection<T>(this, this.resolve(path));
+  }
+
+  members<M = unknown>(group: string): Members<M> {
+    return new HostMembers<M>(this as HostNamespace<unknown>, this.resolve(group));
   }
 
   async prune(
