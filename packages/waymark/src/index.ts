@@ -5,4 +5,5 @@ export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';
 export type * from './space/member-types.js';
+export type * from './space/once-types.js';
 export { open, type OpenOptions } from './open.js';

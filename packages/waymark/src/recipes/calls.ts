@@ -1,9 +1,13 @@
 import type { RecipeCall } from '../core/recipe-call.js';
 import { electionCalls } from './election.js';
 import { memberCalls } from './members.js';
+import { onceCalls } from './once.js';
+import { scheduleCalls } from './schedule.js';
 
 /** Every recipe's calls but the lock's, which has methods of its own: a server offers them all. */
-export const recipeCalls = [...electionCalls, ...memberCalls] as unknown as readonly RecipeCall<
-  unknown,
-  unknown
->[];
+export const recipeCalls = [
+  ...electionCalls,
+  ...memberCalls,
+  ...onceCalls,
+  ...scheduleCalls,
+] as unknown as readonly RecipeCall<unknown, unknown>[];

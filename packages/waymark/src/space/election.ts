@@ -126,6 +126,11 @@ export class HeldTerm<T> extends Held implements types.Term<T> {
     this.#kind = kind;
   }
 
+  /** Of the campaign that won. */
+  get id(): string {
+    return this.#asker.id;
+  }
+
   async proclaim(value: T, call: Call = {}): Promise<void> {
     const { path, token: term } = this;
     if (!this.isHeld()) throw this.reason ?? lostHold(path);
