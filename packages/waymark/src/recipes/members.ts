@@ -1,4 +1,4 @@
-import type { Check, Engine, Entry, OperationResult } from '../core/engine.js';
+import type { Entry, OperationResult } from '../core/engine.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { recipeCall } from '../core/recipe-call.js';
@@ -19,32 +19,38 @@ const idBytesMax = 128;
 const addressBytesMax = 512;
 const metaBytesMax = 16_384;
 
-const member = {
-  /** Of the request: finds its own membership again after a lost answer. */
-  id: shape.text,
-  group: shape.text,
-  member: shape.text,
+const told = {
   address: shape.optional(shape.text),
   /** JSON. */
   meta: shape.optional(shape.text),
-  lease: shape.whole,
-  owner: shape.text,
 };
 
-const named = shape.record({ id: shape.text, group: shape.text, member: shape.text });
-const joining = shape.record(member);
+const named = { group: shape.text, member: shape.text };
+const joining = shape.record({
+  /** Of the request: finds its own membership again after a lost answer. */
+  id: shape.text,
+  ...named,
+  ...told,
+  lease: shape.whole,
+  owner: shape.text,
+});
 
-/** @returns whether it was a member */
+/** Named by its incarnation, or by the request that joined. @returns whether it was a member */
 export const leave = recipeCall({
   name: 'members.leave',
   verb: 0x91,
   whenBroken: 'retry',
-  args: named,
+  args: shape.record({
+    ...named,
+    incarnation: shape.optional(shape.whole),
+    id: shape.optional(shape.text),
+  }),
   result: shape.flag,
-  async run({ engine }, args) {
-    const key = keyOf(args);
+  async run({ engine }, { incarnation, id, ...of }) {
+    const key = keyOf(of);
     const [entry] = (await engine.read({ key })).entries;
-    if (entry === undefined || decode(entry).by !== args.id) return false;
+    if (entry === undefined) return false;
+    if (entry.createRevision !== incarnation && decode(entry).by !== id) return false;
     const { succeeded } = await engine.commit({
       when: [{ key, target: 'create', is: '=', to: entry.createRevision }],
       apply: [{ type: 'delete', key }],
@@ -60,7 +66,7 @@ export const join = recipeCall({
   whenBroken: 'retry',
   args: joining,
   result: shape.whole,
-  undo: ({ id, group, member: of }) => ({ call: leave, args: { id, group, member: of } }),
+  undo: ({ id, group, member }) => ({ call: leave, args: { id, group, member } }),
   async run({ engine }, args) {
     const key = keyOf(args);
     const value = encode(args);
@@ -77,17 +83,32 @@ export const join = recipeCall({
   },
 });
 
-/** @returns the revision at which it was told */
+/** What is not named stays. @returns the revision at which it was told. @throws {WaymarkError} `lost` */
 export const update = recipeCall({
   name: 'members.update',
   verb: 0x92,
   whenBroken: 'retry',
-  args: shape.record({ ...member, incarnation: shape.whole }),
+  args: shape.record({ ...named, incarnation: shape.whole, ...told }),
   result: shape.whole,
-  async run({ engine }, { incarnation, ...args }) {
-    const key = keyOf(args);
-    const when: Check[] = [{ key, target: 'create', is: '=', to: incarnation }];
-    return await rewrite(engine, when, { key, value: encode(args) }, args);
+  async run({ engine }, { incarnation, address, meta, ...of }) {
+    const key = keyOf(of);
+    checkTold({ address, meta });
+    for (;;) {
+      const [entry] = (await engine.read({ key })).entries;
+      if (entry?.createRevision !== incarnation) throw lostMembership(of.member, of.group);
+      const kept = decode(entry);
+      const next: Kept = {
+        ...kept,
+        address: address ?? kept.address,
+        meta: meta === undefined ? kept.meta : parsed(meta),
+      };
+      const { succeeded, revision } = await engine.commit({
+        when: [{ key, target: 'mod', is: '=', to: entry.modRevision }],
+        apply: [{ type: 'put', key, value: textToBytes(JSON.stringify(next)), keepLease: true }],
+      });
+      // Else another update came in between: this one is told on top of it.
+      if (succeeded) return revision;
+    }
   },
 });
 
@@ -111,7 +132,6 @@ export function lostMembership(id: string, group: string): WaymarkError {
   return new WaymarkError('lost', why, { path: group });
 }
 
-type Named = shape.TypeOf<typeof named>;
 type Joining = shape.TypeOf<typeof joining>;
 
 interface Kept {
@@ -120,20 +140,6 @@ interface Kept {
   readonly owner: string;
   readonly address?: string | undefined;
   readonly meta?: unknown;
-}
-
-async function rewrite(
-  engine: Engine,
-  when: readonly Check[],
-  { key, value }: { readonly key: string; readonly value: string },
-  { member: id, group }: Named,
-): Promise<number> {
-  const { succeeded, revision } = await engine.commit({
-    when,
-    apply: [{ type: 'put', key, value, keepLease: true }],
-  });
-  if (!succeeded) throw lostMembership(id, group);
-  return revision;
 }
 
 /** A request that was sent twice finds what the first one made; another's id is refused. */
@@ -149,7 +155,7 @@ function ownAlready([result]: readonly OperationResult[], args: Joining): number
   );
 }
 
-function keyOf({ group, member: id }: Named): string {
+function keyOf({ group, member: id }: { readonly group: string; readonly member: string }): string {
   checkCanonical(group);
   if (id === '' || id.includes('\0') || /\p{Surrogate}/u.test(id)) {
     throw new WaymarkError('invalid', 'the id of a member is text that is not empty, without NUL');
@@ -161,11 +167,15 @@ function keyOf({ group, member: id }: Named): string {
 /** What comes from outside is checked here, once more: this is the trust boundary. */
 function encode(args: Joining): string {
   checkRequest({ ...args, session: args.id, path: args.group, tree: false, mode: 'exclusive' });
-  if (args.address !== undefined) atMost('memberAddressBytesMax', addressBytesMax, args.address);
-  if (args.meta !== undefined) atMost('memberMetaBytesMax', metaBytesMax, args.meta);
+  checkTold(args);
   const { id: by, member: of, owner, address } = args;
   const kept: Kept = { by, member: of, owner, address, meta: parsed(args.meta) };
   return textToBytes(JSON.stringify(kept));
+}
+
+function checkTold({ address, meta }: Pick<Joining, 'address' | 'meta'>): void {
+  if (address !== undefined) atMost('memberAddressBytesMax', addressBytesMax, address);
+  if (meta !== undefined) atMost('memberMetaBytesMax', metaBytesMax, meta);
 }
 
 function parsed(meta: string | undefined): unknown {

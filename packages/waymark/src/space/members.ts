@@ -7,7 +7,7 @@ import * as calls from '../recipes/members.js';
 import { encodeValue, json } from './codecs.js';
 import { GroupState, leaderOf, type PresentGroup } from './group-state.js';
 import { groupRange, leaderRange, memberKey } from './layout.js';
-import { HeldMembership, type Told } from './membership.js';
+import { HeldMembership } from './membership.js';
 import type * as types from './member-types.js';
 import type { HostNamespace } from './namespace.js';
 import { pathToBytes } from './paths.js';
@@ -34,14 +34,18 @@ export class HostMembers<M> implements types.Members<M> {
     const { path: group } = this;
     const id = call.id ?? space.random.id();
     const meta = call.meta === undefined ? undefined : this.encodeMeta(call.meta);
-    const told: Told = { address: call.address, meta };
-    const { ttlMs, owner, signal } = call;
+    const { address, ttlMs, owner, signal } = call;
     const membership = await space.holder.hold({
       path: group,
       call: { ttlMs, owner, signal },
       ask: (asker) =>
-        host.run(calls.join, name, { ...asker, ...told, group, member: id }, signal && { signal }),
-      make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, told, call }),
+        host.run(
+          calls.join,
+          name,
+          { ...asker, address, meta, group, member: id },
+          signal && { signal },
+        ),
+      make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, call }),
     });
     if (membership === null) throw calls.lostMembership(id, group);
     if (signal?.aborted !== true) return membership;

@@ -11,17 +11,10 @@ import { pathToBytes } from './paths.js';
 import type { Call, Hold } from './types.js';
 import { watchKeyGone } from './watch-key.js';
 
-/** What a member tells of itself; the meta as JSON. */
-export interface Told {
-  readonly address: string | undefined;
-  readonly meta: string | undefined;
-}
-
 export interface MembershipParts<M> {
   readonly group: HostMembers<M>;
   readonly id: string;
   readonly asker: Asker;
-  readonly told: Told;
   readonly call: types.JoinCall<M>;
 }
 
@@ -30,9 +23,6 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   readonly closed: Promise<Hold['reason']>;
   readonly #parts: MembershipParts<M>;
   readonly #candidacy: Candidacy | null;
-  #told: Told;
-  /** Updates follow one another: each sends all that is told. */
-  #updating: Promise<unknown> = Promise.resolve();
 
   constructor(held: HeldParts, parts: MembershipParts<M>) {
     let close: (reason: Hold['reason']) => void = () => undefined;
@@ -46,7 +36,6 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     super({ ...held, ended });
     this.closed = closed;
     this.#parts = parts;
-    this.#told = parts.told;
     this.id = parts.id;
     parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
     this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
@@ -68,9 +57,13 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     told: { readonly meta?: M | undefined; readonly address?: string | undefined },
     call: Call = {},
   ): Promise<void> {
-    const updated = this.#updating.then(() => this.#update(told, call));
-    this.#updating = updated.catch(() => undefined);
-    await updated;
+    const { group, id } = this.#parts;
+    if (!this.isHeld()) throw this.reason ?? calls.lostMembership(id, this.path);
+    const { address } = told;
+    const meta = told.meta === undefined ? undefined : group.encodeMeta(told.meta);
+    const { host, name } = group.namespace;
+    const args = { group: this.path, member: id, incarnation: this.token, address, meta };
+    await host.run(calls.update, name, args, call);
   }
 
   protected get title(): string {
@@ -79,10 +72,11 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   /** Who leads resigns first: no view shows a leader that is no member. */
   protected async giveBack(): Promise<boolean> {
-    const { group, asker, id } = this.#parts;
+    const { group, id } = this.#parts;
     await this.#candidacy?.done.catch(() => undefined);
     const { space, name } = group.namespace;
-    return await space.host.run(calls.leave, name, { id: asker.id, group: this.path, member: id });
+    const args = { group: this.path, member: id, incarnation: this.token, id: undefined };
+    return await space.host.run(calls.leave, name, args);
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {
@@ -106,20 +100,5 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       lease: asker.lease,
       lead: untilOver,
     });
-  }
-
-  async #update(
-    changed: { readonly meta?: M | undefined; readonly address?: string | undefined },
-    call: Call,
-  ): Promise<void> {
-    const { group, asker, id } = this.#parts;
-    if (!this.isHeld()) throw this.reason ?? calls.lostMembership(id, this.path);
-    const { address = this.#told.address } = changed;
-    const meta = changed.meta === undefined ? this.#told.meta : group.encodeMeta(changed.meta);
-    const told: Told = { address, meta };
-    const { host, name } = group.namespace;
-    const args = { ...asker, ...told, group: this.path, member: id, incarnation: this.token };
-    await host.run(calls.update, name, args, call);
-    this.#told = told;
   }
 }
