@@ -3,7 +3,7 @@ export * from './core/engine.js';
 export type * from './core/host.js';
 export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
-export { electionCalls } from './recipes/election.js';
+export { election as electionCalls } from './recipes/election.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

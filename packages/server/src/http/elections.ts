@@ -59,7 +59,7 @@ const resignQuery = Type.Object({
 });
 
 const tags = ['elections'];
-const [campaign, resign, proclaim] = electionCalls;
+const { campaign, resign, proclaim } = electionCalls;
 
 export function electionRoutes(app: FastifyInstance, parts: HoldParts, watches: WatchParts): void {
   const { host } = parts;

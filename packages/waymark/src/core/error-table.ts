@@ -32,4 +32,5 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorFaces>> = {
   storage_full: { http: 507, grpc: 8, exit: 28 },
   corrupt: { http: 500, grpc: 15, exit: 29 },
   internal: { http: 500, grpc: 13, exit: 30 },
+  failed: { http: 424, grpc: 9, exit: 31 },
 };

@@ -23,6 +23,7 @@ export const errorCodes = [
   'storage_full',
   'corrupt',
   'internal',
+  'failed',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -1,9 +1,15 @@
 import type { RecipeCall } from '../core/recipe-call.js';
 import { electionCalls } from './election.js';
+import { memberCalls } from './members.js';
 import { messageCalls } from './messages.js';
+import { onceCalls } from './once.js';
+import { scheduleCalls } from './schedule.js';
 
 /** Every recipe's calls but the lock's, which has methods of its own: a server offers them all. */
-export const recipeCalls = [...electionCalls, ...messageCalls] as unknown as readonly RecipeCall<
-  unknown,
-  unknown
->[];
+export const recipeCalls = [
+  ...electionCalls,
+  ...memberCalls,
+  ...messageCalls,
+  ...onceCalls,
+  ...scheduleCalls,
+] as unknown as readonly RecipeCall<unknown, unknown>[];

@@ -1,7 +1,7 @@
 import type { Batch, Entry, KeyRange, Revision } from '../core/engine.js';
 import type { Explanation } from '../core/host.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
-import * as calls from '../recipes/election.js';
+import { election, type ElectionKind, lostTerm } from '../recipes/election.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { Held, type HeldParts } from './held.js';
@@ -17,11 +17,13 @@ import { watchKeyGone } from './watch-key.js';
 export class HostElection<T> implements types.Election<T> {
   readonly path: string;
   readonly #namespace: HostNamespace<T>;
+  readonly #kind: ElectionKind;
   #term: HeldTerm<T> | null = null;
 
-  constructor(namespace: HostNamespace<T>, path: string) {
+  constructor(namespace: HostNamespace<T>, path: string, kind: ElectionKind = election) {
     this.#namespace = namespace;
     this.path = path;
+    this.#kind = kind;
   }
 
   async campaign(call: types.CampaignCall<T> = {}): Promise<types.Term<T>> {
@@ -52,7 +54,7 @@ export class HostElection<T> implements types.Election<T> {
   async explain(call: Call = {}): Promise<Explanation> {
     const { space, host, name } = this.#namespace;
     space.checkOpen();
-    return await host.run(calls.explain, name, { path: this.path }, call);
+    return await host.run(this.#kind.explain, name, { path: this.path }, call);
   }
 
   async *#observe(signal: AbortSignal): AsyncGenerator<types.Leader<T> | null, void> {
@@ -86,21 +88,22 @@ export class HostElection<T> implements types.Election<T> {
     const { space, host, name, codec } = this.#namespace;
     const { path } = this;
     space.checkOpen();
+    const kind = this.#kind;
     const { value, waitMs, signal } = call;
     const says = value === undefined ? undefined : encodeValue(codec, path, value);
     const term = await space.holder.hold({
       path,
       call,
       ask: (asker) =>
-        host.run(calls.campaign, name, { ...asker, path, says, waitMs }, signal && { signal }),
-      make: (parts, asker) => new HeldTerm(parts, asker, this.#namespace),
+        host.run(kind.campaign, name, { ...asker, path, says, waitMs }, signal && { signal }),
+      make: (parts, asker) => new HeldTerm(parts, asker, this.#namespace, kind),
     });
     if (term !== null) this.#term = term;
     return term;
   }
 
   get #range(): KeyRange {
-    return leaderRange(pathToBytes(this.path));
+    return leaderRange(pathToBytes(this.path), this.#kind.facet);
   }
 
   /** A batch may hold many revisions. One holds no more than one change here, as a grant checks that no mark stands (rule K1). */
@@ -121,23 +124,31 @@ export class HostElection<T> implements types.Election<T> {
   }
 }
 
-class HeldTerm<T> extends Held implements types.Term<T> {
-  readonly #id: string;
+export class HeldTerm<T> extends Held implements types.Term<T> {
+  /** Of the campaign that won. */
+  readonly id: string;
   readonly #namespace: HostNamespace<T>;
+  readonly #kind: ElectionKind;
 
-  constructor(parts: HeldParts, { id }: Asker, namespace: HostNamespace<T>) {
+  constructor(
+    parts: HeldParts,
+    { id }: Asker,
+    namespace: HostNamespace<T>,
+    kind: ElectionKind = election,
+  ) {
     super(parts);
-    this.#id = id;
+    this.id = id;
     this.#namespace = namespace;
+    this.#kind = kind;
   }
 
   async proclaim(value: T, call: Call = {}): Promise<void> {
     const { path, token: term } = this;
     const { host, name, codec } = this.#namespace;
-    if (!this.isHeld()) throw this.reason ?? calls.lostTerm(path);
+    if (!this.isHeld()) throw this.reason ?? lostTerm(path);
     const says = encodeValue(codec, path, value);
     try {
-      await host.run(calls.proclaim, name, { id: this.#id, path, term, says }, call);
+      await host.run(this.#kind.proclaim, name, { id: this.id, path, term, says }, call);
     } catch (error) {
       // The engine knows it before this term's own watch does.
       if (isWaymarkError(error, 'lost')) this.lose('ended: another leads, or nobody', error);
@@ -151,12 +162,12 @@ class HeldTerm<T> extends Held implements types.Term<T> {
 
   protected giveBack(): Promise<boolean> {
     const { space, name } = this.#namespace;
-    return space.host.run(calls.resign, name, { id: this.#id, path: this.path });
+    return space.host.run(this.#kind.resign, name, { id: this.id, path: this.path });
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {
     const { space, name } = this.#namespace;
-    const range = leaderRange(pathToBytes(this.path));
+    const range = leaderRange(pathToBytes(this.path), this.#kind.facet);
     return watchKeyGone(space.host, name, range, this.token, lost);
   }
 }

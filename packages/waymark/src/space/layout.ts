@@ -13,6 +13,12 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   s/orders/42 NUL t id     place of a shared request
  *   eh/…  ex/…               marks and places of elections, as those of locks
  *   m/group NUL /member      where a member takes its messages
+ *   g/workers NUL id         member of a group
+ *   glh/…  glx/…             marks and places of who leads a group
+ *   och/…  ocx/…             marks and places of who runs a job that runs once
+ *   or/migrate               what such a job came to
+ *   osh/…  osx/…             marks and places of who runs a schedule
+ *   ot/report                up to which due time a schedule is settled
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -26,10 +32,31 @@ export function namespacePrefix(name: string): ByteString {
 /** In front of the facets of a lock. */
 export const electionFacet = 'e';
 
+export const groupLeaderFacet = 'gl';
+export const onceFacet = 'oc';
+export const scheduleFacet = 'os';
+
 /** Where the mark of an election's leader stands, alone. */
-export function leaderRange(path: ByteString): KeyRange {
+export function leaderRange(path: ByteString, facet: ByteString = electionFacet): KeyRange {
   const { key, end } = exactly('h', path);
-  return { key: electionFacet + key, end: electionFacet + (end ?? '') };
+  return { key: facet + key, end: facet + (end ?? '') };
+}
+
+/** All members of a group. */
+export function groupRange(group: ByteString): KeyRange {
+  return exactly('g', group);
+}
+
+export function memberKey(group: ByteString, id: ByteString): ByteString {
+  return `g${group}\0${id}`;
+}
+
+export function onceKey(path: ByteString): ByteString {
+  return `or${path}`;
+}
+
+export function scheduleKey(path: ByteString): ByteString {
+  return `ot${path}`;
 }
 
 /** Where a member of a group takes its messages. */

@@ -1,20 +1,27 @@
-import type { ByteString, Check, Entry, LeaseId, Operation, Outcome } from '../core/engine.js';
+import type { ByteString, Check, Entry, Operation, Outcome } from '../core/engine.js';
 import type { Explanation, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
-import { validateLeaseId, validateRevision } from '../core/validate.js';
+import { validateRevision } from '../core/validate.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
 import { HostElection } from './election.js';
 import type { Election } from './election-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
+import { HostMembers } from './members.js';
+import type { Members } from './member-types.js';
+import { forget } from '../recipes/once.js';
+import { type OnceJob, runOnce } from './once.js';
+import type { OnceCall, Schedule, ScheduleCall, When } from './once-types.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
+import { HostSchedule, type Job } from './schedule.js';
 import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
 import type * as types from './types.js';
 import { type EventGroup, watchGroups, watchPath } from './watch.js';
 import { Crowds } from './crowd.js';
 import { noBatch, type WatchParts } from './watch-events.js';
+import { conflict, deletedBy, leaseOf, proof } from './write-call.js';
 
 /** A namespace, or a view of a subtree of it, over the space's host. */
 export class HostNamespace<T> implements types.Namespace<T> {
@@ -167,6 +174,23 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return new HostElection<T>(this, this.resolve(path));
   }
 
+  members<M = unknown>(group: string): Members<M> {
+    return new HostMembers<M>(this as HostNamespace<unknown>, this.resolve(group));
+  }
+
+  async once<R>(path: string, job: OnceJob<R>, call: OnceCall = {}): Promise<R> {
+    return await runOnce(this as HostNamespace<unknown>, this.resolve(path), job, call);
+  }
+
+  async forgetOnce(path: string, call: types.Call = {}): Promise<boolean> {
+    return await this.host.run(forget, this.name, { path: this.resolve(path) }, call);
+  }
+
+  schedule(path: string, when: When, job: Job, call: ScheduleCall = {}): Schedule {
+    const canonical = this.resolve(path);
+    return new HostSchedule(this as HostNamespace<unknown>, canonical, when, { job, call });
+  }
+
   async prune(
     path: string,
     call: types.Call & { readonly olderThanMs: number },
@@ -259,27 +283,3 @@ export class HostNamespace<T> implements types.Namespace<T> {
 }
 
 const none: readonly HoldProof[] = [];
-
-function conflict(path: string, { ifRevision }: types.WriteCall, outcome: Outcome): WaymarkError {
-  const wanted = ifRevision === 0 ? 'exists already' : `is not at revision ${ifRevision}`;
-  const facts = { path, revision: outcome.revision };
-  return new WaymarkError('conflict', `${path} ${wanted}: read it again`, facts);
-}
-
-/** The facts of a hold alone, whatever else the object is. */
-function proof(hold: HoldProof): HoldProof {
-  const { path, token, tree, mode } = hold;
-  return { path, token, tree, mode };
-}
-
-function leaseOf(lease: types.PutCall['lease']): LeaseId | undefined {
-  const id = typeof lease === 'object' ? lease.id : lease;
-  if (id !== undefined && id !== 0) validateLeaseId(id);
-  return id;
-}
-
-function deletedBy(outcome: Outcome): { deleted: number; revision: number } {
-  let deleted = 0;
-  for (const result of outcome.results) if (result.type === 'delete') deleted += result.deleted;
-  return { deleted, revision: outcome.revision };
-}

@@ -2,6 +2,8 @@ import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
+import type { Members } from './member-types.js';
+import type { DueRun, OnceCall, OnceRun, Schedule, ScheduleCall, When } from './once-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -266,6 +268,20 @@ export interface Namespace<T = unknown> {
 
   /** The election of this path: apart from keys and locks of the same one. */
   election(path: string): Election<T>;
+
+  /** The members of a group: who is there, who leads them. */
+  members<M = unknown>(group: string): Members<M>;
+
+  /**
+   * Runs `job` on one caller among all processes, once; the others wait for what it came to, a JSON value, and get the same.
+   *
+   * @throws {WaymarkError} `failed` when it was recorded as failed, `timeout`, `lost` when the claim ended while it ran
+   */
+  once<R>(path: string, job: (run: OnceRun) => Promise<R> | R, call?: OnceCall): Promise<R>;
+  /** Forgets what a job came to: the next `once` runs it. @returns false when nothing was recorded */
+  forgetOnce(path: string, call?: Call): Promise<boolean>;
+  /** Runs `job` when it is due, on one of all the processes that call this. @throws {WaymarkError} `invalid` */
+  schedule(path: string, when: When, job: (run: DueRun) => unknown, call?: ScheduleCall): Schedule;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

@@ -1,10 +1,10 @@
-import type { Clock } from '../core/clock.js';
 import type { Batch, Entry, KeyRange, Revision, WatchOptions } from '../core/engine.js';
 import { isWaymarkError } from '../core/errors.js';
 import { EventIterator } from './event-iterator.js';
 import { auditRange, below, dataKey, exactly } from './layout.js';
 import { pathToBytes } from './paths.js';
 import type { WatchCall, WatchEvent } from './types.js';
+import { pause } from './pause.js';
 import { Seen } from './seen.js';
 import {
   difference,
@@ -172,7 +172,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
     this.#batches = null;
     if (isWaymarkError(error, 'unavailable') && signal?.aborted !== true) {
       if ((await parts.host.status({ signal }).catch(() => null)) === null) throw error;
-      await pause(parts.clock, signal);
+      await pause(parts.clock, retryMs, signal);
       this.#watch();
       return await this.next();
     }
@@ -252,18 +252,4 @@ async function readInto<T>(
     if (!page.more || last === undefined) return;
     key = `${last.key}\0`;
   }
-}
-
-function pause(clock: Clock, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      disarm();
-      reject(signal?.reason as Error);
-    };
-    const disarm = clock.after(retryMs, () => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
-    });
-    signal?.addEventListener('abort', abort, { once: true });
-  });
 }

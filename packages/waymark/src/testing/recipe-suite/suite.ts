@@ -3,7 +3,10 @@ import { electionEndCases } from './election-end-cases.js';
 import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
+import { memberCases } from './member-cases.js';
 import { namespaceCases } from './namespace-cases.js';
+import { onceCases } from './once-cases.js';
+import { scheduleCases } from './schedule-cases.js';
 import { watchCases } from './watch-cases.js';
 
 /** Two clients of one engine, and more where a case asks for them. */
@@ -28,6 +31,9 @@ export const recipeCases: readonly RecipeCase[] = [
   ...guardCases,
   ...electionCases,
   ...electionEndCases,
+  ...memberCases,
+  ...onceCases,
+  ...scheduleCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */

@@ -1,0 +1,137 @@
+import type { Entry, KeyRange, Query } from '../core/engine.js';
+import { bytesToText, textToBytes } from '../core/bytes.js';
+import { isWaymarkError } from '../core/errors.js';
+import { groupElection } from '../recipes/election.js';
+import { entriesOf } from '../recipes/lock-queue.js';
+import * as calls from '../recipes/members.js';
+import { encodeValue, json } from './codecs.js';
+import { GroupState, leaderOf, type PresentGroup } from './group-state.js';
+import { groupRange, leaderRange, memberKey } from './layout.js';
+import { HeldMembership } from './membership.js';
+import type * as types from './member-types.js';
+import type { HostNamespace } from './namespace.js';
+import { pathToBytes } from './paths.js';
+import type { Call } from './types.js';
+
+/** A page of members is read at once; the largest are 16 KiB. */
+const pageSize = 200;
+
+export class HostMembers<M> implements types.Members<M> {
+  readonly path: string;
+  readonly namespace: HostNamespace<unknown>;
+  readonly #members: KeyRange;
+  readonly #mark: KeyRange;
+
+  constructor(namespace: HostNamespace<unknown>, path: string) {
+    this.namespace = namespace;
+    this.path = path;
+    this.#members = groupRange(pathToBytes(path));
+    this.#mark = leaderRange(pathToBytes(path), groupElection.facet);
+  }
+
+  async join(call: types.JoinCall<M> = {}): Promise<types.Membership<M>> {
+    const { space, host, name } = this.namespace;
+    const { path: group } = this;
+    const id = call.id ?? space.random.id();
+    const meta = call.meta === undefined ? undefined : this.encodeMeta(call.meta);
+    const { address, ttlMs, owner, signal } = call;
+    const membership = await space.holder.hold({
+      path: group,
+      call: { ttlMs, owner, signal },
+      ask: (asker) =>
+        host.run(
+          calls.join,
+          name,
+          { ...asker, address, meta, group, member: id },
+          signal && { signal },
+        ),
+      make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, call }),
+    });
+    if (membership === null) throw calls.lostMembership(id, group);
+    if (signal?.aborted !== true) return membership;
+    await membership.release();
+    throw signal.reason;
+  }
+
+  async list(call: Call = {}): Promise<types.MembersView<M>> {
+    const state = new GroupState<M>();
+    const { epoch, members, leader } = state.reset(await this.#present(call));
+    return { epoch, members, leader };
+  }
+
+  async leader(call: Call = {}): Promise<types.GroupLeader<M> | null> {
+    const { host, name } = this.namespace;
+    for (;;) {
+      const { entries, revision } = await host.read(name, { ...this.#mark, limit: 1 }, call);
+      const leading = leaderOf(entries[0]);
+      if (leading === null) return null;
+      const key = memberKey(pathToBytes(this.path), textToBytes(leading.id));
+      try {
+        const reading = await host.read(name, { key, at: revision }, call);
+        const [entry] = reading.entries;
+        if (entry === undefined) return null;
+        return { term: leading.term, member: calls.decodeMember(entry) };
+      } catch (error) {
+        if (!isWaymarkError(error, 'compacted')) throw error;
+      }
+    }
+  }
+
+  async *watch(call: Call = {}): AsyncIterableIterator<types.MembersChange<M>> {
+    const { space, host, name } = this.namespace;
+    const given = call.signal === undefined ? [] : [call.signal];
+    const signal = AbortSignal.any([space.closing, ...given]);
+    const state = new GroupState<M>();
+    for (;;) {
+      const present = await this.#present({ signal });
+      yield state.reset(present);
+      try {
+        const options = { after: present.revision, signal };
+        for await (const batch of host.watch(name, [this.#members, this.#mark], options)) {
+          yield* state.take(batch);
+        }
+        return;
+      } catch (error) {
+        if (!isWaymarkError(error, 'compacted')) throw error;
+      }
+    }
+  }
+
+  /** @throws {WaymarkError} `invalid` for what has no JSON */
+  encodeMeta(meta: M): string {
+    return bytesToText(encodeValue(json, this.path, meta));
+  }
+
+  /** Members and leader at one revision; begun anew when compaction overtakes it. */
+  async #present(call: Call): Promise<PresentGroup> {
+    const { host, name } = this.namespace;
+    for (;;) {
+      const first: Query = { ...this.#members, limit: pageSize };
+      const apply = [
+        { type: 'read', ...first },
+        { type: 'read', ...this.#mark, limit: 1 },
+      ] as const;
+      const { results, revision } = await host.commit(name, { apply }, call);
+      const [members = [], marks = []] = results.map(entriesOf);
+      try {
+        const rest = await this.#after(members, revision, call);
+        return { revision, members: [...members, ...rest], mark: marks[0] };
+      } catch (error) {
+        if (!isWaymarkError(error, 'compacted')) throw error;
+      }
+    }
+  }
+
+  /** The pages that follow a first one. */
+  async #after(first: readonly Entry[], at: number, call: Call): Promise<Entry[]> {
+    const { host, name } = this.namespace;
+    const all: Entry[] = [];
+    for (let page = first; page.length === pageSize;) {
+      const key = `${page.at(-1)?.key ?? ''}\0`;
+      const query = { ...this.#members, key, at, limit: pageSize, uncounted: true };
+      page = (await host.read(name, query, call)).entries;
+      all.push(...page);
+    }
+    return all;
+  }
+}

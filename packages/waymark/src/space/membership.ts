@@ -1,0 +1,104 @@
+import * as calls from '../recipes/members.js';
+import { textToBytes } from '../core/bytes.js';
+import { groupElection } from '../recipes/election.js';
+import { Candidacy, untilOver } from './candidacy.js';
+import { Held, type HeldParts } from './held.js';
+import type { Asker } from './holder.js';
+import { memberKey } from './layout.js';
+import type { HostMembers } from './members.js';
+import type * as types from './member-types.js';
+import { pathToBytes } from './paths.js';
+import type { Call, Hold } from './types.js';
+import { watchKeyGone } from './watch-key.js';
+
+export interface MembershipParts<M> {
+  readonly group: HostMembers<M>;
+  readonly id: string;
+  readonly asker: Asker;
+  readonly call: types.JoinCall<M>;
+}
+
+export class HeldMembership<M> extends Held implements types.Membership<M> {
+  readonly id: string;
+  readonly closed: Promise<Hold['reason']>;
+  readonly #parts: MembershipParts<M>;
+  readonly #candidacy: Candidacy | null;
+
+  constructor(held: HeldParts, parts: MembershipParts<M>) {
+    let close: (reason: Hold['reason']) => void = () => undefined;
+    const closed = new Promise<Hold['reason']>((resolve) => (close = resolve));
+    const ended = (one: Held): void => {
+      held.ended(one);
+      parts.call.signal?.removeEventListener('abort', this.#leave);
+      this.#candidacy?.end();
+      close(one.reason);
+    };
+    super({ ...held, ended });
+    this.closed = closed;
+    this.#parts = parts;
+    this.id = parts.id;
+    parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
+    this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
+  }
+
+  isLeader(): boolean {
+    return this.term() !== null;
+  }
+
+  term(): Hold | null {
+    return this.isHeld() ? (this.#candidacy?.term ?? null) : null;
+  }
+
+  async leader(call: Call = {}): Promise<types.GroupLeader<M> | null> {
+    return await this.#parts.group.leader(call);
+  }
+
+  async update(
+    told: { readonly meta?: M | undefined; readonly address?: string | undefined },
+    call: Call = {},
+  ): Promise<void> {
+    const { group, id } = this.#parts;
+    if (!this.isHeld()) throw this.reason ?? calls.lostMembership(id, this.path);
+    const { address } = told;
+    const meta = told.meta === undefined ? undefined : group.encodeMeta(told.meta);
+    const { host, name } = group.namespace;
+    const args = { group: this.path, member: id, incarnation: this.token, address, meta };
+    await host.run(calls.update, name, args, call);
+  }
+
+  protected get title(): string {
+    return `membership of ${this.id} in ${this.path}`;
+  }
+
+  /** Who leads resigns first: no view shows a leader that is no member. */
+  protected async giveBack(): Promise<boolean> {
+    const { group, id } = this.#parts;
+    await this.#candidacy?.done.catch(() => undefined);
+    const { space, name } = group.namespace;
+    const args = { group: this.path, member: id, incarnation: this.token, id: undefined };
+    return await space.host.run(calls.leave, name, args);
+  }
+
+  protected watchLoss(lost: (why: string) => void): () => void {
+    const { space, name } = this.#parts.group.namespace;
+    const key = memberKey(pathToBytes(this.path), textToBytes(this.id));
+    return watchKeyGone(space.host, name, { key }, this.token, lost);
+  }
+
+  /** Where the engine is out of reach, the lease ends it. */
+  readonly #leave = (): void => void this.release().catch(() => undefined);
+
+  #stand(): Candidacy {
+    const { group, asker, call } = this.#parts;
+    return new Candidacy({
+      namespace: group.namespace,
+      path: this.path,
+      kind: groupElection,
+      ttlMs: call.ttlMs,
+      owner: asker.owner,
+      says: textToBytes(this.id),
+      lease: asker.lease,
+      lead: untilOver,
+    });
+  }
+}
