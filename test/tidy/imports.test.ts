@@ -46,6 +46,7 @@ const base = new Set([
   'types',
   'codecs',
   'election-types',
+  'message-types',
   'member-types',
   'once-types',
 ]);

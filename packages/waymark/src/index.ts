@@ -4,6 +4,7 @@ export type { Clock, Random } from './core/clock.js';
 export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';
+export type * from './space/message-types.js';
 export type * from './space/member-types.js';
 export type * from './space/once-types.js';
 export { open, type OpenOptions } from './open.js';

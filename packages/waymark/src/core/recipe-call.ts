@@ -7,6 +7,8 @@ export interface RecipeGround {
   /** The namespace's keys, facet first. */
   readonly engine: Engine;
   readonly namespace: string;
+  /** The whole engine, by which hosts of one process know that they share it. Not to be read or written. */
+  readonly root: object;
   readonly clock: Clock;
   readonly random: Random;
   /** Where other hosts of this engine are reached. */

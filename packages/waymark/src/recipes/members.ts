@@ -157,11 +157,16 @@ function ownAlready([result]: readonly OperationResult[], args: Joining): number
 
 function keyOf({ group, member: id }: { readonly group: string; readonly member: string }): string {
   checkCanonical(group);
+  checkMemberId(id);
+  return memberKey(pathToBytes(group), textToBytes(id));
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+export function checkMemberId(id: string): void {
   if (id === '' || id.includes('\0') || /\p{Surrogate}/u.test(id)) {
     throw new WaymarkError('invalid', 'the id of a member is text that is not empty, without NUL');
   }
   atMost('memberIdBytesMax', idBytesMax, id);
-  return memberKey(pathToBytes(group), textToBytes(id));
 }
 
 /** What comes from outside is checked here, once more: this is the trust boundary. */

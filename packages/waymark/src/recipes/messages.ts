@@ -2,7 +2,9 @@ import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
+import { textToBytes } from '../core/bytes.js';
 import { inboxKey } from '../space/layout.js';
+import { checkMemberId } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { type Delivery, refused, Switchboard } from './switchboard.js';
 
@@ -11,10 +13,13 @@ import { type Delivery, refused, Switchboard } from './switchboard.js';
  * member, under the member's lease, so that every other host knows where to bring a message. Nothing of a message touches the engine.
  */
 
-const boardKey = Symbol('messages');
+/** One for all hosts of this process over one engine: they need no connection to reach each other. */
+const boards = new WeakMap<object, Switchboard>();
 
-function boardOf(ground: RecipeGround): Switchboard {
-  return ground.remember(boardKey, () => new Switchboard(ground.clock));
+function boardOf({ root, clock }: RecipeGround): Switchboard {
+  const board = boards.get(root) ?? new Switchboard(clock);
+  boards.set(root, board);
+  return board;
 }
 
 const member = { group: shape.text, member: shape.text };
@@ -53,7 +58,7 @@ export const take = recipeCall({
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease }, options) {
     await noteAddress(ground, inboxOf(group, name), lease);
-    return await boardOf(ground).take(`${group} ${name}`, options?.signal);
+    return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
   },
 });
 
@@ -64,7 +69,7 @@ export const reply = recipeCall({
   args: shape.record({ ...member, answers: shape.list(answer) }),
   result: shape.flag,
   async run(ground, { group, member: name, answers }) {
-    boardOf(ground).answer(`${group} ${name}`, answers);
+    boardOf(ground).answer(nameOf(ground, group, name), answers);
     return true;
   },
 });
@@ -77,7 +82,7 @@ export const leave = recipeCall({
   args: shape.record(member),
   result: shape.flag,
   async run(ground, { group, member: name }) {
-    boardOf(ground).leave(`${group} ${name}`);
+    boardOf(ground).leave(nameOf(ground, group, name));
     const { results } = await ground.engine.commit({
       apply: [{ type: 'delete', key: inboxOf(group, name) }],
     });
@@ -106,7 +111,7 @@ export const deliver = recipeCall({
     checkDelivery(args.body, args.deadlineMs);
     const { group, member: name, deadlineMs, relayed, ...message } = args;
     const key = inboxOf(group, name);
-    const here = boardOf(ground).send(`${group} ${name}`, message, deadlineMs);
+    const here = boardOf(ground).send(nameOf(ground, group, name), message, deadlineMs);
     if (here !== null) return await here;
     if (relayed) return refused(`${name} takes its messages elsewhere by now: try again`);
     const { entries } = await ground.engine.read({ key });
@@ -160,11 +165,16 @@ async function noteAddress(ground: RecipeGround, key: string, lease: number): Pr
   }
 }
 
+/** No part of it holds a NUL. */
+function nameOf({ namespace }: RecipeGround, group: string, member: string): string {
+  return [namespace, group, member].join('\0');
+}
+
 /** @throws {WaymarkError} `invalid`, `too_large` */
 function inboxOf(group: string, member: string): string {
   checkCanonical(group);
-  checkCanonical(`/${member}`);
-  return inboxKey(pathToBytes(group), pathToBytes(`/${member}`));
+  checkMemberId(member);
+  return inboxKey(pathToBytes(group), textToBytes(member));
 }
 
 export const messageCalls = [take, reply, leave, deliver] as const;

@@ -12,7 +12,7 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   x/orders/42 NUL t id     place of an exclusive request
  *   s/orders/42 NUL t id     place of a shared request
  *   eh/…  ex/…               marks and places of elections, as those of locks
- *   m/group NUL /member      where a member takes its messages
+ *   m/workers NUL id         where a member takes its messages
  *   g/workers NUL id         member of a group
  *   glh/…  glx/…             marks and places of who leads a group
  *   och/…  ocx/…             marks and places of who runs a job that runs once

@@ -64,17 +64,19 @@ interface Room {
 class Ground implements RecipeGround {
   readonly engine: Engine;
   readonly namespace: string;
+  readonly root: object;
   readonly clock: Clock;
   readonly random: Random;
   readonly peers: Peers;
   readonly #kept = new Map<symbol, unknown>();
 
-  constructor(engine: Engine, namespace: string, clock: Clock, random: Random, peers: Peers) {
-    this.peers = peers;
-    this.engine = engine;
-    this.namespace = namespace;
-    this.clock = clock;
-    this.random = random;
+  constructor(parts: Omit<RecipeGround, 'remember'>) {
+    this.engine = parts.engine;
+    this.namespace = parts.namespace;
+    this.root = parts.root;
+    this.clock = parts.clock;
+    this.random = parts.random;
+    this.peers = parts.peers;
   }
 
   remember<T>(key: symbol, make: () => T): T {
@@ -266,7 +268,8 @@ class LocalHost implements Host {
     const prefix = namespacePrefix(namespace);
     const engine = within(this.#engine, prefix);
     const locks = { engine: this.#engine, plans: new LockPlans(prefix), clock: this.#clock };
-    const ground = new Ground(engine, namespace, this.#clock, this.#random, this.#peers);
+    const shared = { clock: this.#clock, random: this.#random, peers: this.#peers };
+    const ground = new Ground({ engine, namespace, root: this.#engine, ...shared });
     const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };
     this.#rooms.set(namespace, room);
     return room;

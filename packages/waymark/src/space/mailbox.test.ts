@@ -4,6 +4,7 @@ import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import * as calls from '../recipes/messages.js';
 import type { Delivery } from '../recipes/switchboard.js';
+import { ForwardingEngine } from '../wrap/forward.js';
 import { createLocalHost } from './local-host.js';
 import { Mailbox } from './mailbox.js';
 
@@ -20,7 +21,9 @@ async function withHosts(run: (a: Host, b: Host) => Promise<void>): Promise<void
         [Symbol.asyncDispose]: async () => {},
       });
     };
-    const host = createLocalHost(engine, { address: () => name, reach });
+    // Of another process, so far as they can tell: each has the engine by an object of its own.
+    const own = new ForwardingEngine(engine);
+    const host = createLocalHost(own, { address: () => name, reach });
     hosts.set(name, host);
     return host;
   };

@@ -1,4 +1,5 @@
 import type { LeaseId, Revision } from '../core/engine.js';
+import type { Handler, Messages } from './message-types.js';
 import type { Call, Hold } from './types.js';
 
 /** The public types of a group's members. Rules M1 to M8 in docs/spec/recipes.md. */
@@ -63,14 +64,16 @@ export interface JoinCall<M = unknown> extends Call {
   readonly owner?: string | undefined;
   /** Stands for the group's leader in the background, as long as it is a member. Default false. */
   readonly lead?: boolean | undefined;
+  /** Takes the messages of other members; without it none are taken. Its replies are values of the namespace's codec. */
+  readonly handle?: Handler | undefined;
   /** Aborts the join; afterwards it leaves. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Its token is the incarnation. Releasing it leaves. */
-export interface Membership<M = unknown> extends Hold {
+export interface Membership<M = unknown> extends Hold, Messages {
   readonly id: string;
-  /** Resolves once it is over: with why it was lost, or with undefined when it left. */
+  /** Resolves once it is over and its handlers are done: with why it was lost, or with undefined when it left. */
   readonly closed: Promise<Hold['reason']>;
   /** Whether it leads its group, by the local clock: no call, and no promise about the next moment. */
   isLeader(): boolean;

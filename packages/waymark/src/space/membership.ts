@@ -3,6 +3,9 @@ import { textToBytes } from '../core/bytes.js';
 import { groupElection } from '../recipes/election.js';
 import { Candidacy, untilOver } from './candidacy.js';
 import { Held, type HeldParts } from './held.js';
+import { Mailbox } from './mailbox.js';
+import type { BroadcastCall, Handler, Reply, SendCall } from './message-types.js';
+import { Messenger } from './messenger.js';
 import type { Asker } from './holder.js';
 import { memberKey } from './layout.js';
 import type { HostMembers } from './members.js';
@@ -23,6 +26,8 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   readonly closed: Promise<Hold['reason']>;
   readonly #parts: MembershipParts<M>;
   readonly #candidacy: Candidacy | null;
+  readonly #messenger: Messenger<unknown>;
+  readonly #mailbox: Mailbox | null;
 
   constructor(held: HeldParts, parts: MembershipParts<M>) {
     let close: (reason: Hold['reason']) => void = () => undefined;
@@ -31,12 +36,15 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       held.ended(one);
       parts.call.signal?.removeEventListener('abort', this.#leave);
       this.#candidacy?.end();
-      close(one.reason);
+      void this.#over().finally(() => close(one.reason));
     };
     super({ ...held, ended });
     this.closed = closed;
     this.#parts = parts;
     this.id = parts.id;
+    const { group, asker, call } = parts;
+    this.#messenger = new Messenger(group.namespace, group, parts.id);
+    this.#mailbox = call.handle === undefined ? null : this.#open(call.handle, asker.lease);
     parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
     this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
   }
@@ -66,6 +74,18 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     await host.run(calls.update, name, args, call);
   }
 
+  send<R>(body: unknown, call?: SendCall): Promise<Reply<R>> {
+    return this.#messenger.send(body, call);
+  }
+
+  sendTo<R>(member: string, body: unknown, call?: SendCall): Promise<Reply<R>> {
+    return this.#messenger.sendTo(member, body, call);
+  }
+
+  broadcast<R>(body: unknown, call?: BroadcastCall): AsyncIterableIterator<Reply<R>> {
+    return this.#messenger.broadcast(body, call);
+  }
+
   protected get title(): string {
     return `membership of ${this.id} in ${this.path}`;
   }
@@ -73,7 +93,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   /** Who leads resigns first: no view shows a leader that is no member. */
   protected async giveBack(): Promise<boolean> {
     const { group, id } = this.#parts;
-    await this.#candidacy?.done.catch(() => undefined);
+    await this.#over();
     const { space, name } = group.namespace;
     const args = { group: this.path, member: id, incarnation: this.token, id: undefined };
     return await space.host.run(calls.leave, name, args);
@@ -87,6 +107,31 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   /** Where the engine is out of reach, the lease ends it. */
   readonly #leave = (): void => void this.release().catch(() => undefined);
+
+  /** What is being handled is answered, and the term resigned. */
+  async #over(): Promise<void> {
+    await this.#mailbox?.close();
+    await this.#candidacy?.done.catch(() => undefined);
+  }
+
+  #open(handle: Handler, lease: number): Mailbox {
+    const { group } = this.#parts;
+    const { host, name: namespace, space } = group.namespace;
+    const messenger = this.#messenger;
+    return new Mailbox({
+      host,
+      clock: space.clock,
+      namespace,
+      group: this.path,
+      member: this.id,
+      lease,
+      refuse: ({ term }) =>
+        term === undefined || this.term()?.token === term
+          ? undefined
+          : `it does not lead term ${term}`,
+      handle: async (message) => messenger.encodeReply(await handle(messenger.read(message))),
+    });
+  }
 
   #stand(): Candidacy {
     const { group, asker, call } = this.#parts;

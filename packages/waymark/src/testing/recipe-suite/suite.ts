@@ -4,6 +4,7 @@ import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
 import { memberCases } from './member-cases.js';
+import { messageCases } from './message-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { onceCases } from './once-cases.js';
 import { scheduleCases } from './schedule-cases.js';
@@ -32,6 +33,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...electionCases,
   ...electionEndCases,
   ...memberCases,
+  ...messageCases,
   ...onceCases,
   ...scheduleCases,
 ];

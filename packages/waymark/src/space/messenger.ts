@@ -1,0 +1,185 @@
+import type { ByteString, KeyRange } from '../core/engine.js';
+import { isWaymarkError } from '../core/errors.js';
+import { groupElection } from '../recipes/election.js';
+import { checkDelivery, deliver } from '../recipes/messages.js';
+import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
+import { leaderOf } from './group-state.js';
+import { decodeValue, encodeValue } from './codecs.js';
+import { leaderRange } from './layout.js';
+import type { HostNamespace } from './namespace.js';
+import { pathToBytes } from './paths.js';
+import type { Members } from './member-types.js';
+import type * as types from './message-types.js';
+import type { Call } from './types.js';
+
+const deadlineMsDefault = 10_000;
+/** The host keeps the deadline; should it fall silent, this much later the sender stops waiting. */
+const graceMs = 1_000;
+/** Between two looks for a leader that takes the message. */
+const pauseMsMin = 20;
+const pauseMsMax = 500;
+
+/** Sends the messages of one member, and says what they are. */
+export class Messenger<B> implements types.Messages<B> {
+  readonly #namespace: HostNamespace<B>;
+  readonly #group: Members;
+  readonly #self: string;
+  readonly #mark: KeyRange;
+
+  constructor(namespace: HostNamespace<B>, group: Members, self: string) {
+    this.#namespace = namespace;
+    this.#group = group;
+    this.#self = self;
+    this.#mark = leaderRange(pathToBytes(group.path), groupElection.facet);
+  }
+
+  async send<R>(body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
+    const { deadlineMs = deadlineMsDefault } = call;
+    const { host, name, space } = this.#namespace;
+    const bytes = this.#encode(body, deadlineMs);
+    const until = space.clock.now() + deadlineMs;
+    const late = this.#within(deadlineMs, call.signal);
+    let last = refused('nobody leads the group');
+    let pauseMs = pauseMsMin;
+    try {
+      for (let left = deadlineMs; left > 0; left = until - space.clock.now()) {
+        const query = { ...this.#mark, limit: 1 };
+        const { entries, revision } = await host.read(name, query, { signal: late.signal });
+        const leader = leaderOf(entries[0]);
+        if (leader !== null) {
+          const { id, term } = leader;
+          last = await this.#deliver(id, { kind: 'send', term, bytes, deadlineMs: left }, call);
+          if (last.outcome !== 'refused' || last.seen) return this.#reply(id, last);
+        }
+        await this.#leaderMoved(revision, pauseMs, late.signal);
+        pauseMs = Math.min(2 * pauseMs, pauseMsMax);
+      }
+    } catch (error) {
+      if (!late.signal.aborted) throw error;
+      call.signal?.throwIfAborted();
+    } finally {
+      late.stop();
+    }
+    const why = `no leader took it within ${deadlineMs} ms: ${last.why}`;
+    return { outcome: 'refused', member: null, seen: false, why };
+  }
+
+  async sendTo<R>(member: string, body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
+    const { deadlineMs = deadlineMsDefault } = call;
+    const bytes = this.#encode(body, deadlineMs);
+    const message = { kind: 'send', term: undefined, bytes, deadlineMs } as const;
+    return this.#reply(member, await this.#deliver(member, message, call));
+  }
+
+  async *broadcast<R>(
+    body: B,
+    call: types.BroadcastCall = {},
+  ): AsyncIterableIterator<types.Reply<R>> {
+    const { deadlineMs = deadlineMsDefault, skipSelf = false, only, signal } = call;
+    const bytes = this.#encode(body, deadlineMs);
+    const { members } = await this.#group.list({ signal });
+    const targets = (only ?? members.map(({ id }) => id)).filter(
+      (id) => !skipSelf || id !== this.#self,
+    );
+    const message = { kind: 'broadcast', term: undefined, bytes, deadlineMs } as const;
+    const come: types.Reply<R>[] = [];
+    let failure: { readonly error: unknown } | null = null;
+    let wake = (): void => {};
+    for (const id of new Set(targets)) {
+      this.#deliver(id, message, call).then(
+        (delivery) => {
+          come.push(this.#reply(id, delivery));
+          wake();
+        },
+        (error: unknown) => {
+          failure = { error };
+          wake();
+        },
+      );
+    }
+    for (let left = new Set(targets).size; left > 0; left--) {
+      while (come.length === 0) {
+        if (failure !== null) throw (failure as { readonly error: unknown }).error;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+      yield come.shift() as types.Reply<R>;
+    }
+  }
+
+  /** A message as the handler gets it. */
+  read({ from, kind, term, body }: Incoming): types.Message<B> {
+    const { codec } = this.#namespace;
+    return { from, kind, term: term ?? null, body: decodeValue(codec, this.#group.path, body) };
+  }
+
+  /** What a handler returned, as it goes back; nothing is null. */
+  encodeReply(value: unknown): ByteString {
+    return encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
+  }
+
+  async #deliver(
+    member: string,
+    message: {
+      readonly kind: MessageKind;
+      readonly term: number | undefined;
+      readonly bytes: ByteString;
+      readonly deadlineMs: number;
+    },
+    { signal }: Call,
+  ): Promise<Delivery> {
+    const { host, name } = this.#namespace;
+    const { kind, term, bytes: body, deadlineMs } = message;
+    const late = this.#within(deadlineMs + graceMs, signal);
+    const to = { group: this.#group.path, member, from: this.#self, relayed: false };
+    try {
+      const args = { ...to, kind, term, body, deadlineMs };
+      return await host.run(deliver, name, args, { signal: late.signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (isWaymarkError(error, 'unavailable')) return refused(error.message);
+      if (!isWaymarkError(error, 'uncertain')) throw error;
+      return { outcome: 'unknown', seen: true, body: '', why: error.message };
+    } finally {
+      late.stop();
+    }
+  }
+
+  /** Resolves when somebody else leads than at `revision`, and after a pause: the leader may only not have known yet that it leads. */
+  async #leaderMoved(revision: number, pauseMs: number, signal: AbortSignal): Promise<void> {
+    const { host, name } = this.#namespace;
+    const pause = this.#within(pauseMs, signal);
+    try {
+      const options = { after: revision, signal: pause.signal };
+      for await (const { changes } of host.watch(name, [this.#mark], options)) {
+        if (changes.length > 0) return;
+      }
+    } catch (error) {
+      if (!pause.signal.aborted && !isWaymarkError(error, 'compacted')) throw error;
+    } finally {
+      pause.stop();
+    }
+  }
+
+  #encode(body: B, deadlineMs: number): ByteString {
+    const bytes = encodeValue(this.#namespace.codec, this.#group.path, body);
+    checkDelivery(bytes, deadlineMs);
+    return bytes;
+  }
+
+  #reply<R>(member: string, { outcome, seen, body, why }: Delivery): types.Reply<R> {
+    if (outcome !== 'delivered') return { outcome, member, seen, why };
+    const value = decodeValue(this.#namespace.codec, this.#group.path, body) as unknown as R;
+    return { outcome, member, value };
+  }
+
+  /** A signal that aborts with the caller's, or when the time is over. */
+  #within(
+    ms: number,
+    signal: AbortSignal | undefined,
+  ): { readonly signal: AbortSignal; readonly stop: () => void } {
+    const over = new AbortController();
+    const stop = this.#namespace.space.clock.after(ms, () => over.abort());
+    const given = signal === undefined ? [] : [signal];
+    return { signal: AbortSignal.any([over.signal, ...given]), stop };
+  }
+}
