@@ -160,6 +160,26 @@ export const electionEndCases: readonly RecipeCase[] = [
       await next.release();
     },
   },
+  {
+    name: '[E9] a write under a term is refused once the term is over, in the same commit; the term locks nothing',
+    async run({ a, b }) {
+      const ns = a.namespace<string>('n');
+      const term = await ns.election('/chief').campaign();
+      const { path, token } = term;
+      await ns.put('/state', 'one', { hold: term });
+      await ns.put('/chief', 'two', { hold: { path, token } });
+      await b.namespace<string>('n').put('/chief', 'three');
+      const locked = await b.namespace('n').lock('/held');
+      await failsWith('locked', () => ns.put('/held', 'no', { hold: term }));
+      await locked.release();
+      await term.release();
+      const next = await b.namespace('n').election('/chief').campaign();
+      await failsWith('lost', () => ns.put('/state', 'late', { hold: { path, token } }));
+      await failsWith('lost', () => ns.put('/state', 'late', { hold: term }));
+      same((await ns.get('/state'))?.value, 'one', 'untouched');
+      await next.release();
+    },
+  },
 ];
 
 function lossOf({ signal }: Hold): Promise<void> {
