@@ -100,10 +100,9 @@ export class Holder {
   /** Gives back all that is held, then the leases. */
   async release(): Promise<void> {
     await Promise.allSettled([...this.#held].map((held) => held.release()));
-    const leases = await Promise.allSettled([...this.#leases.values(), ...this.#doubted]);
-    await Promise.allSettled(
-      leases.map(async (lease) => lease.status === 'fulfilled' && (await lease.value.release())),
-    );
+    const asked = await Promise.allSettled(this.#leases.values());
+    const granted = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    await Promise.allSettled([...granted, ...this.#doubted].map((lease) => lease.release()));
   }
 
   readonly #ended = (held: Held): void => void this.#held.delete(held);
