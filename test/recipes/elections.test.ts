@@ -105,6 +105,22 @@ test('[E4] a leader that is told by a refused proclamation leads no more', async
   expect([term.isHeld(), election.isLeader(), term.signal.aborted]).toEqual([false, false, true]);
 });
 
+test('[E4] a term that ends while its proclamation is made is not brought back by it', async () => {
+  await using engine = createMemoryEngine();
+  await using space = spaceOver(engine, 'a');
+  const election = space.namespace('n').election('/chief');
+  const term = await election.campaign();
+  const read = engine.read.bind(engine);
+  engine.read = async (...args) => {
+    const reading = await read(...args);
+    engine.read = read;
+    await engine.commit({ apply: [{ type: 'delete', key: 'n/', end: 'n0' }] });
+    return reading;
+  };
+  await expect(term.proclaim('late')).rejects.toMatchObject({ code: 'lost' });
+  expect(await election.leader()).toBe(null);
+});
+
 /** Faults of older makers of leaders, kept from coming back: what became of each stands in docs/spec/recipes.md. */
 
 test('[E7] spindle: the heartbeat of a deposed leader extends nobody’s term', async () => {

@@ -147,6 +147,20 @@ export const electionEndCases: readonly RecipeCase[] = [
     },
   },
   {
+    name: '[E6] a campaign that aborts while its election is on the way leads nothing in the end',
+    async run({ b }) {
+      const election = b.namespace('n').election('/chief');
+      await (await election.campaign()).release();
+      for (let round = 0; round < 10; round++) {
+        const stop = new AbortController();
+        const term = election.campaign({ signal: stop.signal }).catch(() => null);
+        stop.abort(new Error('enough'));
+        await (await soon('an answer', term))?.release();
+        await eventually('nobody leads', async () => (await election.leader()) === null, 3_000);
+      }
+    },
+  },
+  {
     name: '[E4] what is proclaimed with an election is as large as any value, also of a candidate that waited',
     async run({ a, b }) {
       const value = 'v'.repeat(900_000);
