@@ -4,9 +4,15 @@ import { defineConfig } from 'vitest/config';
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Tests that measure time, or load both cores with processes of their own: one file at a time, after the others. */
-const faults = ['locks', 'durability', 'linearizability', 'watches', 'server', 'cli'].map(
-  (part) => `test/${part}/**/*.test.ts`,
-);
+const faults = [
+  'locks',
+  'durability',
+  'linearizability',
+  'watches',
+  'server',
+  'cli',
+  'elections',
+].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({
   resolve: {

@@ -76,6 +76,29 @@ test('[L1] a cron job runs in one replica, and goes on in another when that one 
   expect(new Set(runs).size, 'no run was counted twice').toBe(runs.length);
 });
 
+test('[E7] a resource is extended below its key while its owner watches, and another owner goes on when that one is killed', async () => {
+  const own = (name: string) => example('whatnot', [url, 'own', name, '/printers/3']);
+  const extend = async (...parts: string[]) => {
+    const { code, out, err } = await example('whatnot', [url, 'extend', '/printers/3', ...parts])
+      .done;
+    expect(code, err).toBe(0);
+    return out;
+  };
+  const first = own('first');
+  await first.says('first owns /printers/3');
+  const second = own('second');
+  await second.says('ready');
+  expect(await extend('tray=2', 'toner=black')).toContain('first counts 2 parts');
+  expect(first.out).toContain('first sees /printers/3/parts/tray = 2');
+  expect(first.out).toContain('first sees /printers/3/parts/toner = black');
+  expect(second.out).not.toContain('sees');
+  await first.stop('SIGKILL');
+  expect(await extend('lamp=green')).toContain('second counts 3 parts');
+  const terms = [first, second].map(({ out }) => Number(/in term (\d+)/.exec(out)?.[1]));
+  expect(terms[1]).toBeGreaterThan(terms[0] as number);
+  expect((await second.stop()).code).toBe(0);
+});
+
 test('[W5] a job list is worked off by several processes, each job once and whole', async () => {
   const space = await open(url);
   const jobs = space.namespace('jobs');

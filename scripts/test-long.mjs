@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 const parts = {
   locks: ['test/locks/lock-set.test.ts', 'test/locks/lock-table.test.ts'],
   expiry: ['test/locks/expiry.test.ts'],
+  elections: ['test/elections'],
   durability: ['test/durability'],
   'power-loss': ['test/durability/power-loss.test.ts'],
   engines: ['test/engines'],

@@ -5,6 +5,8 @@ export interface Client {
   /** Writes only if the key is as `expected` says (what the last cas answered; undefined: absent). */
   cas?(key: string, value: string, expected: unknown): Promise<unknown>;
   lock?(name: string): Promise<() => Promise<unknown>>;
+  /** Stands for election, and answers with what resigns. */
+  elect?(name: string): Promise<() => Promise<unknown>>;
   grant?(): Promise<number | string>;
   renew?(id: number | string): Promise<unknown>;
   /** Number of live leases. */

@@ -16,6 +16,10 @@ export async function connectWaymark(url: string): Promise<Client> {
       const lock = await namespace.lock(name);
       return () => lock.release();
     },
+    elect: async (name) => {
+      const term = await namespace.election(name).campaign();
+      return () => term.release();
+    },
     publish: (topic, value) => namespace.put(topic, value),
     subscribe: async (topic, watchers, told) => {
       for (let watcher = 0; watcher < watchers; watcher++) {

@@ -8,7 +8,7 @@ import {
 } from '../servers/index.js';
 import type { Stage } from './stage.js';
 
-/** Locks: uncontended, contended, and one hand-over. */
+/** Locks: uncontended, contended, and one hand-over; beside it that of an election. */
 export async function lockSuite(stage: Stage): Promise<void> {
   const waymark = await stage.server('waymark', () => startWaymark());
   const redis = () => stage.server('redis', () => startRedis());
@@ -61,6 +61,19 @@ export async function lockSuite(stage: Stage): Promise<void> {
         stage.side('raw TCP echo', 'echo', echo.address, 'openLoop', ping),
       ];
     },
+    async () => [],
+  );
+
+  await stage.line(
+    'hand-over of an election p50',
+    'ms, resignation → the next leader’s code; against the lock’s',
+    async () => [
+      stage.side('waymark election', 'waymark', waymark.address, 'contend', {
+        ...pair,
+        recipe: 'elect',
+      }),
+      stage.side('waymark lock', 'waymark', waymark.address, 'contend', pair),
+    ],
     async () => [],
   );
 }

@@ -11,6 +11,8 @@ export interface ContendParams {
   readonly seconds: number;
   /** How long each holds, ms. Default 0. */
   readonly holdMs?: number;
+  /** What they contend for. Default 'lock'. */
+  readonly recipe?: 'lock' | 'elect';
   /** What the value is: changes of holder a second, or the p50 from release to the next holder's code. */
   readonly measure: 'changes' | 'handover';
 }
@@ -23,18 +25,19 @@ export async function contend(params: ContendParams): Promise<Sample> {
   const clients = await Promise.all(
     indexes.map((index) => clientOf(params.client, params.address, index)),
   );
-  const name = `/contended/lock-${process.pid}-${round++}`;
+  const { recipe = 'lock' } = params;
+  const name = `/contended/${recipe}-${process.pid}-${round++}`;
   const handovers = new Latencies(500_000);
   const begin = performance.now() + params.seconds * 200;
   const end = begin + params.seconds * 1_000;
   let [holder, changes, releasedAt, longestWait, held] = [-1, 0, 0, 0, 0];
   const contender = async (index: number): Promise<void> => {
-    const lock = clients[index]?.lock;
-    if (lock === undefined) throw new Error(`${params.client} cannot lock`);
+    const take = clients[index]?.[recipe];
+    if (take === undefined) throw new Error(`${params.client} cannot ${recipe}`);
     for (;;) {
       const asked = performance.now();
       if (asked >= end) return;
-      const release = await lock(name);
+      const release = await take(name);
       const got = performance.now();
       if (++held !== 1) throw new Error(`${params.client}: two holders at once`);
       if (got >= begin && got < end) {

@@ -1,11 +1,11 @@
-import type { Check, Engine, Operation, Outcome, Txn } from '../core/engine.js';
+import type { Check, Engine, Entry, Operation, Outcome, Txn } from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { fixedChecks } from '../core/validate.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import { lostHold } from '../recipes/lock-writes.js';
 import { checkOf, type Demand, demandsOf, writes, writtenBy } from './guard.js';
-import { exactly, markFacet, parseMark } from './layout.js';
+import { electionFacet, exactly, leaderRange, markFacet, parseMark } from './layout.js';
 import { pathToBytes, resolvePath } from './paths.js';
 
 /** After a namespace was seen to hold marks, so many writes are checked path by path before it is taken for unlocked again. */
@@ -133,10 +133,19 @@ function unwrapped(txn: Txn, outcome: Outcome): Outcome {
 async function underDemand(engine: Engine, hold: HoldProof): Promise<Demand> {
   const range = exactly('h', pathToBytes(resolvePath('/', hold.path)));
   if (hold.mode === 'exclusive') return { range, token: hold.token, hold };
-  const { entries } = await engine.read(range);
-  const mark = entries.find((entry) => entry.createRevision === hold.token);
-  if (mark === undefined) throw lostHold(hold.path);
+  const mark = await markOf(engine, hold);
   return { range: { key: mark.key }, token: hold.token, hold };
+}
+
+/** The mark of a lock, or of a leader, that stands there with this token. @throws {WaymarkError} `lost` */
+async function markOf(engine: Engine, { path, token }: HoldProof): Promise<Entry> {
+  const bytes = pathToBytes(resolvePath('/', path));
+  for (const range of [exactly('h', bytes), leaderRange(bytes)]) {
+    const { entries } = await engine.read(range);
+    const mark = entries.find((entry) => entry.createRevision === token);
+    if (mark !== undefined) return mark;
+  }
+  throw lostHold(path);
 }
 
 /** The writer's exclusive holds with what they cover; a proof of path and token alone is looked up by its mark. */
@@ -149,9 +158,9 @@ async function knownHolds(engine: Engine, options: GuardedCommitOptions): Promis
       if (proof.mode === 'exclusive') known.push(proof);
       continue;
     }
-    const { entries } = await engine.read(exactly('h', pathToBytes(resolvePath('/', proof.path))));
-    const mark = entries.find((entry) => entry.createRevision === proof.token);
-    if (mark === undefined) throw lostHold(proof.path);
+    const mark = await markOf(engine, proof);
+    // Who leads may write under its term, and locks nothing by it.
+    if (mark.key.startsWith(electionFacet)) continue;
     const { path, tree, mode } = parseMark(mark.key);
     if (mode === 'exclusive') known.push({ path, token: proof.token, tree, mode });
   }

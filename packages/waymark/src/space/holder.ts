@@ -100,9 +100,9 @@ export class Holder {
   /** Gives back all that is held, then the leases. */
   async release(): Promise<void> {
     await Promise.allSettled([...this.#held].map((held) => held.release()));
-    const granted = await Promise.allSettled(this.#leases.values());
-    const leases = granted.flatMap((lease) => (lease.status === 'fulfilled' ? [lease.value] : []));
-    await Promise.allSettled([...leases, ...this.#doubted].map((lease) => lease.release()));
+    const asked = await Promise.allSettled(this.#leases.values());
+    const granted = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    await Promise.allSettled([...granted, ...this.#doubted].map((lease) => lease.release()));
   }
 
   readonly #ended = (held: Held): void => void this.#held.delete(held);

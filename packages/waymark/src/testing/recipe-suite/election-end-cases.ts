@@ -147,6 +147,20 @@ export const electionEndCases: readonly RecipeCase[] = [
     },
   },
   {
+    name: '[E6] a campaign that aborts while its election is on the way leads nothing in the end',
+    async run({ b }) {
+      const election = b.namespace('n').election('/chief');
+      await (await election.campaign()).release();
+      for (let round = 0; round < 10; round++) {
+        const stop = new AbortController();
+        const term = election.campaign({ signal: stop.signal }).catch(() => null);
+        stop.abort(new Error('enough'));
+        await (await soon('an answer', term))?.release();
+        await eventually('nobody leads', async () => (await election.leader()) === null, 3_000);
+      }
+    },
+  },
+  {
     name: '[E4] what is proclaimed with an election is as large as any value, also of a candidate that waited',
     async run({ a, b }) {
       const value = 'v'.repeat(900_000);
@@ -157,6 +171,26 @@ export const electionEndCases: readonly RecipeCase[] = [
       await term.release();
       const next = await soon('the next', waiting);
       same((await other.leader())?.value, `${value}!`, 'its proclamation');
+      await next.release();
+    },
+  },
+  {
+    name: '[E9] a write under a term is refused once the term is over, in the same commit; the term locks nothing',
+    async run({ a, b }) {
+      const ns = a.namespace<string>('n');
+      const term = await ns.election('/chief').campaign();
+      const { path, token } = term;
+      await ns.put('/state', 'one', { hold: term });
+      await ns.put('/chief', 'two', { hold: { path, token } });
+      await b.namespace<string>('n').put('/chief', 'three');
+      const locked = await b.namespace('n').lock('/held');
+      await failsWith('locked', () => ns.put('/held', 'no', { hold: term }));
+      await locked.release();
+      await term.release();
+      const next = await b.namespace('n').election('/chief').campaign();
+      await failsWith('lost', () => ns.put('/state', 'late', { hold: { path, token } }));
+      await failsWith('lost', () => ns.put('/state', 'late', { hold: term }));
+      same((await ns.get('/state'))?.value, 'one', 'untouched');
       await next.release();
     },
   },
