@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Lock } from 'waymark';
+import type { Hold } from 'waymark';
 
 /**
  * A command in a process group of its own that lives no longer than the lock it runs under.
@@ -24,7 +24,7 @@ const goneMsMax = 2_000;
 
 /** @returns once the whole group is gone */
 export async function runUnder(
-  lock: Lock,
+  lock: Hold,
   argv: readonly string[],
   options: { readonly ttlMs: number; readonly interrupted: AbortSignal },
 ): Promise<CommandEnd> {
@@ -47,7 +47,7 @@ export async function runUnder(
 
 function look(
   pid: number,
-  lock: Lock,
+  lock: Hold,
   { ttlMs, interrupted }: { readonly ttlMs: number; readonly interrupted: AbortSignal },
 ): { stop: () => void; ended: () => boolean } {
   let ended = false;

@@ -7,10 +7,24 @@ import { eventJson, type Group, type OpenWatch } from './watch.js';
 /** How soon a browser comes back after the server stopped. */
 const retryMs = 1_000;
 
-/** Streams a watch until the client goes, the server stops or the watch fails; the last two are told. */
+/** Streams a watch of paths. */
 export async function streamEvents(
   reply: FastifyReply,
   watch: OpenWatch,
+  parts: WatchParts,
+  signal: AbortSignal,
+): Promise<void> {
+  await streamTexts(reply, printed(watch), parts, signal);
+}
+
+async function* printed({ groups, identity }: OpenWatch): AsyncGenerator<string> {
+  for await (const group of groups) yield printGroup(group, identity);
+}
+
+/** Streams printed events until the client goes, the server stops or the watch behind them fails; the last two are told. */
+export async function streamTexts(
+  reply: FastifyReply,
+  texts: AsyncIterable<string>,
   parts: WatchParts,
   signal: AbortSignal,
 ): Promise<void> {
@@ -27,8 +41,7 @@ export async function streamEvents(
     if (!response.writableNeedDrain) response.write(': alive\n\n');
   });
   try {
-    for await (const group of watch.groups)
-      await write(response, printGroup(group, watch.identity), signal);
+    for await (const text of texts) await write(response, text, signal);
   } catch (error) {
     if (parts.stopping.aborted) response.write(': the server stops, come back\n\n');
     else if (!signal.aborted)
