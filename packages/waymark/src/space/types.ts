@@ -281,12 +281,7 @@ export interface Namespace<T = unknown> {
   /** Forgets what a job came to: the next `once` runs it. @returns false when nothing was recorded */
   forgetOnce(path: string, call?: Call): Promise<boolean>;
   /** Runs `job` when it is due, on one of all the processes that call this. @throws {WaymarkError} `invalid` */
-  schedule(
-    path: string,
-    when: When,
-    job: (run: DueRun) => unknown,
-    call?: ScheduleCall,
-  ): Schedule;
+  schedule(path: string, when: When, job: (run: DueRun) => unknown, call?: ScheduleCall): Schedule;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(
