@@ -4,6 +4,11 @@ export type * from './core/host.js';
 export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
 export { election as electionCalls } from './recipes/election.js';
+export {
+  join as joinGroup,
+  leave as leaveGroup,
+  update as updateMember,
+} from './recipes/members.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

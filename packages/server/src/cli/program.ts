@@ -5,6 +5,7 @@ import { electionCommands } from './elect.js';
 import { fail, type GlobalOptions } from './context.js';
 import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
+import { memberCommands } from './members.js';
 import { operationCommands } from './operations.js';
 import { serveCommand } from './serve.js';
 
@@ -30,6 +31,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   dataCommands(program, wrap);
   lockCommands(program, wrap);
   electionCommands(program, wrap);
+  memberCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {

@@ -8,6 +8,7 @@ import { backupRoute } from './backup.js';
 import { electionRoutes } from './elections.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
+import { memberRoutes } from './members.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -100,6 +101,7 @@ export async function createApp(
   spaceRoutes(app, space, host);
   lockRoutes(app, parts);
   electionRoutes(app, parts, watches);
+  memberRoutes(app, host, watches);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();

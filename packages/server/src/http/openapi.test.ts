@@ -128,6 +128,17 @@ test('[openapi] elections answer as the document says', async () => {
   await call('GET', election, `${at}/elections/e`);
 });
 
+test('[openapi] members answer as the document says', async () => {
+  const group = `${ns}/members/{path}`;
+  const body = { id: 'w1', ttlMs: 30_000, address: 'a:1', meta: { zone: 'x' } };
+  const joined = await call('POST', group, `${at}/members/g`, { body });
+  await call('POST', group, `${at}/members/g`, { body });
+  await call('GET', group, `${at}/members/g`);
+  const named = `${at}/members/g?id=w1&incarnation=${String(joined['incarnation'])}`;
+  await call('PATCH', group, named, { body: { meta: null } });
+  await call('DELETE', group, named);
+});
+
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');

@@ -42,6 +42,7 @@ export class Candidacy {
   readonly #parts: CandidacyParts;
   readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
+  readonly #waiting = new Set<(term: HeldTerm<unknown>) => void>();
   #term: HeldTerm<unknown> | null = null;
 
   constructor(parts: CandidacyParts) {
@@ -56,9 +57,28 @@ export class Candidacy {
     return this.#term?.isHeld() === true ? this.#term : null;
   }
 
+  /** The term that stands, or the next one. @throws the signal's reason; what ended the candidacy */
+  async elected(signal: AbortSignal): Promise<HeldTerm<unknown>> {
+    if (this.term !== null) return this.term;
+    const over = AbortSignal.any([signal, this.#signal]);
+    over.throwIfAborted();
+    return await new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#waiting.delete(told);
+        reject(over.reason as Error);
+      };
+      const told = (term: HeldTerm<unknown>): void => {
+        over.removeEventListener('abort', abort);
+        resolve(term);
+      };
+      over.addEventListener('abort', abort, { once: true });
+      this.#waiting.add(told);
+    });
+  }
+
   /** It stands no longer; `done` tells when all is given back. */
-  end(): void {
-    this.#ended.abort();
+  end(reason?: unknown): void {
+    this.#ended.abort(reason);
   }
 
   async #run(): Promise<void> {
@@ -79,6 +99,8 @@ export class Candidacy {
     const term = await this.#campaign(() => over.abort());
     if (term === null) return;
     this.#term = term;
+    for (const told of this.#waiting) told(term);
+    this.#waiting.clear();
     try {
       await this.#parts.lead(term, AbortSignal.any([over.signal, this.#signal]));
     } finally {

@@ -82,6 +82,8 @@ export interface Membership<M = unknown> extends Hold, Messages {
    * resigns, and stands again behind the others.
    */
   term(): Hold | null;
+  /** Waits until it leads. @throws {WaymarkError} `lost` when it is no member any more, `invalid` when it does not stand */
+  elected(call?: Call): Promise<Hold>;
   leader(call?: Call): Promise<GroupLeader<M> | null>;
   /** Tells others; what is not named stays. @throws {WaymarkError} `lost`, `too_large` */
   update(

@@ -1,5 +1,6 @@
 import * as calls from '../recipes/members.js';
 import { textToBytes } from '../core/bytes.js';
+import { WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { Candidacy, untilOver } from './candidacy.js';
 import { Held, type HeldParts } from './held.js';
@@ -35,7 +36,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     const ended = (one: Held): void => {
       held.ended(one);
       parts.call.signal?.removeEventListener('abort', this.#leave);
-      this.#candidacy?.end();
+      this.#candidacy?.end(one.reason ?? calls.lostMembership(parts.id, held.path));
       void this.#over().finally(() => close(one.reason));
     };
     super({ ...held, ended });
@@ -55,6 +56,13 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   term(): Hold | null {
     return this.isHeld() ? (this.#candidacy?.term ?? null) : null;
+  }
+
+  async elected({ signal }: Call = {}): Promise<Hold> {
+    if (this.#candidacy === null) {
+      throw new WaymarkError('invalid', `${this.id} does not stand: join with lead: true`);
+    }
+    return await this.#candidacy.elected(signal ?? new AbortController().signal);
   }
 
   async leader(call: Call = {}): Promise<types.GroupLeader<M> | null> {

@@ -4,6 +4,7 @@ import type { Engine } from '../core/engine.js';
 import { systemClock, systemRandom as random } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { campaign, scheduleElection } from '../recipes/election.js';
+import { claim, settle, unclaim } from '../recipes/once.js';
 import { settleDue } from '../recipes/schedule.js';
 import { FakeClock } from '../testing/fake-clock.js';
 import { dueTimes } from './due-times.js';
@@ -160,6 +161,28 @@ test('[O6] who leads no longer settles nothing, and nobody settles backwards; re
   // An election of the same path is another one.
   const args = { id: 'e', path, lease, owner: 'e', session: 'e', says: undefined, waitMs: 0 };
   expect(await host.run(campaign, 'n', args)).toBeGreaterThan(0);
+});
+
+test('[O2] a claim that is given back, or another’s, records nothing; repeating is safe', async () => {
+  await using world = new World();
+  const { host } = world;
+  const lease = (await host.grant(60_000)).id;
+  const of = { id: 'one', path: '/job' };
+  const args = { lease, owner: 'o', session: 'one', waitMs: 0 };
+  const { token } = await host.run(claim, 'n', { ...of, ...args });
+  await host.run(unclaim, 'n', of);
+  const lost = expect.objectContaining({ code: 'lost' });
+  const late = { ...of, token: token ?? 0, record: '{}' };
+  await expect(host.run(settle, 'n', late)).rejects.toEqual(lost);
+  const next = await host.run(claim, 'n', { ...of, ...args, id: 'two' });
+  const own = { ...of, id: 'two', token: next.token ?? 0, record: '{"by":"two"}' };
+  await expect(host.run(settle, 'n', { ...own, token: own.token - 1 })).rejects.toEqual(lost);
+  const settled = await host.run(settle, 'n', own);
+  expect(await host.run(settle, 'n', own)).toBe(settled);
+  expect(await host.run(claim, 'n', { ...of, ...args })).toEqual({
+    token: null,
+    record: own.record,
+  });
 });
 
 test('[O6] a wall clock that steps back runs nothing twice, and one that jumps ahead runs the newest once', async () => {

@@ -150,7 +150,9 @@ export const memberCases: readonly RecipeCase[] = [
       await closing.close();
       await eventually('the leave', () => seen.at(-1)?.members.length === 0);
       same(told(seen.at(-1) as MembersChange<About>), '-closing', 'left');
-      same(seen.at(-1)?.leader, null, 'and led no longer');
+      const led = seen.filter(({ leader }) => leader !== null);
+      const there = led.every(({ leader, members }) => members.some(({ id }) => id === leader?.id));
+      holds(there, 'no view shows a leader that is no member');
       await end();
     },
   },
@@ -211,7 +213,8 @@ export const memberCases: readonly RecipeCase[] = [
     name: '[M7] one of those that stand leads; when it leaves or fails the next does, under a greater term',
     async run({ a, b, another }) {
       const first = await workers(a.namespace('n')).join({ id: 'first', lead: true });
-      await eventually('it leads', () => first.isLeader());
+      const elected = await soon('the election', first.elected());
+      holds(first.isLeader() && (await first.elected()) === elected, 'it leads');
       const second = await workers(b.namespace('n')).join({ id: 'second', lead: true });
       const ns = (await another('third')).namespace('n');
       const third = await workers(ns).join({ id: 'third' });
@@ -223,6 +226,14 @@ export const memberCases: readonly RecipeCase[] = [
       await eventually('the next leads', () => second.isLeader());
       holds(!first.isLeader() && first.term() === null, 'who left does not');
       holds((second.term()?.token ?? 0) > (term?.token ?? 0), 'a greater term');
+      await failsWith('invalid', () => third.elected());
+      const fourth = await workers(ns).join({ id: 'fourth', lead: true });
+      const why = new Error('enough');
+      const waited = fourth.elected({ signal: AbortSignal.abort(why) }).catch((e: unknown) => e);
+      same(await waited, why, 'a wait ends with its signal');
+      const leaving = failsWith('lost', () => fourth.elected());
+      await fourth.release();
+      await soon('the end of its wait', leaving);
       await fail(b, await memberOf(b, 'second'));
       await eventually('nobody leads', async () => (await third.leader()) === null);
       await eventually('and it knows', () => !second.isLeader());
@@ -247,6 +258,10 @@ export const memberCases: readonly RecipeCase[] = [
       const one = await group.join({ id: 'one', lead: true });
       await eventually('one leads', () => one.isLeader());
       const two = await group.join({ id: 'two', lead: true });
+      const places = { key: 'glx', end: 'gly', countOnly: true };
+      const { host } = a as HostSpace;
+      const waiting = async (): Promise<number> => (await host.read('n', places)).count;
+      await eventually('two has its place', async () => (await waiting()) === 1);
       await one.release();
       await eventually('two leads', () => two.isLeader());
     },

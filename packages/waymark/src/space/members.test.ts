@@ -1,0 +1,137 @@
+import { expect, test } from 'vitest';
+import type { CallOptions, Lease, LeaseId } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
+import { systemClock, systemRandom as random } from '../core/system-clock.js';
+import { createMemoryEngine } from '../engines/memory/memory-engine.js';
+import { join, leave, update } from '../recipes/members.js';
+import { FakeClock } from '../testing/fake-clock.js';
+import { ForwardingEngine } from '../wrap/forward.js';
+import { createLocalHost } from './local-host.js';
+import type { MembersChange } from './member-types.js';
+import { createSpace } from './space.js';
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => systemClock.nextTurn(resolve));
+
+async function until(fact: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 10_000 && !fact(); turn++) await nextTurn();
+  expect(fact()).toBe(true);
+}
+
+/** Once it is cut, renewals get no answer. */
+class CutOff extends ForwardingEngine {
+  cut = false;
+
+  override async renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
+    if (this.cut) throw new WaymarkError('unavailable', 'cut off');
+    return await super.renew(id, options);
+  }
+}
+
+const group = '/g';
+const request = (id: string, lease: number, member = id) => ({
+  id,
+  group,
+  member,
+  lease,
+  owner: id,
+  address: undefined,
+  meta: undefined,
+});
+
+test('[M3] a process that falls silent has failed when its lease ends, in the revision of that; its own signal came first', async () => {
+  const clock = new FakeClock();
+  await using engine = createMemoryEngine({ clock });
+  const way = new CutOff(engine);
+  const host = createLocalHost(way, { clock });
+  await using space = createSpace(host, { clock, random, owner: 'silent' });
+  await using other = createSpace(createLocalHost(engine, { clock }), {
+    clock,
+    random,
+    owner: 'b',
+  });
+  const seen: MembersChange[] = [];
+  const watching = (async () => {
+    for await (const change of other.namespace('n').members(group).watch()) seen.push(change);
+  })().catch(() => undefined);
+  const me = await space.namespace('n').members(group).join({ id: 'w1', ttlMs: 3_000 });
+  await until(() => seen.length === 2);
+  for (let passed = 0; passed < 30_000; passed += 500) {
+    clock.advance(500);
+    await nextTurn();
+  }
+  expect(me.isHeld()).toBe(true);
+  way.cut = true;
+  for (let passed = 0; me.isHeld(); passed += 100) {
+    clock.advance(100);
+    await nextTurn();
+    expect(passed).toBeLessThan(4_000);
+  }
+  expect(seen).toHaveLength(2);
+  expect((await me.closed)?.code).toBe('lost');
+  for (let passed = 0; passed < 3_000; passed += 100) clock.advance(100);
+  await until(() => seen.length === 3);
+  const { failed, left, members, epoch } = seen[2] as MembersChange;
+  expect([failed.map(({ id }) => id), left, members]).toEqual([['w1'], [], []]);
+  expect(epoch).toBe((await engine.status()).revision);
+  await other.close();
+  await watching;
+});
+
+test('[M3] a watch that was overtaken by compaction tells the present, and who went meanwhile as missed', async () => {
+  await using engine = createMemoryEngine();
+  await using host = createLocalHost(engine);
+  await using space = createSpace(host, { clock: systemClock, random, owner: 'a' });
+  const members = space.namespace('n').members(group);
+  const [gone, , back] = [
+    await members.join({ id: 'gone' }),
+    await members.join({ id: 'stays' }),
+    await members.join({ id: 'back' }),
+  ];
+  const watch = members.watch();
+  await watch.next();
+  await gone.release();
+  await back.release();
+  const again = await members.join({ id: 'back' });
+  await members.join({ id: 'new' });
+  const { revision } = await engine.status();
+  await engine.compact(revision);
+  const { value } = (await watch.next()) as { value: MembersChange };
+  const ids = (some: readonly { readonly id: string }[]): string[] => some.map(({ id }) => id);
+  expect(ids(value.members)).toEqual(['back', 'new', 'stays']);
+  expect(ids(value.joined)).toEqual(['back', 'new']);
+  expect(value.missed.map(({ id, incarnation }) => [id, incarnation])).toEqual([
+    ['back', back.token],
+    ['gone', gone.token],
+  ]);
+  expect(value.members[0]?.incarnation).toBe(again.token);
+  expect([value.left, value.failed, value.updated, value.epoch]).toEqual([[], [], [], revision]);
+  await watch.return?.();
+});
+
+test('[M2] a join that is repeated after a lost answer has one incarnation; under another lease it is refused', async () => {
+  await using host = createLocalHost(createMemoryEngine());
+  const { id: lease } = await host.grant(60_000);
+  const { id: other } = await host.grant(60_000);
+  const first = await host.run(join, 'n', request('one', lease));
+  await host.commit('n', { apply: [{ type: 'put', key: 'd/x', value: '' }] });
+  expect(await host.run(join, 'n', request('one', lease))).toBe(first);
+  const conflict = expect.objectContaining({ code: 'conflict' });
+  await expect(host.run(join, 'n', request('one', other))).rejects.toEqual(conflict);
+  await expect(host.run(join, 'n', request('two', lease, 'one'))).rejects.toEqual(conflict);
+});
+
+test('[M2] who is named by another incarnation or request is not thrown out, nor changed', async () => {
+  await using host = createLocalHost(createMemoryEngine());
+  const { id: lease } = await host.grant(60_000);
+  const incarnation = await host.run(join, 'n', request('one', lease));
+  const of = { group, member: 'one' };
+  const told = { address: 'x', meta: undefined };
+  const args = { ...of, incarnation: incarnation - 1 };
+  expect(await host.run(leave, 'n', { ...args, id: undefined })).toBe(false);
+  expect(await host.run(leave, 'n', { ...of, incarnation: undefined, id: 'two' })).toBe(false);
+  expect(await host.run(leave, 'n', { ...of, incarnation: undefined, id: undefined })).toBe(false);
+  const lost = expect.objectContaining({ code: 'lost' });
+  await expect(host.run(update, 'n', { ...args, ...told })).rejects.toEqual(lost);
+  expect(await host.run(update, 'n', { ...of, incarnation, ...told })).toBeGreaterThan(incarnation);
+  expect(await host.run(leave, 'n', { ...of, incarnation: undefined, id: 'one' })).toBe(true);
+});
