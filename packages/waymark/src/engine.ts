@@ -3,6 +3,7 @@ export * from './core/engine.js';
 export type * from './core/host.js';
 export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
+export * as semaphoreCalls from './recipes/semaphore.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

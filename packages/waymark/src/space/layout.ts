@@ -11,6 +11,8 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   x/orders/42 NUL t id     place of an exclusive request
  *   s/orders/42 NUL t id     place of a shared request
  *   eh/…  ex/…               marks and places of elections, as those of locks
+ *   p/orders/42 NUL id       place of a semaphore's request, that holds or waits
+ *   pl/orders/42             limit of the semaphore
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -28,6 +30,19 @@ export const electionFacet = 'e';
 export function leaderRange(path: ByteString): KeyRange {
   const { key, end } = exactly('h', path);
   return { key: electionFacet + key, end: electionFacet + (end ?? '') };
+}
+
+/** All places of a semaphore. */
+export function permitRange(path: ByteString): KeyRange {
+  return exactly('p', path);
+}
+
+export function permitKey(path: ByteString, id: string): ByteString {
+  return `p${path}\0${id}`;
+}
+
+export function permitLimitKey(path: ByteString): ByteString {
+  return `pl${path}`;
 }
 
 export const markFacet: KeyRange = { key: 'h', end: 'h0' };

@@ -2,6 +2,7 @@ import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
+import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -266,6 +267,9 @@ export interface Namespace<T = unknown> {
 
   /** The election of this path: apart from keys and locks of the same one. */
   election(path: string): Election<T>;
+
+  /** The semaphore of this path: apart from keys and locks of the same one. @throws {WaymarkError} `invalid` for a limit that is none */
+  semaphore(path: string, options?: SemaphoreOptions): Semaphore;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

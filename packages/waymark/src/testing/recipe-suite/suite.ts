@@ -3,6 +3,7 @@ import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
 import { namespaceCases } from './namespace-cases.js';
+import { semaphoreCases } from './semaphore-cases.js';
 import { watchCases } from './watch-cases.js';
 
 /** Two clients of one engine, and more where a case asks for them. */
@@ -26,6 +27,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...lockCases,
   ...guardCases,
   ...electionCases,
+  ...semaphoreCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
