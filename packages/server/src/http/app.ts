@@ -10,6 +10,7 @@ import { lockRoutes } from './locks.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
+import { semaphoreRoutes } from './semaphores.js';
 import { spaceRoutes } from './spaces.js';
 import { StreamCount, type WatchParts } from './streams.js';
 import { watchRoutes } from './watch.js';
@@ -98,6 +99,7 @@ export async function createApp(
   watchRoutes(app, watches);
   spaceRoutes(app, space, host);
   lockRoutes(app, parts);
+  semaphoreRoutes(app, parts);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();

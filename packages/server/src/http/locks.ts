@@ -1,18 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { isWaymarkError, WaymarkError } from 'waymark';
-import type {
-  AcquireRequest,
-  Clock,
-  HeldKeys,
-  Host,
-  Lease,
-  LockMode,
-  Random,
-} from 'waymark/engine';
+import { WaymarkError } from 'waymark';
+import type { AcquireRequest, HeldKeys, Host, LockMode } from 'waymark/engine';
 import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
-import { repeat } from './streams.js';
+import { endLease, type HoldParts, type LeaseBody, underLease } from './lease-holds.js';
 
 /**
  * Locks for those without a client library. The hold lives by a lease that the caller renews (`POST /v1/leases/{id}/renew`): one of
@@ -37,9 +29,7 @@ const lockBody = Type.Object(
   { additionalProperties: false },
 );
 
-interface LockBody {
-  readonly lease?: number;
-  readonly ttlMs?: number;
+interface LockBody extends LeaseBody {
   readonly tree?: boolean;
   readonly mode?: LockMode;
   readonly waitMs?: number;
@@ -66,16 +56,9 @@ const holdQuery = Type.Object({
   lease: Type.Optional(Type.Integer({ minimum: 1, description: 'release: ends this lease too' })),
 });
 
-export interface LockParts {
-  readonly host: Host;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly stopping: AbortSignal;
-}
-
 const tags = ['locks'];
 
-export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
+export function lockRoutes(app: FastifyInstance, parts: HoldParts): void {
   const { host } = parts;
   for (const url of ['/v1/ns/:ns/locks', '/v1/ns/:ns/locks/*']) {
     app.get(
@@ -115,7 +98,7 @@ export function lockRoutes(app: FastifyInstance, parts: LockParts): void {
 }
 
 /** What is done with a hold that stands. */
-function holdRoutes(app: FastifyInstance, url: string, parts: LockParts): void {
+function holdRoutes(app: FastifyInstance, url: string, parts: HoldParts): void {
   const { host } = parts;
   app.patch(
     url,
@@ -174,51 +157,20 @@ function forceUnlockRoutes(app: FastifyInstance, host: Host): void {
   }
 }
 
-/** Takes the lock under the lease given, or under a new one, which goes again when the lock is not taken. */
 async function take(
-  parts: LockParts,
+  parts: HoldParts,
   namespace: string,
   path: string,
   body: LockBody,
   gone: AbortSignal,
 ): Promise<object> {
-  const { host, random } = parts;
-  if ((body.lease === undefined) === (body.ttlMs === undefined)) {
-    throw new WaymarkError(
-      'invalid',
-      'a lock takes either lease, one of yours, or ttlMs for a new one',
-    );
-  }
-  const own = body.lease === undefined ? await host.grant(body.ttlMs ?? 0) : undefined;
-  const lease = own?.id ?? body.lease ?? 0;
-  const {
-    id = random.id(),
-    tree = false,
-    mode = 'exclusive',
-    waitMs = 0,
-    owner = `lease ${lease}`,
-  } = body;
-  const wanted = { id, path, tree, mode, lease, owner, session: `lease-${lease}`, waitMs };
-  const still = own === undefined ? () => {} : keepAlive(parts, own);
-  try {
-    const token = await acquire(host, namespace, wanted, gone);
-    // The TTL counts from the answer, however long the wait was.
-    if (own !== undefined) await host.renew(own.id);
-    return {
-      path,
-      tree,
-      mode,
-      id,
-      token,
-      lease,
-      ...(own === undefined ? {} : { ttlMs: own.ttlMs }),
-    };
-  } catch (error) {
-    if (own !== undefined) await host.revoke(own.id).catch(() => undefined);
-    throw error;
-  } finally {
-    still();
-  }
+  const { id = parts.random.id(), tree = false, mode = 'exclusive', waitMs = 0 } = body;
+  return await underLease(parts, body, async (lease) => {
+    const { owner = `lease ${lease}` } = body;
+    const wanted = { id, path, tree, mode, lease, owner, session: `lease-${lease}`, waitMs };
+    const token = await acquire(parts.host, namespace, wanted, gone);
+    return { path, tree, mode, id, token };
+  });
 }
 
 /** @throws {WaymarkError} `locked` when it is not free and nothing may wait */
@@ -242,19 +194,6 @@ async function acquire(
   if (!gone.aborted) return token;
   await host.release(namespace, wanted);
   throw gone.reason;
-}
-
-async function endLease(host: Host, lease: number): Promise<void> {
-  await host.revoke(lease).catch((error: unknown) => {
-    if (!isWaymarkError(error, 'not_found')) throw error;
-  });
-}
-
-function keepAlive({ host, clock }: LockParts, lease: Lease): () => void {
-  return repeat(clock, lease.ttlMs / 3, () => {
-    // A lease that is gone ends the wait itself, with `lost`.
-    host.renew(lease.id).catch(() => undefined);
-  });
 }
 
 /** The hold that a request names. */
