@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Lock } from 'waymark';
+import type { Hold } from 'waymark';
 
 /**
- * A command in a process group of its own that lives no longer than the lock it runs under.
+ * A command in a process group of its own that lives no longer than the lock or permit it runs under.
  *
- * A lock that is not renewed any more passes on when its TTL ends. So the group gets TERM while a quarter of the TTL is left,
+ * A hold that is not renewed any more passes on when its TTL ends. So the group gets TERM while a quarter of the TTL is left,
  * and KILL when a tenth is, looked at every 50 ms by the lock's own clock. Should this process itself be killed, a shell that
  * holds the other end of a pipe does the same. What nothing here can help against is this process being stopped
  * while the command runs on: for that there is the token.
@@ -18,24 +18,31 @@ export interface CommandEnd {
   readonly ended: boolean;
 }
 
+export interface RunOptions {
+  readonly ttlMs: number;
+  readonly interrupted: AbortSignal;
+  /** Beside this process's own. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
 const graceMsMax = 10_000;
 const lookMs = 50;
 const goneMsMax = 2_000;
 
 /** @returns once the whole group is gone */
 export async function runUnder(
-  lock: Lock,
+  hold: Hold,
   argv: readonly string[],
-  options: { readonly ttlMs: number; readonly interrupted: AbortSignal },
+  options: RunOptions,
 ): Promise<CommandEnd> {
   const [file = '', ...args] = argv;
-  const env = { ...process.env, WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path };
+  const env = { ...process.env, ...options.env };
   const child = spawn(file, args, { stdio: 'inherit', detached: true, env });
   const exit = exitOf(child);
   const { pid } = child;
   if (pid === undefined) return { code: await exit, ended: false };
   const letGo = watchdog(pid, options.ttlMs);
-  const looking = look(pid, lock, options);
+  const looking = look(pid, hold, options);
   try {
     return { code: await exit, ended: looking.ended() };
   } finally {
@@ -47,13 +54,13 @@ export async function runUnder(
 
 function look(
   pid: number,
-  lock: Lock,
-  { ttlMs, interrupted }: { readonly ttlMs: number; readonly interrupted: AbortSignal },
+  hold: Hold,
+  { ttlMs, interrupted }: RunOptions,
 ): { stop: () => void; ended: () => boolean } {
   let ended = false;
   let killAt = Number.POSITIVE_INFINITY;
   const turn = (): void => {
-    const leftMs = lock.remainingMs();
+    const leftMs = hold.remainingMs();
     ended ||= leftMs < ttlMs / 4;
     if (killAt === Number.POSITIVE_INFINITY && (ended || interrupted.aborted)) {
       signalGroup(pid, 'SIGTERM');
@@ -62,11 +69,11 @@ function look(
     if (leftMs < ttlMs / 10 || performance.now() >= killAt) signalGroup(pid, 'SIGKILL');
   };
   const timer = setInterval(turn, lookMs);
-  lock.signal.addEventListener('abort', turn);
+  hold.signal.addEventListener('abort', turn);
   interrupted.addEventListener('abort', turn);
   const stop = (): void => {
     clearInterval(timer);
-    lock.signal.removeEventListener('abort', turn);
+    hold.signal.removeEventListener('abort', turn);
     interrupted.removeEventListener('abort', turn);
   };
   return { stop, ended: () => ended };

@@ -1,21 +1,11 @@
 import type { Command } from 'commander';
-import { type Lock, WaymarkError } from 'waymark';
-import { runUnder } from './command-group.js';
-import { fail, print, secondsMs, withNamespace } from './context.js';
+import { print, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { type HoldingOptions, runHolding } from './run-holding.js';
 
-interface LockOptions {
+interface LockOptions extends HoldingOptions {
   readonly tree: boolean;
   readonly shared: boolean;
-  readonly ttl: string;
-  readonly wait?: string;
-  readonly owner?: string;
-}
-
-interface LockRun {
-  readonly ttlMs: number;
-  readonly interrupted: AbortSignal;
-  readonly json: boolean;
 }
 
 export function lockCommands(program: Command, run: Run): void {
@@ -47,52 +37,20 @@ Examples:
   command.action(
     run(async (options) => {
       const [path, given] = command.processedArgs as [string, string[]];
-      const argv = given[0] === '--' ? given.slice(1) : given;
-      const { tree, shared, ttl, wait, owner } = command.opts<LockOptions>();
-      const ttlMs = secondsMs(ttl);
-      const interrupted = new AbortController();
-      const stop = (): void => interrupted.abort(new Error('interrupted'));
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
-      return await withNamespace(options, async (ns) => {
-        const lock = await ns
-          .lock(path, {
-            tree,
-            mode: shared ? 'shared' : 'exclusive',
-            ttlMs,
-            waitMs: wait === undefined ? undefined : secondsMs(wait),
-            owner,
-            signal: interrupted.signal,
-          })
-          .catch((error: unknown) => {
-            if (interrupted.signal.aborted) return null;
-            throw error;
-          });
-        if (lock === null) return 130;
-        return await runAndRelease(lock, argv, {
-          ttlMs,
-          interrupted: interrupted.signal,
-          json: options.json,
-        });
+      const own = command.opts<LockOptions>();
+      const { tree, shared } = own;
+      return await runHolding({
+        options,
+        own,
+        command: given,
+        take: (ns, call) => ns.lock(path, { ...call, tree, mode: shared ? 'shared' : 'exclusive' }),
+        title: (lock) => `the lock on ${lock.path}`,
+        env: (lock) => ({ WAYMARK_LOCK_PATH: lock.path }),
       });
     }),
   );
   explain(program, run);
   unlock(program, run);
-}
-
-/** The lock goes only after the command's whole process group is gone. */
-async function runAndRelease(
-  lock: Lock,
-  argv: readonly string[],
-  options: LockRun,
-): Promise<number> {
-  const { code, ended } = await runUnder(lock, argv, options);
-  if (!ended && lock.reason === undefined) {
-    await lock.release();
-    return code;
-  }
-  const message = `the lock on ${lock.path} could not be renewed in time, so its command was ended`;
-  return fail(lock.reason ?? new WaymarkError('lost', message, { path: lock.path }), options.json);
 }
 
 function explain(program: Command, run: Run): void {
