@@ -248,6 +248,50 @@ test('[P7] a grant that a resize overtook is none: it waits on under the new lim
   expect(await waiting).toBe(true);
 });
 
+test('[P5] a try that does not fit writes nothing', async () => {
+  await withHost(async (host, engine) => {
+    await take(host, await requestOf(host, 'held', { limit: 2 }));
+    const tried = await requestOf(host, 'tried', { weight: 2, waitMs: 0 });
+    const { revision } = await engine.status();
+    expect(await take(host, tried)).toBeNull();
+    expect((await engine.status()).revision).toBe(revision);
+  });
+});
+
+test('[P5] a try that another overtakes leaves no place behind', async () => {
+  await using engine = createMemoryEngine();
+  await using host = createLocalHost(engine);
+  await take(host, await requestOf(host, 'held', { limit: 2 }));
+  const trying = new Overtaken(engine);
+  await using other = createLocalHost(trying);
+  const faster = await requestOf(host, 'faster');
+  // Between its look and its place.
+  trying.before = [nothing, () => take(host, faster)];
+  expect(await take(other, await requestOf(host, 'tried', { waitMs: 0 }))).toBeNull();
+  expect(await host.run(calls.explain, ns, { path, weight: 1, parties: 0 })).toMatchObject({
+    holding: 2,
+    waiting: 0,
+  });
+});
+
+test('[P6] a weight above the stored limit is refused at once, however long the queue', async () => {
+  await withHost(async (host, engine) => {
+    await take(host, await requestOf(host, 'held', { limit: 2 }));
+    const waiting = take(host, await requestOf(host, 'waiting', { weight: 2 }));
+    waiting.catch(() => undefined);
+    await waitersAre(host, 1);
+    const { revision } = await engine.status();
+    for (const waitMs of [undefined, 0]) {
+      const heavy = await requestOf(host, 'heavy', { weight: 3, waitMs });
+      await expect(take(host, heavy)).rejects.toMatchObject({
+        code: 'invalid',
+        facts: { max: 2, actual: 3 },
+      });
+    }
+    expect((await engine.status()).revision, 'nothing was written').toBe(revision);
+  });
+});
+
 test('[P6] a stale limit of another host is not relied on', async () => {
   await using engine = createMemoryEngine();
   await using one = createLocalHost(engine);
