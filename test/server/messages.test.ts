@@ -4,26 +4,31 @@ import { open, type Reply, type Space } from 'waymark';
 import { createMemoryEngine, type Engine, ForwardingEngine } from 'waymark/engine';
 
 /** Two servers over one engine: each has it by an object of its own, as two processes would. */
-async function withServers(
-  run: (servers: readonly Awaited<ReturnType<typeof serve>>[]) => Promise<void>,
-): Promise<void> {
+async function withServers(run: (first: Served, second: Served) => Promise<void>): Promise<void> {
   await using engine = createMemoryEngine();
-  const servers = [await serve(engine), await serve(engine)];
+  const first = await serve(engine);
+  const second = await serve(engine);
   try {
-    await run(servers);
+    await run(first, second);
   } finally {
-    for (const server of servers) await server.close();
+    await first.close();
+    await second.close();
   }
 }
 
-async function serve(engine: Engine) {
+interface Served {
+  readonly client: (owner: string) => Promise<Space>;
+  readonly close: () => Promise<void>;
+}
+
+async function serve(engine: Engine): Promise<Served> {
   const server = await startServer({
     listen: ['127.0.0.1:0'],
     engine: new ForwardingEngine(engine),
     logLevel: 'silent',
   });
   const url = `http://${server.addresses[0]}`;
-  return { client: (owner: string): Promise<Space> => open(url, { owner }), close: server.close };
+  return { client: (owner) => open(url, { owner }), close: () => server.close() };
 }
 
 function outcome(reply: Reply): unknown {
@@ -36,9 +41,9 @@ async function ready(send: () => Promise<Reply>): Promise<void> {
 }
 
 test('[X1] clients of two servers send to each other; the servers relay', async () => {
-  await withServers(async ([first, second]) => {
-    await using a = await first!.client('a');
-    await using b = await second!.client('b');
+  await withServers(async (first, second) => {
+    await using a = await first.client('a');
+    await using b = await second.client('b');
     const one = await a
       .namespace('n')
       .members('/g')
@@ -55,9 +60,9 @@ test('[X1] clients of two servers send to each other; the servers relay', async 
 });
 
 test('[X2] 2 000 messages over two servers are handed on in the order in which they were sent', async () => {
-  await withServers(async ([first, second]) => {
-    await using a = await first!.client('a');
-    await using b = await second!.client('b');
+  await withServers(async (first, second) => {
+    await using a = await first.client('a');
+    await using b = await second.client('b');
     const seen: unknown[] = [];
     const handle = ({ body }: { readonly body: unknown }): void => void seen.push(body);
     const one = await a.namespace('n').members('/g').join({ id: 'one' });
@@ -73,11 +78,11 @@ test('[X2] 2 000 messages over two servers are handed on in the order in which t
 });
 
 test('[X8] a broadcast to 100 members of two servers: one reply each, also when a server ends meanwhile', async () => {
-  await withServers(async (servers) => {
+  await withServers(async (first, second) => {
     const spaces: Space[] = [];
     const ids: string[] = [];
     for (let at = 0; at < 20; at++) {
-      const space = await servers[at % 2]!.client(`client-${at}`);
+      const space = await (at % 2 === 0 ? first : second).client(`client-${at}`);
       spaces.push(space);
       for (let i = 0; i < 5; i++) {
         const id = `${at}-${i}`;
@@ -86,7 +91,9 @@ test('[X8] a broadcast to 100 members of two servers: one reply each, also when 
         await members.join({ id, handle: ({ body }) => `${id} ${String(body)}` });
       }
     }
-    const sender = await spaces[0]!.namespace('n').members('/g').join({ id: 'sender' });
+    const space = await first.client('sender');
+    spaces.push(space);
+    const sender = await space.namespace('n').members('/g').join({ id: 'sender' });
     const all = async (deadlineMs: number): Promise<Map<string, unknown>> => {
       const replies = new Map<string, unknown>();
       for await (const reply of sender.broadcast('x', { skipSelf: true, deadlineMs })) {
@@ -98,7 +105,7 @@ test('[X8] a broadcast to 100 members of two servers: one reply each, also when 
     const late = AbortSignal.timeout(10_000);
     while ([...(await all(5_000)).values()].includes('refused')) late.throwIfAborted();
     expect(await all(5_000)).toEqual(new Map(ids.map((id) => [id, `${id} x`])));
-    const ending = servers[1]!.close();
+    const ending = second.close();
     const replies = await all(2_000);
     await ending;
     expect([...replies.keys()].sort()).toEqual([...ids].sort());

@@ -49,6 +49,7 @@ const base = new Set([
   'message-types',
   'member-types',
   'once-types',
+  'semaphore-types',
 ]);
 
 function layerOf(path: string): string {

@@ -9,6 +9,7 @@ export {
   leave as leaveGroup,
   update as updateMember,
 } from './recipes/members.js';
+export * as semaphoreCalls from './recipes/semaphore.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

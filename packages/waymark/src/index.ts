@@ -7,4 +7,5 @@ export type * from './space/election-types.js';
 export type * from './space/message-types.js';
 export type * from './space/member-types.js';
 export type * from './space/once-types.js';
+export type * from './space/semaphore-types.js';
 export { open, type OpenOptions } from './open.js';

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import type { Hold } from 'waymark';
 
 /**
- * A command in a process group of its own that lives no longer than the lock, or the term, it runs under.
+ * A command in a process group of its own that lives no longer than the lock, the term or the permit it runs under.
  *
  * A hold that is not renewed any more passes on when its TTL ends. So the group gets TERM while a quarter of the TTL is left,
  * and KILL when a tenth is, looked at every 50 ms by the hold's own clock. Should this process itself be killed, a shell that

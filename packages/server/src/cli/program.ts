@@ -7,6 +7,7 @@ import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
 import { memberCommands } from './members.js';
 import { operationCommands } from './operations.js';
+import { semaphoreCommand } from './semaphore.js';
 import { serveCommand } from './serve.js';
 
 /** Adds a command's work: errors become messages and exit codes in one place. */
@@ -32,6 +33,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   lockCommands(program, wrap);
   electionCommands(program, wrap);
   memberCommands(program, wrap);
+  semaphoreCommand(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {
@@ -54,15 +56,11 @@ function describe(program: Command): void {
       'http://host:port or unix:/path (WAYMARK_SERVER)',
       server ?? 'http://127.0.0.1:7420',
     )
-    .option(
-      '-n, --namespace <name>',
-      'the tree to work in (WAYMARK_NAMESPACE)',
-      namespace ?? 'default',
-    )
+    .option('--namespace <name>', 'the tree to work in (WAYMARK_NAMESPACE)', namespace ?? 'default')
     .option('--json', 'print JSON: one document, or one a line for streams', false)
     .option(
       '--timeout <duration>',
-      'give up after so long, as 10s or 500ms; watch, lock and elect do not by default',
+      'give up after so long, as 10s or 500ms; watch, lock, elect and sem do not by default',
     )
     .exitOverride()
     .showHelpAfterError('(waymark --help shows the commands)')
@@ -75,8 +73,9 @@ Examples:
   waymark watch /orders --tree                   every change below, as it happens
   waymark lock /deploy -- ./deploy.sh            run a command while holding a lock
   waymark elect /chief -- ./serve.sh             run a command while leading, in one of many replicas
+  waymark sem /builds -n 2 -- make               run it when fewer than two others do
 
 Exit codes: 0 done, 1 the answer is no (get of nothing, a txn whose checks fail), 2 wrong usage, 10 and up an error
-by its code, see docs/reference/errors.md. waymark lock and elect pass their command's exit code on.`,
+by its code, see docs/reference/errors.md. waymark lock, elect, join and sem pass their command's exit code on.`,
     );
 }

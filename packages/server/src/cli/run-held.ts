@@ -9,7 +9,7 @@ export interface HeldCall {
   readonly signal: AbortSignal;
 }
 
-/** A command that runs while something is held: what `lock` and `elect` share. */
+/** A command that runs while something is held: what `lock`, `elect` and `sem` share. */
 export interface HeldRun<H extends Hold> {
   /** The command, perhaps after a `--`. */
   readonly argv: readonly string[];

@@ -49,6 +49,14 @@ const leader = Type.Object({
   lease,
 });
 
+const permitParty = Type.Object({
+  owner: Type.String(),
+  weight: Type.Integer({ minimum: 1 }),
+  since: revision,
+  token: Type.Optional(revision),
+  lease,
+});
+
 const status = {
   engine: Type.String(),
   identity: Type.String(),
@@ -154,8 +162,33 @@ export const answers = {
       ttlMs: Type.Optional(Type.Number()),
     }),
   },
-  converted: { 200: Type.Object(hold) },
+  permit: {
+    200: Type.Object({
+      path: Type.String(),
+      weight: Type.Integer({ minimum: 1 }),
+      id: hold.id,
+      token: hold.token,
+      lease,
+      ttlMs: Type.Optional(Type.Number()),
+    }),
+  },
+  semaphore: {
+    200: Type.Object({
+      path: Type.String(),
+      revision,
+      limit: Type.Integer({ minimum: 1 }),
+      used: Type.Integer({ description: 'after a resize it may be more than the limit' }),
+      holding: Type.Integer({ minimum: 0 }),
+      waiting: Type.Integer({ minimum: 0 }),
+      holders: Type.Array(permitParty, { description: 'the first 1 000' }),
+      waiters: Type.Array(permitParty, { description: 'the first 1 000' }),
+      summary: Type.String(),
+    }),
+  },
+  resized: { 200: Type.Object({ limit: Type.Integer({ minimum: 1 }), revision }) },
   released: { 200: Type.Object({ released: Type.Boolean() }) },
+  removed: { 200: Type.Object({ removed: Type.Boolean() }) },
+  converted: { 200: Type.Object(hold) },
   ended: { 200: Type.Object({ ended: Type.Integer() }) },
   events: {
     200: {

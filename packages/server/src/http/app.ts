@@ -12,6 +12,7 @@ import { memberRoutes } from './members.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
+import { semaphoreRoutes } from './semaphores.js';
 import { spaceRoutes } from './spaces.js';
 import { StreamCount, type WatchParts } from './streams.js';
 import { watchRoutes } from './watch.js';
@@ -99,13 +100,18 @@ export async function createApp(
   await app.register(async (keys) => keyRoutes(keys, watches));
   watchRoutes(app, watches);
   spaceRoutes(app, space, host);
-  lockRoutes(app, parts);
-  electionRoutes(app, parts, watches);
-  memberRoutes(app, host, watches);
+  recipeRoutes(app, parts, watches);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
   return { app, watches };
+}
+
+function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts): void {
+  lockRoutes(app, parts);
+  electionRoutes(app, parts, watches);
+  memberRoutes(app, parts.host, watches);
+  semaphoreRoutes(app, parts);
 }
 
 function operations(app: FastifyInstance, parts: AppParts): void {

@@ -139,6 +139,20 @@ test('[openapi] members answer as the document says', async () => {
   await call('DELETE', group, named);
 });
 
+test('[openapi] semaphores answer as the document says', async () => {
+  const route = `${ns}/semaphores/{path}`;
+  const url = `${at}/semaphores/pool`;
+  await call('GET', route, url);
+  const body = { ttlMs: 30_000, limit: 2, weight: 2 };
+  const taken = await call('POST', route, url, { body });
+  await call('POST', route, url, { body });
+  await call('GET', route, `${url}?weight=2`);
+  await call('PATCH', route, url, { body: { limit: 3 } });
+  await call('POST', `${ns}/forget-semaphore/{path}`, `${at}/forget-semaphore/pool`);
+  await call('DELETE', route, `${url}?id=${String(taken['id'])}`);
+  await call('POST', `${ns}/forget-semaphore/{path}`, `${at}/forget-semaphore/pool`);
+});
+
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');

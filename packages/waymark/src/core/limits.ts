@@ -25,6 +25,10 @@ export const limits = {
   deadlineMsMax: 600_000,
   ttlMsMin: 1_000,
   ttlMsMax: 31_536_000_000,
+  /** The limit of a semaphore, and so the weight of a request: at least 1. */
+  semaphoreLimitMax: 10_000,
+  /** Requests of one semaphore that hold or wait. */
+  semaphorePlacesMax: 10_000,
 } as const;
 
 export type LimitName = keyof typeof limits;

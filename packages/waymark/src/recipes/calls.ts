@@ -4,6 +4,7 @@ import { memberCalls } from './members.js';
 import { messageCalls } from './messages.js';
 import { onceCalls } from './once.js';
 import { scheduleCalls } from './schedule.js';
+import { semaphoreCalls } from './semaphore.js';
 
 /** Every recipe's calls but the lock's, which has methods of its own: a server offers them all. */
 export const recipeCalls = [
@@ -12,4 +13,5 @@ export const recipeCalls = [
   ...messageCalls,
   ...onceCalls,
   ...scheduleCalls,
+  ...semaphoreCalls,
 ] as unknown as readonly RecipeCall<unknown, unknown>[];

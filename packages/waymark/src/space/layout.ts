@@ -19,6 +19,8 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   or/migrate               what such a job came to
  *   osh/…  osx/…             marks and places of who runs a schedule
  *   ot/report                up to which due time a schedule is settled
+ *   p/orders/42 NUL id       place of a semaphore's request, that holds or waits
+ *   pl/orders/42             limit of the semaphore
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -62,6 +64,19 @@ export function scheduleKey(path: ByteString): ByteString {
 /** Where a member of a group takes its messages. */
 export function inboxKey(group: ByteString, member: ByteString): ByteString {
   return `m${group}\0${member}`;
+}
+
+/** All places of a semaphore. */
+export function permitRange(path: ByteString): KeyRange {
+  return exactly('p', path);
+}
+
+export function permitKey(path: ByteString, id: string): ByteString {
+  return `p${path}\0${id}`;
+}
+
+export function permitLimitKey(path: ByteString): ByteString {
+  return `pl${path}`;
 }
 
 export const markFacet: KeyRange = { key: 'h', end: 'h0' };

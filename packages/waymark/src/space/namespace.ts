@@ -7,6 +7,8 @@ import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
 import { HostElection } from './election.js';
 import type { Election } from './election-types.js';
+import { HostSemaphore } from './semaphore.js';
+import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
 import { HostMembers } from './members.js';
 import type { Members } from './member-types.js';
@@ -189,6 +191,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
   schedule(path: string, when: When, job: Job, call: ScheduleCall = {}): Schedule {
     const canonical = this.resolve(path);
     return new HostSchedule(this as HostNamespace<unknown>, canonical, when, { job, call });
+  }
+
+  semaphore(path: string, options: SemaphoreOptions = {}): Semaphore {
+    return new HostSemaphore(this as HostNamespace<unknown>, this.resolve(path), options);
   }
 
   async prune(

@@ -4,6 +4,7 @@ import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
 import type { Members } from './member-types.js';
 import type { DueRun, OnceCall, OnceRun, Schedule, ScheduleCall, When } from './once-types.js';
+import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -282,6 +283,9 @@ export interface Namespace<T = unknown> {
   forgetOnce(path: string, call?: Call): Promise<boolean>;
   /** Runs `job` when it is due, on one of all the processes that call this. @throws {WaymarkError} `invalid` */
   schedule(path: string, when: When, job: (run: DueRun) => unknown, call?: ScheduleCall): Schedule;
+
+  /** The semaphore of this path: apart from keys and locks of the same one. @throws {WaymarkError} `invalid` for a limit that is none */
+  semaphore(path: string, options?: SemaphoreOptions): Semaphore;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

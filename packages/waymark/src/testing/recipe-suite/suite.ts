@@ -8,6 +8,7 @@ import { messageCases } from './message-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { onceCases } from './once-cases.js';
 import { scheduleCases } from './schedule-cases.js';
+import { semaphoreCases } from './semaphore-cases.js';
 import { watchCases } from './watch-cases.js';
 
 /** Two clients of one engine, and more where a case asks for them. */
@@ -36,6 +37,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...messageCases,
   ...onceCases,
   ...scheduleCases,
+  ...semaphoreCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
