@@ -4,4 +4,5 @@ export type { Clock, Random } from './core/clock.js';
 export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';
+export type * from './space/log-types.js';
 export { open, type OpenOptions } from './open.js';

@@ -7,6 +7,8 @@ import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
 import { HostElection } from './election.js';
 import type { Election } from './election-types.js';
+import { HostLog } from './log.js';
+import type { Log } from './log-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
@@ -165,6 +167,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
 
   election(path: string): Election<T> {
     return new HostElection<T>(this, this.resolve(path));
+  }
+
+  log(path: string): Log<T> {
+    return new HostLog<T>(this, this.resolve(path));
   }
 
   async prune(

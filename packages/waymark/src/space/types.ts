@@ -2,6 +2,7 @@ import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
+import type { Log } from './log-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -266,6 +267,8 @@ export interface Namespace<T = unknown> {
 
   /** The election of this path: apart from keys and locks of the same one. */
   election(path: string): Election<T>;
+  /** The log of this path: entries in order, apart from its key. */
+  log(path: string): Log<T>;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

@@ -2,6 +2,7 @@ import type { Space } from '../../space/types.js';
 import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
+import { logCases } from './log-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { watchCases } from './watch-cases.js';
 
@@ -26,6 +27,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...lockCases,
   ...guardCases,
   ...electionCases,
+  ...logCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
