@@ -40,7 +40,16 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What recipes stand on in space/: paths, layout and types, but no host and no space. */
-const base = new Set(['paths', 'layout', 'types', 'codecs', 'election-types', 'log-types']);
+const base = new Set([
+  'paths',
+  'layout',
+  'types',
+  'codecs',
+  'election-types',
+  'log-types',
+  'counter-types',
+  'barrier-types',
+]);
 
 function layerOf(path: string): string {
   const inside = path.replace('packages/waymark/src/', '');

@@ -5,4 +5,6 @@ export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';
 export type * from './space/log-types.js';
+export type * from './space/counter-types.js';
+export type * from './space/barrier-types.js';
 export { open, type OpenOptions } from './open.js';

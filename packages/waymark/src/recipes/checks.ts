@@ -1,4 +1,5 @@
 import { WaymarkError } from '../core/errors.js';
+import { validateLeaseId } from '../core/validate.js';
 
 /** What recipes check of what comes from outside. @throws {WaymarkError} `invalid`, `too_large` */
 
@@ -26,4 +27,31 @@ export function checkWholeFrom(least: number, what: string, value: number | unde
     'invalid',
     `${what} is a whole number from ${least}, not ${String(value)}`,
   );
+}
+
+/** How long a call may wait; absent: as long as it takes. */
+export function checkWaitMs(waitMs: number | undefined): void {
+  if (waitMs === undefined || (Number.isFinite(waitMs) && waitMs >= 0)) return;
+  throw new WaymarkError('invalid', `waitMs is 0 or more milliseconds, not ${String(waitMs)}`);
+}
+
+/** As many as one commit can check one by one. */
+const partiesMax = 100;
+
+export function checkParties(parties: number): void {
+  if (Number.isInteger(parties) && parties >= 1 && parties <= partiesMax) return;
+  throw new WaymarkError('invalid', `parties is 1 to ${partiesMax}, not ${String(parties)}`);
+}
+
+/** Who asks for a place. */
+export function checkPlace(asked: {
+  readonly id: string;
+  readonly session: string;
+  readonly owner: string;
+  readonly lease: number;
+}): void {
+  checkWord('id of a party', asked.id);
+  checkWord('session of a party', asked.session);
+  checkName('owner of a place', asked.owner);
+  validateLeaseId(asked.lease);
 }

@@ -11,6 +11,9 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   x/orders/42 NUL t id     place of an exclusive request
  *   s/orders/42 NUL t id     place of a shared request
  *   eh/…  ex/…               marks and places of elections, as those of locks
+ *   l/audit NUL …            logs: see recipes/log-keys.ts
+ *   c/hits NUL n             a counter; NUL l: a latch
+ *   b/start NUL b …          barriers, NUL d … double ones: see recipes/barrier-keys.ts
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -35,6 +38,14 @@ export const auditRange: KeyRange = { key: 'w/audit/', end: 'w/audit0' };
 
 export function dataKey(path: ByteString): ByteString {
   return `d${path}`;
+}
+
+export function counterKey(path: ByteString): ByteString {
+  return `c${path}\0n`;
+}
+
+export function latchKey(path: ByteString): ByteString {
+  return `c${path}\0l`;
 }
 
 /** All below a path, in one facet. */

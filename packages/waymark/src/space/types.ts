@@ -2,6 +2,8 @@ import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
+import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js';
+import type { Counter, Latch } from './counter-types.js';
 import type { Log } from './log-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
@@ -269,6 +271,14 @@ export interface Namespace<T = unknown> {
   election(path: string): Election<T>;
   /** The log of this path: entries in order, apart from its key. */
   log(path: string): Log<T>;
+  /** The counter of this path: 0 until somebody adds or sets. */
+  counter(path: string): Counter;
+  /** The latch of this path: closed until somebody opens it, open for ever after. */
+  latch(path: string): Latch;
+  /** Passes when so many have come, generation by generation. @throws {WaymarkError} `invalid` for parties beyond 1 to 100 */
+  barrier(path: string, options: BarrierOptions): Barrier;
+  /** All enter before any works, all leave before any goes on. @throws {WaymarkError} `invalid` */
+  doubleBarrier(path: string, options: BarrierOptions): DoubleBarrier;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

@@ -3,6 +3,8 @@ import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
 import { logCases } from './log-cases.js';
+import { barrierCases } from './barrier-cases.js';
+import { counterCases } from './counter-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { watchCases } from './watch-cases.js';
 
@@ -28,6 +30,8 @@ export const recipeCases: readonly RecipeCase[] = [
   ...guardCases,
   ...electionCases,
   ...logCases,
+  ...counterCases,
+  ...barrierCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
