@@ -1,4 +1,4 @@
-import type { Engine, Entry, Operation, OperationResult } from '../core/engine.js';
+import type { Entry, Operation, OperationResult } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';

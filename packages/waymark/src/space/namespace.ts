@@ -1,7 +1,7 @@
-import type { ByteString, Check, Entry, LeaseId, Operation, Outcome } from '../core/engine.js';
+import type { ByteString, Check, Entry, Operation, Outcome } from '../core/engine.js';
 import type { Explanation, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
-import { validateLeaseId, validateRevision } from '../core/validate.js';
+import { validateRevision } from '../core/validate.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
@@ -14,6 +14,7 @@ import type { Counter, Latch } from './counter-types.js';
 import { HostLog } from './log.js';
 import type { Log } from './log-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
+import { conflict, deletedBy, leaseOf, proof } from './writes.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
@@ -21,6 +22,8 @@ import type * as types from './types.js';
 import { type EventGroup, watchGroups, watchPath } from './watch.js';
 import { Crowds } from './crowd.js';
 import { noBatch, type WatchParts } from './watch-events.js';
+
+const none: readonly HoldProof[] = [];
 
 /** What recipes without values need of a namespace. */
 export type NamespacePlace = Pick<HostNamespace<unknown>, 'space' | 'host' | 'name'>;
@@ -285,30 +288,4 @@ export class HostNamespace<T> implements types.Namespace<T> {
     const locks = this.space.locksOn(this.name, path, tree);
     return locks.length === 0 ? none : locks.map(proof);
   }
-}
-
-const none: readonly HoldProof[] = [];
-
-function conflict(path: string, { ifRevision }: types.WriteCall, outcome: Outcome): WaymarkError {
-  const wanted = ifRevision === 0 ? 'exists already' : `is not at revision ${ifRevision}`;
-  const facts = { path, revision: outcome.revision };
-  return new WaymarkError('conflict', `${path} ${wanted}: read it again`, facts);
-}
-
-/** The facts of a hold alone, whatever else the object is. */
-function proof(hold: HoldProof): HoldProof {
-  const { path, token, tree, mode } = hold;
-  return { path, token, tree, mode };
-}
-
-function leaseOf(lease: types.PutCall['lease']): LeaseId | undefined {
-  const id = typeof lease === 'object' ? lease.id : lease;
-  if (id !== undefined && id !== 0) validateLeaseId(id);
-  return id;
-}
-
-function deletedBy(outcome: Outcome): { deleted: number; revision: number } {
-  let deleted = 0;
-  for (const result of outcome.results) if (result.type === 'delete') deleted += result.deleted;
-  return { deleted, revision: outcome.revision };
 }
