@@ -156,7 +156,7 @@ function typeOf(bytes: Buffer): string {
   }
 }
 
-function utf8(bytes: Buffer): string | null {
+export function utf8(bytes: Buffer): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {

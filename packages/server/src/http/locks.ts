@@ -250,7 +250,10 @@ async function endLease(host: Host, lease: number): Promise<void> {
   });
 }
 
-function keepAlive({ host, clock }: LockParts, lease: Lease): () => void {
+export function keepAlive(
+  { host, clock }: Pick<LockParts, 'host' | 'clock'>,
+  lease: Lease,
+): () => void {
   return repeat(clock, lease.ttlMs / 3, () => {
     // A lease that is gone ends the wait itself, with `lost`.
     host.renew(lease.id).catch(() => undefined);
