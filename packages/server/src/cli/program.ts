@@ -1,9 +1,11 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { barrierCommands } from './barrier.js';
 import { completionCommand } from './completion.js';
 import { fail, type GlobalOptions } from './context.js';
 import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
+import { logCommands } from './log.js';
 import { operationCommands } from './operations.js';
 import { serveCommand } from './serve.js';
 
@@ -28,6 +30,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   serveCommand(program, wrap);
   dataCommands(program, wrap);
   lockCommands(program, wrap);
+  logCommands(program, wrap);
+  barrierCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {
