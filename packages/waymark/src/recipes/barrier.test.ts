@@ -3,8 +3,8 @@ import type { Host } from '../core/host.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { createLocalHost } from '../space/local-host.js';
 import { ForwardingEngine } from '../wrap/forward.js';
-import type { Query, Reading, ReadOptions } from '../core/engine.js';
-import { arrive } from './barrier.js';
+import type { CommitOptions, Outcome, Query, Reading, ReadOptions, Txn } from '../core/engine.js';
+import { arrive, stepBack } from './barrier.js';
 import { BarrierKeys, viewOf } from './barrier-keys.js';
 
 const keys = new BarrierKeys('/start', 'barrier');
@@ -68,3 +68,52 @@ test('[B9] who comes wakes nobody but, as the last, those who wait', async () =>
 async function quiet(): Promise<void> {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test('[B1] a place that goes between the look and the commit is not counted', async () => {
+  await using engine = createMemoryEngine();
+  await using looking = createLocalHost(engine);
+  let taken = false;
+  class Racing extends ForwardingEngine {
+    override async commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+      const passes = (txn.when?.length ?? 0) > 2;
+      if (passes && !taken) {
+        taken = true;
+        await looking.run(stepBack, 'n', { id: 'a', path: '/start', kind: 'barrier' });
+      }
+      return await super.commit(txn, options);
+    }
+  }
+  await using host = createLocalHost(new Racing(engine));
+  const first = host.run(arrive, 'n', await partyOf(host, 'a', 2));
+  const refused = expect(first).rejects.toMatchObject({ code: 'lost' });
+  await waiters(looking, 1);
+  const second = host.run(arrive, 'n', await partyOf(host, 'b', 2));
+  await refused;
+  await waiters(looking, 1);
+  expect(viewOf(keys, await looking.read('n', keys.all)).state?.generation).toBe(0);
+  await looking.run(arrive, 'n', await partyOf(looking, 'c', 2));
+  expect((await second).generation).toBe(1);
+  expect(taken).toBe(true);
+});
+
+test('[B4] who stops waiting just when it passes is told that it passed', async () => {
+  await using engine = createMemoryEngine();
+  await using looking = createLocalHost(engine);
+  const other = await partyOf(looking, 'b', 2);
+  let late = false;
+  class Racing extends ForwardingEngine {
+    override async read(query: Query, options?: ReadOptions): Promise<Reading> {
+      if (late) await looking.run(arrive, 'n', other);
+      late = false;
+      return await super.read(query, options);
+    }
+  }
+  await using host = createLocalHost(new Racing(engine));
+  const ended = new AbortController();
+  const waiting = host.run(arrive, 'n', await partyOf(host, 'a', 2), { signal: ended.signal });
+  await waiters(looking, 1);
+  await quiet();
+  late = true;
+  ended.abort(new Error('enough'));
+  expect((await waiting).generation).toBe(1);
+});

@@ -114,3 +114,17 @@ test('[J5] a watch whose history is compacted goes on with the entries, and leav
     expect(seen).toEqual(['1', '2', '3']);
   });
 });
+
+test('[J2] two requests with one id that wait together are one entry', async () => {
+  await withLog(async ({ host, log }) => {
+    const ids = ['first', 'twin', 'twin', 'last'];
+    const told = await Promise.all(ids.map((id) => host.run(append, 'n', args(id))));
+    expect(told.map(({ position, repeated }) => [position, repeated])).toEqual([
+      [1, false],
+      [2, false],
+      [2, true],
+      [3, false],
+    ]);
+    expect((await log.info()).next).toBe(4);
+  });
+});
