@@ -100,14 +100,18 @@ export async function createApp(
   await app.register(async (keys) => keyRoutes(keys, watches));
   watchRoutes(app, watches);
   spaceRoutes(app, space, host);
-  lockRoutes(app, parts);
-  logRoutes(app, watches);
-  counterRoutes(app, space, stopping);
-  barrierRoutes(app, space, parts);
+  recipeRoutes(app, parts, watches);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
   return { app, watches };
+}
+
+function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts): void {
+  lockRoutes(app, parts);
+  logRoutes(app, watches);
+  counterRoutes(app, parts.space, parts.stopping);
+  barrierRoutes(app, parts.space, parts);
 }
 
 function operations(app: FastifyInstance, parts: AppParts): void {

@@ -78,7 +78,8 @@ test('[B1] a place that goes between the look and the commit is not counted', as
       const passes = (txn.when?.length ?? 0) > 2;
       if (passes && !taken) {
         taken = true;
-        await looking.run(stepBack, 'n', { id: 'a', path: '/start', kind: 'barrier' });
+        const place = { id: 'a', path: '/start', kind: 'barrier' } as const;
+        await looking.run(stepBack, 'n', place);
       }
       return await super.commit(txn, options);
     }
