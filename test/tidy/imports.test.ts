@@ -50,6 +50,9 @@ const base = new Set([
   'member-types',
   'once-types',
   'semaphore-types',
+  'log-types',
+  'counter-types',
+  'barrier-types',
 ]);
 
 function layerOf(path: string): string {

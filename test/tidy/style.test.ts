@@ -11,8 +11,8 @@ const longFiles: Readonly<Record<string, string>> = {
     'one state machine: every method changes the same few fields',
   'packages/waymark/src/space/types.ts': 'the public types, with their docs',
   'packages/waymark/src/core/engine.ts': 'the waist, with its docs',
-  'packages/waymark/src/recipes/lock.ts':
-    'one algorithm: place, wait, grant, convert and release read together',
+  'packages/waymark/src/space/namespace.ts':
+    'a method for each call of a namespace, most of a line',
 };
 
 /** Platform clocks, timers and randomness, and what to take instead. */

@@ -31,6 +31,7 @@ export { errorTable, type ErrorFaces } from './core/error-table.js';
 export { HostNamespace } from './space/namespace.js';
 export type { EventGroup } from './space/watch.js';
 export { resolvePath } from './space/paths.js';
+export * as barrierCalls from './recipes/barrier.js';
 export { openRemoteEngine } from './engines/remote/remote-engine.js';
 export { connectHost } from './space/remote-host.js';
 export type { ConnectOptions } from './engines/remote/connection.js';

@@ -8,4 +8,7 @@ export type * from './space/message-types.js';
 export type * from './space/member-types.js';
 export type * from './space/once-types.js';
 export type * from './space/semaphore-types.js';
+export type * from './space/log-types.js';
+export type * from './space/counter-types.js';
+export type * from './space/barrier-types.js';
 export { open, type OpenOptions } from './open.js';

@@ -19,13 +19,19 @@ function names(program: Command): string[] {
   return program.commands.map((command) => command.name());
 }
 
+/** With the names and options of its own commands, where it has some. */
+function words(command: Command): string[] {
+  const subs = command.commands;
+  return [...names(command), ...new Set([...options(command), ...subs.flatMap(options)])];
+}
+
 function options(command: Command): string[] {
   return command.options.flatMap((option) => (option.long === undefined ? [] : [option.long]));
 }
 
 function bash(program: Command): string {
   const cases = program.commands.map(
-    (command) => `    ${command.name()}) words="${options(command).join(' ')}" ;;`,
+    (command) => `    ${command.name()}) words="${words(command).join(' ')}" ;;`,
   );
   return `_waymark() {
   local current=\${COMP_WORDS[COMP_CWORD]} words=""
@@ -44,7 +50,7 @@ function zsh(program: Command): string {
     (command) => `    '${command.name()}:${quote(command.description())}'`,
   );
   const cases = program.commands.map(
-    (command) => `    ${command.name()}) compadd -- ${options(command).join(' ')} ;;`,
+    (command) => `    ${command.name()}) compadd -- ${words(command).join(' ')} ;;`,
   );
   return `#compdef waymark
 _waymark() {
@@ -70,11 +76,16 @@ function fish(program: Command): string {
     const seen = `-n '__fish_seen_subcommand_from ${name}'`;
     return [
       `complete -c waymark -f -n __fish_use_subcommand -a ${name} -d '${quote(command.description())}'`,
-      ...command.options.flatMap(({ long, description }) =>
-        long === undefined
-          ? []
-          : [`complete -c waymark ${seen} -l ${long.slice(2)} -d '${quote(description)}'`],
+      ...command.commands.map(
+        (sub) => `complete -c waymark ${seen} -f -a ${sub.name()} -d '${quote(sub.description())}'`,
       ),
+      ...[command, ...command.commands]
+        .flatMap(({ options: own }) => own)
+        .flatMap(({ long, description }) =>
+          long === undefined
+            ? []
+            : [`complete -c waymark ${seen} -l ${long.slice(2)} -d '${quote(description)}'`],
+        ),
     ];
   });
   return `${lines.join('\n')}\n`;

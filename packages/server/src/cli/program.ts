@@ -1,10 +1,12 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { barrierCommands } from './barrier.js';
 import { completionCommand } from './completion.js';
 import { electionCommands } from './elect.js';
 import { fail, type GlobalOptions } from './context.js';
 import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
+import { logCommands } from './log.js';
 import { memberCommands } from './members.js';
 import { operationCommands } from './operations.js';
 import { semaphoreCommand } from './semaphore.js';
@@ -34,6 +36,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   electionCommands(program, wrap);
   memberCommands(program, wrap);
   semaphoreCommand(program, wrap);
+  logCommands(program, wrap);
+  barrierCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {

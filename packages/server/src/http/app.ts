@@ -5,9 +5,12 @@ import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
+import { barrierRoutes } from './barriers.js';
+import { counterRoutes } from './counters.js';
 import { electionRoutes } from './elections.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
+import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
@@ -112,6 +115,9 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   electionRoutes(app, parts, watches);
   memberRoutes(app, parts.host, watches);
   semaphoreRoutes(app, parts);
+  logRoutes(app, watches);
+  counterRoutes(app, parts.space, parts.stopping);
+  barrierRoutes(app, parts.space, parts);
 }
 
 function operations(app: FastifyInstance, parts: AppParts): void {

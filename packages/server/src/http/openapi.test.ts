@@ -153,6 +153,27 @@ test('[openapi] semaphores answer as the document says', async () => {
   await call('POST', `${ns}/forget-semaphore/{path}`, `${at}/forget-semaphore/pool`);
 });
 
+test('[openapi] logs, counters, latches and barriers answer as the document says', async () => {
+  const log = `${ns}/logs/{path}`;
+  await call('POST', log, `${at}/logs/l?id=one`, { body: 'text' });
+  await call('POST', log, `${at}/logs/l?id=one`, { body: 'text' });
+  await call('GET', log, `${at}/logs/l`);
+  await call('GET', log, `${at}/logs/l?wait=1ms`);
+  await call('PATCH', log, `${at}/logs/l`, { body: { entries: 5 } });
+  const counter = `${ns}/counters/{path}`;
+  await call('GET', counter, `${at}/counters/c`);
+  await call('POST', counter, `${at}/counters/c`, { body: { by: 2 } });
+  await call('PUT', counter, `${at}/counters/c`, { body: { value: 5, ifValue: 2 } });
+  await call('GET', `${ns}/latches/{path}`, `${at}/latches/l`);
+  await call('PUT', `${ns}/latches/{path}`, `${at}/latches/l`);
+  const barrier = `${ns}/barriers/{path}`;
+  const come = { body: { parties: 1, ttlMs: 30_000, double: true } };
+  const { id } = await call('POST', barrier, `${at}/barriers/b`, come);
+  await call('GET', barrier, `${at}/barriers/b?double`);
+  await call('DELETE', barrier, `${at}/barriers/b?id=${String(id)}&generation=1`);
+  await call('POST', barrier, `${at}/barriers/b`, { body: { parties: 1, ttlMs: 30_000 } });
+});
+
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');

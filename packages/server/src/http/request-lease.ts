@@ -61,7 +61,7 @@ export async function endLease(host: Host, lease: number): Promise<void> {
   });
 }
 
-function keepAlive(host: Host, clock: Clock, lease: Lease): () => void {
+export function keepAlive(host: Host, clock: Clock, lease: Lease): () => void {
   return repeat(clock, lease.ttlMs / 3, () => {
     // A lease that is gone ends the wait itself, with `lost`.
     host.renew(lease.id).catch(() => undefined);

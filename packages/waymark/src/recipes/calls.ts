@@ -1,5 +1,8 @@
 import type { RecipeCall } from '../core/recipe-call.js';
+import { barrierCalls } from './barrier.js';
+import { counterCalls } from './counter.js';
 import { electionCalls } from './election.js';
+import { logCalls } from './log.js';
 import { memberCalls } from './members.js';
 import { messageCalls } from './messages.js';
 import { onceCalls } from './once.js';
@@ -14,4 +17,7 @@ export const recipeCalls = [
   ...onceCalls,
   ...scheduleCalls,
   ...semaphoreCalls,
+  ...logCalls,
+  ...counterCalls,
+  ...barrierCalls,
 ] as unknown as readonly RecipeCall<unknown, unknown>[];

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
-import { WaymarkError } from '../core/errors.js';
+import type { Batch, Engine, KeyRange, WatchOptions } from '../core/engine.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
 
 export interface WaitBounds {
   /** What is waited for. */
@@ -31,6 +32,26 @@ export async function waiting<T>(
   } finally {
     timed?.stop();
   }
+}
+
+/**
+ * Watches until `found` answers. @returns null when history was dropped under the watch: look at the present instead
+ */
+export async function waitForChange<T>(
+  engine: Pick<Engine, 'watch'>,
+  ranges: readonly KeyRange[],
+  options: WatchOptions,
+  found: (batch: Batch) => T | null,
+): Promise<T | null> {
+  try {
+    for await (const batch of engine.watch(ranges, options)) {
+      const answer = found(batch);
+      if (answer !== null) return answer;
+    }
+  } catch (error) {
+    if (!isWaymarkError(error, 'compacted')) throw error;
+  }
+  return null;
 }
 
 /** Aborts with the caller's signal, or when the time is over. */

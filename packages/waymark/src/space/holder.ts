@@ -1,6 +1,6 @@
 import type { Clock, Random } from '../core/clock.js';
 import type { Host } from '../core/host.js';
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { assert, isWaymarkError, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { Asking } from './asking.js';
 import type { Held, HeldParts } from './held.js';
@@ -90,6 +90,18 @@ export class Holder {
     // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
     if (held.isHeld()) return held;
     throw held.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
+  }
+
+  /** For what is asked for under a lease, and does not last: as `hold`, but the answer is all there is of it. */
+  async ask<T>(call: HoldCall, work: (asker: Asker) => Promise<T>): Promise<T> {
+    const answers: T[] = [];
+    const ask = async (asker: Asker): Promise<null> => {
+      answers.push(await work(asker));
+      return null;
+    };
+    const make = (): never => assert(false, 'nothing is held by an answer') as never;
+    await this.hold({ path: '/', call, ask, make });
+    return answers[0] as T;
   }
 
   /** Ends those who wait, with a reason. */

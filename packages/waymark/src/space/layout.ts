@@ -21,6 +21,9 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   ot/report                up to which due time a schedule is settled
  *   p/orders/42 NUL id       place of a semaphore's request, that holds or waits
  *   pl/orders/42             limit of the semaphore
+ *   l/audit NUL …            logs: see recipes/log-keys.ts
+ *   c/hits NUL n             a counter; NUL l: a latch
+ *   b/start NUL b …          barriers, NUL d … double ones: see recipes/barrier-keys.ts
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no
@@ -84,6 +87,14 @@ export const auditRange = { key: 'w/audit/', end: 'w/audit0' } as const;
 
 export function dataKey(path: ByteString): ByteString {
   return joinBytes('d', path);
+}
+
+export function counterKey(path: ByteString): ByteString {
+  return `c${path}\0n`;
+}
+
+export function latchKey(path: ByteString): ByteString {
+  return `c${path}\0l`;
 }
 
 /** All below a path, in one facet. */

@@ -7,6 +7,12 @@ import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
 import { HostElection } from './election.js';
 import type { Election } from './election-types.js';
+import { HostBarrier, HostDoubleBarrier } from './barrier.js';
+import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js';
+import { HostCounter, HostLatch } from './counter.js';
+import type { Counter, Latch } from './counter-types.js';
+import { HostLog } from './log.js';
+import type { Log } from './log-types.js';
 import { HostSemaphore } from './semaphore.js';
 import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
@@ -24,6 +30,11 @@ import { type EventGroup, watchGroups, watchPath } from './watch.js';
 import { Crowds } from './crowd.js';
 import { noBatch, type WatchParts } from './watch-events.js';
 import { conflict, deletedBy, leaseOf, proof } from './write-call.js';
+
+const none: readonly HoldProof[] = [];
+
+/** What recipes without values need of a namespace. */
+export type NamespacePlace = Pick<HostNamespace<unknown>, 'space' | 'host' | 'name'>;
 
 /** A namespace, or a view of a subtree of it, over the space's host. */
 export class HostNamespace<T> implements types.Namespace<T> {
@@ -197,6 +208,26 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return new HostSemaphore(this as HostNamespace<unknown>, this.resolve(path), options);
   }
 
+  log(path: string): Log<T> {
+    return new HostLog<T>(this, this.resolve(path));
+  }
+
+  counter(path: string): Counter {
+    return new HostCounter(this, this.resolve(path));
+  }
+
+  latch(path: string): Latch {
+    return new HostLatch(this, this.resolve(path));
+  }
+
+  barrier(path: string, options: BarrierOptions): Barrier {
+    return new HostBarrier(this, this.resolve(path), options);
+  }
+
+  doubleBarrier(path: string, options: BarrierOptions): DoubleBarrier {
+    return new HostDoubleBarrier(this, this.resolve(path), options);
+  }
+
   async prune(
     path: string,
     call: types.Call & { readonly olderThanMs: number },
@@ -287,5 +318,3 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return locks.length === 0 ? none : locks.map(proof);
   }
 }
-
-const none: readonly HoldProof[] = [];

@@ -5,6 +5,9 @@ import type { Election } from './election-types.js';
 import type { Members } from './member-types.js';
 import type { DueRun, OnceCall, OnceRun, Schedule, ScheduleCall, When } from './once-types.js';
 import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
+import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js';
+import type { Counter, Latch } from './counter-types.js';
+import type { Log } from './log-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -269,6 +272,16 @@ export interface Namespace<T = unknown> {
 
   /** The election of this path: apart from keys and locks of the same one. */
   election(path: string): Election<T>;
+  /** The log of this path: entries in order, apart from its key. */
+  log(path: string): Log<T>;
+  /** The counter of this path: 0 until somebody adds or sets. */
+  counter(path: string): Counter;
+  /** The latch of this path: closed until somebody opens it, open for ever after. */
+  latch(path: string): Latch;
+  /** Passes when so many have come, generation by generation. @throws {WaymarkError} `invalid` for parties beyond 1 to 100 */
+  barrier(path: string, options: BarrierOptions): Barrier;
+  /** All enter before any works, all leave before any goes on. @throws {WaymarkError} `invalid` */
+  doubleBarrier(path: string, options: BarrierOptions): DoubleBarrier;
 
   /** The members of a group: who is there, who leads them. */
   members<M = unknown>(group: string): Members<M>;

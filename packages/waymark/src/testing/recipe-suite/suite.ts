@@ -3,6 +3,9 @@ import { electionEndCases } from './election-end-cases.js';
 import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
+import { logCases } from './log-cases.js';
+import { barrierCases } from './barrier-cases.js';
+import { counterCases } from './counter-cases.js';
 import { memberCases } from './member-cases.js';
 import { messageCases } from './message-cases.js';
 import { namespaceCases } from './namespace-cases.js';
@@ -38,6 +41,9 @@ export const recipeCases: readonly RecipeCase[] = [
   ...onceCases,
   ...scheduleCases,
   ...semaphoreCases,
+  ...logCases,
+  ...counterCases,
+  ...barrierCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
