@@ -4,4 +4,6 @@ export type { Clock, Random } from './core/clock.js';
 export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';
+export type * from './space/names-types.js';
+export { lists, nameLimits, type NameList } from './space/name-lists.js';
 export { open, type OpenOptions } from './open.js';

@@ -11,6 +11,7 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   x/orders/42 NUL t id     place of an exclusive request
  *   s/orders/42 NUL t id     place of a shared request
  *   eh/…  ex/…               marks and places of elections, as those of locks
+ *   k/web NUL …              names: names-layout.ts
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no

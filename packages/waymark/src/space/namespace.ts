@@ -7,6 +7,9 @@ import { dumpNamespace, loadNamespace } from './dump.js';
 import { below, dataKey } from './layout.js';
 import { HostElection } from './election.js';
 import type { Election } from './election-types.js';
+import type { NameList } from './name-lists.js';
+import { HostNames } from './names.js';
+import type { Names, NamesOptions } from './names-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import type { HostSpace } from './space.js';
@@ -165,6 +168,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
 
   election(path: string): Election<T> {
     return new HostElection<T>(this, this.resolve(path));
+  }
+
+  names(path: string, list?: NameList, options?: NamesOptions): Names {
+    return new HostNames(this.space, this.name, this.resolve(path), list, options);
   }
 
   async prune(

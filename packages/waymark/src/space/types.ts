@@ -2,6 +2,8 @@ import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
+import type { NameList } from './name-lists.js';
+import type { Names, NamesOptions } from './names-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -266,6 +268,15 @@ export interface Namespace<T = unknown> {
 
   /** The election of this path: apart from keys and locks of the same one. */
   election(path: string): Election<T>;
+
+  /**
+   * Names of an ordered list, claimed at this path: apart from keys and locks of the same one.
+   *
+   * @param list  1 to 10 000 names of 1 to 128 bytes. Kept with the first claim; another one is `conflict` while anybody has a name.
+   * Default: the list in use; the mountains where there is none
+   * @throws {WaymarkError} `invalid` for what is no list (a name that stands twice: see `dropDuplicates`), `too_large`
+   */
+  names(path: string, list?: NameList, options?: NamesOptions): Names;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(
