@@ -40,7 +40,17 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What recipes stand on in space/: paths, layout and types, but no host and no space. */
-const base = new Set(['paths', 'layout', 'types', 'codecs', 'election-types', 'mountains', 'name-lists', 'names-layout', 'names-types']);
+const base = new Set([
+  'paths',
+  'layout',
+  'types',
+  'codecs',
+  'election-types',
+  'mountains',
+  'name-lists',
+  'names-layout',
+  'names-types',
+]);
 
 function layerOf(path: string): string {
   const inside = path.replace('packages/waymark/src/', '');

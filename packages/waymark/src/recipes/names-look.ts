@@ -6,7 +6,6 @@ import {
   membersRange,
   ownerKey,
   parsePosition,
-  waitersRange,
 } from '../space/names-layout.js';
 import { entriesOf } from './lock-queue.js';
 import type { NamePool } from './names-pool.js';
@@ -36,7 +35,6 @@ export interface Whose {
 export function readsFor({ path, owner, lease }: Whose): ReadOperation[] {
   return [
     { type: 'read', ...membersRange(path) },
-    { type: 'read', ...waitersRange(path) },
     { type: 'read', key: ownerKey(path, owner, lease) },
     { type: 'read', ...formerRange(path, owner) },
   ];
@@ -49,13 +47,17 @@ export function lookOf(
   results: readonly OperationResult[],
   revision: number,
 ): Look {
-  const [members = [], waiters = [], [own] = [], [former] = []] = results.map(entriesOf);
+  const [members = [], [own] = [], [former] = []] = results.map(entriesOf);
   const list = members.find(({ key }) => key === listKey(path));
   const taken = new Set<number>();
   const claims = new Map<number, Entry>();
+  const waiters: Entry[] = [];
   for (const entry of members) {
     const at = parsePosition(path, entry.key);
-    if (at === null) continue;
+    if (at === null) {
+      if (entry !== list) waiters.push(entry);
+      continue;
+    }
     taken.add(at.position);
     if (at.claimed) claims.set(at.position, entry);
   }

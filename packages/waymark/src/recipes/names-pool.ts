@@ -1,12 +1,12 @@
 import type { RecipeGround } from '../core/recipe-call.js';
-import { decodeList, type NameList } from '../space/name-lists.js';
+import { decodeList, type NameList, textOf } from '../space/name-lists.js';
 
 /** What a host remembers of one path's names. All of it is a guess that the next commit checks. */
 export class NamePool {
   /** The list as it was kept at `listRevision`; null: never seen. */
   list: string | null = null;
   listRevision = 0;
-  taken: ReadonlySet<number> = new Set();
+  taken = new Set<number>();
   #last: Promise<unknown> = Promise.resolve();
   /** The list that was last looked into: everybody tells the same one. */
   #text = '';
@@ -19,6 +19,15 @@ export class NamePool {
       this.#text = text;
     }
     return this.#names;
+  }
+
+  /** A claim went through with this list, which it may have put. */
+  took(position: number, names: NameList, revision: number): void {
+    this.taken.add(position);
+    const text = textOf(names);
+    if (this.list === text) return;
+    this.list = text;
+    this.listRevision = revision;
   }
 
   /** One claim at a time: each would otherwise guess the same name as the others, and all but one guess again. */

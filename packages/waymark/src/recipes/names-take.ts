@@ -1,7 +1,7 @@
 import type { Check, Engine, Entry, Operation } from '../core/engine.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
-import { lists, type NameList } from '../space/name-lists.js';
+import { lists, type NameList, textOf } from '../space/name-lists.js';
 import {
   claimKey,
   claimRange,
@@ -88,7 +88,7 @@ export async function take(
     const otherwise = readsFor(args);
     const { succeeded, results, revision } = await engine.commit({ when, apply, otherwise });
     if (succeeded) {
-      pool.taken = new Set(pool.taken).add(position);
+      pool.took(position, names, revision);
       return { name: names[position] ?? '', position, token: revision };
     }
     seen = lookOf(pool, args.path, results, revision);
@@ -208,7 +208,7 @@ function listChange(
   path: string,
 ): { readonly when: readonly Check[]; readonly apply: readonly Operation[] } {
   const key = listKey(path);
-  const text = names.join('\n');
+  const text = textOf(names);
   const when: Check[] = [{ key, target: 'mod', is: '=', to: listRevision }];
   if (list === text) return { when, apply: [] };
   if (list !== null) when.push(absent(positionsRange(path)), absent(waitersRange(path)));

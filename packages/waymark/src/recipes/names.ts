@@ -124,12 +124,7 @@ async function free(ground: RecipeGround, freed: Freed): Promise<boolean> {
       ...place,
     ],
   });
-  if (succeeded) {
-    const pool = poolOf(ground, path);
-    const taken = new Set(pool.taken);
-    taken.delete(position);
-    pool.taken = taken;
-  }
+  if (succeeded) poolOf(ground, path).taken.delete(position);
   return succeeded;
 }
 

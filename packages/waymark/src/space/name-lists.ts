@@ -42,9 +42,14 @@ export function encodeList(names: NameList): string {
     if (before !== undefined) throw twice(name, [before, position]);
     seen.set(name, position);
   }
-  const text = names.join('\n');
+  const text = textOf(names);
   atMost('listBytesMax', Buffer.byteLength(text), 'bytes of names');
   return text;
+}
+
+/** Of a list that was checked. */
+export function textOf(names: NameList): string {
+  return names.join('\n');
 }
 
 /** @throws {WaymarkError} as `encodeList` */

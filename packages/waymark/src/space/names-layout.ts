@@ -15,9 +15,9 @@ import { pathToBytes } from './paths.js';
  * A position is taken while anything stands in its range: one check, whether it is claimed or kept.
  */
 
-/** Positions and the list: all there is to tell who is called what. */
+/** Positions, the list and who waits: all there is to tell who is called what. */
 export function membersRange(path: string): KeyRange {
-  return { key: `${stem(path)}p`, end: `${stem(path)}r` };
+  return { key: `${stem(path)}p`, end: `${stem(path)}x` };
 }
 
 export function positionsRange(path: string): KeyRange {
@@ -70,7 +70,7 @@ export function formerKey(path: string, owner: string, position: number): ByteSt
   return `${formerRange(path, owner).key}${position}`;
 }
 
-/** @returns null for what is no position: the list */
+/** @returns null for what is no position: the list, or who waits */
 export function parsePosition(
   path: string,
   key: ByteString,

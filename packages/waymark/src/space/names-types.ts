@@ -26,6 +26,8 @@ export interface Members {
   readonly members: readonly Member[];
   /** Names that nobody has and that are kept for who had them (`graceMs`). */
   readonly kept: readonly Pick<Member, 'name' | 'position' | 'owner'>[];
+  /** Owners that wait for a name, in the order in which they will be served. */
+  readonly waiting: readonly string[];
 }
 
 /** The claims after a change, and the change. */

@@ -77,8 +77,8 @@ export class HostNames implements types.Names {
 
   async members(call: Call = {}): Promise<types.Members> {
     this.#space.checkOpen();
-    const { members, kept, size, revision } = await this.#read(call);
-    return { revision, size, members: [...members.values()], kept };
+    const { members, names: _, ...rest } = await this.#read(call);
+    return { ...rest, members: [...members.values()] };
   }
 
   async *watch(call: Call = {}): AsyncIterableIterator<types.MembersChange> {
@@ -89,7 +89,7 @@ export class HostNames implements types.Names {
       if (before === null || step.claimed.length + step.freed.length > 0) yield step;
       before = members;
       try {
-        const ranges = [membersRange(this.path)];
+        const ranges = [positionsRange(this.path), { key: listKey(this.path) }];
         const options = { after: revision, signal: call.signal };
         let list = names;
         for await (const batch of this.#space.host.watch(this.#namespace, ranges, options)) {
@@ -129,15 +129,19 @@ export class HostNames implements types.Names {
     const names = list === undefined ? [] : bytesToText(list.value).split('\n');
     const members = new Map<number, types.Member>();
     const keptBy = new Map<number, string>();
+    const waiters: Entry[] = [];
     for (const entry of entries) {
       const at = parsePosition(this.path, entry.key);
       if (at?.claimed === true) members.set(at.position, memberOf(entry, at.position, names));
       else if (at !== null) keptBy.set(at.position, bytesToText(entry.value));
+      else if (entry !== list) waiters.push(entry);
     }
     const kept = [...keptBy]
       .filter(([position]) => !members.has(position))
       .map(([position, owner]) => ({ name: names[position] ?? '', position, owner }));
-    return { members, kept, names, size: names.length, revision };
+    waiters.sort((x, y) => x.createRevision - y.createRevision);
+    const waiting = waiters.map(({ value }) => decodeParty(value).owner);
+    return { members, kept, waiting, names, size: names.length, revision };
   }
 
   #listIn({ changes }: Batch): NameList | undefined {

@@ -2,6 +2,8 @@ import type { Space } from '../../space/types.js';
 import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
+import { nameLifeCases } from './name-life-cases.js';
+import { namesCases } from './names-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { watchCases } from './watch-cases.js';
 
@@ -26,6 +28,8 @@ export const recipeCases: readonly RecipeCase[] = [
   ...lockCases,
   ...guardCases,
   ...electionCases,
+  ...namesCases,
+  ...nameLifeCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */
