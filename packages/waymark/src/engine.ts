@@ -3,6 +3,12 @@ export * from './core/engine.js';
 export type * from './core/host.js';
 export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
+export {
+  claim as claimName,
+  giveUp as giveUpName,
+  release as releaseName,
+} from './recipes/names.js';
+export { encodeList as encodeNameList } from './space/name-lists.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

@@ -7,6 +7,7 @@ import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
+import { nameRoutes } from './names.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -98,6 +99,7 @@ export async function createApp(
   watchRoutes(app, watches);
   spaceRoutes(app, space, host);
   lockRoutes(app, parts);
+  nameRoutes(app, parts);
   operations(app, parts);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
