@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Lock } from 'waymark';
+import type { Hold } from 'waymark';
 
 /**
- * A command in a process group of its own that lives no longer than the lock it runs under.
+ * A command in a process group of its own that lives no longer than the lock, or other hold, it runs under.
  *
  * A lock that is not renewed any more passes on when its TTL ends. So the group gets TERM while a quarter of the TTL is left,
  * and KILL when a tenth is, looked at every 50 ms by the lock's own clock. Should this process itself be killed, a shell that
@@ -22,14 +22,22 @@ const graceMsMax = 10_000;
 const lookMs = 50;
 const goneMsMax = 2_000;
 
+export interface GroupOptions {
+  readonly ttlMs: number;
+  readonly interrupted: AbortSignal;
+  /** What the command finds in its environment beside the token. Default: the path of the lock. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** @returns once the whole group is gone */
 export async function runUnder(
-  lock: Lock,
+  lock: Hold,
   argv: readonly string[],
-  options: { readonly ttlMs: number; readonly interrupted: AbortSignal },
+  options: GroupOptions,
 ): Promise<CommandEnd> {
   const [file = '', ...args] = argv;
-  const env = { ...process.env, WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path };
+  const { env: told = { WAYMARK_LOCK_PATH: lock.path } } = options;
+  const env = { ...process.env, WAYMARK_TOKEN: String(lock.token), ...told };
   const child = spawn(file, args, { stdio: 'inherit', detached: true, env });
   const exit = exitOf(child);
   const { pid } = child;
@@ -47,7 +55,7 @@ export async function runUnder(
 
 function look(
   pid: number,
-  lock: Lock,
+  lock: Hold,
   { ttlMs, interrupted }: { readonly ttlMs: number; readonly interrupted: AbortSignal },
 ): { stop: () => void; ended: () => boolean } {
   let ended = false;

@@ -19,8 +19,14 @@ function names(program: Command): string[] {
   return program.commands.map((command) => command.name());
 }
 
-function options(command: Command): string[] {
+function own(command: Command): string[] {
   return command.options.flatMap((option) => (option.long === undefined ? [] : [option.long]));
+}
+
+/** And what stands below it: its own commands, and their options. */
+function options(command: Command): string[] {
+  const below = command.commands.flatMap((one) => [one.name(), ...options(one)]);
+  return [...new Set([...below, ...own(command)])];
 }
 
 function bash(program: Command): string {
@@ -31,7 +37,7 @@ function bash(program: Command): string {
   local current=\${COMP_WORDS[COMP_CWORD]} words=""
   case "\${COMP_WORDS[1]}" in
 ${cases.join('\n')}
-    *) words="${[...names(program), ...options(program)].join(' ')}" ;;
+    *) words="${[...names(program), ...own(program)].join(' ')}" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }

@@ -4,6 +4,7 @@ import { completionCommand } from './completion.js';
 import { fail, type GlobalOptions } from './context.js';
 import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
+import { nameCommands } from './names.js';
 import { operationCommands } from './operations.js';
 import { serveCommand } from './serve.js';
 
@@ -28,6 +29,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   serveCommand(program, wrap);
   dataCommands(program, wrap);
   lockCommands(program, wrap);
+  nameCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {
