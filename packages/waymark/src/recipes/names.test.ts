@@ -12,6 +12,12 @@ import { ForwardingEngine } from '../wrap/forward.js';
 import { systemRandom } from '../core/system-clock.js';
 import { claim, release } from './names.js';
 
+/**
+ * What stonecutters, where the recipe comes from, got wrong, and what would fail on it: an outage told as a full list (A5); a claim left behind
+ * by a failed call, and a second one taken by a repeated call (A2); a new name after a restart (A9); no release, no wait, no watch (A3, A6, A7); a
+ * round trip for each name (A1); keys that collide (A10); a name that stands twice (A4); no token and no word of a loss (A8).
+ */
+
 const list = lists.mountains.join('\n');
 const anyone = { session: 'test', path: '/m', list: undefined, keeper: undefined, waitMs: 0 };
 
@@ -113,7 +119,7 @@ test('[A6] a repeated request finds its place in line, and leaves none behind', 
     const wanted = { ...one, owner: 'second', lease, id: 'r', waitMs: 60_000 };
     const waiting = [ask(host, wanted), ask(host, wanted)];
     while (engine.commits.filter(({ apply }) => apply?.[0]?.type === 'put').length < 3) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     await host.run(release, 'n', { path: '/m', owner: 'first', lease: first, token });
     const [x, y] = await Promise.all(waiting);
@@ -123,11 +129,89 @@ test('[A6] a repeated request finds its place in line, and leaves none behind', 
   });
 });
 
+test('[A1] claims of one host that come at once are one commit each: they take turns', async () => {
+  await withHost(async (host, engine) => {
+    const all = await Promise.all(lists.mountains.map((_, i) => ask(host, { owner: `o${i}` })));
+    expect(new Set(all.map(({ name }) => name)).size).toBe(99);
+    expect(engine.commits.length).toBe(99);
+  });
+});
+
+test('[A3] a release frees the claim it means, and not a later one of the same owner and lease', async () => {
+  await withHost(async (host) => {
+    const { id: lease } = await host.grant(60_000);
+    const whose = { path: '/m', owner: 'me', lease };
+    const first = await ask(host, { owner: 'me', lease });
+    expect(await host.run(release, 'n', { ...whose, token: first.token })).toBe(true);
+    const second = await ask(host, { owner: 'me', lease });
+    expect(await host.run(release, 'n', { ...whose, token: first.token })).toBe(false);
+    expect(await ask(host, { owner: 'me', lease })).toEqual(second);
+  });
+});
+
+test('[A6] a claim that does not wait passes only where there is a name for each who waits', async () => {
+  await withHost(async (host, engine) => {
+    // One stands in line and does not move: its server was killed, its lease lives.
+    const { id: lease } = await host.grant(60_000);
+    const place = { type: 'put', key: 'n/n/k/m\0wdead', value: 'test\ndead', lease } as const;
+    await engine.commit({ apply: [place] });
+    const names = { list: 'one\ntwo' };
+    expect(await ask(host, { ...names, owner: 'x' })).toMatchObject({ name: 'one' });
+    await expect(ask(host, { ...names, owner: 'y' })).rejects.toMatchObject({ code: 'exhausted' });
+    await host.revoke(lease);
+    expect(await ask(host, { ...names, owner: 'y' })).toMatchObject({ name: 'two' });
+  });
+});
+
+test('[A6] a freed name wakes one of those who wait', async () => {
+  await withHost(async (host, engine) => {
+    const one = { list: 'only' };
+    const { id: lease } = await host.grant(60_000);
+    const { token } = await ask(host, { ...one, owner: 'first', lease });
+    const line = Array.from({ length: 30 }, (_, i) =>
+      ask(host, { ...one, owner: `w${i}`, waitMs: 60_000 }),
+    );
+    const range = { key: 'k/m\0w', end: 'k/m\0x' };
+    while ((await host.read('n', range)).entries.length < line.length) await turn();
+    await turn();
+    engine.commits = [];
+    await host.run(release, 'n', { path: '/m', owner: 'first', lease, token });
+    await Promise.race(line);
+    for (let i = 0; i < 50; i++) await turn();
+    // The release; the first looks and takes it; the second stands first, looks, and asks once.
+    expect(engine.commits.length).toBeLessThan(10);
+    const refused = Promise.allSettled(line);
+    await host
+      .read('n', range)
+      .then(({ entries }) => Promise.all(entries.map((entry) => host.revoke(entry.lease))));
+    expect((await refused).filter(({ status }) => status === 'fulfilled').length).toBe(1);
+  });
+});
+
+test('[A9] a name is kept no longer than the grace when its lease ended, though its process lives', async () => {
+  const clock = new FakeClock();
+  await using engine = createMemoryEngine({ clock });
+  const { space } = mortal(engine, clock, 'lives');
+  const names = space.namespace('n').names('/m');
+  const lease = await space.lease(10_000);
+  await names.claim('web-1', { lease, graceMs: 20_000 });
+  await lease.release();
+  await pass(clock, 20_000);
+  expect((await names.members()).kept.length).toBe(1);
+  await pass(clock, 26_000);
+  expect((await names.members()).kept).toEqual([]);
+  await space.close();
+});
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** In small steps, between which renewals are answered. */
 async function pass(clock: FakeClock, ms: number): Promise<void> {
   for (let at = 0; at < ms; at += 250) {
     clock.advance(250);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
   }
 }
 

@@ -62,6 +62,25 @@ export const namesCases: readonly RecipeCase[] = [
     },
   },
   {
+    name: '[A2] a claim that is aborted on its way leaves no name behind, and takes none away',
+    async run({ a }) {
+      const mine = await peaksOf(a).claim('me');
+      for (const owner of ['me', 'you']) {
+        const aborted = new AbortController();
+        const claim = peaksOf(a).claim(owner, { signal: aborted.signal });
+        aborted.abort(new Error('enough'));
+        const refusal = await claim.then(() => 'claimed', String);
+        same(refusal, 'Error: enough', 'the reason of the signal');
+      }
+      await peaksOf(a).claim('next');
+      await eventually('only those who wanted it', async () => {
+        const { members } = await peaksOf(a).members();
+        return members.map(({ owner }) => owner).join() === 'me,next';
+      });
+      holds(mine.isHeld() && mine.name === 'Denali', 'the first claim stands');
+    },
+  },
+  {
     name: '[A3] names end with the lease they are under; releasing one leaves the lease of its caller',
     async run({ a, b }) {
       const lease = await a.lease(30_000);
