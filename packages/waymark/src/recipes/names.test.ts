@@ -137,6 +137,26 @@ test('[A1] claims of one host that come at once are one commit each: they take t
   });
 });
 
+test('[A1] a name that another host freed goes next, though this one remembers it as taken', async () => {
+  await withHost(async (host, engine) => {
+    const { id: lease } = await host.grant(60_000);
+    for (let i = 0; i < 20; i++) await ask(host, { owner: `o${i}`, lease });
+    await using other = createLocalHost(engine);
+    await other.run(release, 'n', { path: '/m', owner: 'o7', lease, token: undefined });
+    expect((await ask(host, { owner: 'next' })).position).toBe(7);
+  });
+});
+
+test('[A9] a release keeps nothing, though the lease that kept the name lives', async () => {
+  await withHost(async (host) => {
+    const [{ id: lease }, { id: keeper }] = [await host.grant(60_000), await host.grant(60_000)];
+    const args = { ...anyone, id: 'me', owner: 'me', lease, keeper };
+    const { token } = await host.run(claim, 'n', args);
+    await host.run(release, 'n', { path: '/m', owner: 'me', lease, token });
+    expect((await ask(host, { owner: 'you' })).position).toBe(0);
+  });
+});
+
 test('[A3] a release frees the claim it means, and not a later one of the same owner and lease', async () => {
   await withHost(async (host) => {
     const { id: lease } = await host.grant(60_000);
