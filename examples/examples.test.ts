@@ -130,3 +130,19 @@ test('[N9] a namespace saved at shutdown is there at the next start', async () =
   expect((await example('save-at-shutdown', [file]).done).out).toBe('3 notes\n');
   rmSync(folder, { recursive: true });
 });
+
+test('[A9] 100 restarts of 5 processes that name their metrics use 5 names', async () => {
+  const used = new Set<string>();
+  const lives = async (worker: string): Promise<void> => {
+    for (let life = 0; life <= 20; life++) {
+      const one = example('metrics-names', [url, worker], { env: { EVERY_MS: '5' }, input: null });
+      await one.says('.requests 1');
+      used.add(/ready as (\w+)/.exec(one.out)?.[1] ?? 'nothing');
+      const { err } = await one.stop(life % 2 === 0 ? 'SIGKILL' : 'SIGTERM');
+      expect(err).toBe('');
+    }
+  };
+  await Promise.all([1, 2, 3, 4, 5].map((i) => lives(`worker-${i}`)));
+  const highest = ['Denali', 'MtLogan', 'PicodeOrizaba', 'MtStElias', 'VolcanPopocatepetl'];
+  expect([...used].sort()).toEqual(highest.sort());
+});

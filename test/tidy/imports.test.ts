@@ -53,6 +53,10 @@ const base = new Set([
   'log-types',
   'counter-types',
   'barrier-types',
+  'mountains',
+  'name-lists',
+  'names-layout',
+  'names-types',
 ]);
 
 function layerOf(path: string): string {

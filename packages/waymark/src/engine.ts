@@ -10,6 +10,12 @@ export {
   update as updateMember,
 } from './recipes/members.js';
 export * as semaphoreCalls from './recipes/semaphore.js';
+export {
+  claim as claimName,
+  giveUp as giveUpName,
+  release as releaseName,
+} from './recipes/names.js';
+export { encodeList as encodeNameList } from './space/name-lists.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';

@@ -11,4 +11,6 @@ export type * from './space/semaphore-types.js';
 export type * from './space/log-types.js';
 export type * from './space/counter-types.js';
 export type * from './space/barrier-types.js';
+export type * from './space/names-types.js';
+export { lists, nameLimits, type NameList } from './space/name-lists.js';
 export { open, type OpenOptions } from './open.js';

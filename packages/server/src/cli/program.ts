@@ -8,6 +8,7 @@ import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
 import { logCommands } from './log.js';
 import { memberCommands } from './members.js';
+import { nameCommands } from './names.js';
 import { operationCommands } from './operations.js';
 import { semaphoreCommand } from './semaphore.js';
 import { serveCommand } from './serve.js';
@@ -38,6 +39,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   semaphoreCommand(program, wrap);
   logCommands(program, wrap);
   barrierCommands(program, wrap);
+  nameCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {

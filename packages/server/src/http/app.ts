@@ -12,6 +12,7 @@ import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
+import { nameRoutes } from './names.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -116,6 +117,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   memberRoutes(app, parts.host, watches);
   semaphoreRoutes(app, parts);
   logRoutes(app, watches);
+  nameRoutes(app, parts);
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
 }

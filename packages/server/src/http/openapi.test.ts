@@ -174,6 +174,18 @@ test('[openapi] logs, counters, latches and barriers answer as the document says
   await call('POST', barrier, `${at}/barriers/b`, { body: { parties: 1, ttlMs: 30_000 } });
 });
 
+test('[openapi] names answer as the document says', async () => {
+  const names = `${ns}/names/{path}`;
+  const claimed = await call('POST', names, `${at}/names/web`, {
+    body: { owner: 'me', ttlMs: 30_000 },
+  });
+  const lease = Number(claimed['lease']);
+  await call('POST', names, `${at}/names/web`, { body: { owner: 'you', lease, keeper: lease } });
+  await call('POST', names, `${at}/names/web`, { body: { owner: 'you', lease, list: ['x'] } });
+  await call('GET', names, `${at}/names/web`);
+  await call('DELETE', names, `${at}/names/web?owner=me&lease=${lease}&end=true`);
+});
+
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');

@@ -43,6 +43,8 @@ export interface ErrorFacts {
   readonly compacted?: Revision | undefined;
   readonly revision?: Revision | undefined;
   readonly lease?: number | undefined;
+  /** Where a name stands in its list, from 0. */
+  readonly positions?: readonly number[] | undefined;
   readonly file?: string | undefined;
   readonly offset?: number | undefined;
   readonly retryAfterMs?: number | undefined;

@@ -5,6 +5,7 @@ import { electionCalls } from './election.js';
 import { logCalls } from './log.js';
 import { memberCalls } from './members.js';
 import { messageCalls } from './messages.js';
+import { namesCalls } from './names.js';
 import { onceCalls } from './once.js';
 import { scheduleCalls } from './schedule.js';
 import { semaphoreCalls } from './semaphore.js';
@@ -14,6 +15,7 @@ export const recipeCalls = [
   ...electionCalls,
   ...memberCalls,
   ...messageCalls,
+  ...namesCalls,
   ...onceCalls,
   ...scheduleCalls,
   ...semaphoreCalls,

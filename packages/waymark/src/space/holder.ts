@@ -4,11 +4,11 @@ import { assert, isWaymarkError, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { Asking } from './asking.js';
 import type { Held, HeldParts } from './held.js';
-import { type HostLease, keepLease } from './kept-lease.js';
+import { HostLease, keepLease } from './kept-lease.js';
 import { LateWatches } from './late-watches.js';
-import type { HoldCall } from './types.js';
+import type { HoldCall, KeptLease } from './types.js';
 
-const ttlMsDefault = 10_000;
+export const ttlMsDefault = 10_000;
 
 /** What every request for a hold says of who asks. */
 export interface Asker {
@@ -23,6 +23,8 @@ export interface Asker {
 export interface HoldRequest<H extends Held> {
   readonly path: string;
   readonly call: HoldCall;
+  /** The caller's own lease: the hold ends with it, and it stays when the hold is released. */
+  readonly lease?: KeptLease | undefined;
   readonly ask: (asker: Asker) => Promise<number | null>;
   readonly make: (parts: HeldParts, asker: Asker) => H;
 }
@@ -56,14 +58,18 @@ export class Holder {
   }
 
   /** @returns null when `ask` did. @throws {WaymarkError} `lost` when the lease ended meanwhile; what `ask` throws */
-  async hold<H extends Held>({ path, call, ask, make }: HoldRequest<H>): Promise<H | null> {
+  async hold<H extends Held>(request: HoldRequest<H>): Promise<H | null> {
+    const { path, call, ask, make } = request;
     const ttlMs = call.ttlMs ?? ttlMsDefault;
     validateTtl(ttlMs);
     call.signal?.throwIfAborted();
-    const ownLease = call.renew === false;
-    const lease = ownLease
-      ? await keepLease(this.#host, this.#clock, ttlMs, { renew: false })
-      : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs)));
+    const given = request.lease === undefined ? null : theirs(request.lease, call);
+    const ownLease = given === null && call.renew === false;
+    const lease =
+      given ??
+      (ownLease
+        ? await keepLease(this.#host, this.#clock, ttlMs, { renew: false })
+        : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs))));
     const asker: Asker = {
       id: `${this.session.slice(0, 11)}${(this.#asked++).toString(36)}`,
       session: this.session,
@@ -77,7 +83,7 @@ export class Holder {
       token = await new Asking(ask(asker), lease, this.#waiting).answer;
     } catch (error) {
       if (ownLease) void lease.release().catch(() => undefined);
-      else if (isWaymarkError(error, 'lost')) this.#doubt(lease);
+      else if (given === null && isWaymarkError(error, 'lost')) this.#doubt(lease);
       throw error;
     }
     if (token === null) {
@@ -149,4 +155,16 @@ export class Holder {
       this.#doubted.add(lease);
     }
   }
+}
+
+/** @throws {WaymarkError} `invalid`; `lost` when it has ended */
+function theirs(lease: KeptLease, { ttlMs, renew }: HoldCall): HostLease {
+  if (!(lease instanceof HostLease)) {
+    throw new WaymarkError('invalid', 'lease takes what space.lease() gave');
+  }
+  if (ttlMs !== undefined || renew !== undefined) {
+    throw new WaymarkError('invalid', 'ttlMs and renew are those of the lease: leave them out');
+  }
+  if (lease.isHeld()) return lease;
+  throw new WaymarkError('lost', 'the lease has ended', { lease: lease.id }, lease.reason);
 }

@@ -45,6 +45,7 @@ export class HostLease implements KeptLease {
   #deadline: number;
   #released = false;
   #reason: WaymarkError | undefined;
+  #renewing: boolean;
   #disarmRenewal: (() => void) | undefined;
   #disarmDeadline: (() => void) | undefined;
 
@@ -64,6 +65,7 @@ export class HostLease implements KeptLease {
     setMaxListeners(0, this.#ended.signal);
     this.#deadline = this.#deadlineFrom(sentAt);
     this.#armDeadline();
+    this.#renewing = renew;
     if (renew) this.#renewAt(sentAt + ttlMs * renewShare);
   }
 
@@ -85,6 +87,12 @@ export class HostLease implements KeptLease {
     if (this.#clock.now() < this.#deadline) return true;
     this.#lose(`no renewal of lease ${this.id} was answered within its TTL`);
     return false;
+  }
+
+  /** From now on it runs out by itself. */
+  letRunOut(): void {
+    this.#renewing = false;
+    this.#disarmRenewal?.();
   }
 
   async release(): Promise<boolean> {
@@ -118,6 +126,7 @@ export class HostLease implements KeptLease {
   }
 
   #renewAt(time: number): void {
+    if (!this.#renewing) return;
     this.#disarmRenewal = this.#clock.after(time - this.#clock.now(), () => void this.#renew());
   }
 

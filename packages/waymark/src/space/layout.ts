@@ -24,6 +24,7 @@ import { bytesToPath, pathToBytes } from './paths.js';
  *   l/audit NUL …            logs: see recipes/log-keys.ts
  *   c/hits NUL n             a counter; NUL l: a latch
  *   b/start NUL b …          barriers, NUL d … double ones: see recipes/barrier-keys.ts
+ *   k/web NUL …              names: names-layout.ts
  *   w/…                      what Waymark keeps for itself
  *
  * Places have a facet per mode because a check asks "no key in this range": a shared request must be able to ask for "no

@@ -15,6 +15,9 @@ import { HostLog } from './log.js';
 import type { Log } from './log-types.js';
 import { HostSemaphore } from './semaphore.js';
 import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
+import type { NameList } from './name-lists.js';
+import { HostNames } from './names.js';
+import type { Names, NamesOptions } from './names-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
 import { HostMembers } from './members.js';
 import type { Members } from './member-types.js';
@@ -226,6 +229,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
 
   doubleBarrier(path: string, options: BarrierOptions): DoubleBarrier {
     return new HostDoubleBarrier(this, this.resolve(path), options);
+  }
+
+  names(path: string, list?: NameList, options?: NamesOptions): Names {
+    return new HostNames(this.space, this.name, this.resolve(path), list, options);
   }
 
   async prune(

@@ -8,6 +8,8 @@ import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js';
 import type { Counter, Latch } from './counter-types.js';
 import type { Log } from './log-types.js';
+import type { NameList } from './name-lists.js';
+import type { Names, NamesOptions } from './names-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
 
@@ -299,6 +301,15 @@ export interface Namespace<T = unknown> {
 
   /** The semaphore of this path: apart from keys and locks of the same one. @throws {WaymarkError} `invalid` for a limit that is none */
   semaphore(path: string, options?: SemaphoreOptions): Semaphore;
+
+  /**
+   * Names of an ordered list, claimed at this path: apart from keys and locks of the same one.
+   *
+   * @param list  1 to 10 000 names of 1 to 128 bytes. Kept with the first claim; another one is `conflict` while anybody has a name.
+   * Default: the list in use; the mountains where there is none
+   * @throws {WaymarkError} `invalid` for what is no list (a name that stands twice: see `dropDuplicates`), `too_large`
+   */
+  names(path: string, list?: NameList, options?: NamesOptions): Names;
 
   /** Deletes paths not written for `olderThanMs`, sparing locked and leased ones. */
   prune(

@@ -8,6 +8,8 @@ import { barrierCases } from './barrier-cases.js';
 import { counterCases } from './counter-cases.js';
 import { memberCases } from './member-cases.js';
 import { messageCases } from './message-cases.js';
+import { nameLifeCases } from './name-life-cases.js';
+import { namesCases } from './names-cases.js';
 import { namespaceCases } from './namespace-cases.js';
 import { onceCases } from './once-cases.js';
 import { scheduleCases } from './schedule-cases.js';
@@ -44,6 +46,8 @@ export const recipeCases: readonly RecipeCase[] = [
   ...logCases,
   ...counterCases,
   ...barrierCases,
+  ...namesCases,
+  ...nameLifeCases,
 ];
 
 /** Runs every case over what `open` gives, each on an engine of its own. */

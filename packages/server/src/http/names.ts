@@ -1,0 +1,223 @@
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import { isWaymarkError, lists, type NameList, type Space, WaymarkError } from 'waymark';
+import {
+  claimName,
+  type Clock,
+  encodeNameList,
+  giveUpName,
+  type Host,
+  type Lease,
+  type Random,
+  releaseName,
+} from 'waymark/engine';
+import { goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { repeat } from './streams.js';
+
+/**
+ * Names for those without a client library. A claim lives by a lease that the caller renews: one of its own, or with `ttlMs` a new one,
+ * which is kept alive while the request waits. Owner and lease name the claim: asking again is answered with the same name.
+ */
+
+const owner = Type.String({ minLength: 1, maxLength: 256, description: 'who is to have the name' });
+const leaseId = (description: string) => Type.Integer({ minimum: 1, description });
+const name = Type.String();
+const position = Type.Integer({ minimum: 0, description: 'in the list, from 0' });
+const token = Type.Integer({ description: 'grows with every claim of the name' });
+
+const claimBody = Type.Object(
+  {
+    owner,
+    lease: Type.Optional(leaseId('the lease the claim ends with; or ttlMs')),
+    ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
+    keeper: Type.Optional(
+      leaseId('a second, longer lease of yours: the name is kept for its owner while it lives'),
+    ),
+    waitMs: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 600_000, description: 'default 0: only if one is free' }),
+    ),
+    list: Type.Optional(
+      Type.Union(
+        [
+          Type.Literal('mountains'),
+          Type.Literal('mountainsAscii'),
+          Type.Object({ prefix: Type.String(), count: Type.Integer() }),
+          Type.Array(Type.String()),
+        ],
+        { description: 'default: the list in use; the mountains where there is none' },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+interface ClaimBody {
+  readonly owner: string;
+  readonly lease?: number;
+  readonly ttlMs?: number;
+  readonly keeper?: number;
+  readonly waitMs?: number;
+  readonly list?: 'mountains' | 'mountainsAscii' | Prefixed | NameList;
+}
+
+interface Prefixed {
+  readonly prefix: string;
+  readonly count: number;
+}
+
+const releaseQuery = Type.Object({
+  owner,
+  lease: leaseId('the lease the name was claimed under'),
+  token: Type.Optional(Type.Integer({ minimum: 1, description: 'only this claim' })),
+  end: Type.Optional(Type.Boolean({ description: 'end the lease too' })),
+});
+
+const member = Type.Object({ name, position, owner, token, lease: Type.Integer() });
+const answers = {
+  members: {
+    200: Type.Object({
+      path: Type.String(),
+      revision: Type.Integer(),
+      size: Type.Integer({ description: 'names in the list; 0 before the first claim' }),
+      members: Type.Array(member),
+      kept: Type.Array(Type.Object({ name, position, owner })),
+      waiting: Type.Array(owner),
+    }),
+  },
+  claimed: {
+    200: Type.Object({
+      path: Type.String(),
+      name,
+      position,
+      owner,
+      token,
+      lease: Type.Integer(),
+      ttlMs: Type.Optional(Type.Number()),
+    }),
+  },
+  released: { 200: Type.Object({ released: Type.Boolean() }) },
+};
+
+export interface NameParts {
+  readonly host: Host;
+  readonly space: Space;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stopping: AbortSignal;
+}
+
+const tags = ['names'];
+
+export function nameRoutes(app: FastifyInstance, parts: NameParts): void {
+  const { host, space } = parts;
+  for (const url of ['/v1/ns/:ns/names', '/v1/ns/:ns/names/*']) {
+    app.get(
+      url,
+      { schema: { tags, summary: 'who is called what', response: answers.members } },
+      async (request) => {
+        const path = pathOf(request);
+        return { path, ...(await space.namespace(namespaceOf(request)).names(path).members()) };
+      },
+    );
+
+    app.post(
+      url,
+      { schema: { body: claimBody, tags, summary: 'claim a name', response: answers.claimed } },
+      async (request, reply) => {
+        const gone = goneSignal(reply, parts.stopping);
+        const where = { namespace: namespaceOf(request), path: pathOf(request) };
+        return await claimUnder(parts, where, request.body as ClaimBody, gone);
+      },
+    );
+
+    const querystring = releaseQuery;
+    app.delete(
+      url,
+      { schema: { querystring, tags, summary: 'release a name', response: answers.released } },
+      async (request) => {
+        const { end = false, ...whose } = request.query as Whose & { end?: boolean };
+        const args = { ...whose, path: pathOf(request), token: whose.token };
+        const released = await host.run(releaseName, namespaceOf(request), args);
+        if (end) await endLease(host, whose.lease);
+        return { released };
+      },
+    );
+  }
+}
+
+interface Whose {
+  readonly owner: string;
+  readonly lease: number;
+  readonly token?: number;
+}
+
+interface Where {
+  readonly namespace: string;
+  readonly path: string;
+}
+
+/** Under the lease given, or under a new one, which goes again when no name is claimed. */
+async function claimUnder(
+  parts: NameParts,
+  where: Where,
+  body: ClaimBody,
+  gone: AbortSignal,
+): Promise<object> {
+  const { host } = parts;
+  if ((body.lease === undefined) === (body.ttlMs === undefined)) {
+    throw new WaymarkError(
+      'invalid',
+      'a claim takes either lease, one of yours, or ttlMs for a new one',
+    );
+  }
+  const list = body.list === undefined ? undefined : encodeNameList(namesOf(body.list));
+  const own = body.lease === undefined ? await host.grant(body.ttlMs ?? 0) : undefined;
+  const lease = own?.id ?? body.lease ?? 0;
+  const still = own === undefined ? () => {} : keepAlive(parts, own);
+  try {
+    const claimed = await claim(parts, where, { ...body, lease, list }, gone);
+    // The TTL counts from the answer, however long the wait was.
+    if (own !== undefined) await host.renew(own.id);
+    const ttl = own === undefined ? {} : { ttlMs: own.ttlMs };
+    return { path: where.path, ...claimed, owner: body.owner, lease, ...ttl };
+  } catch (error) {
+    if (own !== undefined) await host.revoke(own.id).catch(() => undefined);
+    throw error;
+  } finally {
+    still();
+  }
+}
+
+async function claim(
+  { host, random }: NameParts,
+  { namespace, path }: Where,
+  asked: Omit<ClaimBody, 'list'> & { readonly lease: number; readonly list: string | undefined },
+  gone: AbortSignal,
+): Promise<object> {
+  const { lease, list, keeper, waitMs = 0 } = asked;
+  const whose = { id: random.id(), path, owner: asked.owner, lease };
+  const args = { ...whose, session: `lease-${lease}`, list, keeper, waitMs };
+  const claimed = await host.run(claimName, namespace, args, { signal: gone });
+  // Nobody is left to be told: what this request took must not stay behind.
+  if (!gone.aborted) return claimed;
+  await host.run(giveUpName, namespace, whose);
+  throw gone.reason;
+}
+
+function namesOf(list: NonNullable<ClaimBody['list']>): NameList {
+  if (typeof list === 'string') return lists[list];
+  return 'prefix' in list ? lists.prefixed(list.prefix, list.count) : list;
+}
+
+function keepAlive({ host, clock }: NameParts, lease: Lease): () => void {
+  return repeat(clock, lease.ttlMs / 3, () => {
+    // A lease that is gone ends the wait itself, with `lost`.
+    host.renew(lease.id).catch(() => undefined);
+  });
+}
+
+async function endLease(host: Host, lease: number): Promise<void> {
+  await host.revoke(lease).catch((error: unknown) => {
+    if (!isWaymarkError(error, 'not_found')) throw error;
+  });
+}

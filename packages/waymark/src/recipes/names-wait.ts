@@ -1,0 +1,81 @@
+import type { Entry, KeyRange } from '../core/engine.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { positionsRange, waiterKey } from '../space/names-layout.js';
+import { encodeParty } from './lock-queue.js';
+import { type Look, lookOf, readsFor } from './names-look.js';
+import { type Claimed, take, type TakeParts } from './names-take.js';
+
+/**
+ * Waits in line for a name. Who stands first watches the positions, everybody else the place before its own: a freed name wakes one,
+ * and what that one takes lets the next step forward.
+ */
+export async function standInLine(
+  parts: TakeParts,
+  signal: AbortSignal | undefined,
+): Promise<Claimed> {
+  const { engine, args } = parts;
+  const { path } = args;
+  const key = waiterKey(path, args.id);
+  let look = await enter(parts);
+  for (;;) {
+    const place = look.waiters.find((waiter) => waiter.key === key);
+    if (place === undefined) throw lostPlace(path);
+    const before = nextBefore(place, look.waiters);
+    if (before === null) {
+      const taken = await take(parts, place);
+      if ('token' in taken) return taken;
+      look = taken;
+    }
+    const ahead = before === null ? positionsRange(path) : { key: before.key };
+    await oneGone(parts, [ahead, { key }], look, signal);
+    signal?.throwIfAborted();
+    const { results, revision } = await engine.commit({ apply: readsFor(args) });
+    look = lookOf(parts.pool, path, results, revision);
+  }
+}
+
+/** A repeated request finds the place that it put before. */
+async function enter({ engine, pool, args }: TakeParts): Promise<Look> {
+  const { path, lease } = args;
+  const key = waiterKey(path, args.id);
+  const { results, revision, succeeded } = await engine.commit({
+    when: [{ key, target: 'version', is: '=', to: 0 }],
+    apply: [{ type: 'put', key, value: encodeParty(args), lease }, ...readsFor(args)],
+    otherwise: readsFor(args),
+  });
+  return lookOf(pool, path, succeeded ? results.slice(1) : results, revision);
+}
+
+/** The youngest place that is older. */
+function nextBefore(place: Entry, waiters: readonly Entry[]): Entry | null {
+  let before: Entry | null = null;
+  for (const waiter of waiters) {
+    if (waiter.createRevision >= place.createRevision) continue;
+    if (before === null || waiter.createRevision > before.createRevision) before = waiter;
+  }
+  return before;
+}
+
+/** Resolves once something in the ranges has vanished since the look. */
+async function oneGone(
+  { engine }: TakeParts,
+  ranges: readonly KeyRange[],
+  { revision }: Look,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    for await (const batch of engine.watch(ranges, { after: revision ?? undefined, signal })) {
+      if (batch.changes.some((change) => change.kind !== 'put')) return;
+    }
+  } catch (error) {
+    // The next look reads the present: that history is gone does not matter.
+    if (!isWaymarkError(error, 'compacted')) throw error;
+  }
+}
+
+function lostPlace(path: string): WaymarkError {
+  const why = 'its lease ended, or it was given up';
+  return new WaymarkError('lost', `the place in line for a name of ${path} is gone: ${why}`, {
+    path,
+  });
+}
