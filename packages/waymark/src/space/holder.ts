@@ -3,7 +3,7 @@ import type { Host } from '../core/host.js';
 import { assert, isWaymarkError, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { Asking } from './asking.js';
-import type { Held, HeldParts } from './held.js';
+import { Held, type HeldParts } from './held.js';
 import { HostLease, keepLease } from './kept-lease.js';
 import { LateWatches } from './late-watches.js';
 import type { HoldCall, KeptLease } from './types.js';
@@ -45,8 +45,8 @@ export class Holder {
   readonly #doubted = new Set<HostLease>();
   /** Who waits. */
   readonly #waiting = new Set<Asking<unknown>>();
-  /** What is held. */
-  readonly #held = new Set<Held>();
+  /** What is held under other leases than the shared ones: those know what they hold. */
+  readonly #apart = new Set<Held>();
   readonly #watches: LateWatches;
 
   constructor(host: Host, clock: Clock, random: Random, owner: string) {
@@ -92,7 +92,7 @@ export class Holder {
     }
     const watches = this.#watches;
     const held = make({ watches, lease, ownLease, path, token, ended: this.#ended }, asker);
-    this.#held.add(held);
+    if (ownLease || given !== null) this.#apart.add(held);
     // A grant that arrives after the lease can no longer be counted on is no grant (rule L3).
     if (held.isHeld()) return held;
     throw held.reason ?? new WaymarkError('lost', 'the lease ended while waiting');
@@ -117,13 +117,19 @@ export class Holder {
 
   /** Gives back all that is held, then the leases. */
   async release(): Promise<void> {
-    await Promise.allSettled([...this.#held].map((held) => held.release()));
     const asked = await Promise.allSettled(this.#leases.values());
     const granted = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    await Promise.allSettled([...granted, ...this.#doubted].map((lease) => lease.release()));
+    const leases = [...granted, ...this.#doubted];
+    const shared = leases.flatMap((lease) =>
+      [...lease.losses].filter((one) => one instanceof Held),
+    );
+    await Promise.allSettled([...shared, ...this.#apart].map((held) => held.release()));
+    await Promise.allSettled(leases.map((lease) => lease.release()));
   }
 
-  readonly #ended = (held: Held): void => void this.#held.delete(held);
+  readonly #ended = (held: Held): void => {
+    if (this.#apart.size > 0) this.#apart.delete(held);
+  };
 
   #grantedLease(ttlMs: number): HostLease | undefined {
     const lease = this.#granted.get(ttlMs);
