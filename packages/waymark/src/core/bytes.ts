@@ -22,6 +22,8 @@ const rememberedMax = 4_096;
 let lastAscii = '';
 let lastBytes = '';
 let bytesBefore = '';
+/** Questions left for which it is worth comparing: who never tells what was found pays nothing for those who do. */
+let askedSoon = 0;
 
 /** Tells that `text` was found to be ASCII by other means: a stricter pattern that it matches. */
 export function foundAscii(text: string): void {
@@ -34,6 +36,7 @@ export function foundBytes(bytes: ByteString): void {
   if (bytes.length > rememberedMax) return;
   bytesBefore = lastBytes;
   lastBytes = bytes;
+  askedSoon = 4;
 }
 
 /** Where a look goes that is made for what it does to the string. */
@@ -89,5 +92,9 @@ export function ownBytes(bytes: ByteString): ByteString {
 
 /** Whether every char is one byte. */
 export function isByteString(value: string): boolean {
-  return value === lastBytes || value === bytesBefore || !wide.test(value);
+  if (askedSoon > 0) {
+    askedSoon--;
+    if (value === lastBytes || value === bytesBefore) return true;
+  }
+  return !wide.test(value);
 }

@@ -48,6 +48,20 @@ const delivery = shape.record({
   why: shape.text,
 });
 
+/** Messages wait for the member here from now on. */
+export const open = recipeCall({
+  name: 'messages.open',
+  verb: 0xa4,
+  whenBroken: 'retry',
+  args: shape.record({ ...member, lease: shape.whole }),
+  result: shape.flag,
+  async run(ground, { group, member: name, lease }) {
+    await noteAddress(ground, inboxOf(group, name), lease);
+    boardOf(ground).open(nameOf(ground, group, name));
+    return true;
+  },
+});
+
 /** The member's next messages, as soon as there are any. None: ask again. */
 export const take = recipeCall({
   name: 'messages.take',
@@ -177,4 +191,4 @@ function inboxOf(group: string, member: string): string {
   return inboxKey(pathToBytes(group), textToBytes(member));
 }
 
-export const messageCalls = [take, reply, leave, deliver] as const;
+export const messageCalls = [open, take, reply, leave, deliver] as const;

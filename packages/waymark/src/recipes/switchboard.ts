@@ -58,12 +58,12 @@ export class Switchboard {
 
   /** The member's next messages, as soon as there are any. A newer call ends an older one of the same member with none. */
   take(member: string, signal: AbortSignal | undefined): Promise<readonly Incoming[]> {
-    let inbox = this.#inboxes.get(member);
-    if (inbox === undefined) {
-      inbox = new Inbox(this.#clock, () => this.#inboxes.delete(member));
-      this.#inboxes.set(member, inbox);
-    }
-    return inbox.take(signal);
+    return this.#inbox(member).take(signal);
+  }
+
+  /** From now on messages wait for the member here. */
+  open(member: string): void {
+    this.#inbox(member).linger();
   }
 
   answer(member: string, answers: readonly Answer[]): void {
@@ -79,6 +79,15 @@ export class Switchboard {
   /** @returns null when the member takes no messages here */
   send(member: string, message: Outgoing, deadlineMs: number): Promise<Delivery> | null {
     return this.#inboxes.get(member)?.send(message, deadlineMs) ?? null;
+  }
+
+  #inbox(member: string): Inbox {
+    let inbox = this.#inboxes.get(member);
+    if (inbox === undefined) {
+      inbox = new Inbox(this.#clock, () => this.#inboxes.delete(member));
+      this.#inboxes.set(member, inbox);
+    }
+    return inbox;
   }
 }
 
@@ -119,9 +128,15 @@ class Inbox {
       signal?.removeEventListener('abort', stop);
     }
     if (turn !== this.#turn) return [];
-    if (!this.#closed) this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
+    this.linger();
     signal?.throwIfAborted();
     return this.#handOut();
+  }
+
+  /** Closes it, unless somebody asks for messages by then. */
+  linger(): void {
+    this.#stopLinger();
+    if (!this.#closed) this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
   }
 
   send(message: Outgoing, deadlineMs: number): Promise<Delivery> {

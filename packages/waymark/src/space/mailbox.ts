@@ -24,6 +24,8 @@ const againMs = 100;
 
 /** Takes a member's messages one handful after the other, and answers each as soon as its handler is done. */
 export class Mailbox {
+  /** Resolves when messages wait for the member; rejects when they cannot. */
+  readonly opened: Promise<void>;
   /** Resolves when it has ended and every handler is done. */
   readonly closed: Promise<void>;
   readonly #parts: MailboxParts;
@@ -32,13 +34,22 @@ export class Mailbox {
 
   constructor(parts: MailboxParts) {
     this.#parts = parts;
-    this.closed = this.#run();
+    this.opened = this.#open();
+    this.closed = this.opened.then(
+      () => this.#run(),
+      () => undefined,
+    );
   }
 
   /** Takes no more; what is being handled is answered. */
   async close(): Promise<void> {
     this.#ended.abort();
     await this.closed;
+  }
+
+  async #open(): Promise<void> {
+    const { host, namespace, group, member, lease } = this.#parts;
+    await host.run(calls.open, namespace, { group, member, lease });
   }
 
   async #run(): Promise<void> {

@@ -48,9 +48,14 @@ export class HostMembers<M> implements types.Members<M> {
       make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, call }),
     });
     if (membership === null) throw calls.lostMembership(id, group);
-    if (signal?.aborted !== true) return membership;
-    await membership.release();
-    throw signal.reason;
+    try {
+      await membership.opened;
+      signal?.throwIfAborted();
+      return membership;
+    } catch (error) {
+      await membership.release().catch(() => undefined);
+      throw error;
+    }
   }
 
   async list(call: Call = {}): Promise<types.MembersView<M>> {

@@ -50,6 +50,11 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
   }
 
+  /** Resolves when its messages are taken. */
+  get opened(): Promise<void> {
+    return this.#mailbox?.opened ?? Promise.resolve();
+  }
+
   isLeader(): boolean {
     return this.term() !== null;
   }
