@@ -183,7 +183,7 @@ test('[cli] completion scripts are made for three shells, and bash takes its own
     const script = `${out}\nCOMP_WORDS=(waymark ${words.join(' ')}); COMP_CWORD=${words.length}; _waymark; echo "\${COMPREPLY[@]}"`;
     return (await new Command('bash', ['-c', script]).done).out.trim().split(' ');
   };
-  expect(await complete('lo')).toEqual(['lock']);
+  expect(await complete('lo')).toEqual(['lock', 'log']);
   expect(await complete('lock', '--t')).toEqual(['--tree', '--ttl']);
   for (const shell of ['zsh', 'fish'])
     expect((await run('completion', shell)).out).toContain('lock');

@@ -122,7 +122,11 @@ Example:
       return await withNamespace(options, async (ns) => {
         const call = { id, address, meta: told, lead, ttlMs, owner };
         const membership = await ns.members(group).join(call);
-        const env = { WAYMARK_MEMBER: membership.id, WAYMARK_GROUP_PATH: membership.path };
+        const env = {
+          WAYMARK_TOKEN: String(membership.token),
+          WAYMARK_MEMBER: membership.id,
+          WAYMARK_GROUP_PATH: membership.path,
+        };
         const under = { ttlMs, interrupted: interrupted.signal, env };
         return await runAndLeave(membership, argv, under, options.json);
       });
