@@ -1,10 +1,11 @@
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
+import type { Txn } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
 import { textToBytes } from '../core/bytes.js';
-import { inboxKey } from '../space/layout.js';
-import { checkMemberId } from './members.js';
+import { inboxKey, memberKey } from '../space/layout.js';
+import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { type Delivery, refused, Switchboard } from './switchboard.js';
 
@@ -56,7 +57,7 @@ export const open = recipeCall({
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
-    await noteAddress(ground, inboxOf(group, name), lease);
+    await noteAddress(ground, { group, member: name, lease });
     boardOf(ground).open(nameOf(ground, group, name));
     return true;
   },
@@ -71,7 +72,7 @@ export const take = recipeCall({
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease }, options) {
-    await noteAddress(ground, inboxOf(group, name), lease);
+    await noteAddress(ground, { group, member: name, lease });
     return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
   },
 });
@@ -162,21 +163,33 @@ async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
   }
 }
 
-/** Once per stay: the same address is not written again. @throws {WaymarkError} `lost` when the member's lease has ended */
-async function noteAddress(ground: RecipeGround, key: string, lease: number): Promise<void> {
-  const address = ground.peers.address ?? '';
-  try {
-    await ground.engine.commit({
-      when: [
-        { key, target: 'value', is: '=', to: address },
-        { key, target: 'lease', is: '=', to: lease },
-      ],
-      otherwise: [{ type: 'put', key, value: address, lease }],
-    });
-  } catch (error) {
-    if (!isWaymarkError(error, 'not_found')) throw error;
-    throw new WaymarkError('lost', 'the lease of this member has ended', error.facts, error);
-  }
+/**
+ * Once per stay: the same address is not written again. Only who has the member's lease is given its messages.
+ *
+ * @throws {WaymarkError} `lost` when the member does not stand under this lease, or no more
+ */
+async function noteAddress(
+  { engine, peers }: RecipeGround,
+  { group, member: name, lease }: { group: string; member: string; lease: number },
+): Promise<void> {
+  const key = inboxOf(group, name);
+  const value = peers.address ?? '';
+  const known: Txn = {
+    when: [
+      { key, target: 'value', is: '=', to: value },
+      { key, target: 'lease', is: '=', to: lease },
+    ],
+    otherwise: [{ type: 'put', key, value, lease }],
+  };
+  const entry = memberKey(pathToBytes(group), textToBytes(name));
+  const { succeeded } = await engine.commit({
+    when: [
+      { key: entry, target: 'version', is: '>', to: 0 },
+      { key: entry, target: 'lease', is: '=', to: lease },
+    ],
+    apply: [{ type: 'txn', txn: known }],
+  });
+  if (!succeeded) throw lostMembership(name, group);
 }
 
 /** No part of it holds a NUL. */

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Host } from '../core/host.js';
 import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
+import { join } from '../recipes/members.js';
 import * as calls from '../recipes/messages.js';
 import type { Delivery } from '../recipes/switchboard.js';
 import { ForwardingEngine } from '../wrap/forward.js';
@@ -37,7 +38,7 @@ async function mailboxAt(
   member: string,
   handle: (body: string) => Promise<string>,
 ): Promise<Mailbox> {
-  const { id: lease } = await host.grant(60_000);
+  const lease = await joined(host, member);
   const group = '/g';
   const parts = { host, clock: systemClock, namespace: 'n', group, member, lease };
   const box = new Mailbox({
@@ -50,6 +51,13 @@ async function mailboxAt(
     await new Promise((resolve) => setImmediate(resolve));
   }
   return box;
+}
+
+async function joined(host: Host, member: string): Promise<number> {
+  const { id: lease } = await host.grant(60_000);
+  const args = { id: 'one', lease, owner: 'test', session: 'one', group: '/g', member };
+  await host.run(join, 'n', { ...args, address: undefined, meta: undefined });
+  return lease;
 }
 
 function send(host: Host, member: string, body: string, deadlineMs = 5_000): Promise<Delivery> {
@@ -129,7 +137,7 @@ test('[X4] a member that leaves answers what it is handling', async () => {
 
 test('[X5] a message that nobody takes in time was refused, and one too large never leaves', async () => {
   await withHosts(async (a, b) => {
-    const { id: lease } = await a.grant(60_000);
+    const lease = await joined(a, 'm');
     const aborted = new AbortController();
     const taking = a.run(calls.take, 'n', { group: '/g', member: 'm', lease }, aborted);
     await expect(send(b, 'm', 'x'.repeat(1_048_577))).rejects.toMatchObject({
@@ -140,5 +148,24 @@ test('[X5] a message that nobody takes in time was refused, and one too large ne
     expect(await taking).toHaveLength(1);
     expect((await send(b, 'm', 'left', 30)).outcome).toBe('refused');
     expect((await first).outcome).toBe('unknown');
+  });
+});
+
+test('[X1] nobody is given the messages of a member without its lease', async () => {
+  await withHosts(async (a, b) => {
+    const box = await mailboxAt(a, 'm', async (body) => body);
+    const { id: lease } = await b.grant(60_000);
+    for (const call of [calls.open, calls.take]) {
+      for (const member of ['m', 'nobody']) {
+        const stolen = b.run<never, unknown>(call as never, 'n', {
+          group: '/g',
+          member,
+          lease,
+        } as never);
+        await expect(stolen).rejects.toMatchObject({ code: 'lost' });
+      }
+    }
+    expect((await send(b, 'm', 'mine')).outcome).toBe('delivered');
+    await box.close();
   });
 });
