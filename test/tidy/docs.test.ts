@@ -125,7 +125,7 @@ test.each(blocks.filter(({ language }) => language === 'ts'))(
 test('[W9] the memory engine opens no file', async () => {
   const program = `
     import fs from 'node:fs';
-    import { open } from ${JSON.stringify(join(root, 'packages/waymark/dist/index.js'))};
+    import { open } from ${JSON.stringify(join(root, 'packages/waymark/dist/bundle/index.js'))};
     const space = await open();
     const calls = [];
     for (const name of Object.keys(fs)) {
