@@ -21,6 +21,7 @@ const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only
   SUITE   ${Object.keys(suites).join(', ')}, or all
   --peers also the servers and libraries each line is measured against, in turns
   --long  watch: 60 s in an open loop at half of peak, one round
+  --rounds  runs of each side, 5 unless you say so; --long: 1
   --only  lines whose name contains TEXT
 `;
 
@@ -45,7 +46,7 @@ async function main(): Promise<void> {
   const results: LineResult[] = [];
   for (const name of names as (keyof typeof suites)[]) {
     process.stdout.write(`\n== ${name}\n`);
-    const stage = new Stage({ peers, long, only, rounds: Number(values.rounds ?? (long ? 1 : 3)) });
+    const stage = new Stage({ peers, long, only, rounds: Number(values.rounds ?? (long ? 1 : 5)) });
     try {
       await suites[name](stage);
     } finally {

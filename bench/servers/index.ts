@@ -132,7 +132,7 @@ export interface WaymarkCall {
 }
 
 const command = fileURLToPath(
-  new URL('../../../packages/server/dist/cli/main.js', import.meta.url),
+  new URL('../../../packages/server/dist/bundle/main.js', import.meta.url),
 );
 
 /** The address is what `open` takes: `http://…` or `unix:/…`. */

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const command = fileURLToPath(new URL('../../packages/server/dist/cli/main.js', import.meta.url));
+const command = fileURLToPath(
+  new URL('../../packages/server/dist/bundle/main.js', import.meta.url),
+);
 
 /** A server in a process of its own, from the build. */
 export class ServerProcess implements AsyncDisposable {

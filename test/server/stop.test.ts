@@ -6,7 +6,9 @@ import { expect, test } from 'vitest';
 import { serve } from './served.js';
 import { EventReader } from './sse.js';
 
-const command = fileURLToPath(new URL('../../packages/server/dist/cli/main.js', import.meta.url));
+const command = fileURLToPath(
+  new URL('../../packages/server/dist/bundle/main.js', import.meta.url),
+);
 
 test('[stop] closing ends streams, refuses waiting locks, and leaves no connection', async () => {
   const served = await serve();

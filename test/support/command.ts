@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export const waymark = fileURLToPath(
-  new URL('../../packages/server/dist/cli/main.js', import.meta.url),
+  new URL('../../packages/server/dist/bundle/main.js', import.meta.url),
 );
 
 export interface Finished {

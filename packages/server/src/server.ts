@@ -54,7 +54,9 @@ export interface RunningServer {
 
 const drainMs = 8_000;
 const idleSweepMs = 20;
-const version = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+const version = (
+  createRequire(import.meta.url)('@waymark/server/package.json') as { version: string }
+).version;
 const methods = ['GET ', 'PUT ', 'POST ', 'HEAD ', 'DELETE ', 'PATCH ', 'OPTIONS '];
 
 /** Starts a server: one engine, one port per address, every face on each. @throws {WaymarkError} `denied`, `taken`, `invalid`, `corrupt` */

@@ -52,7 +52,9 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function describe(program: Command): void {
-  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  const { version } = createRequire(import.meta.url)('@waymark/server/package.json') as {
+    version: string;
+  };
   const { WAYMARK_SERVER: server, WAYMARK_NAMESPACE: namespace } = process.env;
   program
     .description('Coordination for people who run services: keys, watches, locks.')
