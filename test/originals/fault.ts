@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'vitest';
-import type { Explanation, Namespace, Space } from 'waymark';
+import type { Namespace, Space } from 'waymark';
 import type { FakeClock, RecipeContext } from 'waymark/testing';
 import { overMemory, overServer } from '../support/recipe-contexts.js';
 
@@ -30,10 +30,10 @@ export function fault(name: string, run: (clients: Clients) => Promise<void>): v
 
 /** Resolves when so many wait. */
 export async function waiting(
-  { explain }: { readonly explain: () => Promise<Pick<Explanation, 'waiters'>> },
+  queue: { readonly explain: () => Promise<{ readonly waiters: readonly unknown[] }> },
   count: number,
 ): Promise<void> {
-  while ((await explain()).waiters.length !== count) await turn();
+  while ((await queue.explain()).waiters.length !== count) await turn();
 }
 
 /** Lets time pass in small steps, between which renewals are answered. */

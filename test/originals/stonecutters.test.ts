@@ -69,16 +69,19 @@ test('[stonecutters 2] a claim whose check or answer failed leaves no name behin
   });
 });
 
-fault('[stonecutters 3] who asks again has the same name; a restarted owner its former one', async (to) => {
-  const { a, b } = to.spaces;
-  const lease = await a.lease(30_000);
-  const first = await namesOf(a).claim('web-1', { lease, graceMs: 60_000 });
-  const again = await namesOf(a).claim('web-1', { lease, graceMs: 60_000 });
-  expect([again.name, again.token]).toEqual([first.name, first.token]);
-  const restarted = await namesOf(b).claim('web-1', { graceMs: 60_000 });
-  expect(restarted.name).toBe(first.name);
-  expect(restarted.token).toBeGreaterThan(first.token);
-});
+fault(
+  '[stonecutters 3] who asks again has the same name; a restarted owner its former one',
+  async (to) => {
+    const { a, b } = to.spaces;
+    const lease = await a.lease(30_000);
+    const first = await namesOf(a).claim('web-1', { lease, graceMs: 60_000 });
+    const again = await namesOf(a).claim('web-1', { lease, graceMs: 60_000 });
+    expect([again.name, again.token]).toEqual([first.name, first.token]);
+    const restarted = await namesOf(b).claim('web-1', { graceMs: 60_000 });
+    expect(restarted.name).toBe(first.name);
+    expect(restarted.token).toBeGreaterThan(first.token);
+  },
+);
 
 fault('[stonecutters 4] a name is given back, waited for, and watched', async ({ spaces }) => {
   const { a, b } = spaces;
@@ -114,34 +117,43 @@ test('[stonecutters 5] the last name of a list is one commit like the first, and
   expect(revision).toBe((await engine.status()).revision);
 });
 
-fault('[stonecutters 6] a name collides with no key, and with no other list', async ({ spaces }) => {
-  const { a, b } = spaces;
-  await nsOf(b).put('/peaks', 'a value');
-  await nsOf(b).put('/peaks/Denali', 'another');
-  expect((await namesOf(a).claim('one')).name).toBe('Denali');
-  expect((await nsOf(a).names('/others', peaks).claim('one')).name).toBe('Denali');
-  expect((await b.namespace('other').names('/peaks', peaks).claim('one')).name).toBe('Denali');
-  expect((await nsOf(a).get('/peaks/Denali'))?.value).toBe('another');
-});
+fault(
+  '[stonecutters 6] a name collides with no key, and with no other list',
+  async ({ spaces }) => {
+    const { a, b } = spaces;
+    await nsOf(b).put('/peaks', 'a value');
+    await nsOf(b).put('/peaks/Denali', 'another');
+    expect((await namesOf(a).claim('one')).name).toBe('Denali');
+    expect((await nsOf(a).names('/others', peaks).claim('one')).name).toBe('Denali');
+    expect((await b.namespace('other').names('/peaks', peaks).claim('one')).name).toBe('Denali');
+    expect((await nsOf(a).get('/peaks/Denali'))?.value).toBe('another');
+  },
+);
 
-fault('[stonecutters 7] a list with a name that stands twice is refused with its positions, or told to lose it', async (to) => {
-  const ns = to.a;
-  const list = ['Denali', 'WheelerPeak', 'MtLogan', 'WheelerPeak'];
-  expect(() => ns.names('/m', list)).toThrow(/WheelerPeak.*1.*3/);
-  await ns.names('/m', list, { dropDuplicates: true }).claim('one');
-  expect((await ns.names('/m').members()).size).toBe(3);
-  await ns.names('/mountains').claim('one');
-  expect((await ns.names('/mountains').members()).size, 'of 100 lines').toBe(99);
-});
+fault(
+  '[stonecutters 7] a list with a name that stands twice is refused with its positions, or told to lose it',
+  async (to) => {
+    const ns = to.a;
+    const list = ['Denali', 'WheelerPeak', 'MtLogan', 'WheelerPeak'];
+    expect(() => ns.names('/m', list)).toThrow(/WheelerPeak.*1.*3/);
+    await ns.names('/m', list, { dropDuplicates: true }).claim('one');
+    expect((await ns.names('/m').members()).size).toBe(3);
+    await ns.names('/mountains').claim('one');
+    expect((await ns.names('/mountains').members()).size, 'of 100 lines').toBe(99);
+  },
+);
 
-fault('[stonecutters 8] a name has a token that grows, and its owner is told of the loss', async (to) => {
-  const { a, b } = to.spaces;
-  const lease = await a.lease(30_000);
-  const name = await namesOf(a).claim('one', { lease });
-  const lost = new Promise((resolve) => name.signal.addEventListener('abort', resolve));
-  await lease.release();
-  await lost;
-  expect(name.isHeld()).toBe(false);
-  const next = await namesOf(b).claim('two');
-  expect([next.name, next.token > name.token]).toEqual(['Denali', true]);
-});
+fault(
+  '[stonecutters 8] a name has a token that grows, and its owner is told of the loss',
+  async (to) => {
+    const { a, b } = to.spaces;
+    const lease = await a.lease(30_000);
+    const name = await namesOf(a).claim('one', { lease });
+    const lost = new Promise((resolve) => name.signal.addEventListener('abort', resolve));
+    await lease.release();
+    await lost;
+    expect(name.isHeld()).toBe(false);
+    const next = await namesOf(b).claim('two');
+    expect([next.name, next.token > name.token]).toEqual(['Denali', true]);
+  },
+);
