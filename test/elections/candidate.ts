@@ -15,12 +15,13 @@ export interface CandidateTask {
 
 const lookMs = 5;
 
-/** When this process last asked for the time; taken by who accepts a message. */
+/** When the time was last asked for, in the call that runs now: by the question whether it leads, where a handler is called. */
 let askedAt: number | undefined;
 const clock = {
   ...systemClock,
   now(): number {
     askedAt = monotonicMs();
+    queueMicrotask(() => (askedAt = undefined));
     return systemClock.now();
   },
 };
@@ -54,14 +55,9 @@ async function standInGroup(
   const file = openSync(accepted, 'a');
   const handle = ({ body, term }: Message): unknown => {
     const { message, fails } = body as Body;
-    // The question whether it leads came last: a stop between it and this line is none of its faults.
-    const note: Accepted = {
-      message,
-      term: term ?? 0,
-      by: id,
-      believedAt: askedAt ?? monotonicMs(),
-    };
-    askedAt = undefined;
+    // A stop between the question whether it leads and this line is no fault of a leader's.
+    const believedAt = askedAt ?? monotonicMs();
+    const note: Accepted = { message, term: term ?? 0, by: id, believedAt };
     // In the kernel before the reply: what was accepted is known though the process is killed.
     writeSync(file, `${JSON.stringify(note)}\n`);
     if (fails) throw new Error('the handler says no');

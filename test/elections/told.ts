@@ -26,6 +26,6 @@ export interface Accepted {
   readonly message: number;
   readonly term: number;
   readonly by: string;
-  /** When it was last asked whether it leads. */
+  /** When it was asked whether it leads, or was called when it was not. */
   readonly believedAt: number;
 }
