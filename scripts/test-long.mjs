@@ -5,6 +5,7 @@ const parts = {
   locks: ['test/locks/lock-set.test.ts', 'test/locks/lock-table.test.ts'],
   expiry: ['test/locks/expiry.test.ts'],
   elections: ['test/elections'],
+  messages: ['test/messages'],
   durability: ['test/durability'],
   'power-loss': ['test/durability/power-loss.test.ts'],
   engines: ['test/engines'],

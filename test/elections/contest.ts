@@ -53,14 +53,17 @@ export class Contest {
   readonly takeovers: Takeover[] = [];
   /** Terms as an observer saw them. */
   readonly observed: number[] = [];
-  readonly #path: string;
+  readonly path: string;
+  readonly #accepted: string | undefined;
   readonly #server: ServerProcess;
   readonly #candidates = new Set<Candidate>();
   #heard: (() => void)[] = [];
 
-  constructor(server: ServerProcess, path: string) {
+  /** @param accepted  where members of a group note the messages they accept; absent: candidates of an election */
+  constructor(server: ServerProcess, path: string, accepted?: string) {
     this.#server = server;
-    this.#path = path;
+    this.path = path;
+    this.#accepted = accepted;
   }
 
   /** Strikes one leader after the other. */
@@ -107,7 +110,8 @@ export class Contest {
 
   async #add(): Promise<void> {
     const proxy = await FaultProxy.open(this.#server.url);
-    const task: CandidateTask = { url: proxy.url, path: this.#path, ttlMs };
+    const { path } = this;
+    const task: CandidateTask = { url: proxy.url, path, ttlMs, accepted: this.#accepted };
     const child = fork(program, [JSON.stringify(task)], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -140,9 +144,8 @@ export class Contest {
   #observe(space: Space): () => Promise<void> {
     const ended = new AbortController();
     const observing = (async () => {
-      const election = space.namespace('elections').election(this.#path);
-      for await (const leader of election.observe({ signal: ended.signal })) {
-        if (leader !== null) this.observed.push(leader.term);
+      for await (const term of this.#termsSeenBy(space, ended.signal)) {
+        if (term !== this.observed.at(-1)) this.observed.push(term);
         this.#wake();
       }
     })().catch((error: unknown) => {
@@ -152,6 +155,19 @@ export class Contest {
       ended.abort();
       await observing;
     };
+  }
+
+  async *#termsSeenBy(space: Space, signal: AbortSignal): AsyncIterable<number> {
+    const ns = space.namespace('elections');
+    if (this.#accepted === undefined) {
+      for await (const leader of ns.election(this.path).observe({ signal })) {
+        if (leader !== null) yield leader.term;
+      }
+      return;
+    }
+    for await (const { leader } of ns.members(this.path).watch({ signal })) {
+      if (leader !== null) yield leader.term;
+    }
   }
 
   async #until(fact: () => boolean): Promise<void> {

@@ -13,3 +13,19 @@ export type Told =
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
+
+/** What is sent to the leader. */
+export interface Body {
+  readonly message: number;
+  /** Its handler throws. */
+  readonly fails: boolean;
+}
+
+/** What a leader notes of a message that its handler was given. */
+export interface Accepted {
+  readonly message: number;
+  readonly term: number;
+  readonly by: string;
+  /** When it was asked whether it leads, or was called when it was not. */
+  readonly believedAt: number;
+}

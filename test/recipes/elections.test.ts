@@ -1,21 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { Space, Term } from 'waymark';
-import {
-  createLocalHost,
-  createMemoryEngine,
-  createSpace,
-  type Engine,
-  type Host,
-  systemClock,
-  systemRandom,
-} from 'waymark/engine';
+import type { Term } from 'waymark';
+import { createLocalHost, createMemoryEngine } from 'waymark/engine';
+import { spaceOver } from '../support/spaces.js';
 
 /** What the suite of recipes cannot reach from outside: a lease that others end, history that is gone, an engine that fails. */
-
-function spaceOver(engine: Engine, owner: string, host: Host = createLocalHost(engine)): Space {
-  return createSpace(host, { clock: systemClock, random: systemRandom, owner });
-}
 
 const lossOf = (term: Term<unknown>): Promise<unknown> =>
   new Promise((resolve) => term.signal.addEventListener('abort', resolve, { once: true }));
@@ -82,7 +71,7 @@ test('[E7] a resignation that did not arrive is made again by the next release',
   await using engine = createMemoryEngine();
   const host = createLocalHost(engine);
   const real = host.run.bind(host);
-  await using space = spaceOver(engine, 'a', host);
+  await using space = spaceOver(engine, 'a', { host });
   const election = space.namespace('n').election('/chief');
   const term = await election.campaign();
   host.run = () => Promise.reject(new Error('out of reach'));
@@ -119,82 +108,6 @@ test('[E4] a term that ends while its proclamation is made is not brought back b
   };
   await expect(term.proclaim('late')).rejects.toMatchObject({ code: 'lost' });
   expect(await election.leader()).toBe(null);
-});
-
-/** Faults of older makers of leaders, kept from coming back: what became of each stands in docs/spec/recipes.md. */
-
-test('[E7] spindle: the heartbeat of a deposed leader extends nobody’s term', async () => {
-  await using engine = createMemoryEngine();
-  await using deposed = spaceOver(engine, 'deposed');
-  await using follower = spaceOver(engine, 'follower');
-  const before = await deposed.namespace('n').election('/chief').campaign({ ttlMs: 600_000 });
-  const election = follower.namespace('n').election('/chief');
-  const lease = (await election.leader())?.lease ?? 0;
-  await engine.revoke(lease);
-  const next = await election.campaign({ ttlMs: 1_000, renew: false });
-  await expect(engine.renew(lease)).rejects.toMatchObject({ code: 'not_found' });
-  await expect(before.proclaim('zombie')).rejects.toMatchObject({ code: 'lost' });
-  expect((await election.leader())?.lease).not.toBe(lease);
-  await lossOf(next);
-});
-
-test('[E1] spindle: a winner that dies at once holds nobody up, for it is elected in one commit', async () => {
-  await using engine = createMemoryEngine();
-  const spaces = ['leader', 'winner', 'next'].map((owner) => spaceOver(engine, owner));
-  const elections = spaces.map((space) => space.namespace('n').election('/chief'));
-  const [leader, winner, follower] = elections as [(typeof elections)[0], ...typeof elections];
-  const term = await leader.campaign();
-  const won = winner?.campaign({ ttlMs: 600_000 }).catch(() => null);
-  await standing(leader, 1);
-  const followed = follower?.campaign();
-  await standing(leader, 2);
-  const lease = (await leader.explain()).waiters[0]?.lease ?? 0;
-  // The resignation and the winner's death are asked for in one turn: it dies before or just after it was elected.
-  await Promise.all([term.release(), engine.revoke(lease)]);
-  expect((await followed)?.token).toBeGreaterThan(term.token);
-  expect((await won)?.isHeld() ?? false).toBe(false);
-  for (const space of spaces) await space.close();
-});
-
-test('[E4] spindle: renewals and proclamations leave the term’s number as it is', async () => {
-  await using engine = createMemoryEngine();
-  await using space = spaceOver(engine, 'a');
-  const election = space.namespace<number>('n').election('/chief');
-  const term = await election.campaign({ ttlMs: 1_000 });
-  const { token } = term;
-  const lease = (await election.leader())?.lease ?? 0;
-  for (let beat = 0; beat < 3; beat++) {
-    await engine.renew(lease);
-    await term.proclaim(beat);
-    expect(await election.leader()).toMatchObject({ term: token, value: beat });
-  }
-  expect(term.token).toBe(token);
-});
-
-test('[E5] spindle: a name is a name, whatever it says in another language', async () => {
-  await using engine = createMemoryEngine();
-  await using space = spaceOver(engine, "o'; --");
-  const path = "/chief' OR 1=1; DROP TABLE locks; --";
-  const term = await space.namespace('n').election(path).campaign();
-  expect(await space.namespace('n').election(path).leader()).toMatchObject({ owner: "o'; --" });
-  expect(await space.namespace('n').election('/chief').leader()).toBe(null);
-  await term.release();
-});
-
-test('[E7] spindle: asking whether one leads reads nothing, and an engine that fails makes nobody a leader', async () => {
-  await using engine = createMemoryEngine();
-  await using space = spaceOver(engine, 'a');
-  await using other = spaceOver(engine, 'b');
-  const term = await space.namespace('n').election('/chief').campaign();
-  const real = { read: engine.read.bind(engine), commit: engine.commit.bind(engine) };
-  const broken = () => Promise.reject(new Error('out of order'));
-  Object.assign(engine, { read: broken, commit: broken });
-  const election = other.namespace('n').election('/chief');
-  await expect(election.campaign()).rejects.toThrow('out of order');
-  await expect(election.tryCampaign()).rejects.toThrow('out of order');
-  expect([election.isLeader(), term.isHeld()]).toEqual([false, true]);
-  Object.assign(engine, real);
-  await term.release();
 });
 
 async function standing(

@@ -1,35 +1,6 @@
-import { startServer } from '@waymark/server';
 import { expect, test } from 'vitest';
-import { open, type Reply, type Space } from 'waymark';
-import { createMemoryEngine, type Engine, ForwardingEngine } from 'waymark/engine';
-
-/** Two servers over one engine: each has it by an object of its own, as two processes would. */
-async function withServers(run: (first: Served, second: Served) => Promise<void>): Promise<void> {
-  await using engine = createMemoryEngine();
-  const first = await serve(engine);
-  const second = await serve(engine);
-  try {
-    await run(first, second);
-  } finally {
-    await first.close();
-    await second.close();
-  }
-}
-
-interface Served {
-  readonly client: (owner: string) => Promise<Space>;
-  readonly close: () => Promise<void>;
-}
-
-async function serve(engine: Engine): Promise<Served> {
-  const server = await startServer({
-    listen: ['127.0.0.1:0'],
-    engine: new ForwardingEngine(engine),
-    logLevel: 'silent',
-  });
-  const url = `http://${server.addresses[0]}`;
-  return { client: (owner) => open(url, { owner }), close: () => server.close() };
-}
+import type { Reply, Space } from 'waymark';
+import { withServers } from '../support/two-servers.js';
 
 function outcome(reply: Reply): unknown {
   return reply.outcome === 'delivered' ? reply.value : reply.outcome;

@@ -12,12 +12,6 @@ import { ForwardingEngine } from '../wrap/forward.js';
 import { systemRandom } from '../core/system-clock.js';
 import { claim, release } from './names.js';
 
-/**
- * What stonecutters, where the recipe comes from, got wrong, and what would fail on it: an outage told as a full list (A5); a claim left behind
- * by a failed call, and a second one taken by a repeated call (A2); a new name after a restart (A9); no release, no wait, no watch (A3, A6, A7); a
- * round trip for each name (A1); keys that collide (A10); a name that stands twice (A4); no token and no word of a loss (A8).
- */
-
 const list = lists.mountains.join('\n');
 const anyone = { session: 'test', path: '/m', list: undefined, keeper: undefined, waitMs: 0 };
 

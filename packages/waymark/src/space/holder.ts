@@ -27,6 +27,8 @@ export interface HoldRequest<H extends Held> {
   readonly lease?: KeptLease | undefined;
   readonly ask: (asker: Asker) => Promise<number | null>;
   readonly make: (parts: HeldParts, asker: Asker) => H;
+  /** False: there is nothing to hold once it was waited for, so that a lease that is not renewed bounds the wait. */
+  readonly lasts?: boolean | undefined;
 }
 
 /** Takes holds for a space: each under a lease that this process keeps, one lease per TTL for all that do not ask for their own. */
@@ -68,7 +70,7 @@ export class Holder {
     const lease =
       given ??
       (ownLease
-        ? await keepLease(this.#host, this.#clock, ttlMs, { renew: false })
+        ? await keepLease(this.#host, this.#clock, ttlMs, { renew: request.lasts !== false })
         : (this.#grantedLease(ttlMs) ?? (await this.#sharedLease(ttlMs))));
     const asker: Asker = {
       id: `${this.session.slice(0, 11)}${(this.#asked++).toString(36)}`,
@@ -90,6 +92,7 @@ export class Holder {
       if (ownLease) await lease.release();
       return null;
     }
+    if (ownLease) await lease.beginRunOut();
     const watches = this.#watches;
     const held = make({ watches, lease, ownLease, path, token, ended: this.#ended }, asker);
     if (ownLease || given !== null) this.#apart.add(held);
@@ -106,7 +109,7 @@ export class Holder {
       return null;
     };
     const make = (): never => assert(false, 'nothing is held by an answer') as never;
-    await this.hold({ path: '/', call, ask, make });
+    await this.hold({ path: '/', call, ask, make, lasts: false });
     return answers[0] as T;
   }
 

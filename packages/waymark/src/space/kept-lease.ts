@@ -15,6 +15,8 @@ const marginMs = 20;
 /** A renewal goes out when a third of the TTL has passed; a failed one is tried again after a tenth. */
 const renewShare = 1 / 3;
 const retryShare = 1 / 10;
+/** What took no longer than this share of the TTL did not wait: its TTL counts from the grant of the lease, and costs no renewal. */
+const waitedShare = 1 / 20;
 
 export async function keepLease(
   host: Host,
@@ -93,6 +95,13 @@ export class HostLease implements KeptLease {
   letRunOut(): void {
     this.#renewing = false;
     this.#disarmRenewal?.();
+  }
+
+  /** As `letRunOut`, but with the whole TTL before it: what was waited until now does not count. */
+  async beginRunOut(): Promise<void> {
+    this.letRunOut();
+    const whole = this.#deadlineFrom(this.#clock.now()) - this.#clock.now();
+    if (this.remainingMs() < whole * (1 - waitedShare)) await this.#renew();
   }
 
   async release(): Promise<boolean> {

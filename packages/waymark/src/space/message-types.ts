@@ -43,6 +43,6 @@ export interface Messages<B = unknown> {
   /** To the leader, pinned to its term; waits for one, and tries anew where no handler has seen it, until the deadline. */
   send<R = unknown>(body: B, call?: SendCall): Promise<Reply<R>>;
   sendTo<R = unknown>(member: string, body: B, call?: SendCall): Promise<Reply<R>>;
-  /** To every member of the group as it is now: one reply each, as they come. */
+  /** To every member of the group as it is now: one reply each, as they come. @throws {WaymarkError} `timeout` when nobody tells who that is */
   broadcast<R = unknown>(body: B, call?: BroadcastCall): AsyncIterableIterator<Reply<R>>;
 }

@@ -1,5 +1,5 @@
 import type { ByteString, KeyRange } from '../core/engine.js';
-import { isWaymarkError } from '../core/errors.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkDelivery, deliver } from '../recipes/messages.js';
 import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
@@ -77,11 +77,11 @@ export class Messenger<B> implements types.Messages<B> {
   ): AsyncIterableIterator<types.Reply<R>> {
     const { deadlineMs = deadlineMsDefault, skipSelf = false, only, signal } = call;
     const bytes = this.#encode(body, deadlineMs);
-    const { members } = await this.#group.list({ signal });
-    const targets = (only ?? members.map(({ id }) => id)).filter(
-      (id) => !skipSelf || id !== this.#self,
-    );
-    const message = { kind: 'broadcast', term: undefined, bytes, deadlineMs } as const;
+    const until = this.#namespace.space.clock.now() + deadlineMs;
+    const view = only ?? (await this.#present(deadlineMs, signal));
+    const targets = view.filter((id) => !skipSelf || id !== this.#self);
+    const left = Math.max(1, until - this.#namespace.space.clock.now());
+    const message = { kind: 'broadcast', term: undefined, bytes, deadlineMs: left } as const;
     const come: types.Reply<R>[] = [];
     let failure: { readonly error: unknown } | null = null;
     let wake = (): void => {};
@@ -97,7 +97,7 @@ export class Messenger<B> implements types.Messages<B> {
         },
       );
     }
-    for (let left = new Set(targets).size; left > 0; left--) {
+    for (let open = new Set(targets).size; open > 0; open--) {
       while (come.length === 0) {
         if (failure !== null) throw (failure as { readonly error: unknown }).error;
         await new Promise<void>((resolve) => (wake = resolve));
@@ -115,6 +115,22 @@ export class Messenger<B> implements types.Messages<B> {
   /** What a handler returned, as it goes back; nothing is null. */
   encodeReply(value: unknown): ByteString {
     return encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
+  }
+
+  /** The members by now. @throws {WaymarkError} `timeout` when they are not known by the deadline */
+  async #present(deadlineMs: number, signal: AbortSignal | undefined): Promise<readonly string[]> {
+    const late = this.#within(deadlineMs, signal);
+    try {
+      const { members } = await this.#group.list({ signal: late.signal });
+      return members.map(({ id }) => id);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!late.signal.aborted) throw error;
+      const { path } = this.#group;
+      throw new WaymarkError('timeout', `who is in ${path} was not told within ${deadlineMs} ms`);
+    } finally {
+      late.stop();
+    }
   }
 
   async #deliver(

@@ -53,7 +53,7 @@ export interface ClaimCall extends Call {
   readonly lease?: KeptLease | undefined;
   /** Without `lease`: how long the claim outlives a silent process; 1 000 to 31 536 000 000, default 10 000. */
   readonly ttlMs?: number | undefined;
-  /** Without `lease`: default true. False: the claim ends by itself after ttlMs. */
+  /** Without `lease`: default true. False: the claim ends by itself ttlMs after it was granted. */
   readonly renew?: boolean | undefined;
   /** Wait in line for a name when none is free. Default false: `exhausted`. */
   readonly wait?: boolean | undefined;

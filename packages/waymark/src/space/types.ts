@@ -127,7 +127,7 @@ export interface WatchCall extends Call {
 export interface HoldCall extends Call {
   /** How long the hold outlives a silent process; 1 000 to 31 536 000 000, default 10 000. */
   readonly ttlMs?: number | undefined;
-  /** Default true. False: the hold ends by itself after ttlMs. */
+  /** Default true. False: the hold ends by itself ttlMs after the grant. */
   readonly renew?: boolean | undefined;
   /** Give up (`timeout`) after so long in the queue. Default: wait until the signal aborts. */
   readonly waitMs?: number | undefined;
