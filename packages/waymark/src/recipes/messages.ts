@@ -5,6 +5,7 @@ import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
 import { textToBytes } from '../core/bytes.js';
 import { inboxKey, memberKey } from '../space/layout.js';
+import { checkName } from './checks.js';
 import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { type Delivery, refused, Switchboard } from './switchboard.js';
@@ -32,6 +33,7 @@ const incoming = shape.record({
   kind,
   term: shape.optional(shape.whole),
   body: shape.bytes,
+  guest: shape.flag,
 });
 
 const answer = shape.record({
@@ -120,13 +122,17 @@ export const deliver = recipeCall({
     deadlineMs: shape.number,
     /** It comes from another host: who is not here is not looked for again. */
     relayed: shape.flag,
+    guest: shape.flag,
   }),
   result: delivery,
   async run(ground, args, options): Promise<Delivery> {
     checkDelivery(args.body, args.deadlineMs);
+    checkName('sender of a message', args.from);
+    options?.signal?.throwIfAborted();
     const { group, member: name, deadlineMs, relayed, ...message } = args;
     const key = inboxOf(group, name);
-    const here = boardOf(ground).send(nameOf(ground, group, name), message, deadlineMs);
+    const patience = { deadlineMs, signal: options?.signal };
+    const here = boardOf(ground).send(nameOf(ground, group, name), message, patience);
     if (here !== null) return await here;
     if (relayed) return refused(`${name} takes its messages elsewhere by now: try again`);
     const { entries } = await ground.engine.read({ key });

@@ -5,6 +5,8 @@ import { limits } from '../core/limits.js';
 /** A message on its way to a member. */
 export interface Outgoing {
   readonly from: string;
+  /** Its sender is no member. */
+  readonly guest: boolean;
   readonly kind: MessageKind;
   /** The term it is meant for: whoever leads another refuses it. */
   readonly term: number | undefined;
@@ -77,8 +79,12 @@ export class Switchboard {
   }
 
   /** @returns null when the member takes no messages here */
-  send(member: string, message: Outgoing, deadlineMs: number): Promise<Delivery> | null {
-    return this.#inboxes.get(member)?.send(message, deadlineMs) ?? null;
+  send(
+    member: string,
+    message: Outgoing,
+    { deadlineMs, signal }: Patience,
+  ): Promise<Delivery> | null {
+    return this.#inboxes.get(member)?.send(message, { deadlineMs, signal }) ?? null;
   }
 
   #inbox(member: string): Inbox {
@@ -89,6 +95,13 @@ export class Switchboard {
     }
     return inbox;
   }
+}
+
+/** How long its sender waits. */
+export interface Patience {
+  readonly deadlineMs: number;
+  /** Aborts when the sender waits no more: what nobody has taken by then is never handed out. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Waiting {
@@ -139,7 +152,7 @@ class Inbox {
     if (!this.#closed) this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
   }
 
-  send(message: Outgoing, deadlineMs: number): Promise<Delivery> {
+  send(message: Outgoing, { deadlineMs, signal }: Patience): Promise<Delivery> {
     const bytes = message.body.length;
     const { inboxMessagesMax, inboxBytesMax } = limits;
     if (
@@ -149,16 +162,25 @@ class Inbox {
       return Promise.resolve(refused('its inbox is full: it takes messages slower than they come'));
     }
     const id = this.#nextId++;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const late = (): void => {
+        signal?.removeEventListener('abort', leave);
         const handed = this.#handed.delete(id);
         this.#forget(id);
         const why = `no answer within ${deadlineMs} ms`;
         resolve(handed ? { outcome: 'unknown', seen: true, body: '', why } : refused(why));
       };
+      const leave = (): void => {
+        disarm();
+        this.#handed.delete(id);
+        this.#forget(id);
+        reject(signal?.reason as Error);
+      };
       const disarm = this.#clock.after(deadlineMs, late);
+      signal?.addEventListener('abort', leave, { once: true });
       const settle = (delivery: Delivery): void => {
         disarm();
+        signal?.removeEventListener('abort', leave);
         resolve(delivery);
       };
       this.#queued.push({ message: { ...message, id }, settle });

@@ -61,7 +61,13 @@ async function joined(host: Host, member: string): Promise<number> {
 }
 
 function send(host: Host, member: string, body: string, deadlineMs = 5_000): Promise<Delivery> {
-  const message = { from: 'test', kind: 'send', term: undefined, relayed: false } as const;
+  const message = {
+    from: 'test',
+    guest: true,
+    kind: 'send',
+    term: undefined,
+    relayed: false,
+  } as const;
   return host.run(calls.deliver, 'n', { group: '/g', member, ...message, body, deadlineMs });
 }
 

@@ -1,6 +1,7 @@
 import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
+import { checkMemberId } from '../recipes/members.js';
 import { checkDelivery, deliver } from '../recipes/messages.js';
 import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
 import { leaderOf } from './group-state.js';
@@ -19,17 +20,24 @@ const graceMs = 1_000;
 const pauseMsMin = 20;
 const pauseMsMax = 500;
 
-/** Sends the messages of one member, and says what they are. */
+/** Who sends. */
+export interface Sender {
+  /** A member's id, or what a guest is called. */
+  readonly from: string;
+  readonly guest: boolean;
+}
+
+/** Sends the messages of a member or a guest, and says what they are. */
 export class Messenger<B> implements types.Messages<B> {
   readonly #namespace: HostNamespace<B>;
   readonly #group: Members;
-  readonly #self: string;
+  readonly #sender: Sender;
   readonly #mark: KeyRange;
 
-  constructor(namespace: HostNamespace<B>, group: Members, self: string) {
+  constructor(namespace: HostNamespace<B>, group: Members, sender: Sender) {
     this.#namespace = namespace;
     this.#group = group;
-    this.#self = self;
+    this.#sender = sender;
     this.#mark = leaderRange(pathToBytes(group.path), groupElection.facet);
   }
 
@@ -77,9 +85,11 @@ export class Messenger<B> implements types.Messages<B> {
   ): AsyncIterableIterator<types.Reply<R>> {
     const { deadlineMs = deadlineMsDefault, skipSelf = false, only, signal } = call;
     const bytes = this.#encode(body, deadlineMs);
+    only?.forEach(checkMemberId);
     const { members } = await this.#group.list({ signal });
+    const { from, guest } = this.#sender;
     const targets = (only ?? members.map(({ id }) => id)).filter(
-      (id) => !skipSelf || id !== this.#self,
+      (id) => !skipSelf || guest || id !== from,
     );
     const message = { kind: 'broadcast', term: undefined, bytes, deadlineMs } as const;
     const come: types.Reply<R>[] = [];
@@ -107,9 +117,10 @@ export class Messenger<B> implements types.Messages<B> {
   }
 
   /** A message as the handler gets it. */
-  read({ from, kind, term, body }: Incoming): types.Message<B> {
+  read({ from, guest, kind, term, body }: Incoming): types.Message<B> {
     const { codec } = this.#namespace;
-    return { from, kind, term: term ?? null, body: decodeValue(codec, this.#group.path, body) };
+    const value = decodeValue(codec, this.#group.path, body);
+    return { from, guest, kind, term: term ?? null, body: value };
   }
 
   /** What a handler returned, as it goes back; nothing is null. */
@@ -130,15 +141,16 @@ export class Messenger<B> implements types.Messages<B> {
     const { host, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
     const late = this.#within(deadlineMs + graceMs, signal);
-    const to = { group: this.#group.path, member, from: this.#self, relayed: false };
+    const to = { group: this.#group.path, member, ...this.#sender, relayed: false };
     try {
       const args = { ...to, kind, term, body, deadlineMs };
       return await host.run(deliver, name, args, { signal: late.signal });
     } catch (error) {
       signal?.throwIfAborted();
       if (isWaymarkError(error, 'unavailable')) return refused(error.message);
-      if (!isWaymarkError(error, 'uncertain')) throw error;
-      return { outcome: 'unknown', seen: true, body: '', why: error.message };
+      if (isWaymarkError(error, 'uncertain')) return unknown(error.message);
+      if (!late.signal.aborted) throw error;
+      return unknown(`the host did not tell within ${deadlineMs + graceMs} ms`);
     } finally {
       late.stop();
     }
@@ -182,4 +194,8 @@ export class Messenger<B> implements types.Messages<B> {
     const given = signal === undefined ? [] : [signal];
     return { signal: AbortSignal.any([over.signal, ...given]), stop };
   }
+}
+
+function unknown(why: string): Delivery {
+  return { outcome: 'unknown', seen: true, body: '', why };
 }
