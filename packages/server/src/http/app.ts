@@ -8,6 +8,8 @@ import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
 import { counterRoutes } from './counters.js';
 import { electionRoutes } from './elections.js';
+import { groupRoutes } from './groups.js';
+import { verbOf } from './inputs.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
@@ -58,7 +60,7 @@ export async function createApp(
     frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-    routerOptions: { maxParamLength: 8_192 },
+    routerOptions: { maxParamLength: 8_192, constraints: { verb } },
   });
   const errors = metrics.counter(
     'waymark_http_errors_total',
@@ -66,7 +68,10 @@ export async function createApp(
   );
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'Waymark', version: parts.version } },
-    transform: ({ schema, url }) => ({ schema, url: url.replace(/\*$/, ':path') }),
+    transform: ({ schema, url, route }) => {
+      const { verb: last } = (route.constraints ?? {}) as { readonly verb?: string };
+      return { schema, url: url.replace(/\*$/, last === undefined ? ':path' : `:path/${last}`) };
+    },
     refResolver: { buildLocalReference: (json) => String(json['$id']) },
   });
   app.addSchema(problem);
@@ -111,10 +116,25 @@ export async function createApp(
   return { app, watches };
 }
 
+/** Tells routes apart by what stands after a path: a wildcard is the end of a URL. */
+const verb = {
+  name: 'verb',
+  // The router keeps its routes here, and knows alone what they are.
+  storage: () => {
+    const routes = new Map<unknown, never>();
+    return {
+      get: (key: unknown) => routes.get(key) ?? null,
+      set: (key: unknown, route: never) => void routes.set(key, route),
+    };
+  },
+  deriveConstraint: ({ url }: { readonly url?: string | undefined }) => verbOf(url ?? ''),
+};
+
 function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts): void {
   lockRoutes(app, parts);
   electionRoutes(app, parts, watches);
   memberRoutes(app, parts.host, watches);
+  groupRoutes(app, watches);
   semaphoreRoutes(app, parts);
   logRoutes(app, watches);
   nameRoutes(app, parts);
