@@ -9,7 +9,6 @@ import { barrierRoutes } from './barriers.js';
 import { counterRoutes } from './counters.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
-import { verbOf } from './inputs.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
@@ -21,6 +20,7 @@ import { compileCheck } from './schema-check.js';
 import { semaphoreRoutes } from './semaphores.js';
 import { spaceRoutes } from './spaces.js';
 import { StreamCount, type WatchParts } from './streams.js';
+import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 
 export interface AppParts {
@@ -68,10 +68,7 @@ export async function createApp(
   );
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'Waymark', version: parts.version } },
-    transform: ({ schema, url, route }) => {
-      const { verb: last } = (route.constraints ?? {}) as { readonly verb?: string };
-      return { schema, url: url.replace(/\*$/, last === undefined ? ':path' : `:path/${last}`) };
-    },
+    transform: ({ schema, url, route }) => ({ schema, url: shownUrl(url, route) }),
     refResolver: { buildLocalReference: (json) => String(json['$id']) },
   });
   app.addSchema(problem);
@@ -115,20 +112,6 @@ export async function createApp(
   await app.ready();
   return { app, watches };
 }
-
-/** Tells routes apart by what stands after a path: a wildcard is the end of a URL. */
-const verb = {
-  name: 'verb',
-  // The router keeps its routes here, and knows alone what they are.
-  storage: () => {
-    const routes = new Map<unknown, never>();
-    return {
-      get: (key: unknown) => routes.get(key) ?? null,
-      set: (key: unknown, route: never) => void routes.set(key, route),
-    };
-  },
-  deriveConstraint: ({ url }: { readonly url?: string | undefined }) => verbOf(url ?? ''),
-};
 
 function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts): void {
   lockRoutes(app, parts);

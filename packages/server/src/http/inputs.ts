@@ -28,12 +28,6 @@ export function groupOf(request: FastifyRequest): {
   return { namespace, path: pathOfSegments(segments.slice(named ? 5 : 3, -1)) };
 }
 
-/** The last segment, where a path stands before it. */
-export function verbOf(url: string): string {
-  const path = rawPath(url);
-  return path.slice(path.lastIndexOf('/') + 1);
-}
-
 function pathOfSegments(segments: readonly string[]): string {
   if (segments.length === 0 || (segments.length === 1 && segments[0] === '')) return '/';
   return resolvePath('/', `/${segments.map(decodeSegment).join('/')}`);
