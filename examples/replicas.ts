@@ -13,8 +13,9 @@
 // the entries in one order, so that there is nothing for a leader to do, and no write that fails because none is there.
 import { createServer, type IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { codecs, isWaymarkError, limits, type Membership, open, type Reply } from 'waymark';
+import { codecs, isWaymarkError, limits, open, type Reply, WaymarkError } from 'waymark';
 
 const { values } = parseArgs({
   options: {
@@ -39,40 +40,35 @@ const server = createServer((request, response) => {
     response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
   });
 });
+const space = await open(values.space);
 const name = `${hostname()}:${await listen(Number(values.port))}`;
-const space = await open(values.space, { owner: name });
 const replicas = space.namespace('replicas', { codec: codecs.text });
-const group = replicas.members('/group');
+// It sends whether it is a member at the moment or not.
+const group = replicas.members('/group', { owner: name });
 
-let me = await join();
-console.log(`ready: ${name} is ${me.id}`);
 while (!stop.signal.aborted) {
-  // Lost when the engine was out of reach for longer than the TTL: it comes back as a new member.
-  if ((await me.closed) === undefined) break;
-  console.log(`${me.reason?.message}; joining anew`);
-  me = await join();
+  try {
+    const me = await group.join({
+      address: name,
+      lead: true,
+      ttlMs: Number(values.ttl),
+      handle: ({ kind, body, term }) =>
+        kind === 'send' ? `${name} leads term ${term}: ${body}` : `${name}: ${body}`,
+      signal: stop.signal,
+    });
+    console.log(`ready: ${name}`);
+    const lost = await me.closed;
+    if (lost !== undefined) console.log(lost.message);
+  } catch (error) {
+    if (stop.signal.aborted) break;
+    // The engine was out of reach: it comes back as a new member.
+    if (!isWaymarkError(error, 'lost') && !isWaymarkError(error, 'unavailable')) throw error;
+    await sleep(1_000, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
 }
 server.close();
 server.closeIdleConnections();
 await space.close();
-
-/** @returns once it is a member, however long the engine is out of reach */
-async function join(): Promise<Membership> {
-  for (;;) {
-    try {
-      return await group.join({
-        address: name,
-        lead: true,
-        ttlMs: Number(values.ttl),
-        handle: ({ kind, body, term }) =>
-          kind === 'send' ? `${name} leads term ${term}: ${body}` : `${name}: ${body}`,
-        signal: stop.signal,
-      });
-    } catch (error) {
-      if (!isWaymarkError(error, 'lost')) throw error;
-    }
-  }
-}
 
 async function answer(request: IncomingMessage): Promise<Answer> {
   try {
@@ -114,10 +110,11 @@ function told(reply: Reply<string>): Answer {
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
+  const max = limits.messageBytesMax;
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > limits.messageBytesMax) request.destroy();
+    if (bytes > max) throw new WaymarkError('too_large', `a body takes at most ${max} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -1,5 +1,5 @@
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
-import type { Txn } from '../core/engine.js';
+import type { Engine, Txn } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
@@ -8,7 +8,7 @@ import { inboxKey, memberKey } from '../space/layout.js';
 import { checkName } from './checks.js';
 import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
-import { type Delivery, refused, Switchboard } from './switchboard.js';
+import { type Delivery, refused, Switchboard, unknown } from './switchboard.js';
 
 /**
  * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to; the host notes its own address beside the
@@ -60,7 +60,7 @@ export const open = recipeCall({
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
     await noteAddress(ground, { group, member: name, lease });
-    boardOf(ground).open(nameOf(ground, group, name));
+    openInbox(ground, { group, member: name, lease });
     return true;
   },
 });
@@ -71,10 +71,13 @@ export const take = recipeCall({
   verb: 0xa0,
   whenBroken: 'retry',
   waits: true,
+  // Nothing is handed out to who is not there any more.
+  endsWithCaller: true,
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease }, options) {
     await noteAddress(ground, { group, member: name, lease });
+    openInbox(ground, { group, member: name, lease });
     return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
   },
 });
@@ -113,6 +116,7 @@ export const deliver = recipeCall({
   verb: 0xa3,
   whenBroken: 'uncertain',
   waits: true,
+  endsWithCaller: true,
   args: shape.record({
     ...member,
     from: shape.text,
@@ -165,7 +169,7 @@ async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
     if (!isWaymarkError(error)) throw error;
     if (error.code === 'unavailable') return refused(`its host is out of reach: ${error.message}`);
     if (error.code !== 'uncertain') throw error;
-    return { outcome: 'unknown', seen: true, body: '', why: error.message };
+    return unknown(error.message);
   }
 }
 
@@ -196,6 +200,35 @@ async function noteAddress(
     apply: [{ type: 'txn', txn: known }],
   });
   if (!succeeded) throw lostMembership(name, group);
+}
+
+/** Messages wait for the member here, until it is gone. */
+function openInbox(
+  ground: RecipeGround,
+  { group, member: name, lease }: { group: string; member: string; lease: number },
+): void {
+  const key = memberKey(pathToBytes(group), textToBytes(name));
+  const gone = (signal: AbortSignal): Promise<void> => untilGone(ground.engine, key, lease, signal);
+  boardOf(ground).open(nameOf(ground, group, name), gone);
+}
+
+async function untilGone(
+  engine: Engine,
+  key: string,
+  lease: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const { entries, revision } = await engine.read({ key });
+    if (entries[0]?.lease !== lease) return;
+    try {
+      for await (const { changes } of engine.watch([{ key }], { after: revision, signal })) {
+        if (changes.some(({ kind }) => kind !== 'put')) return;
+      }
+    } catch (error) {
+      if (!isWaymarkError(error, 'compacted')) throw error;
+    }
+  }
 }
 
 /** No part of it holds a NUL. */

@@ -63,9 +63,13 @@ export class Switchboard {
     return this.#inbox(member).take(signal);
   }
 
-  /** From now on messages wait for the member here. */
-  open(member: string): void {
-    this.#inbox(member).linger();
+  /**
+   * From now on messages wait for the member here.
+   *
+   * @param gone  resolves when the member is no more; looked at by the first call alone, until the inbox closes
+   */
+  open(member: string, gone: (signal: AbortSignal) => Promise<void>): void {
+    this.#inbox(member).open(gone);
   }
 
   answer(member: string, answers: readonly Answer[]): void {
@@ -120,18 +124,30 @@ class Inbox {
   #wake: () => void = () => {};
   #turn = 0;
   #stopLinger: () => void = () => {};
-  #closed = false;
+  #opened = false;
+  readonly #closed = new AbortController();
 
   constructor(clock: Clock, gone: () => void) {
     this.#clock = clock;
     this.#gone = gone;
   }
 
+  open(gone: (signal: AbortSignal) => Promise<void>): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.#linger();
+    // Where that cannot be told, the member asks no more, which closes it as well.
+    gone(this.#closed.signal).then(
+      () => this.close(),
+      () => undefined,
+    );
+  }
+
   async take(signal: AbortSignal | undefined): Promise<readonly Incoming[]> {
     const turn = ++this.#turn;
     this.#stopLinger();
     this.#wake();
-    if (this.#queued.length === 0 && !this.#closed) {
+    if (this.#queued.length === 0 && !this.#closed.signal.aborted) {
       const stop = (): void => this.#wake();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -141,15 +157,16 @@ class Inbox {
       signal?.removeEventListener('abort', stop);
     }
     if (turn !== this.#turn) return [];
-    this.linger();
+    this.#linger();
     signal?.throwIfAborted();
     return this.#handOut();
   }
 
   /** Closes it, unless somebody asks for messages by then. */
-  linger(): void {
+  #linger(): void {
     this.#stopLinger();
-    if (!this.#closed) this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
+    if (this.#closed.signal.aborted) return;
+    this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
   }
 
   send(message: Outgoing, { deadlineMs, signal }: Patience): Promise<Delivery> {
@@ -168,7 +185,7 @@ class Inbox {
         const handed = this.#handed.delete(id);
         this.#forget(id);
         const why = `no answer within ${deadlineMs} ms`;
-        resolve(handed ? { outcome: 'unknown', seen: true, body: '', why } : refused(why));
+        resolve(handed ? unknown(why) : refused(why));
       };
       const leave = (): void => {
         disarm();
@@ -196,12 +213,14 @@ class Inbox {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
     this.#stopLinger();
     this.#gone();
     for (const { settle } of this.#queued) settle(refused('the member has left'));
+    for (const { settle } of this.#handed.values()) settle(unknown('the member is gone'));
     this.#queued = [];
+    this.#handed.clear();
     this.#wake();
   }
 
@@ -224,4 +243,8 @@ class Inbox {
 
 export function refused(why: string): Delivery {
   return { outcome: 'refused', seen: false, body: '', why };
+}
+
+export function unknown(why: string): Delivery {
+  return { outcome: 'unknown', seen: true, body: '', why };
 }

@@ -157,6 +157,39 @@ test('[X5] a message that nobody takes in time was refused, and one too large ne
   });
 });
 
+test('[X3] when the lease of a member ends, what it was handed is unknown at once, and what waits for it was refused', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', lease };
+    await a.run(calls.open, 'n', member);
+    const first = send(b, 'm', 'taken', 600_000);
+    expect(await a.run(calls.take, 'n', member)).toHaveLength(1);
+    const second = send(b, 'm', 'left', 600_000);
+    await a.revoke(lease);
+    expect(await first).toMatchObject({ outcome: 'unknown', seen: true });
+    expect(await second).toMatchObject({ outcome: 'refused', seen: false });
+  });
+});
+
+test('[X3] nothing is handed out to who asks no more: the next to ask gets it', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', lease };
+    const gone = new AbortController();
+    const taking = a.run(calls.take, 'n', member, { signal: gone.signal });
+    const caught = taking.catch((error: unknown) => error);
+    while ((await a.read('n', { key: 'm/g\0', end: 'm/g\x01' })).entries.length < 1);
+    gone.abort();
+    const sent = send(b, 'm', 'kept');
+    expect(await caught).toBe(gone.signal.reason);
+    const [message] = await a.run(calls.take, 'n', member);
+    expect(message?.body).toBe('kept');
+    const answers = [{ id: message?.id ?? 0, taken: true, seen: true, body: 'had', why: '' }];
+    await a.run(calls.reply, 'n', { group: '/g', member: 'm', answers });
+    expect(await sent).toMatchObject({ outcome: 'delivered', body: 'had' });
+  });
+});
+
 test('[X1] nobody is given the messages of a member without its lease', async () => {
   await withHosts(async (a, b) => {
     const box = await mailboxAt(a, 'm', async (body) => body);

@@ -3,7 +3,13 @@ import { isWaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkMemberId } from '../recipes/members.js';
 import { checkDelivery, deliver } from '../recipes/messages.js';
-import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
+import {
+  type Delivery,
+  type Incoming,
+  type MessageKind,
+  refused,
+  unknown,
+} from '../recipes/switchboard.js';
 import { leaderOf } from './group-state.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { leaderRange } from './layout.js';
@@ -194,8 +200,4 @@ export class Messenger<B> implements types.Messages<B> {
     const given = signal === undefined ? [] : [signal];
     return { signal: AbortSignal.any([over.signal, ...given]), stop };
   }
-}
-
-function unknown(why: string): Delivery {
-  return { outcome: 'unknown', seen: true, body: '', why };
 }
