@@ -89,6 +89,7 @@ export const reply = recipeCall({
   args: shape.record({ ...member, answers: shape.list(answer) }),
   result: shape.flag,
   async run(ground, { group, member: name, answers }) {
+    for (const { body } of answers) checkSize(body);
     boardOf(ground).answer(nameOf(ground, group, name), answers);
     return true;
   },
@@ -151,15 +152,20 @@ export const deliver = recipeCall({
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
 export function checkDelivery(body: string, deadlineMs: number): void {
-  const { messageBytesMax: max, deadlineMsMax } = limits;
-  if (body.length > max) {
-    const facts = { limit: 'messageBytesMax', max, actual: body.length };
-    throw new WaymarkError('too_large', `a message of ${body.length} bytes: at most ${max}`, facts);
-  }
+  checkSize(body);
+  const { deadlineMsMax } = limits;
   if (!(deadlineMs > 0 && deadlineMs <= deadlineMsMax)) {
     const shown = String(deadlineMs);
     throw new WaymarkError('invalid', `a deadline is up to ${deadlineMsMax} ms, not ${shown}`);
   }
+}
+
+/** Of a message, and of a reply. @throws {WaymarkError} `too_large` */
+export function checkSize(body: string): void {
+  const { messageBytesMax: max } = limits;
+  if (body.length <= max) return;
+  const facts = { limit: 'messageBytesMax', max, actual: body.length };
+  throw new WaymarkError('too_large', `a message of ${body.length} bytes: at most ${max}`, facts);
 }
 
 async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {

@@ -190,6 +190,40 @@ test('[X3] nothing is handed out to who asks no more: the next to ask gets it', 
   });
 });
 
+test('[X5] a sender that waits no more takes its message along, where nobody has taken it', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', lease };
+    await a.run(calls.open, 'n', member);
+    const gone = new AbortController();
+    const args = { group: '/g', member: 'm', from: 'test', guest: true, kind: 'send' } as const;
+    const rest = { term: undefined, relayed: false, deadlineMs: 60_000 };
+    const sent = [a, b].map((host) =>
+      host
+        .run(calls.deliver, 'n', { ...args, ...rest, body: 'left' }, { signal: gone.signal })
+        .catch((error: unknown) => error),
+    );
+    const kept = send(b, 'm', 'kept');
+    gone.abort();
+    expect(await Promise.all(sent)).toEqual([gone.signal.reason, gone.signal.reason]);
+    const taken = await a.run(calls.take, 'n', member);
+    expect(taken.map(({ body }) => body)).toEqual(['kept']);
+    await a.revoke(lease);
+    expect((await kept).outcome).toBe('unknown');
+  });
+});
+
+test.each([
+  ['x'.repeat(257), 'too_large'],
+  ['a\0b', 'invalid'],
+])('[X9] who a message is from is checked where it comes in: %#', async (from, code) => {
+  await withHosts(async (a) => {
+    const args = { group: '/g', member: 'm', from, guest: true, kind: 'send', body: '' } as const;
+    const rest = { term: undefined, relayed: false, deadlineMs: 1_000 };
+    await expect(a.run(calls.deliver, 'n', { ...args, ...rest })).rejects.toMatchObject({ code });
+  });
+});
+
 test('[X1] nobody is given the messages of a member without its lease', async () => {
   await withHosts(async (a, b) => {
     const box = await mailboxAt(a, 'm', async (body) => body);

@@ -2,7 +2,7 @@ import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkMemberId } from '../recipes/members.js';
-import { checkDelivery, deliver } from '../recipes/messages.js';
+import { checkDelivery, checkSize, deliver } from '../recipes/messages.js';
 import {
   type Delivery,
   type Incoming,
@@ -131,7 +131,9 @@ export class Messenger<B> implements types.Messages<B> {
 
   /** What a handler returned, as it goes back; nothing is null. */
   encodeReply(value: unknown): ByteString {
-    return encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
+    const bytes = encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
+    checkSize(bytes);
+    return bytes;
   }
 
   async #deliver(

@@ -154,7 +154,7 @@ export const messageCases: readonly RecipeCase[] = [
     },
   },
   {
-    name: '[X6] a message of 1 MiB is delivered, a larger one is refused before any work',
+    name: '[X6] a message and a reply of 1 MiB are delivered; a larger message is refused before any work, a larger reply instead of it',
     async run({ a, b }) {
       const one = await a.namespace('n').members(group).join({ id: 'one' });
       const handle = ({ body }: { readonly body: unknown }): number => String(body).length;
@@ -166,6 +166,13 @@ export const messageCases: readonly RecipeCase[] = [
       same(told(await one.sendTo('two', largest)), largest.length, 'quotes and all 1 MiB');
       await failsWith('too_large', () => one.sendTo('two', `${largest}x`));
       await failsWith('invalid', () => one.sendTo('two', 1, { deadlineMs: 0 }));
+      const parrot = ({ body }: Message): string => 'x'.repeat(Number(body));
+      await b.namespace('n').members(group).join({ id: 'three', handle: parrot });
+      const reply = valueOf(await one.sendTo('three', largest.length));
+      same(String(reply).length, largest.length, 'a reply of 1 MiB');
+      const over = await one.sendTo('three', largest.length + 1);
+      same(told(over), 'refused, seen true', 'a larger reply');
+      holds(over.outcome === 'refused' && over.why.includes('1048577 bytes'), 'in words');
     },
   },
   {
