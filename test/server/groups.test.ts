@@ -128,6 +128,9 @@ test('[groups] broadcast streams one line per member as they come', async () => 
     ['fast', 'delivered'],
     ['gone', 'refused'],
   ]);
+  expect(linesOf(await post('/v1/groups/all/broadcast?only=fast'))).toMatchObject([
+    { member: 'fast', value: 'fast' },
+  ]);
   expect(linesOf(await post('/v1/groups/nobody/broadcast'))).toEqual([]);
 });
 

@@ -206,7 +206,8 @@ export const messageCases: readonly RecipeCase[] = [
   {
     name: '[X9] a guest is shown by the owner name of its space, and its calls are checked like those of a member',
     async run({ a, b }) {
-      const handle = ({ from }: Message): unknown => from;
+      let seen = 0;
+      const handle = ({ from }: Message): unknown => (seen++, from);
       await a.namespace('n').members(group).join({ id: 'one', handle });
       const guests = b.namespace('n').members(group);
       same(valueOf(await guests.sendTo('one', 'who?')), b.owner, 'by its space');
@@ -217,6 +218,8 @@ export const messageCases: readonly RecipeCase[] = [
       await failsWith('too_large', async () => {
         b.namespace('n').members(group, { owner: 'x'.repeat(257) });
       });
+      await guests.sendTo('one', 'and now?');
+      same(seen, 2, 'what is refused is sent to nobody');
     },
   },
   {
