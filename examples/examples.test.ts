@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -131,6 +131,63 @@ test('[N9] a namespace saved at shutdown is there at the next start', async () =
   rmSync(folder, { recursive: true });
 });
 
+/** A line of the demo service, as it is typed. */
+const curl = async (port: number, line: string, body: string): Promise<string> => {
+  const args = ['-sS', `localhost:${port}${line}`, '-d', body];
+  const { code, out, err } = await new Command('curl', args).done;
+  expect(code, err).toBe(0);
+  return out;
+};
+
+const replica = async (
+  ...args: string[]
+): Promise<{ copy: Command; port: number; name: string }> => {
+  const copy = example('replicas', args, { input: null });
+  await copy.says('ready: ');
+  const [, name = '', port = ''] = /ready: (.*:(\d+))/.exec(copy.out) ?? [];
+  return { copy, port: Number(port), name };
+};
+
+test('[H11] the four lines of the demo service work against one process alone', async () => {
+  const { copy, port, name } = await replica('--port', '0');
+  expect(await curl(port, '/put', 'samplekey samplevalue')).toBe('samplekey 1\n');
+  expect(await curl(port, '/get', 'samplekey')).toBe('samplevalue\n');
+  expect(await curl(port, '/get', 'otherkey')).toBe('nothing was put to otherkey\n');
+  expect(await curl(port, '/send', 'hello-world')).toMatch(`${name} leads term`);
+  expect(await curl(port, '/broadcast', 'hello-all')).toBe(`${name}: hello-all\n`);
+  expect((await copy.stop()).code).toBe(0);
+});
+
+test('[H11] they work against any of three copies, and again when the leader was killed', async () => {
+  const ttlMs = 2_000;
+  const first = await replica('--space', url, '--port', '0', '--ttl', String(ttlMs));
+  // The next free port is taken where the one asked for is not.
+  const args = ['--space', url, '--port', String(first.port), '--ttl', String(ttlMs)];
+  const copies = [first, await replica(...args), await replica(...args)];
+  expect(new Set(copies.map(({ port }) => port)).size).toBe(3);
+  const names = copies.map(({ name }) => name).sort();
+  for (const { port } of copies) {
+    expect(await curl(port, '/put', `samplekey value ${port}`)).toMatch(/^samplekey \d\n$/);
+    for (const other of copies) {
+      expect(await curl(other.port, '/get', 'samplekey')).toBe(`value ${port}\n`);
+    }
+    expect(await curl(port, '/send', 'hello-world')).toMatch(/ leads term \d+: hello-world\n$/);
+    const all = names.map((name) => `${name}: hello-all\n`).join('');
+    expect(await curl(port, '/broadcast', 'hello-all')).toBe(all);
+  }
+  const said = await curl(first.port, '/send', 'who?');
+  const leader = copies.find(({ name }) => said.startsWith(name));
+  const rest = copies.filter((copy) => copy !== leader);
+  await leader?.copy.stop('SIGKILL');
+  const killed = performance.now();
+  const after = await curl(rest[0]?.port ?? 0, '/send', 'hello-again');
+  expect(performance.now() - killed).toBeLessThan(ttlMs + 2_000);
+  const [, name, term] = /^(.*) leads term (\d+): hello-again\n$/.exec(after) ?? [];
+  expect(rest.map((copy) => copy.name)).toContain(name);
+  expect(Number(term)).toBeGreaterThan(Number(/term (\d+)/.exec(said)?.[1]));
+  for (const { copy } of rest) expect((await copy.stop()).code, copy.err).toBe(0);
+});
+
 test('[A9] 100 restarts of 5 processes that name their metrics use 5 names', async () => {
   const used = new Set<string>();
   const lives = async (worker: string): Promise<void> => {
@@ -145,4 +202,53 @@ test('[A9] 100 restarts of 5 processes that name their metrics use 5 names', asy
   await Promise.all([1, 2, 3, 4, 5].map((i) => lives(`worker-${i}`)));
   const highest = ['Denali', 'MtLogan', 'PicodeOrizaba', 'MtStElias', 'VolcanPopocatepetl'];
   expect([...used].sort()).toEqual(highest.sort());
+});
+
+/** How each example is seen to work in one process alone, in memory. */
+const alone: Readonly<Record<string, () => Promise<void>>> = {
+  'cache-invalidation': async () => {
+    const { code, out } = await example('cache-invalidation', ['memory:'], {
+      input: '/gold=10\n/gold\n',
+    }).done;
+    expect([code, out]).toEqual([0, 'ready\n/gold is 10 (source)\n']);
+  },
+  'cron-once': async () => {
+    const one = example('cron-once', ['memory:', 'alone'], { env: { EVERY_MS: '5' }, input: null });
+    await one.says('run 3 by alone');
+    expect((await one.stop()).code).toBe(0);
+  },
+  'job-list': async () => {
+    const { code, out } = await example('job-list', ['memory:', 'alone', '5']).done;
+    expect([code, out.split('alone did').length]).toEqual([0, 6]);
+  },
+  'metrics-names': async () => {
+    const one = example('metrics-names', ['memory:', 'w'], { env: { EVERY_MS: '5' }, input: null });
+    await one.says('metrics.Denali.requests 3');
+    expect((await one.stop()).code).toBe(0);
+  },
+  replicas: async () => {
+    const { copy, port, name } = await replica('--port', '0');
+    expect(await curl(port, '/send', 'hi')).toContain(name);
+    expect((await copy.stop()).code).toBe(0);
+  },
+  'save-at-shutdown': async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'waymark-alone-'));
+    const { code, out } = await example('save-at-shutdown', [join(folder, 'state.json')]).done;
+    expect([code, out]).toEqual([0, '0 notes\n']);
+    rmSync(folder, { recursive: true });
+  },
+  whatnot: async () => {
+    const { code, out } = await example('whatnot', ['memory:', 'alone', '/p', 'a=1', 'b=2']).done;
+    expect(code).toBe(0);
+    expect(out).toContain('alone counts 2 parts');
+  },
+};
+
+const examples = readdirSync(new URL('.', import.meta.url))
+  .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+  .map((name) => name.replace('.ts', ''));
+
+test.each(examples)('[memory] %s works in one process alone', async (name) => {
+  expect(alone[name], `say here how ${name} is seen to work alone`).toBeDefined();
+  await alone[name]?.();
 });

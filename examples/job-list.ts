@@ -1,15 +1,18 @@
 // A list of jobs that several processes work off: each job is a small tree, taken as a whole by a tree lock.
 //
 //   node examples/dist/job-list.js http://127.0.0.1:7420 worker-1
+//   node examples/dist/job-list.js memory: worker-1 10                (one alone, which adds the jobs itself)
 import { open } from 'waymark';
 
 interface Job {
   readonly parts: number;
 }
 
-const [, , url = 'http://127.0.0.1:7420', name = `worker-${process.pid}`] = process.argv;
+const [, , url = 'http://127.0.0.1:7420', name = `worker-${process.pid}`, count = '0'] =
+  process.argv;
 const space = await open(url, { owner: name });
 const jobs = space.namespace<Job | string>('jobs');
+for (let i = 0; i < Number(count); i++) await jobs.put(`/todo/${i}`, { parts: 2 });
 
 for (let found = true; found;) {
   found = false;

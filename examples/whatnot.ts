@@ -3,7 +3,8 @@
 //
 //   node examples/dist/whatnot.js http://127.0.0.1:7420 own printer-1 /printers/3      (as many as you like: one owns, the others wait)
 //   node examples/dist/whatnot.js http://127.0.0.1:7420 extend /printers/3 tray=2 toner=black
-import { isWaymarkError, open, type Term } from 'waymark';
+//   node examples/dist/whatnot.js memory: alone /printers/3 tray=2 toner=black        (one process owns and extends)
+import { isWaymarkError, open, type Space, type Term } from 'waymark';
 
 interface Summary {
   readonly owner: string;
@@ -11,12 +12,28 @@ interface Summary {
 }
 
 const [, , url = 'http://127.0.0.1:7420', role = 'own', ...rest] = process.argv;
-if (role === 'extend') await extend(rest[0] ?? '/whatnot', rest.slice(1));
-else await own(rest[0] ?? `owner-${process.pid}`, rest[1] ?? '/whatnot');
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+if (role === 'extend') {
+  const space = await open(url);
+  await extend(space, rest[0] ?? '/whatnot', rest.slice(1));
+  await space.close();
+} else if (role === 'alone') {
+  const space = await open(url, { owner: 'alone' });
+  const owning = own(space, 'alone', rest[0] ?? '/whatnot');
+  await extend(space, rest[0] ?? '/whatnot', rest.slice(1));
+  stop.abort();
+  await owning;
+  await space.close();
+} else {
+  const name = rest[0] ?? `owner-${process.pid}`;
+  const space = await open(url, { owner: name });
+  await own(space, name, rest[1] ?? '/whatnot');
+  await space.close();
+}
 
 /** Writes below the key, which need not be there yet, and waits until the owner has told that it saw it. */
-async function extend(path: string, parts: readonly string[]): Promise<void> {
-  const space = await open(url);
+async function extend(space: Space, path: string, parts: readonly string[]): Promise<void> {
   const resource = space.namespace<string>('whatnot').at(path);
   for (const part of parts) {
     const [name = '', value = ''] = part.split('=');
@@ -30,14 +47,10 @@ async function extend(path: string, parts: readonly string[]): Promise<void> {
     console.log(`${leader?.owner} counts ${leader?.value?.parts} parts`);
     break;
   }
-  await space.close();
 }
 
 /** Leads the resource and watches what is below it. */
-async function own(name: string, path: string): Promise<void> {
-  const space = await open(url, { owner: name });
-  const stop = new AbortController();
-  process.once('SIGTERM', () => stop.abort());
+async function own(space: Space, name: string, path: string): Promise<void> {
   const election = space.namespace<Summary>('whatnot').election(path);
   console.log('ready');
   while (!stop.signal.aborted) {
@@ -54,7 +67,6 @@ async function own(name: string, path: string): Promise<void> {
       if (!isWaymarkError(error)) throw error;
     }
   }
-  await space.close();
 
   async function watchOver(term: Term<Summary>): Promise<void> {
     console.log(`${name} owns ${path} in term ${term.token}`);

@@ -218,7 +218,7 @@ function describe(metrics: Metrics, host: Host, counted: () => Record<Counted, n
   );
   metrics.gauge(
     'waymark_watch_streams',
-    'Watches over HTTP and WebSocket.',
+    'Watches and messages under way over HTTP and WebSocket.',
     () => counted().waymark_watch_streams,
   );
   metrics.gauge('waymark_revision', 'The newest revision.', status('revision'));

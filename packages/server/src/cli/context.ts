@@ -64,6 +64,33 @@ export async function readStdin(): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** @throws {WaymarkError} `invalid` */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new WaymarkError('invalid', `${what} is not JSON`, {}, cause);
+  }
+}
+
+/** Aborts when this process is told to end. */
+export function interruption(): AbortSignal {
+  const interrupted = new AbortController();
+  const stop = (): void => interrupted.abort(new Error('interrupted'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
+  return interrupted.signal;
+}
+
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}
+
+/** For an option that may be given more than once. */
+export function oneMore(given: string, before: readonly string[] = []): readonly string[] {
+  return [...before, given];
+}
+
 function fromAbort(error: unknown): WaymarkError {
   if (error instanceof Error && error.name === 'TimeoutError') {
     return new WaymarkError('timeout', 'the server did not answer within --timeout', {}, error);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { codecs, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
-import { print, readStdin, withNamespace } from './context.js';
+import { parseJson, print, readStdin, withNamespace } from './context.js';
 import { ls } from './ls.js';
 import type { Run } from './program.js';
 
@@ -169,13 +169,5 @@ function readInput(file: string): Buffer {
     return readFileSync(file);
   } catch (cause) {
     throw new WaymarkError('invalid', `cannot read ${file}`, { file }, cause);
-  }
-}
-
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    throw new WaymarkError('invalid', `${what} is not JSON`, {}, cause);
   }
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { type Member, type MembersChange, type Membership, WaymarkError } from 'waymark';
-import { type GroupOptions, runUnder } from './command-group.js';
-import { fail, type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
+import { type Member, type MembersChange, WaymarkError } from 'waymark';
+import { type GlobalOptions, print, withNamespace } from './context.js';
+import { join } from './join.js';
 import type { Run } from './program.js';
 
 /** Commands on groups and their members. */
@@ -79,81 +79,4 @@ function describe(change: MembersChange, ledBefore: string | undefined): string 
 function line({ id, address, meta, owner }: Member, leader: string | undefined): string {
   const told = meta === null ? '' : `  ${JSON.stringify(meta)}`;
   return `${id}  ${address ?? '-'}  by ${owner}${told}${id === leader ? '  leads' : ''}`;
-}
-
-interface JoinOptions {
-  readonly id?: string;
-  readonly address?: string;
-  readonly meta?: string;
-  readonly lead: boolean;
-  readonly ttl: string;
-  readonly owner?: string;
-}
-
-function join(program: Command, run: Run): void {
-  const command = program
-    .command('join <group> <command...>')
-    .description('run a command as a member of a group: waymark join GROUP -- COMMAND')
-    .option('--id <id>', 'unique in the group; default: one that nobody else has')
-    .option('--address <address>', 'where others reach it')
-    .option('--meta <json>', 'what it tells of itself')
-    .option('--lead', 'stand for the leader of the group', false)
-    .option('--ttl <duration>', 'how long it counts as a member while waymark is silent', '10s')
-    .option('--owner <name>', 'who to show')
-    .addHelpText(
-      'after',
-      `
-It leaves when the command ends. When the membership cannot be renewed the command is ended, as by waymark lock; the exit
-code is then 14. Else it is the command's own. The command finds its incarnation in WAYMARK_TOKEN.
-
-Example:
-  waymark join /workers --id "$HOSTNAME" --address 10.0.0.1:8080 --meta '{"zone":"a"}' -- ./worker`,
-    );
-  command.action(
-    run(async (options) => {
-      const [group, given] = command.processedArgs as [string, string[]];
-      const argv = given[0] === '--' ? given.slice(1) : given;
-      const { id, address, meta, lead, ttl, owner } = command.opts<JoinOptions>();
-      const ttlMs = secondsMs(ttl);
-      const told = meta === undefined ? undefined : parse(meta);
-      const interrupted = new AbortController();
-      const stop = (): void => interrupted.abort(new Error('interrupted'));
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
-      return await withNamespace(options, async (ns) => {
-        const call = { id, address, meta: told, lead, ttlMs, owner };
-        const membership = await ns.members(group).join(call);
-        const env = {
-          WAYMARK_TOKEN: String(membership.token),
-          WAYMARK_MEMBER: membership.id,
-          WAYMARK_GROUP_PATH: membership.path,
-        };
-        const under = { ttlMs, interrupted: interrupted.signal, env };
-        return await runAndLeave(membership, argv, under, options.json);
-      });
-    }),
-  );
-}
-
-/** It leaves only after the command's whole process group is gone. */
-async function runAndLeave(
-  membership: Membership,
-  argv: readonly string[],
-  under: GroupOptions,
-  json: boolean,
-): Promise<number> {
-  const { code, ended } = await runUnder(membership, argv, under);
-  if (!ended && membership.reason === undefined) {
-    await membership.release();
-    return code;
-  }
-  const message = `${membership.id} could not be kept in ${membership.path}, so its command was ended`;
-  return fail(membership.reason ?? new WaymarkError('lost', message), json);
-}
-
-function parse(meta: string): unknown {
-  try {
-    return JSON.parse(meta) as unknown;
-  } catch (cause) {
-    throw new WaymarkError('invalid', '--meta is not JSON', {}, cause);
-  }
 }

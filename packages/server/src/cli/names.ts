@@ -2,7 +2,15 @@ import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { lists, type NamesChange, type Name, type NameList, WaymarkError } from 'waymark';
 import { runUnder } from './command-group.js';
-import { fail, type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
+import {
+  aborted,
+  fail,
+  type GlobalOptions,
+  interruption,
+  print,
+  secondsMs,
+  withNamespace,
+} from './context.js';
 import type { Run } from './program.js';
 
 /** Names of an ordered list for processes. */
@@ -184,16 +192,4 @@ function linesOf(file: string): NameList {
     const why = error instanceof Error ? error.message : String(error);
     throw new WaymarkError('invalid', `the list cannot be read: ${why}`, { file }, error);
   }
-}
-
-function interruption(): AbortSignal {
-  const interrupted = new AbortController();
-  const stop = (): void => interrupted.abort(new Error('interrupted'));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
-  return interrupted.signal;
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }

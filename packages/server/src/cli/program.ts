@@ -8,6 +8,7 @@ import { dataCommands } from './data.js';
 import { lockCommands } from './lock.js';
 import { logCommands } from './log.js';
 import { memberCommands } from './members.js';
+import { messageCommands } from './messages.js';
 import { nameCommands } from './names.js';
 import { operationCommands } from './operations.js';
 import { semaphoreCommand } from './semaphore.js';
@@ -36,6 +37,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   lockCommands(program, wrap);
   electionCommands(program, wrap);
   memberCommands(program, wrap);
+  messageCommands(program, wrap);
   semaphoreCommand(program, wrap);
   logCommands(program, wrap);
   barrierCommands(program, wrap);
@@ -81,6 +83,7 @@ Examples:
   waymark watch /orders --tree                   every change below, as it happens
   waymark lock /deploy -- ./deploy.sh            run a command while holding a lock
   waymark elect /chief -- ./serve.sh             run a command while leading, in one of many replicas
+  waymark send /workers rotate                   a message to the leader of a group; its reply is printed
   waymark sem /builds -n 2 -- make               run it when fewer than two others do
 
 Exit codes: 0 done, 1 the answer is no (get of nothing, a txn whose checks fail), 2 wrong usage, 10 and up an error

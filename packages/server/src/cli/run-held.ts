@@ -1,6 +1,6 @@
 import { type Hold, type Namespace, WaymarkError } from 'waymark';
 import { runUnder } from './command-group.js';
-import { fail, type GlobalOptions, secondsMs, withNamespace } from './context.js';
+import { fail, type GlobalOptions, interruption, secondsMs, withNamespace } from './context.js';
 
 /** How a hold is asked for, whatever it is. */
 export interface HeldCall {
@@ -31,10 +31,7 @@ export async function runHeld<H extends Hold>(
   const argv = given[0] === '--' ? given.slice(1) : given;
   const ttlMs = secondsMs(held.ttl);
   const waitMs = wait === undefined ? undefined : secondsMs(wait);
-  const stopping = new AbortController();
-  const interrupted = stopping.signal;
-  const stop = (): void => stopping.abort(new Error('interrupted'));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
+  const interrupted = interruption();
   return await withNamespace(options, async (ns) => {
     const hold = await held
       .take(ns, { ttlMs, waitMs, signal: interrupted })

@@ -8,6 +8,7 @@ import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
 import { counterRoutes } from './counters.js';
 import { electionRoutes } from './elections.js';
+import { groupRoutes } from './groups.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
@@ -19,6 +20,7 @@ import { compileCheck } from './schema-check.js';
 import { semaphoreRoutes } from './semaphores.js';
 import { spaceRoutes } from './spaces.js';
 import { StreamCount, type WatchParts } from './streams.js';
+import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 
 export interface AppParts {
@@ -58,7 +60,7 @@ export async function createApp(
     frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-    routerOptions: { maxParamLength: 8_192 },
+    routerOptions: { maxParamLength: 8_192, constraints: { verb } },
   });
   const errors = metrics.counter(
     'waymark_http_errors_total',
@@ -66,7 +68,7 @@ export async function createApp(
   );
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'Waymark', version: parts.version } },
-    transform: ({ schema, url }) => ({ schema, url: url.replace(/\*$/, ':path') }),
+    transform: ({ schema, url, route }) => ({ schema, url: shownUrl(url, route) }),
     refResolver: { buildLocalReference: (json) => String(json['$id']) },
   });
   app.addSchema(problem);
@@ -115,6 +117,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   lockRoutes(app, parts);
   electionRoutes(app, parts, watches);
   memberRoutes(app, parts.host, watches);
+  groupRoutes(app, watches);
   semaphoreRoutes(app, parts);
   logRoutes(app, watches);
   nameRoutes(app, parts);

@@ -14,7 +14,21 @@ export function pathOf(request: FastifyRequest): string {
 
 /** The same for a URL as it stands in a request. */
 export function pathFrom(url: string): string {
-  const segments = rawPath(url).split('/').slice(5);
+  return pathOfSegments(rawPath(url).split('/').slice(5));
+}
+
+/** From `/v1/ns/{ns}/groups/{group}/{verb}`, or `/v1/groups/{group}/{verb}` for the namespace `default`. */
+export function groupOf(request: FastifyRequest): {
+  readonly namespace: string;
+  readonly path: string;
+} {
+  const segments = rawPath(request.raw.url ?? '').split('/');
+  const named = segments[2] === 'ns';
+  const namespace = named ? decodeSegment(segments[3] ?? '') : 'default';
+  return { namespace, path: pathOfSegments(segments.slice(named ? 5 : 3, -1)) };
+}
+
+function pathOfSegments(segments: readonly string[]): string {
   if (segments.length === 0 || (segments.length === 1 && segments[0] === '')) return '/';
   return resolvePath('/', `/${segments.map(decodeSegment).join('/')}`);
 }
@@ -79,15 +93,15 @@ export function durationMs(text: string): number {
   return ms;
 }
 
-/** Aborts when the client is gone, or the server stops. */
-export function goneSignal(reply: FastifyReply, stopping: AbortSignal): AbortSignal {
+/** Aborts when the client is gone, or the server stops, where it is told. */
+export function goneSignal(reply: FastifyReply, stopping?: AbortSignal): AbortSignal {
   const gone = new AbortController();
   const response = reply.raw;
   response.once('close', () => {
     if (!response.writableFinished)
       gone.abort(new WaymarkError('unavailable', 'the client is gone'));
   });
-  return AbortSignal.any([gone.signal, stopping]);
+  return stopping === undefined ? gone.signal : AbortSignal.any([gone.signal, stopping]);
 }
 
 /** Where to resume: `42`, or `42-IDENTITY` as `id:` gives it, which also tells another engine's revisions apart. */

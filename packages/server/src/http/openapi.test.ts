@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { type Message, open } from 'waymark';
 import { type RunningServer, startServer } from '../server.js';
 
 /** What routes really answer is what the OpenAPI document says: no field missing, and none that it does not name. */
@@ -137,6 +138,27 @@ test('[openapi] members answer as the document says', async () => {
   const named = `${at}/members/g?id=w1&incarnation=${String(joined['incarnation'])}`;
   await call('PATCH', group, named, { body: { meta: null } });
   await call('DELETE', group, named);
+});
+
+test('[openapi] messages to a group answer as the document says', async () => {
+  await using space = await open(base);
+  const handle = ({ body }: Message): unknown => {
+    if (body === 1) throw new Error('one is too few');
+    return body;
+  };
+  for (const name of ['default', 'doc']) {
+    await space.namespace(name).members('/a/g').join({ id: 'm', lead: true, handle });
+  }
+  for (const [route, url] of [
+    [`${ns}/groups/{path}`, `${at}/groups/a/g`],
+    ['/v1/groups/{path}', '/v1/groups/a/g'],
+  ] as const) {
+    await call('POST', `${route}/send`, `${url}/send?deadline=30s`, { body: '2' });
+    await call('POST', `${route}/send`, `${url}/send?to=m`, { body: '1' });
+    await call('POST', `${route}/send`, `${url}/send?to=none`, { body: '2' });
+    await call('POST', `${route}/broadcast`, `${url}/broadcast`, { body: '2' });
+    await call('POST', `${route}/broadcast`, `${url}/broadcast?deadline=0s`, { body: '2' });
+  }
 });
 
 test('[openapi] semaphores answer as the document says', async () => {

@@ -34,7 +34,9 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toWaymarkError(error);
   const { http } = errorTable[problem.code];
-  if (http >= 500) request.log.error({ err: error }, problem.message);
+  // What became of a message is no fault of the server.
+  if (http >= 500 && problem.facts.outcome === undefined)
+    request.log.error({ err: error }, problem.message);
   if (problem.facts.retryAfterMs !== undefined) {
     void reply.header('retry-after', Math.ceil(problem.facts.retryAfterMs / 1_000));
   }

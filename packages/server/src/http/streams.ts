@@ -11,7 +11,7 @@ export interface WatchParts {
   readonly streams: StreamCount;
 }
 
-/** Streams that are open, by face, with a bound on all of them. */
+/** Streams that are open, and messages under way, with a bound on all of them. */
 export class StreamCount {
   readonly #max: number;
   #open = 0;
@@ -30,7 +30,7 @@ export class StreamCount {
       const facts = { limit: 'streamsMax', max: this.#max, retryAfterMs: 1_000 };
       throw new WaymarkError(
         'overloaded',
-        `${this.#max} watch streams are open: no more over ${face}`,
+        `${this.#max} streams are open: no more over ${face}`,
         facts,
       );
     }

@@ -15,6 +15,8 @@ export interface PlainCall {
   readonly run: (args: unknown, options?: CallOptions) => Promise<unknown>;
   /** Can wait for long: it gets a signal, and is left to wait when its client vanishes. */
   readonly waits: boolean;
+  /** It is not left to wait then. */
+  readonly endsWithCaller?: boolean | undefined;
   /** How many plain reads and writes it costs, about: see `Intake`. */
   readonly weight: number;
 }
@@ -120,9 +122,14 @@ function methodOf(call: RecipeCall<unknown, unknown>): Method<unknown, unknown> 
 
 function recipeRun(host: Host, call: RecipeCall<unknown, unknown>): ServedCall {
   const method = recipeMethod(call);
-  return call.waits === true
-    ? waiting(method, ({ namespace, args }, options) => host.run(call, namespace, args, options))
-    : recipe(method, ({ namespace, args }) => host.run(call, namespace, args));
+  const { waits, endsWithCaller } = call;
+  if (waits !== true)
+    return recipe(method, ({ namespace, args }) => host.run(call, namespace, args));
+  return waiting(
+    method,
+    ({ namespace, args }, options) => host.run(call, namespace, args, options),
+    endsWithCaller,
+  );
 }
 
 function plain<A, R>(
@@ -142,8 +149,10 @@ function recipe<A, R>(
 function waiting<A, R>(
   method: Method<A, R>,
   run: (args: A, options?: CallOptions) => Promise<R>,
+  endsWithCaller = false,
 ): ServedCall {
-  return { kind: 'plain', method, run, waits: true, weight: recipeWeight } as unknown as PlainCall;
+  const call = { kind: 'plain', method, run, waits: true, endsWithCaller, weight: recipeWeight };
+  return call as unknown as PlainCall;
 }
 
 function watch<A, R>(

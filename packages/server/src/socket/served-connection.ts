@@ -183,7 +183,7 @@ export class ServedConnection {
     else this.#listen(call, id, args);
   }
 
-  /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up. */
+  /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. */
   #wait(call: PlainCall, id: number, args: unknown): void {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
@@ -191,7 +191,7 @@ export class ServedConnection {
     const options = new LateSignal();
     this.#waiting++;
     this.#ongoing.set(id, () => {
-      if (!this.#ended) options.abort(cancelled);
+      if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
     });
     running.start(args, options);
   }

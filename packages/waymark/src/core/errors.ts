@@ -48,6 +48,10 @@ export interface ErrorFacts {
   readonly file?: string | undefined;
   readonly offset?: number | undefined;
   readonly retryAfterMs?: number | undefined;
+  /** Of a message that was not delivered: which it was, to whom, and whether a handler may have seen it. */
+  readonly outcome?: 'refused' | 'unknown' | undefined;
+  readonly member?: string | undefined;
+  readonly seen?: boolean | undefined;
 }
 
 /** The one error class of Waymark. */

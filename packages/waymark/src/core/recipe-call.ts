@@ -46,6 +46,8 @@ export interface RecipeCall<Args, Result> {
   readonly whenBroken: 'retry' | 'uncertain';
   /** Waits for others: it has no deadline but its own, and an abort is told to whoever runs it. Default false. */
   readonly waits?: boolean;
+  /** Of a call that waits: it is aborted when its caller's connection ends. Default false: who vanished keeps its place in a queue as long as its lease. */
+  readonly endsWithCaller?: boolean;
   /**
    * Gives back what the call gave to a caller who had stopped waiting.
    *

@@ -1,13 +1,14 @@
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
-import type { Txn } from '../core/engine.js';
+import type { Engine, Txn } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
 import { textToBytes } from '../core/bytes.js';
 import { inboxKey, memberKey } from '../space/layout.js';
+import { checkName } from './checks.js';
 import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
-import { type Delivery, refused, Switchboard } from './switchboard.js';
+import { type Delivery, refused, Switchboard, unknown } from './switchboard.js';
 
 /**
  * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to; the host notes its own address beside the
@@ -32,6 +33,7 @@ const incoming = shape.record({
   kind,
   term: shape.optional(shape.whole),
   body: shape.bytes,
+  guest: shape.flag,
 });
 
 const answer = shape.record({
@@ -58,7 +60,7 @@ export const open = recipeCall({
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
     await noteAddress(ground, { group, member: name, lease });
-    boardOf(ground).open(nameOf(ground, group, name));
+    openInbox(ground, { group, member: name, lease });
     return true;
   },
 });
@@ -69,10 +71,13 @@ export const take = recipeCall({
   verb: 0xa0,
   whenBroken: 'retry',
   waits: true,
+  // Nothing is handed out to who is not there any more.
+  endsWithCaller: true,
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease }, options) {
     await noteAddress(ground, { group, member: name, lease });
+    openInbox(ground, { group, member: name, lease });
     return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
   },
 });
@@ -84,6 +89,7 @@ export const reply = recipeCall({
   args: shape.record({ ...member, answers: shape.list(answer) }),
   result: shape.flag,
   async run(ground, { group, member: name, answers }) {
+    for (const { body } of answers) checkSize(body);
     boardOf(ground).answer(nameOf(ground, group, name), answers);
     return true;
   },
@@ -111,6 +117,7 @@ export const deliver = recipeCall({
   verb: 0xa3,
   whenBroken: 'uncertain',
   waits: true,
+  endsWithCaller: true,
   args: shape.record({
     ...member,
     from: shape.text,
@@ -120,13 +127,17 @@ export const deliver = recipeCall({
     deadlineMs: shape.number,
     /** It comes from another host: who is not here is not looked for again. */
     relayed: shape.flag,
+    guest: shape.flag,
   }),
   result: delivery,
   async run(ground, args, options): Promise<Delivery> {
     checkDelivery(args.body, args.deadlineMs);
+    checkName('sender of a message', args.from);
+    options?.signal?.throwIfAborted();
     const { group, member: name, deadlineMs, relayed, ...message } = args;
     const key = inboxOf(group, name);
-    const here = boardOf(ground).send(nameOf(ground, group, name), message, deadlineMs);
+    const patience = { deadlineMs, signal: options?.signal };
+    const here = boardOf(ground).send(nameOf(ground, group, name), message, patience);
     if (here !== null) return await here;
     if (relayed) return refused(`${name} takes its messages elsewhere by now: try again`);
     const { entries } = await ground.engine.read({ key });
@@ -141,15 +152,20 @@ export const deliver = recipeCall({
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
 export function checkDelivery(body: string, deadlineMs: number): void {
-  const { messageBytesMax: max, deadlineMsMax } = limits;
-  if (body.length > max) {
-    const facts = { limit: 'messageBytesMax', max, actual: body.length };
-    throw new WaymarkError('too_large', `a message of ${body.length} bytes: at most ${max}`, facts);
-  }
+  checkSize(body);
+  const { deadlineMsMax } = limits;
   if (!(deadlineMs > 0 && deadlineMs <= deadlineMsMax)) {
     const shown = String(deadlineMs);
     throw new WaymarkError('invalid', `a deadline is up to ${deadlineMsMax} ms, not ${shown}`);
   }
+}
+
+/** Of a message, and of a reply. @throws {WaymarkError} `too_large` */
+export function checkSize(body: string): void {
+  const { messageBytesMax: max } = limits;
+  if (body.length <= max) return;
+  const facts = { limit: 'messageBytesMax', max, actual: body.length };
+  throw new WaymarkError('too_large', `a message of ${body.length} bytes: at most ${max}`, facts);
 }
 
 async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
@@ -159,7 +175,7 @@ async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
     if (!isWaymarkError(error)) throw error;
     if (error.code === 'unavailable') return refused(`its host is out of reach: ${error.message}`);
     if (error.code !== 'uncertain') throw error;
-    return { outcome: 'unknown', seen: true, body: '', why: error.message };
+    return unknown(error.message);
   }
 }
 
@@ -190,6 +206,35 @@ async function noteAddress(
     apply: [{ type: 'txn', txn: known }],
   });
   if (!succeeded) throw lostMembership(name, group);
+}
+
+/** Messages wait for the member here, until it is gone. */
+function openInbox(
+  ground: RecipeGround,
+  { group, member: name, lease }: { group: string; member: string; lease: number },
+): void {
+  const key = memberKey(pathToBytes(group), textToBytes(name));
+  const gone = (signal: AbortSignal): Promise<void> => untilGone(ground.engine, key, lease, signal);
+  boardOf(ground).open(nameOf(ground, group, name), gone);
+}
+
+async function untilGone(
+  engine: Engine,
+  key: string,
+  lease: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const { entries, revision } = await engine.read({ key });
+    if (entries[0]?.lease !== lease) return;
+    try {
+      for await (const { changes } of engine.watch([{ key }], { after: revision, signal })) {
+        if (changes.some(({ kind }) => kind !== 'put')) return;
+      }
+    } catch (error) {
+      if (!isWaymarkError(error, 'compacted')) throw error;
+    }
+  }
 }
 
 /** No part of it holds a NUL. */

@@ -5,6 +5,8 @@ import { limits } from '../core/limits.js';
 /** A message on its way to a member. */
 export interface Outgoing {
   readonly from: string;
+  /** Its sender is no member. */
+  readonly guest: boolean;
   readonly kind: MessageKind;
   /** The term it is meant for: whoever leads another refuses it. */
   readonly term: number | undefined;
@@ -61,9 +63,13 @@ export class Switchboard {
     return this.#inbox(member).take(signal);
   }
 
-  /** From now on messages wait for the member here. */
-  open(member: string): void {
-    this.#inbox(member).linger();
+  /**
+   * From now on messages wait for the member here.
+   *
+   * @param gone  resolves when the member is no more; looked at by the first call alone, until the inbox closes
+   */
+  open(member: string, gone: (signal: AbortSignal) => Promise<void>): void {
+    this.#inbox(member).open(gone);
   }
 
   answer(member: string, answers: readonly Answer[]): void {
@@ -77,8 +83,12 @@ export class Switchboard {
   }
 
   /** @returns null when the member takes no messages here */
-  send(member: string, message: Outgoing, deadlineMs: number): Promise<Delivery> | null {
-    return this.#inboxes.get(member)?.send(message, deadlineMs) ?? null;
+  send(
+    member: string,
+    message: Outgoing,
+    { deadlineMs, signal }: Patience,
+  ): Promise<Delivery> | null {
+    return this.#inboxes.get(member)?.send(message, { deadlineMs, signal }) ?? null;
   }
 
   #inbox(member: string): Inbox {
@@ -89,6 +99,13 @@ export class Switchboard {
     }
     return inbox;
   }
+}
+
+/** How long its sender waits. */
+export interface Patience {
+  readonly deadlineMs: number;
+  /** Aborts when the sender waits no more: what nobody has taken by then is never handed out. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Waiting {
@@ -107,18 +124,30 @@ class Inbox {
   #wake: () => void = () => {};
   #turn = 0;
   #stopLinger: () => void = () => {};
-  #closed = false;
+  #opened = false;
+  readonly #closed = new AbortController();
 
   constructor(clock: Clock, gone: () => void) {
     this.#clock = clock;
     this.#gone = gone;
   }
 
+  open(gone: (signal: AbortSignal) => Promise<void>): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.#linger();
+    // Where that cannot be told, the member asks no more, which closes it as well.
+    gone(this.#closed.signal).then(
+      () => this.close(),
+      () => undefined,
+    );
+  }
+
   async take(signal: AbortSignal | undefined): Promise<readonly Incoming[]> {
     const turn = ++this.#turn;
     this.#stopLinger();
     this.#wake();
-    if (this.#queued.length === 0 && !this.#closed) {
+    if (this.#queued.length === 0 && !this.#closed.signal.aborted) {
       const stop = (): void => this.#wake();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -128,18 +157,19 @@ class Inbox {
       signal?.removeEventListener('abort', stop);
     }
     if (turn !== this.#turn) return [];
-    this.linger();
+    this.#linger();
     signal?.throwIfAborted();
     return this.#handOut();
   }
 
   /** Closes it, unless somebody asks for messages by then. */
-  linger(): void {
+  #linger(): void {
     this.#stopLinger();
-    if (!this.#closed) this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
+    if (this.#closed.signal.aborted) return;
+    this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
   }
 
-  send(message: Outgoing, deadlineMs: number): Promise<Delivery> {
+  send(message: Outgoing, { deadlineMs, signal }: Patience): Promise<Delivery> {
     const bytes = message.body.length;
     const { inboxMessagesMax, inboxBytesMax } = limits;
     if (
@@ -149,16 +179,25 @@ class Inbox {
       return Promise.resolve(refused('its inbox is full: it takes messages slower than they come'));
     }
     const id = this.#nextId++;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const late = (): void => {
+        signal?.removeEventListener('abort', leave);
         const handed = this.#handed.delete(id);
         this.#forget(id);
         const why = `no answer within ${deadlineMs} ms`;
-        resolve(handed ? { outcome: 'unknown', seen: true, body: '', why } : refused(why));
+        resolve(handed ? unknown(why) : refused(why));
+      };
+      const leave = (): void => {
+        disarm();
+        this.#handed.delete(id);
+        this.#forget(id);
+        reject(signal?.reason as Error);
       };
       const disarm = this.#clock.after(deadlineMs, late);
+      signal?.addEventListener('abort', leave, { once: true });
       const settle = (delivery: Delivery): void => {
         disarm();
+        signal?.removeEventListener('abort', leave);
         resolve(delivery);
       };
       this.#queued.push({ message: { ...message, id }, settle });
@@ -174,12 +213,14 @@ class Inbox {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
     this.#stopLinger();
     this.#gone();
     for (const { settle } of this.#queued) settle(refused('the member has left'));
+    for (const { settle } of this.#handed.values()) settle(unknown('the member is gone'));
     this.#queued = [];
+    this.#handed.clear();
     this.#wake();
   }
 
@@ -202,4 +243,8 @@ class Inbox {
 
 export function refused(why: string): Delivery {
   return { outcome: 'refused', seen: false, body: '', why };
+}
+
+export function unknown(why: string): Delivery {
+  return { outcome: 'unknown', seen: true, body: '', why };
 }

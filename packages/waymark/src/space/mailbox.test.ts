@@ -61,7 +61,13 @@ async function joined(host: Host, member: string): Promise<number> {
 }
 
 function send(host: Host, member: string, body: string, deadlineMs = 5_000): Promise<Delivery> {
-  const message = { from: 'test', kind: 'send', term: undefined, relayed: false } as const;
+  const message = {
+    from: 'test',
+    guest: true,
+    kind: 'send',
+    term: undefined,
+    relayed: false,
+  } as const;
   return host.run(calls.deliver, 'n', { group: '/g', member, ...message, body, deadlineMs });
 }
 
@@ -148,6 +154,74 @@ test('[X5] a message that nobody takes in time was refused, and one too large ne
     expect(await taking).toHaveLength(1);
     expect((await send(b, 'm', 'left', 30)).outcome).toBe('refused');
     expect((await first).outcome).toBe('unknown');
+  });
+});
+
+test('[X4] when the lease of a member ends, what it was handed is unknown at once, though it asks for more', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', lease };
+    await a.run(calls.open, 'n', member);
+    const first = send(b, 'm', 'taken', 600_000);
+    expect(await a.run(calls.take, 'n', member)).toHaveLength(1);
+    const asking = a.run(calls.take, 'n', member);
+    await a.revoke(lease);
+    expect(await first).toMatchObject({ outcome: 'unknown', seen: true });
+    expect(await asking).toEqual([]);
+    expect(await send(b, 'm', 'late')).toMatchObject({ outcome: 'refused', seen: false });
+  });
+});
+
+test('[X4] nothing is handed out to who asks no more: the next to ask gets it', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', lease };
+    const gone = new AbortController();
+    const taking = a.run(calls.take, 'n', member, { signal: gone.signal });
+    const caught = taking.catch((error: unknown) => error);
+    while ((await a.read('n', { key: 'm/g\0', end: 'm/g\x01' })).entries.length < 1);
+    gone.abort();
+    const sent = send(b, 'm', 'kept');
+    expect(await caught).toBe(gone.signal.reason);
+    const [message] = await a.run(calls.take, 'n', member);
+    expect(message?.body).toBe('kept');
+    const answers = [{ id: message?.id ?? 0, taken: true, seen: true, body: 'had', why: '' }];
+    await a.run(calls.reply, 'n', { group: '/g', member: 'm', answers });
+    expect(await sent).toMatchObject({ outcome: 'delivered', body: 'had' });
+  });
+});
+
+test('[X5] a sender that waits no more takes its message along, where nobody has taken it', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', lease };
+    await a.run(calls.open, 'n', member);
+    const gone = new AbortController();
+    const args = { group: '/g', member: 'm', from: 'test', guest: true, kind: 'send' } as const;
+    const rest = { term: undefined, relayed: false, deadlineMs: 60_000 };
+    const sent = [a, b].map((host) =>
+      host
+        .run(calls.deliver, 'n', { ...args, ...rest, body: 'left' }, { signal: gone.signal })
+        .catch((error: unknown) => error),
+    );
+    const kept = send(b, 'm', 'kept');
+    gone.abort();
+    expect(await Promise.all(sent)).toEqual([gone.signal.reason, gone.signal.reason]);
+    const taken = await a.run(calls.take, 'n', member);
+    expect(taken.map(({ body }) => body)).toEqual(['kept']);
+    await a.revoke(lease);
+    expect((await kept).outcome).toBe('unknown');
+  });
+});
+
+test.each([
+  ['x'.repeat(257), 'too_large'],
+  ['a\0b', 'invalid'],
+])('[X9] who a message is from is checked where it comes in: %#', async (from, code) => {
+  await withHosts(async (a) => {
+    const args = { group: '/g', member: 'm', from, guest: true, kind: 'send', body: '' } as const;
+    const rest = { term: undefined, relayed: false, deadlineMs: 1_000 };
+    await expect(a.run(calls.deliver, 'n', { ...args, ...rest })).rejects.toMatchObject({ code });
   });
 });
 

@@ -60,7 +60,7 @@ export interface JoinCall<M = unknown> extends Call {
   readonly meta?: M | undefined;
   /** How long it counts as a member while its process is silent; 1 000 to 31 536 000 000, default 10 000. */
   readonly ttlMs?: number | undefined;
-  /** Who to show; default the space's owner name. */
+  /** Who to show; default the handle's, else the space's owner name. */
   readonly owner?: string | undefined;
   /** Stands for the group's leader in the background, as long as it is a member. Default false. */
   readonly lead?: boolean | undefined;
@@ -92,7 +92,13 @@ export interface Membership<M = unknown> extends Hold, Messages {
   ): Promise<void>;
 }
 
-export interface Members<M = unknown> {
+export interface GroupOptions {
+  /** Who to show: as the sender of its messages, and of who joins unless told otherwise; default the space's owner name. */
+  readonly owner?: string | undefined;
+}
+
+/** A group, and messages to its members from who is none: a guest. */
+export interface Members<M = unknown> extends Messages {
   /** The group. */
   readonly path: string;
   /** @throws {WaymarkError} `conflict` while a member has this id, `lost`, `invalid`, `too_large` */

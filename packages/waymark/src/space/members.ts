@@ -2,6 +2,7 @@ import type { Entry, KeyRange, Query } from '../core/engine.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { isWaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
+import { checkName } from '../recipes/checks.js';
 import { entriesOf } from '../recipes/lock-queue.js';
 import * as calls from '../recipes/members.js';
 import { encodeValue, json } from './codecs.js';
@@ -9,6 +10,8 @@ import { GroupState, leaderOf, type PresentGroup } from './group-state.js';
 import { groupRange, leaderRange, memberKey } from './layout.js';
 import { HeldMembership } from './membership.js';
 import type * as types from './member-types.js';
+import type { BroadcastCall, Reply, SendCall } from './message-types.js';
+import { Messenger } from './messenger.js';
 import type { HostNamespace } from './namespace.js';
 import { pathToBytes } from './paths.js';
 import type { Call } from './types.js';
@@ -21,12 +24,21 @@ export class HostMembers<M> implements types.Members<M> {
   readonly namespace: HostNamespace<unknown>;
   readonly #members: KeyRange;
   readonly #mark: KeyRange;
+  readonly #owner: string;
+  readonly #messenger: Messenger<unknown>;
 
-  constructor(namespace: HostNamespace<unknown>, path: string) {
+  constructor(
+    namespace: HostNamespace<unknown>,
+    path: string,
+    { owner = namespace.space.owner }: types.GroupOptions,
+  ) {
+    checkName('owner of a handle', owner);
     this.namespace = namespace;
     this.path = path;
     this.#members = groupRange(pathToBytes(path));
     this.#mark = leaderRange(pathToBytes(path), groupElection.facet);
+    this.#owner = owner;
+    this.#messenger = new Messenger(namespace, this, { from: owner, guest: true });
   }
 
   async join(call: types.JoinCall<M> = {}): Promise<types.Membership<M>> {
@@ -34,7 +46,7 @@ export class HostMembers<M> implements types.Members<M> {
     const { path: group } = this;
     const id = call.id ?? space.random.id();
     const meta = call.meta === undefined ? undefined : this.encodeMeta(call.meta);
-    const { address, ttlMs, owner, signal } = call;
+    const { address, ttlMs, owner = this.#owner, signal } = call;
     const membership = await space.holder.hold({
       path: group,
       call: { ttlMs, owner, signal },
@@ -100,6 +112,18 @@ export class HostMembers<M> implements types.Members<M> {
         if (!isWaymarkError(error, 'compacted')) throw error;
       }
     }
+  }
+
+  send<R>(body: unknown, call?: SendCall): Promise<Reply<R>> {
+    return this.#messenger.send(body, call);
+  }
+
+  sendTo<R>(member: string, body: unknown, call?: SendCall): Promise<Reply<R>> {
+    return this.#messenger.sendTo(member, body, call);
+  }
+
+  broadcast<R>(body: unknown, call?: BroadcastCall): AsyncIterableIterator<Reply<R>> {
+    return this.#messenger.broadcast(body, call);
   }
 
   /** @throws {WaymarkError} `invalid` for what has no JSON */

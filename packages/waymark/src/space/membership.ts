@@ -44,7 +44,10 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     this.#parts = parts;
     this.id = parts.id;
     const { group, asker, call } = parts;
-    this.#messenger = new Messenger(group.namespace, group, parts.id);
+    this.#messenger = new Messenger(group.namespace, group, {
+      from: parts.id,
+      guest: false,
+    });
     this.#mailbox = call.handle === undefined ? null : this.#open(call.handle, asker.lease);
     parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
     this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;

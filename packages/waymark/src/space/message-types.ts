@@ -1,10 +1,12 @@
 import type { Call } from './types.js';
 
-/** The public types of messages between members. Rules X1 to X8 in docs/spec/messaging.md. */
+/** The public types of messages to members. Rules X1 to X8 in docs/spec/messaging.md. */
 
 export interface Message<B = unknown> {
-  /** The member who sent it. */
+  /** The id of the member who sent it; of a guest, the owner name of its space or of its handle on the group. */
   readonly from: string;
+  /** Sent by who is no member: over a handle on the group, REST or the command. */
+  readonly guest: boolean;
   readonly kind: 'send' | 'broadcast';
   /** The term it was sent to; null for what was not sent to the leader. */
   readonly term: number | null;
@@ -20,7 +22,7 @@ export interface SendCall extends Call {
 }
 
 export interface BroadcastCall extends SendCall {
-  /** Default false: the own member gets it as well. */
+  /** Default false: the own member gets it as well. Nothing to a guest. */
   readonly skipSelf?: boolean | undefined;
   /** Only these members, by id. */
   readonly only?: readonly string[] | undefined;

@@ -1,8 +1,15 @@
 import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
-import { checkDelivery, deliver } from '../recipes/messages.js';
-import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
+import { checkMemberId } from '../recipes/members.js';
+import { checkDelivery, checkSize, deliver } from '../recipes/messages.js';
+import {
+  type Delivery,
+  type Incoming,
+  type MessageKind,
+  refused,
+  unknown,
+} from '../recipes/switchboard.js';
 import { leaderOf } from './group-state.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { leaderRange } from './layout.js';
@@ -19,17 +26,24 @@ const graceMs = 1_000;
 const pauseMsMin = 20;
 const pauseMsMax = 500;
 
-/** Sends the messages of one member, and says what they are. */
+/** Who sends. */
+export interface Sender {
+  /** A member's id, or what a guest is called. */
+  readonly from: string;
+  readonly guest: boolean;
+}
+
+/** Sends the messages of a member or a guest, and says what they are. */
 export class Messenger<B> implements types.Messages<B> {
   readonly #namespace: HostNamespace<B>;
   readonly #group: Members;
-  readonly #self: string;
+  readonly #sender: Sender;
   readonly #mark: KeyRange;
 
-  constructor(namespace: HostNamespace<B>, group: Members, self: string) {
+  constructor(namespace: HostNamespace<B>, group: Members, sender: Sender) {
     this.#namespace = namespace;
     this.#group = group;
-    this.#self = self;
+    this.#sender = sender;
     this.#mark = leaderRange(pathToBytes(group.path), groupElection.facet);
   }
 
@@ -77,10 +91,13 @@ export class Messenger<B> implements types.Messages<B> {
   ): AsyncIterableIterator<types.Reply<R>> {
     const { deadlineMs = deadlineMsDefault, skipSelf = false, only, signal } = call;
     const bytes = this.#encode(body, deadlineMs);
-    const until = this.#namespace.space.clock.now() + deadlineMs;
+    only?.forEach(checkMemberId);
+    const { clock } = this.#namespace.space;
+    const until = clock.now() + deadlineMs;
     const view = only ?? (await this.#present(deadlineMs, signal));
-    const targets = view.filter((id) => !skipSelf || id !== this.#self);
-    const left = Math.max(1, until - this.#namespace.space.clock.now());
+    const { from, guest } = this.#sender;
+    const targets = view.filter((id) => !skipSelf || guest || id !== from);
+    const left = Math.max(1, until - clock.now());
     const message = { kind: 'broadcast', term: undefined, bytes, deadlineMs: left } as const;
     const come: types.Reply<R>[] = [];
     let failure: { readonly error: unknown } | null = null;
@@ -107,14 +124,17 @@ export class Messenger<B> implements types.Messages<B> {
   }
 
   /** A message as the handler gets it. */
-  read({ from, kind, term, body }: Incoming): types.Message<B> {
+  read({ from, guest, kind, term, body }: Incoming): types.Message<B> {
     const { codec } = this.#namespace;
-    return { from, kind, term: term ?? null, body: decodeValue(codec, this.#group.path, body) };
+    const value = decodeValue(codec, this.#group.path, body);
+    return { from, guest, kind, term: term ?? null, body: value };
   }
 
   /** What a handler returned, as it goes back; nothing is null. */
   encodeReply(value: unknown): ByteString {
-    return encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
+    const bytes = encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
+    checkSize(bytes);
+    return bytes;
   }
 
   /** The members by now. @throws {WaymarkError} `timeout` when they are not known by the deadline */
@@ -146,15 +166,16 @@ export class Messenger<B> implements types.Messages<B> {
     const { host, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
     const late = this.#within(deadlineMs + graceMs, signal);
-    const to = { group: this.#group.path, member, from: this.#self, relayed: false };
+    const to = { group: this.#group.path, member, ...this.#sender, relayed: false };
     try {
       const args = { ...to, kind, term, body, deadlineMs };
       return await host.run(deliver, name, args, { signal: late.signal });
     } catch (error) {
       signal?.throwIfAborted();
       if (isWaymarkError(error, 'unavailable')) return refused(error.message);
-      if (!isWaymarkError(error, 'uncertain')) throw error;
-      return { outcome: 'unknown', seen: true, body: '', why: error.message };
+      if (isWaymarkError(error, 'uncertain')) return unknown(error.message);
+      if (!late.signal.aborted) throw error;
+      return unknown(`the host did not tell within ${deadlineMs + graceMs} ms`);
     } finally {
       late.stop();
     }

@@ -20,7 +20,7 @@ import { HostNames } from './names.js';
 import type { Names, NamesOptions } from './names-types.js';
 import { listChildren, listLeaves, listTree } from './listing.js';
 import { HostMembers } from './members.js';
-import type { Members } from './member-types.js';
+import type { GroupOptions, Members } from './member-types.js';
 import { forget } from '../recipes/once.js';
 import { type OnceJob, runOnce } from './once.js';
 import type { OnceCall, Schedule, ScheduleCall, When } from './once-types.js';
@@ -190,8 +190,8 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return new HostElection<T>(this, this.resolve(path));
   }
 
-  members<M = unknown>(group: string): Members<M> {
-    return new HostMembers<M>(this as HostNamespace<unknown>, this.resolve(group));
+  members<M = unknown>(group: string, options: GroupOptions = {}): Members<M> {
+    return new HostMembers<M>(this as HostNamespace<unknown>, this.resolve(group), options);
   }
 
   async once<R>(path: string, job: OnceJob<R>, call: OnceCall = {}): Promise<R> {

@@ -2,7 +2,7 @@ import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
-import type { Members } from './member-types.js';
+import type { GroupOptions, Members } from './member-types.js';
 import type { DueRun, OnceCall, OnceRun, Schedule, ScheduleCall, When } from './once-types.js';
 import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js';
@@ -285,8 +285,8 @@ export interface Namespace<T = unknown> {
   /** All enter before any works, all leave before any goes on. @throws {WaymarkError} `invalid` */
   doubleBarrier(path: string, options: BarrierOptions): DoubleBarrier;
 
-  /** The members of a group: who is there, who leads them. */
-  members<M = unknown>(group: string): Members<M>;
+  /** The members of a group: who is there, who leads them; and messages to them. @throws {WaymarkError} `invalid`, `too_large` */
+  members<M = unknown>(group: string, options?: GroupOptions): Members<M>;
 
   /**
    * Runs `job` on one caller among all processes, once; the others wait for what it came to, a JSON value, and get the same.

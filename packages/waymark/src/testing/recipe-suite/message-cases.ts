@@ -1,4 +1,4 @@
-import type { Reply } from '../../space/message-types.js';
+import type { Message, Reply } from '../../space/message-types.js';
 import { eventually, failsWith, holds, same, soon } from './expect.js';
 import type { RecipeCase } from './suite.js';
 
@@ -7,6 +7,11 @@ const group = '/workers';
 /** What a reply says, without its words. */
 function told(reply: Reply): unknown {
   return reply.outcome === 'delivered' ? reply.value : `${reply.outcome}, seen ${reply.seen}`;
+}
+
+function valueOf(reply: Reply): unknown {
+  holds(reply.outcome === 'delivered', 'delivered');
+  return reply.outcome === 'delivered' ? reply.value : undefined;
 }
 
 async function collected(replies: AsyncIterable<Reply>): Promise<ReadonlyMap<string, unknown>> {
@@ -149,7 +154,7 @@ export const messageCases: readonly RecipeCase[] = [
     },
   },
   {
-    name: '[X6] a message of 1 MiB is delivered, a larger one is refused before any work',
+    name: '[X6] a message and a reply of 1 MiB are delivered; a larger message is refused before any work, a larger reply instead of it',
     async run({ a, b }) {
       const one = await a.namespace('n').members(group).join({ id: 'one' });
       const handle = ({ body }: { readonly body: unknown }): number => String(body).length;
@@ -161,6 +166,98 @@ export const messageCases: readonly RecipeCase[] = [
       same(told(await one.sendTo('two', largest)), largest.length, 'quotes and all 1 MiB');
       await failsWith('too_large', () => one.sendTo('two', `${largest}x`));
       await failsWith('invalid', () => one.sendTo('two', 1, { deadlineMs: 0 }));
+      const parrot = ({ body }: Message): string => 'x'.repeat(Number(body));
+      await b.namespace('n').members(group).join({ id: 'three', handle: parrot });
+      const reply = valueOf(await one.sendTo('three', largest.length));
+      same(String(reply).length, largest.length, 'a reply of 1 MiB');
+      const over = await one.sendTo('three', largest.length + 1);
+      same(told(over), 'refused, seen true', 'a larger reply');
+      holds(over.outcome === 'refused' && over.why.includes('1048577 bytes'), 'in words');
+    },
+  },
+  {
+    name: '[X9] a guest sends to the leader, to one and to all without being a member, and is told apart from one',
+    async run({ a, b }) {
+      const handle = ({ from, guest, kind, term }: Message): unknown => ({
+        from,
+        guest,
+        kind,
+        led: term !== null,
+      });
+      await a.namespace('n').members(group).join({ id: 'one', lead: true, handle });
+      const guests = b.namespace('n').members(group, { owner: 'visitor' });
+      const told = { from: 'visitor', guest: true };
+      const led = await soon('the reply', guests.send('work'));
+      same(valueOf(led), { ...told, kind: 'send', led: true }, 'by the leader');
+      const one = await guests.sendTo('one', 'work');
+      same(valueOf(one), { ...told, kind: 'send', led: false }, 'by the one');
+      const all = await collected(guests.broadcast('all', { skipSelf: true }));
+      same([...all], [['one', { ...told, kind: 'broadcast', led: false }]], 'by all');
+      same((await guests.list()).members.length, 1, 'the guest is no member');
+
+      // Called like a member it still is none: nobody is skipped for it.
+      const namesake = b.namespace('n').members(group, { owner: 'one' });
+      same((await collected(namesake.broadcast('all', { skipSelf: true }))).size, 1, 'one');
+      const two = await b.namespace('n').members(group).join({ id: 'two' });
+      const member = valueOf(await two.sendTo('one', 'work')) as { readonly guest: boolean };
+      same(member.guest, false, 'a member is no guest');
+    },
+  },
+  {
+    name: '[X9] a guest is shown by the owner name of its space, and its calls are checked like those of a member',
+    async run({ a, b }) {
+      let seen = 0;
+      const handle = ({ from }: Message): unknown => (seen++, from);
+      await a.namespace('n').members(group).join({ id: 'one', handle });
+      const guests = b.namespace('n').members(group);
+      same(valueOf(await guests.sendTo('one', 'who?')), b.owner, 'by its space');
+      await failsWith('too_large', () => guests.sendTo('one', 'x'.repeat(1_048_576)));
+      await failsWith('invalid', () => guests.send('x', { deadlineMs: 600_001 }));
+      await failsWith('invalid', () => guests.sendTo('', 'x'));
+      await failsWith('invalid', () => collected(guests.broadcast('x', { only: ['one', ''] })));
+      await failsWith('too_large', async () => {
+        b.namespace('n').members(group, { owner: 'x'.repeat(257) });
+      });
+      await guests.sendTo('one', 'and now?');
+      same(seen, 2, 'what is refused is sent to nobody');
+    },
+  },
+  {
+    name: '[X5] a sender that waits no more is let go, and what nobody took by then is never handed out',
+    async run({ a, b }) {
+      const seen: unknown[] = [];
+      let finish = (): void => {};
+      const handle = async ({ body }: Message): Promise<void> => {
+        seen.push(body);
+        if (body === 'hang') await new Promise<void>((resolve) => (finish = resolve));
+      };
+      await a.namespace('n').members(group).join({ id: 'one', handle });
+      const guests = b.namespace('n').members(group);
+      const gone = new AbortController();
+      const reason = new Error('gone');
+      const sent = guests.sendTo('one', 'hang', { signal: gone.signal });
+      await eventually('the message', () => seen.includes('hang'));
+      gone.abort(reason);
+      const leader = guests.send('nobody leads', { signal: gone.signal });
+      for (const call of [sent, leader]) {
+        const thrown = await soon(
+          'the end',
+          call.then(null, (error: unknown) => error),
+        );
+        same(thrown, reason, 'its own reason');
+      }
+      const late = guests.sendTo('one', 'late', { signal: gone.signal });
+      same(
+        await soon(
+          'the end',
+          late.then(null, (error: unknown) => error),
+        ),
+        reason,
+        'refused',
+      );
+      finish();
+      same(told(await guests.sendTo('one', 'next')), null, 'goes on');
+      same(seen, ['hang', 'next'], 'nothing else was handed out');
     },
   },
 ];
