@@ -16,6 +16,8 @@ import { StreamEnd } from './stream-end.js';
 import type * as types from './stream-types.js';
 
 const deadlineMsDefault = 60_000;
+/** A member that is there takes a stream at once: one that does not within this holds up no broadcast. */
+const openMsMax = 10_000;
 
 export interface MemberStreamsParts<B> {
   readonly namespace: HostNamespace<B>;
@@ -117,10 +119,11 @@ export class MemberStreams<B> implements types.Streams<B> {
       deadlineMs,
       signal,
       open: async (given) => {
-        const letter = { kind, term: undefined, bytes, deadlineMs };
         if (to === undefined) {
           return await messenger.deliverToLeader(kind, bytes, deadlineMs, { signal: given });
         }
+        const openMs = Math.min(deadlineMs, openMsMax);
+        const letter = { kind, term: undefined, bytes, deadlineMs: openMs };
         return { member: to, delivery: await messenger.deliver(to, letter, { signal: given }) };
       },
       connect: (member, channel) => this.#connect('sender', member, channel),

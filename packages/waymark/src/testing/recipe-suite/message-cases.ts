@@ -152,7 +152,8 @@ export const messageCases: readonly RecipeCase[] = [
     name: '[X6] a message of 1 MiB is delivered, a larger one is refused before any work',
     async run({ a, b }) {
       const one = await a.namespace('n').members(group).join({ id: 'one' });
-      const handle = ({ body }: { readonly body: unknown }): number => String(body).length;
+      const handle = ({ body }: { readonly body: unknown }): unknown =>
+        body === 'more' ? 'x'.repeat(1_048_577) : String(body).length;
       await b.namespace('n').members(group).join({ id: 'two', handle });
       const largest = 'x'.repeat(1_048_574);
       await eventually('the inbox', async () => {
@@ -161,6 +162,8 @@ export const messageCases: readonly RecipeCase[] = [
       same(told(await one.sendTo('two', largest)), largest.length, 'quotes and all 1 MiB');
       await failsWith('too_large', () => one.sendTo('two', `${largest}x`));
       await failsWith('invalid', () => one.sendTo('two', 1, { deadlineMs: 0 }));
+      const reply = await one.sendTo('two', 'more');
+      same(told(reply), 'refused, seen true', 'a reply is no larger');
     },
   },
 ];
