@@ -8,7 +8,7 @@ import { checkDelivery, checkTaking, inboxOf, nameOf } from './messages.js';
 import { type PipeEnd, type Pulled, pipeEnds, type Pushed } from './pipe.js';
 
 /**
- * Streams between members (rules X9 to X15 in docs/spec/messaging.md). A stream is opened by a message, which is handed out as any other; the
+ * Streams between members (rules X9 to X16 in docs/spec/messaging.md). A stream is opened by a message, which is handed out as any other; the
  * member opens a channel at its host and answers with the channel's id. Then both ends push and pull, the sender's calls relayed to that
  * host. Every call is answered soon and may be repeated: parts are numbered.
  */

@@ -171,7 +171,7 @@ test('[X1] nobody is given the messages of a member without its lease', async ()
   });
 });
 
-test('[X1] nobody answers for a member, or makes it leave, without its lease', async () => {
+test('[X13] nobody answers for a member, or makes it leave, without its lease', async () => {
   await withHosts(async (a, b) => {
     const lease = await joined(a, 'm');
     await a.run(calls.open, 'n', { group: '/g', member: 'm', lease });
@@ -194,7 +194,7 @@ test('[X1] nobody answers for a member, or makes it leave, without its lease', a
   });
 });
 
-test('[X1] a new life of a member begins with an empty inbox: the earlier one answers nothing of it', async () => {
+test('[X13] a new life of a member begins with an empty inbox: the earlier one answers nothing of it', async () => {
   await withHosts(async (a, b) => {
     const former = await joined(a, 'm');
     const member = { group: '/g', member: 'm' };

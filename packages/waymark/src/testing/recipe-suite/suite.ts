@@ -15,6 +15,7 @@ import { onceCases } from './once-cases.js';
 import { scheduleCases } from './schedule-cases.js';
 import { semaphoreCases } from './semaphore-cases.js';
 import { streamCases } from './stream-cases.js';
+import { streamEndCases } from './stream-end-cases.js';
 import { watchCases } from './watch-cases.js';
 
 /** Two clients of one engine, and more where a case asks for them. */
@@ -42,6 +43,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...memberCases,
   ...messageCases,
   ...streamCases,
+  ...streamEndCases,
   ...onceCases,
   ...scheduleCases,
   ...semaphoreCases,
