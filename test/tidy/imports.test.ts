@@ -47,6 +47,7 @@ const base = new Set([
   'codecs',
   'election-types',
   'message-types',
+  'stream-types',
   'member-types',
   'once-types',
   'semaphore-types',

@@ -5,6 +5,7 @@ export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';
 export type * from './space/message-types.js';
+export type * from './space/stream-types.js';
 export type * from './space/member-types.js';
 export type * from './space/once-types.js';
 export type * from './space/semaphore-types.js';

@@ -21,7 +21,12 @@ export const limits = {
   inboxBytesMax: 16_777_216,
   /** Of one message. */
   messageBytesMax: 1_048_576,
-  /** Of one message's deadline. */
+  /** Streams open to one member. */
+  streamsMax: 100,
+  /** Parts of a stream, and their bytes, that wait in one direction. */
+  streamPartsMax: 256,
+  streamBytesMax: 1_048_576,
+  /** Of one message's deadline, and of a stream's. */
   deadlineMsMax: 600_000,
   ttlMsMin: 1_000,
   ttlMsMax: 31_536_000_000,

@@ -9,12 +9,14 @@ import { namesCalls } from './names.js';
 import { onceCalls } from './once.js';
 import { scheduleCalls } from './schedule.js';
 import { semaphoreCalls } from './semaphore.js';
+import { streamCalls } from './streams.js';
 
 /** Every recipe's calls but the lock's, which has methods of its own: a server offers them all. */
 export const recipeCalls = [
   ...electionCalls,
   ...memberCalls,
   ...messageCalls,
+  ...streamCalls,
   ...namesCalls,
   ...onceCalls,
   ...scheduleCalls,

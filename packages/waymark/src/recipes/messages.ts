@@ -6,9 +6,10 @@ import * as shape from '../core/shape.js';
 import { textToBytes } from '../core/bytes.js';
 import { inboxKey, memberKey } from '../space/layout.js';
 import { checkName } from './checks.js';
+import { entriesOf } from './lock-queue.js';
 import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
-import { type Delivery, refused, Switchboard, unknown } from './switchboard.js';
+import { type Delivery, messageKinds, refused, Switchboard, unknown } from './switchboard.js';
 
 /**
  * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to; the host notes its own address beside the
@@ -25,7 +26,7 @@ function boardOf({ root, clock }: RecipeGround): Switchboard {
 }
 
 const member = { group: shape.text, member: shape.text };
-const kind = shape.choice('send', 'broadcast');
+const kind = shape.choice(...messageKinds);
 
 const incoming = shape.record({
   id: shape.whole,
@@ -78,36 +79,42 @@ export const take = recipeCall({
   async run(ground, { group, member: name, lease }, options) {
     await noteAddress(ground, { group, member: name, lease });
     openInbox(ground, { group, member: name, lease });
-    return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
+    return await boardOf(ground).take(nameOf(ground, group, name), lease, options?.signal);
   },
 });
 
+/** @throws {WaymarkError} `lost` to who has not the lease under which the messages were taken */
 export const reply = recipeCall({
   name: 'messages.answer',
   verb: 0xa1,
   whenBroken: 'retry',
-  args: shape.record({ ...member, answers: shape.list(answer) }),
+  args: shape.record({ ...member, answers: shape.list(answer), lease: shape.whole }),
   result: shape.flag,
-  async run(ground, { group, member: name, answers }) {
+  async run(ground, { group, member: name, answers, lease }) {
     for (const { body } of answers) checkSize(body);
-    boardOf(ground).answer(nameOf(ground, group, name), answers);
+    const inbox = nameOf(ground, group, name);
+    if (!boardOf(ground).answer(inbox, lease, answers)) throw lostMembership(name, group);
     return true;
   },
 });
 
-/** It takes no more: what it has not taken is refused. */
+/** It takes no more: what it has not taken is refused. @throws {WaymarkError} `lost` to who has not its lease */
 export const leave = recipeCall({
   name: 'messages.leave',
   verb: 0xa2,
   whenBroken: 'retry',
-  args: shape.record(member),
+  args: shape.record({ ...member, lease: shape.whole }),
   result: shape.flag,
-  async run(ground, { group, member: name }) {
-    boardOf(ground).leave(nameOf(ground, group, name));
-    const { results } = await ground.engine.commit({
-      apply: [{ type: 'delete', key: inboxOf(group, name) }],
+  async run(ground, { group, member: name, lease }) {
+    boardOf(ground).leave(nameOf(ground, group, name), lease);
+    const key = inboxOf(group, name);
+    const { succeeded, results } = await ground.engine.commit({
+      when: [{ key, target: 'lease', is: '=', to: lease }],
+      apply: [{ type: 'delete', key }],
+      otherwise: [{ type: 'read', key, keysOnly: true }],
     });
-    return results.some((result) => result.type === 'delete' && result.deleted > 0);
+    if (!succeeded && results.flatMap(entriesOf).length > 0) throw lostMembership(name, group);
+    return succeeded;
   },
 });
 
@@ -215,7 +222,7 @@ function openInbox(
 ): void {
   const key = memberKey(pathToBytes(group), textToBytes(name));
   const gone = (signal: AbortSignal): Promise<void> => untilGone(ground.engine, key, lease, signal);
-  boardOf(ground).open(nameOf(ground, group, name), gone);
+  boardOf(ground).open(nameOf(ground, group, name), lease, gone);
 }
 
 async function untilGone(
@@ -237,13 +244,22 @@ async function untilGone(
   }
 }
 
+/** @throws {WaymarkError} `lost` when the member does not take its messages here under this lease */
+export function checkTaking(
+  ground: RecipeGround,
+  { group, member: name, lease }: { group: string; member: string; lease: number },
+): void {
+  const taking = boardOf(ground).isOpen(nameOf(ground, group, name), lease);
+  if (!taking) throw lostMembership(name, group);
+}
+
 /** No part of it holds a NUL. */
-function nameOf({ namespace }: RecipeGround, group: string, member: string): string {
+export function nameOf({ namespace }: RecipeGround, group: string, member: string): string {
   return [namespace, group, member].join('\0');
 }
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
-function inboxOf(group: string, member: string): string {
+export function inboxOf(group: string, member: string): string {
   checkCanonical(group);
   checkMemberId(member);
   return inboxKey(pathToBytes(group), textToBytes(member));

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import type { ByteString } from '../core/engine.js';
+import type { ByteString, LeaseId } from '../core/engine.js';
 import { limits } from '../core/limits.js';
 
 /** A message on its way to a member. */
@@ -13,7 +13,14 @@ export interface Outgoing {
   readonly body: ByteString;
 }
 
-export type MessageKind = 'send' | 'broadcast';
+/** The streams' kinds open a stream: what is answered then is the channel it goes through. */
+export const messageKinds = ['send', 'broadcast', 'sendStream', 'broadcastStream'] as const;
+export type MessageKind = (typeof messageKinds)[number];
+
+/** Whether it is the opening of a stream. */
+export function opensStream({ kind }: Incoming): boolean {
+  return kind === 'sendStream' || kind === 'broadcastStream';
+}
 
 /** A message as it is handed to the member, who answers by its id. */
 export interface Incoming extends Outgoing {
@@ -59,27 +66,41 @@ export class Switchboard {
   }
 
   /** The member's next messages, as soon as there are any. A newer call ends an older one of the same member with none. */
-  take(member: string, signal: AbortSignal | undefined): Promise<readonly Incoming[]> {
-    return this.#inbox(member).take(signal);
+  take(
+    member: string,
+    lease: LeaseId,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Incoming[]> {
+    return this.#inbox(member, lease).take(signal);
   }
 
   /**
    * From now on messages wait for the member here.
    *
-   * @param gone  resolves when the member is no more; looked at by the first call alone, until the inbox closes
+   * @param lease  the member's: whoever calls has looked
+   * @param gone   resolves when the member is no more; looked at by the first call alone, until the inbox closes
    */
-  open(member: string, gone: (signal: AbortSignal) => Promise<void>): void {
-    this.#inbox(member).open(gone);
+  open(member: string, lease: LeaseId, gone: (signal: AbortSignal) => Promise<void>): void {
+    this.#inbox(member, lease).open(gone);
   }
 
-  answer(member: string, answers: readonly Answer[]): void {
+  /** @returns whether the inbox was opened here under this lease, and is open */
+  isOpen(member: string, lease: LeaseId): boolean {
+    return this.#inboxes.get(member)?.lease === lease;
+  }
+
+  /** @returns false when the inbox is open under another lease: then nothing was answered */
+  answer(member: string, lease: LeaseId, answers: readonly Answer[]): boolean {
     const inbox = this.#inboxes.get(member);
-    for (const answer of answers) inbox?.answer(answer);
+    if (inbox === undefined) return true;
+    if (inbox.lease !== lease) return false;
+    for (const answer of answers) inbox.answer(answer);
+    return true;
   }
 
-  /** The member leaves: what it has not taken is refused. */
-  leave(member: string): void {
-    this.#inboxes.get(member)?.close();
+  /** The member leaves: what it has not taken is refused. Under another lease nothing happens. */
+  leave(member: string, lease: LeaseId): void {
+    if (this.isOpen(member, lease)) this.#inboxes.get(member)?.close();
   }
 
   /** @returns null when the member takes no messages here */
@@ -91,12 +112,13 @@ export class Switchboard {
     return this.#inboxes.get(member)?.send(message, { deadlineMs, signal }) ?? null;
   }
 
-  #inbox(member: string): Inbox {
-    let inbox = this.#inboxes.get(member);
-    if (inbox === undefined) {
-      inbox = new Inbox(this.#clock, () => this.#inboxes.delete(member));
-      this.#inboxes.set(member, inbox);
-    }
+  /** The one under an earlier lease is closed: that life of the member is over. */
+  #inbox(member: string, lease: LeaseId): Inbox {
+    const known = this.#inboxes.get(member);
+    if (known?.lease === lease) return known;
+    known?.close();
+    const inbox = new Inbox(this.#clock, lease, () => this.#inboxes.delete(member));
+    this.#inboxes.set(member, inbox);
     return inbox;
   }
 }
@@ -114,6 +136,7 @@ interface Waiting {
 }
 
 class Inbox {
+  readonly lease: LeaseId;
   readonly #clock: Clock;
   readonly #gone: () => void;
   #nextId = 1;
@@ -127,8 +150,9 @@ class Inbox {
   #opened = false;
   readonly #closed = new AbortController();
 
-  constructor(clock: Clock, gone: () => void) {
+  constructor(clock: Clock, lease: LeaseId, gone: () => void) {
     this.#clock = clock;
+    this.lease = lease;
     this.#gone = gone;
   }
 

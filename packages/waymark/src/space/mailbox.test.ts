@@ -4,6 +4,7 @@ import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { join } from '../recipes/members.js';
 import * as calls from '../recipes/messages.js';
+import * as streams from '../recipes/streams.js';
 import type { Delivery } from '../recipes/switchboard.js';
 import { ForwardingEngine } from '../wrap/forward.js';
 import { createLocalHost } from './local-host.js';
@@ -186,7 +187,7 @@ test('[X4] nothing is handed out to who asks no more: the next to ask gets it', 
     const [message] = await a.run(calls.take, 'n', member);
     expect(message?.body).toBe('kept');
     const answers = [{ id: message?.id ?? 0, taken: true, seen: true, body: 'had', why: '' }];
-    await a.run(calls.reply, 'n', { group: '/g', member: 'm', answers });
+    await a.run(calls.reply, 'n', { ...member, answers });
     expect(await sent).toMatchObject({ outcome: 'delivered', body: 'had' });
   });
 });
@@ -217,7 +218,7 @@ test('[X5] a sender that waits no more takes its message along, where nobody has
 test.each([
   ['x'.repeat(257), 'too_large'],
   ['a\0b', 'invalid'],
-])('[X9] who a message is from is checked where it comes in: %#', async (from, code) => {
+])('[X10] who a message is from is checked where it comes in: %#', async (from, code) => {
   await withHosts(async (a) => {
     const args = { group: '/g', member: 'm', from, guest: true, kind: 'send', body: '' } as const;
     const rest = { term: undefined, relayed: false, deadlineMs: 1_000 };
@@ -241,5 +242,64 @@ test('[X1] nobody is given the messages of a member without its lease', async ()
     }
     expect((await send(b, 'm', 'mine')).outcome).toBe('delivered');
     await box.close();
+  });
+});
+
+test('[X14] nobody answers for a member, or makes it leave, without its lease', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    await a.run(calls.open, 'n', { group: '/g', member: 'm', lease });
+    const sent = send(b, 'm', 'work');
+    const [message] = await a.run(calls.take, 'n', { group: '/g', member: 'm', lease });
+    const { id: other } = await b.grant(60_000);
+    const answer = { id: message?.id ?? 0, taken: true, seen: true, body: 'forged', why: '' };
+    for (const host of [a, b]) {
+      const left = host.run(calls.leave, 'n', { group: '/g', member: 'm', lease: other });
+      await expect(left).rejects.toMatchObject({ code: 'lost' });
+    }
+    const member = { group: '/g', member: 'm' };
+    const forged = a.run(calls.reply, 'n', { ...member, lease: other, answers: [answer] });
+    await expect(forged).rejects.toMatchObject({ code: 'lost' });
+    const own = { ...answer, body: 'own' };
+    await a.run(calls.reply, 'n', { ...member, lease, answers: [own] });
+    expect(await sent).toMatchObject({ outcome: 'delivered', body: 'own' });
+    expect(await a.run(calls.leave, 'n', { ...member, lease })).toBe(true);
+    expect(await a.run(calls.leave, 'n', { ...member, lease })).toBe(false);
+  });
+});
+
+test('[X14] a new life of a member begins with an empty inbox: the earlier one answers nothing of it', async () => {
+  await withHosts(async (a, b) => {
+    const former = await joined(a, 'm');
+    const member = { group: '/g', member: 'm' };
+    await a.run(calls.open, 'n', { ...member, lease: former });
+    const waiting = send(b, 'm', 'to the former');
+    await a.revoke(former);
+    const lease = await joined(a, 'm');
+    await a.run(calls.open, 'n', { ...member, lease });
+    expect(await waiting).toMatchObject({ outcome: 'refused', seen: false });
+    const sent = send(b, 'm', 'to the latter');
+    const [message] = await a.run(calls.take, 'n', { ...member, lease });
+    const answer = { id: message?.id ?? 0, taken: true, seen: true, body: 'mine', why: '' };
+    const stale = a.run(calls.reply, 'n', { ...member, lease: former, answers: [answer] });
+    await expect(stale).rejects.toMatchObject({ code: 'lost' });
+    await a.run(calls.reply, 'n', { ...member, lease, answers: [answer] });
+    expect(await sent).toMatchObject({ body: 'mine' });
+  });
+});
+
+test('[X14] nobody opens a stream for a member without its lease, or for one that takes no messages', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const member = { group: '/g', member: 'm', deadlineMs: 1_000 };
+    const early = a.run(streams.open, 'n', { ...member, lease });
+    await expect(early).rejects.toMatchObject({ code: 'lost' });
+    await a.run(calls.open, 'n', { group: '/g', member: 'm', lease });
+    const { id: other } = await b.grant(60_000);
+    const stolen = a.run(streams.open, 'n', { ...member, lease: other });
+    await expect(stolen).rejects.toMatchObject({ code: 'lost' });
+    const endless = a.run(streams.open, 'n', { ...member, lease, deadlineMs: 600_001 });
+    await expect(endless).rejects.toMatchObject({ code: 'invalid' });
+    expect(await a.run(streams.open, 'n', { ...member, lease })).toMatch(/^.{22}$/);
   });
 });

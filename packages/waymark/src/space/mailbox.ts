@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js';
 import { isWaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
 import * as calls from '../recipes/messages.js';
-import type { Answer, Incoming } from '../recipes/switchboard.js';
+import { type Answer, type Incoming, opensStream } from '../recipes/switchboard.js';
 
 export interface MailboxParts {
   readonly host: Host;
@@ -67,7 +67,7 @@ export class Mailbox {
       }
     }
     await Promise.allSettled(this.#handling);
-    await host.run(calls.leave, namespace, { group, member }).catch(() => undefined);
+    await host.run(calls.leave, namespace, { group, member, lease }).catch(() => undefined);
   }
 
   #begin(message: Incoming): void {
@@ -84,16 +84,18 @@ export class Mailbox {
       return { id, taken: true, seen: true, body: await handle(message), why: '' };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { id, taken: false, seen: true, body: '', why: reason.slice(0, whyMax) };
+      // The opening of a stream is answered before its handler begins.
+      const seen = !opensStream(message);
+      return { id, taken: false, seen, body: '', why: reason.slice(0, whyMax) };
     }
   }
 
   async #handle(message: Incoming): Promise<void> {
-    const { host, namespace, group, member } = this.#parts;
+    const { host, namespace, group, member, lease } = this.#parts;
     const answer = await this.#answerTo(message);
     // An answer that cannot be brought is unknown to the sender, who has a deadline.
     await host
-      .run(calls.reply, namespace, { group, member, answers: [answer] })
+      .run(calls.reply, namespace, { group, member, answers: [answer], lease })
       .catch(() => undefined);
   }
 }

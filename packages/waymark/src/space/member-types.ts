@@ -1,5 +1,6 @@
 import type { LeaseId, Revision } from '../core/engine.js';
 import type { Handler, Messages } from './message-types.js';
+import type { StreamHandler, Streams } from './stream-types.js';
 import type { Call, Hold } from './types.js';
 
 /** The public types of a group's members. Rules M1 to M8 in docs/spec/recipes.md. */
@@ -64,6 +65,8 @@ export interface JoinCall<M = unknown> extends Call {
   readonly owner?: string | undefined;
   /** Stands for the group's leader in the background, as long as it is a member. Default false. */
   readonly lead?: boolean | undefined;
+  /** Takes the streams of other members; without it none are taken. */
+  readonly handleStream?: StreamHandler | undefined;
   /** Takes the messages of other members; without it none are taken. Its replies are values of the namespace's codec. */
   readonly handle?: Handler | undefined;
   /** Aborts the join; afterwards it leaves. */
@@ -71,7 +74,7 @@ export interface JoinCall<M = unknown> extends Call {
 }
 
 /** Its token is the incarnation. Releasing it leaves. */
-export interface Membership<M = unknown> extends Hold, Messages {
+export interface Membership<M = unknown> extends Hold, Messages, Streams {
   readonly id: string;
   /** Resolves once it is over and its handlers are done: with why it was lost, or with undefined when it left. */
   readonly closed: Promise<Hold['reason']>;

@@ -3,15 +3,18 @@ import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { Candidacy, untilOver } from './candidacy.js';
+import { type Incoming, opensStream } from '../recipes/switchboard.js';
 import { Held, type HeldParts } from './held.js';
 import { Mailbox } from './mailbox.js';
 import type { BroadcastCall, Handler, Reply, SendCall } from './message-types.js';
+import { MemberStreams } from './member-streams.js';
 import { Messenger } from './messenger.js';
 import type { Asker } from './holder.js';
 import { memberKey } from './layout.js';
 import type { HostMembers } from './members.js';
 import type * as types from './member-types.js';
 import { pathToBytes } from './paths.js';
+import type * as streams from './stream-types.js';
 import type { Call, Hold } from './types.js';
 import { watchKeyGone } from './watch-key.js';
 
@@ -28,6 +31,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   readonly #parts: MembershipParts<M>;
   readonly #candidacy: Candidacy | null;
   readonly #messenger: Messenger<unknown>;
+  readonly #streams: MemberStreams<unknown>;
   readonly #mailbox: Mailbox | null;
 
   constructor(held: HeldParts, parts: MembershipParts<M>) {
@@ -48,7 +52,17 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       from: parts.id,
       guest: false,
     });
-    this.#mailbox = call.handle === undefined ? null : this.#open(call.handle, asker.lease);
+    this.#streams = new MemberStreams({
+      namespace: group.namespace,
+      messenger: this.#messenger,
+      group: held.path,
+      member: parts.id,
+      lease: asker.lease,
+      handler: call.handleStream,
+      refuse: this.#refuse,
+    });
+    const takes = call.handle !== undefined || call.handleStream !== undefined;
+    this.#mailbox = takes ? this.#open(call.handle, asker.lease) : null;
     parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
     this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
   }
@@ -102,6 +116,20 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     return this.#messenger.broadcast(body, call);
   }
 
+  sendStream<R>(
+    parts: AsyncIterable<unknown> | Iterable<unknown>,
+    call?: streams.StreamCall,
+  ): streams.SentStream<R> {
+    return this.#streams.sendStream(parts, call);
+  }
+
+  broadcastStream<R>(
+    parts: AsyncIterable<unknown> | Iterable<unknown>,
+    call?: streams.BroadcastStreamCall,
+  ): AsyncIterableIterator<streams.StreamReply<R> | streams.StreamOutcome> {
+    return this.#streams.broadcastStream(parts, call);
+  }
+
   protected get title(): string {
     return `membership of ${this.id} in ${this.path}`;
   }
@@ -126,11 +154,14 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   /** What is being handled is answered, and the term resigned. */
   async #over(): Promise<void> {
-    await this.#mailbox?.close();
+    await Promise.all([this.#streams.close(this.reason), this.#mailbox?.close()]);
     await this.#candidacy?.done.catch(() => undefined);
   }
 
-  #open(handle: Handler, lease: number): Mailbox {
+  readonly #refuse = ({ term }: Incoming): string | undefined =>
+    term === undefined || this.term()?.token === term ? undefined : `it does not lead term ${term}`;
+
+  #open(handle: Handler | undefined, lease: number): Mailbox {
     const { group } = this.#parts;
     const { host, name: namespace, space } = group.namespace;
     const messenger = this.#messenger;
@@ -141,11 +172,15 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       group: this.path,
       member: this.id,
       lease,
-      refuse: ({ term }) =>
-        term === undefined || this.term()?.token === term
-          ? undefined
-          : `it does not lead term ${term}`,
-      handle: async (message) => messenger.encodeReply(await handle(messenger.read(message))),
+      refuse: (message) =>
+        handle === undefined && !opensStream(message)
+          ? `${this.id} takes streams alone`
+          : this.#refuse(message),
+      handle: async (message) => {
+        if (handle === undefined || opensStream(message))
+          return await this.#streams.accept(message);
+        return messenger.encodeReply(await handle(messenger.read(message)));
+      },
     });
   }
 

@@ -2,7 +2,7 @@ import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkMemberId } from '../recipes/members.js';
-import { checkDelivery, checkSize, deliver } from '../recipes/messages.js';
+import { checkDelivery, deliver } from '../recipes/messages.js';
 import {
   type Delivery,
   type Incoming,
@@ -33,6 +33,20 @@ export interface Sender {
   readonly guest: boolean;
 }
 
+/** A message, encoded. */
+interface Letter {
+  readonly kind: MessageKind;
+  readonly term: number | undefined;
+  readonly bytes: ByteString;
+  readonly deadlineMs: number;
+}
+
+/** What became of a message, and who had it; nobody when there was none to take it. */
+export interface Brought {
+  readonly member: string | null;
+  readonly delivery: Delivery;
+}
+
 /** Sends the messages of a member or a guest, and says what they are. */
 export class Messenger<B> implements types.Messages<B> {
   readonly #namespace: HostNamespace<B>;
@@ -49,8 +63,23 @@ export class Messenger<B> implements types.Messages<B> {
 
   async send<R>(body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
     const { deadlineMs = deadlineMsDefault } = call;
+    const bytes = this.encode(body, deadlineMs);
+    const { member, delivery } = await this.deliverToLeader('send', bytes, deadlineMs, call);
+    return this.#reply(member, delivery);
+  }
+
+  /**
+   * Brings a message to whoever leads, pinned to the term; waits for a leader, and tries anew where no handler has seen it.
+   *
+   * @returns who it was brought to, or null when nobody took it within the deadline
+   */
+  async deliverToLeader(
+    kind: MessageKind,
+    bytes: ByteString,
+    deadlineMs: number,
+    call: Call,
+  ): Promise<Brought> {
     const { host, name, space } = this.#namespace;
-    const bytes = this.#encode(body, deadlineMs);
     const until = space.clock.now() + deadlineMs;
     const late = this.#within(deadlineMs, call.signal);
     let last = refused('nobody leads the group');
@@ -61,9 +90,9 @@ export class Messenger<B> implements types.Messages<B> {
         const { entries, revision } = await host.read(name, query, { signal: late.signal });
         const leader = leaderOf(entries[0]);
         if (leader !== null) {
-          const { id, term } = leader;
-          last = await this.#deliver(id, { kind: 'send', term, bytes, deadlineMs: left }, call);
-          if (last.outcome !== 'refused' || last.seen) return this.#reply(id, last);
+          const { id: member, term } = leader;
+          last = await this.deliver(member, { kind, term, bytes, deadlineMs: left }, call);
+          if (last.outcome !== 'refused' || last.seen) return { member, delivery: last };
         }
         await this.#leaderMoved(revision, pauseMs, late.signal);
         pauseMs = Math.min(2 * pauseMs, pauseMsMax);
@@ -75,35 +104,32 @@ export class Messenger<B> implements types.Messages<B> {
       late.stop();
     }
     const why = `no leader took it within ${deadlineMs} ms: ${last.why}`;
-    return { outcome: 'refused', member: null, seen: false, why };
+    return { member: null, delivery: refused(why) };
   }
 
   async sendTo<R>(member: string, body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
     const { deadlineMs = deadlineMsDefault } = call;
-    const bytes = this.#encode(body, deadlineMs);
+    const bytes = this.encode(body, deadlineMs);
     const message = { kind: 'send', term: undefined, bytes, deadlineMs } as const;
-    return this.#reply(member, await this.#deliver(member, message, call));
+    return this.#reply(member, await this.deliver(member, message, call));
   }
 
   async *broadcast<R>(
     body: B,
     call: types.BroadcastCall = {},
   ): AsyncIterableIterator<types.Reply<R>> {
-    const { deadlineMs = deadlineMsDefault, skipSelf = false, only, signal } = call;
-    const bytes = this.#encode(body, deadlineMs);
-    only?.forEach(checkMemberId);
+    const { deadlineMs = deadlineMsDefault } = call;
+    const bytes = this.encode(body, deadlineMs);
     const { clock } = this.#namespace.space;
     const until = clock.now() + deadlineMs;
-    const view = only ?? (await this.#present(deadlineMs, signal));
-    const { from, guest } = this.#sender;
-    const targets = view.filter((id) => !skipSelf || guest || id !== from);
+    const targets = await this.targets(call, deadlineMs);
     const left = Math.max(1, until - clock.now());
     const message = { kind: 'broadcast', term: undefined, bytes, deadlineMs: left } as const;
     const come: types.Reply<R>[] = [];
     let failure: { readonly error: unknown } | null = null;
     let wake = (): void => {};
-    for (const id of new Set(targets)) {
-      this.#deliver(id, message, call).then(
+    for (const id of targets) {
+      this.deliver(id, message, call).then(
         (delivery) => {
           come.push(this.#reply(id, delivery));
           wake();
@@ -114,7 +140,7 @@ export class Messenger<B> implements types.Messages<B> {
         },
       );
     }
-    for (let open = new Set(targets).size; open > 0; open--) {
+    for (let open = targets.size; open > 0; open--) {
       while (come.length === 0) {
         if (failure !== null) throw (failure as { readonly error: unknown }).error;
         await new Promise<void>((resolve) => (wake = resolve));
@@ -123,18 +149,13 @@ export class Messenger<B> implements types.Messages<B> {
     }
   }
 
-  /** A message as the handler gets it. */
-  read({ from, guest, kind, term, body }: Incoming): types.Message<B> {
-    const { codec } = this.#namespace;
-    const value = decodeValue(codec, this.#group.path, body);
-    return { from, guest, kind, term: term ?? null, body: value };
-  }
-
-  /** What a handler returned, as it goes back; nothing is null. */
-  encodeReply(value: unknown): ByteString {
-    const bytes = encodeValue(this.#namespace.codec, this.#group.path, (value ?? null) as B);
-    checkSize(bytes);
-    return bytes;
+  /** The members of the group as it is now, by id, or those of them that are named. @throws {WaymarkError} `invalid`, `timeout` */
+  async targets(call: types.BroadcastCall, deadlineMs: number): Promise<Set<string>> {
+    const { skipSelf = false, only, signal } = call;
+    only?.forEach(checkMemberId);
+    const targets = new Set(only ?? (await this.#present(deadlineMs, signal)));
+    if (skipSelf && !this.#sender.guest) targets.delete(this.#sender.from);
+    return targets;
   }
 
   /** The members by now. @throws {WaymarkError} `timeout` when they are not known by the deadline */
@@ -153,16 +174,30 @@ export class Messenger<B> implements types.Messages<B> {
     }
   }
 
-  async #deliver(
-    member: string,
-    message: {
-      readonly kind: MessageKind;
-      readonly term: number | undefined;
-      readonly bytes: ByteString;
-      readonly deadlineMs: number;
-    },
-    { signal }: Call,
-  ): Promise<Delivery> {
+  /** A message as the handler gets it. */
+  read({ from, guest, kind, term, body }: Incoming): types.Message<B> {
+    const told = kind === 'broadcast' ? kind : 'send';
+    return { from, guest, kind: told, term: term ?? null, body: this.decode(body) };
+  }
+
+  /** What a handler returned, as it goes back; nothing is null. @throws {WaymarkError} `invalid`, `too_large` */
+  encodeReply(value: unknown): ByteString {
+    return this.encode((value ?? null) as B);
+  }
+
+  /** @throws {WaymarkError} `invalid`, `too_large` */
+  encode(body: B, deadlineMs = deadlineMsDefault): ByteString {
+    const bytes = encodeValue(this.#namespace.codec, this.#group.path, body);
+    checkDelivery(bytes, deadlineMs);
+    return bytes;
+  }
+
+  decode(bytes: ByteString): B {
+    return decodeValue(this.#namespace.codec, this.#group.path, bytes);
+  }
+
+  /** Brings a message to a member. */
+  async deliver(member: string, message: Letter, { signal }: Call): Promise<Delivery> {
     const { host, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
     const late = this.#within(deadlineMs + graceMs, signal);
@@ -197,16 +232,11 @@ export class Messenger<B> implements types.Messages<B> {
     }
   }
 
-  #encode(body: B, deadlineMs: number): ByteString {
-    const bytes = encodeValue(this.#namespace.codec, this.#group.path, body);
-    checkDelivery(bytes, deadlineMs);
-    return bytes;
-  }
-
-  #reply<R>(member: string, { outcome, seen, body, why }: Delivery): types.Reply<R> {
-    if (outcome !== 'delivered') return { outcome, member, seen, why };
-    const value = decodeValue(this.#namespace.codec, this.#group.path, body) as unknown as R;
-    return { outcome, member, value };
+  #reply<R>(member: string | null, { outcome, seen, body, why }: Delivery): types.Reply<R> {
+    if (member === null || outcome !== 'delivered') {
+      return { outcome: outcome === 'unknown' ? outcome : 'refused', member, seen, why };
+    }
+    return { outcome, member, value: this.decode(body) as unknown as R };
   }
 
   /** A signal that aborts with the caller's, or when the time is over. */

@@ -157,7 +157,8 @@ export const messageCases: readonly RecipeCase[] = [
     name: '[X6] a message and a reply of 1 MiB are delivered; a larger message is refused before any work, a larger reply instead of it',
     async run({ a, b }) {
       const one = await a.namespace('n').members(group).join({ id: 'one' });
-      const handle = ({ body }: { readonly body: unknown }): number => String(body).length;
+      const handle = ({ body }: { readonly body: unknown }): unknown =>
+        body === 'more' ? 'x'.repeat(1_048_577) : String(body).length;
       await b.namespace('n').members(group).join({ id: 'two', handle });
       const largest = 'x'.repeat(1_048_574);
       await eventually('the inbox', async () => {

@@ -14,6 +14,8 @@ import { namespaceCases } from './namespace-cases.js';
 import { onceCases } from './once-cases.js';
 import { scheduleCases } from './schedule-cases.js';
 import { semaphoreCases } from './semaphore-cases.js';
+import { streamCases } from './stream-cases.js';
+import { streamEndCases } from './stream-end-cases.js';
 import { watchCases } from './watch-cases.js';
 
 /** Two clients of one engine, and more where a case asks for them. */
@@ -40,6 +42,8 @@ export const recipeCases: readonly RecipeCase[] = [
   ...electionEndCases,
   ...memberCases,
   ...messageCases,
+  ...streamCases,
+  ...streamEndCases,
   ...onceCases,
   ...scheduleCases,
   ...semaphoreCases,
