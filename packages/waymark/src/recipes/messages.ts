@@ -1,17 +1,19 @@
-import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
-import type { Txn } from '../core/engine.js';
+import { type Inboxes, type RecipeGround, recipeCall, type Stay } from '../core/recipe-call.js';
+import type { Engine, Txn } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
 import { textToBytes } from '../core/bytes.js';
 import { inboxKey, memberKey } from '../space/layout.js';
+import { checkListener, formatListener, parseListener } from './listener-address.js';
 import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { type Delivery, refused, Switchboard } from './switchboard.js';
 
 /**
- * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to; the host notes its own address beside the
- * member, under the member's lease, so that every other host knows where to bring a message. Nothing of a message touches the engine.
+ * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to, or at a listener in its own process; the
+ * address of either is noted beside the member, under the member's lease, so that every other host knows where to bring a message. Nothing of
+ * a message touches the engine.
  */
 
 /** One for all hosts of this process over one engine: they need no connection to reach each other. */
@@ -57,7 +59,7 @@ export const open = recipeCall({
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
-    await noteAddress(ground, { group, member: name, lease });
+    await inboxesOf(ground).note({ group, member: name, lease });
     boardOf(ground).open(nameOf(ground, group, name));
     return true;
   },
@@ -72,7 +74,7 @@ export const take = recipeCall({
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease }, options) {
-    await noteAddress(ground, { group, member: name, lease });
+    await inboxesOf(ground).note({ group, member: name, lease });
     return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
   },
 });
@@ -94,14 +96,31 @@ export const leave = recipeCall({
   name: 'messages.leave',
   verb: 0xa2,
   whenBroken: 'retry',
-  args: shape.record(member),
+  args: shape.record({ ...member, lease: shape.whole }),
   result: shape.flag,
-  async run(ground, { group, member: name }) {
-    boardOf(ground).leave(nameOf(ground, group, name));
-    const { results } = await ground.engine.commit({
-      apply: [{ type: 'delete', key: inboxOf(group, name) }],
-    });
-    return results.some((result) => result.type === 'delete' && result.deleted > 0);
+  async run(ground, { group, member: name, lease }) {
+    let own = true;
+    try {
+      own = await inboxesOf(ground).forget({ group, member: name, lease });
+    } finally {
+      if (own) boardOf(ground).leave(nameOf(ground, group, name));
+    }
+    return own;
+  },
+});
+
+/** The member takes its messages at a listener, in the box of this name. */
+export const note = recipeCall({
+  name: 'messages.note',
+  verb: 0xae,
+  whenBroken: 'retry',
+  args: shape.record({ ...member, lease: shape.whole, at: shape.text, box: shape.text }),
+  result: shape.flag,
+  async run({ engine }, { at, box, ...stay }) {
+    const listener = { at, box };
+    checkListener(listener);
+    await noteAddress(engine, stay, formatListener(listener));
+    return true;
   },
 });
 
@@ -133,8 +152,15 @@ export const deliver = recipeCall({
     const [inbox] = entries;
     if (inbox === undefined) return refused(`${name} takes no messages in ${group}`);
     if (inbox.value === '') return refused(`${name} is at a host that others cannot reach`);
+    const { at, box } = parseListener(inbox.value) ?? { at: inbox.value, box: ground.namespace };
     return await elsewhere(() =>
-      ground.peers.run(inbox.value, deliver, ground.namespace, { ...args, relayed: true }, options),
+      ground.peers.run(
+        at,
+        deliver,
+        box,
+        { ...args, relayed: true },
+        { ...options, withinMs: deadlineMs },
+      ),
     );
   },
 });
@@ -152,15 +178,27 @@ export function checkDelivery(body: string, deadlineMs: number): void {
   }
 }
 
-async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
+/** What became of a message that was to be brought elsewhere. */
+export async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
   try {
     return await run();
   } catch (error) {
     if (!isWaymarkError(error)) throw error;
+    if (error.code === 'uncertain') {
+      return { outcome: 'unknown', seen: true, body: '', why: error.message };
+    }
     if (error.code === 'unavailable') return refused(`its host is out of reach: ${error.message}`);
-    if (error.code !== 'uncertain') throw error;
-    return { outcome: 'unknown', seen: true, body: '', why: error.message };
+    return refused(`its host did not take it (${error.code}): ${error.message}`);
   }
+}
+
+function inboxesOf({ engine, peers, inboxes }: RecipeGround): Inboxes {
+  return (
+    inboxes ?? {
+      note: (stay) => noteAddress(engine, stay, peers.address ?? ''),
+      forget: (stay) => forgetAddress(engine, stay),
+    }
+  );
 }
 
 /**
@@ -169,11 +207,11 @@ async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
  * @throws {WaymarkError} `lost` when the member does not stand under this lease, or no more
  */
 async function noteAddress(
-  { engine, peers }: RecipeGround,
-  { group, member: name, lease }: { group: string; member: string; lease: number },
+  engine: Engine,
+  { group, member: name, lease }: Stay,
+  value: string,
 ): Promise<void> {
   const key = inboxOf(group, name);
-  const value = peers.address ?? '';
   const known: Txn = {
     when: [
       { key, target: 'value', is: '=', to: value },
@@ -192,16 +230,28 @@ async function noteAddress(
   if (!succeeded) throw lostMembership(name, group);
 }
 
+/** Whoever has joined under the same id meanwhile keeps its inbox. */
+async function forgetAddress(engine: Engine, { group, member, lease }: Stay): Promise<boolean> {
+  const key = inboxOf(group, member);
+  const { succeeded, results } = await engine.commit({
+    when: [{ key, target: 'lease', is: '=', to: lease }],
+    apply: [{ type: 'delete', key }],
+    otherwise: [{ type: 'read', key }],
+  });
+  const [result] = results;
+  return succeeded || (result?.type === 'read' && result.reading.entries.length === 0);
+}
+
 /** No part of it holds a NUL. */
 function nameOf({ namespace }: RecipeGround, group: string, member: string): string {
   return [namespace, group, member].join('\0');
 }
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
-function inboxOf(group: string, member: string): string {
+export function inboxOf(group: string, member: string): string {
   checkCanonical(group);
   checkMemberId(member);
   return inboxKey(pathToBytes(group), textToBytes(member));
 }
 
-export const messageCalls = [open, take, reply, leave, deliver] as const;
+export const messageCalls = [open, take, reply, leave, deliver, note] as const;

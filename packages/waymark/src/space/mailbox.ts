@@ -5,7 +5,8 @@ import * as calls from '../recipes/messages.js';
 import type { Answer, Incoming } from '../recipes/switchboard.js';
 
 export interface MailboxParts {
-  readonly host: Host;
+  /** Where it takes its messages. */
+  readonly host: Pick<Host, 'run'>;
   readonly clock: Clock;
   readonly namespace: string;
   readonly group: string;
@@ -67,7 +68,7 @@ export class Mailbox {
       }
     }
     await Promise.allSettled(this.#handling);
-    await host.run(calls.leave, namespace, { group, member }).catch(() => undefined);
+    await host.run(calls.leave, namespace, { group, member, lease }).catch(() => undefined);
   }
 
   #begin(message: Incoming): void {

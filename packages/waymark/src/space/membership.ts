@@ -2,8 +2,10 @@ import * as calls from '../recipes/members.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
+import { hostPortOf } from '../recipes/listener-address.js';
 import { Candidacy, untilOver } from './candidacy.js';
 import { Held, type HeldParts } from './held.js';
+import type { ListenerBox } from './listener-box.js';
 import { Mailbox } from './mailbox.js';
 import type { BroadcastCall, Handler, Reply, SendCall } from './message-types.js';
 import { Messenger } from './messenger.js';
@@ -20,6 +22,8 @@ export interface MembershipParts<M> {
   readonly id: string;
   readonly asker: Asker;
   readonly call: types.JoinCall<M>;
+  /** Where it listens. */
+  readonly box: ListenerBox | null;
 }
 
 export class HeldMembership<M> extends Held implements types.Membership<M> {
@@ -37,14 +41,16 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       held.ended(one);
       parts.call.signal?.removeEventListener('abort', this.#leave);
       this.#candidacy?.end(one.reason ?? calls.lostMembership(parts.id, held.path));
-      void this.#over().finally(() => close(one.reason));
+      void this.#over()
+        .then(() => parts.box?.close())
+        .finally(() => close(one.reason));
     };
     super({ ...held, ended });
     this.closed = closed;
     this.#parts = parts;
     this.id = parts.id;
     const { group, asker, call } = parts;
-    this.#messenger = new Messenger(group.namespace, group, parts.id);
+    this.#messenger = new Messenger(group.namespace, group, parts.id, call.token);
     this.#mailbox = call.handle === undefined ? null : this.#open(call.handle, asker.lease);
     parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
     this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
@@ -53,6 +59,11 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   /** Resolves when its messages are taken. */
   get opened(): Promise<void> {
     return this.#mailbox?.opened ?? Promise.resolve();
+  }
+
+  get listens(): string | null {
+    const { box } = this.#parts;
+    return box === null ? null : hostPortOf(box.address.at);
   }
 
   isLeader(): boolean {
@@ -109,7 +120,11 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     await this.#over();
     const { space, name } = group.namespace;
     const args = { group: this.path, member: id, incarnation: this.token, id: undefined };
-    return await space.host.run(calls.leave, name, args);
+    try {
+      return await space.host.run(calls.leave, name, args);
+    } finally {
+      await this.#parts.box?.close();
+    }
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {
@@ -129,7 +144,8 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   #open(handle: Handler, lease: number): Mailbox {
     const { group } = this.#parts;
-    const { host, name: namespace, space } = group.namespace;
+    const { name: namespace, space } = group.namespace;
+    const host = this.#parts.box ?? group.namespace.host;
     const messenger = this.#messenger;
     return new Mailbox({
       host,

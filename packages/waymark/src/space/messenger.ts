@@ -1,7 +1,7 @@
 import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
-import { checkDelivery, deliver } from '../recipes/messages.js';
+import { checkDelivery } from '../recipes/messages.js';
 import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
 import { leaderOf } from './group-state.js';
 import { decodeValue, encodeValue } from './codecs.js';
@@ -24,12 +24,14 @@ export class Messenger<B> implements types.Messages<B> {
   readonly #namespace: HostNamespace<B>;
   readonly #group: Members;
   readonly #self: string;
+  readonly #token: string | undefined;
   readonly #mark: KeyRange;
 
-  constructor(namespace: HostNamespace<B>, group: Members, self: string) {
+  constructor(namespace: HostNamespace<B>, group: Members, self: string, token?: string) {
     this.#namespace = namespace;
     this.#group = group;
     this.#self = self;
+    this.#token = token;
     this.#mark = leaderRange(pathToBytes(group.path), groupElection.facet);
   }
 
@@ -127,15 +129,18 @@ export class Messenger<B> implements types.Messages<B> {
     },
     { signal }: Call,
   ): Promise<Delivery> {
-    const { host, name } = this.#namespace;
+    const { space, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
     const late = this.#within(deadlineMs + graceMs, signal);
-    const to = { group: this.#group.path, member, from: this.#self, relayed: false };
+    const to = { group: this.#group.path, member, from: this.#self };
     try {
-      const args = { ...to, kind, term, body, deadlineMs };
-      return await host.run(deliver, name, args, { signal: late.signal });
+      const letter = { ...to, kind, term, body, deadlineMs };
+      const call = { signal: late.signal, token: this.#token };
+      return await space.courier.deliver(name, letter, call);
     } catch (error) {
       signal?.throwIfAborted();
+      // Aborted by the deadline, and not uncertain: it never left.
+      if (error === late.signal.reason) return refused(`not on its way within ${deadlineMs} ms`);
       if (isWaymarkError(error, 'unavailable')) return refused(error.message);
       if (!isWaymarkError(error, 'uncertain')) throw error;
       return { outcome: 'unknown', seen: true, body: '', why: error.message };

@@ -18,3 +18,4 @@ export { ServedConnections } from './serve/served-connections.js';
 export type { ServedConnection } from './serve/served-connection.js';
 export type { ServeOptions } from './serve/serve-options.js';
 export type { ServedEvents, ServedStream } from './serve/stream.js';
+export { startListening } from './serve/start-listening.js';
