@@ -192,13 +192,13 @@ export async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery>
   }
 }
 
-function inboxesOf({ engine, peers, inboxes }: RecipeGround): Inboxes {
-  return (
-    inboxes ?? {
-      note: (stay) => noteAddress(engine, stay, peers.address ?? ''),
-      forget: (stay) => forgetAddress(engine, stay),
-    }
-  );
+function inboxesOf(ground: RecipeGround): Inboxes {
+  if (ground.inboxes !== undefined) return ground.inboxes;
+  const { engine, peers } = ground;
+  return {
+    note: (stay) => noteAddress(engine, stay, peers.address ?? ''),
+    forget: (stay) => forgetAddress(engine, stay),
+  };
 }
 
 /**
