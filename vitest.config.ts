@@ -12,6 +12,7 @@ const faults = [
   'server',
   'cli',
   'elections',
+  'messages',
 ].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({

@@ -11,7 +11,6 @@ export interface ListenerAddress {
 }
 
 const scheme = 'member://';
-const hostBytesMax = 255;
 
 /** As it is noted beside the member: `member://host:port/box`. */
 export function formatListener({ at, box }: ListenerAddress): string {
@@ -48,8 +47,11 @@ export function checkListener({ at, box }: ListenerAddress): void {
 
 /** @throws {WaymarkError} `invalid` unless it is `host:port` or `[ipv6]:port`, the port from 1 on */
 export function checkHostPort(text: string): void {
-  const match = /^(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253}):(\d{1,5})$/.exec(text);
   const port = Number(match?.[1]);
-  if (text.length <= hostBytesMax && port >= 1 && port <= 65_535) return;
-  throw new WaymarkError('invalid', `'${text.slice(0, 64)}' is no host:port that others can use`);
+  if (port >= 1 && port <= 65_535) return;
+  throw new WaymarkError(
+    'invalid',
+    `'${String(text).slice(0, 64)}' is no host:port that others can use`,
+  );
 }

@@ -139,10 +139,7 @@ export class Courier {
 }
 
 /** The answer, or the signal's reason if that comes first; the answer may be waited for by others. */
-async function unlessAborted<T>(
-  answer: Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
+async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await answer;
   let stop = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {

@@ -12,11 +12,11 @@ const wildcards = new Set(['', '0.0.0.0', '[::]']);
 
 /** @throws {WaymarkError} `invalid` unless it is `:port`, `host:port` or `[ipv6]:port` */
 export function parseListen(text: string): ListenAddress {
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[\w.-]*):(\d{1,5})$/.exec(text);
+  const match = /^(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{0,253}):(\d{1,5})$/.exec(text);
   const host = match?.[1];
   const port = Number(match?.[2]);
-  if (host === undefined || !(port <= 65_535) || text.length > 255) {
-    const shown = text.slice(0, 64);
+  if (host === undefined || !(port <= 65_535)) {
+    const shown = String(text).slice(0, 64);
     throw new WaymarkError(
       'invalid',
       `cannot listen on '${shown}': take :port, host:port or [::1]:port`,

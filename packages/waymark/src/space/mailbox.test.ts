@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Host } from '../core/host.js';
 import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
-import { join } from '../recipes/members.js';
+import { join, leave } from '../recipes/members.js';
 import * as calls from '../recipes/messages.js';
 import type { Delivery } from '../recipes/switchboard.js';
 import { ForwardingEngine } from '../wrap/forward.js';
@@ -167,5 +167,22 @@ test('[X1] nobody is given the messages of a member without its lease', async ()
     }
     expect((await send(b, 'm', 'mine')).outcome).toBe('delivered');
     await box.close();
+  });
+});
+
+test('[X26] who leaves late takes nothing from whoever has joined under its id meanwhile', async () => {
+  await withHosts(async (a, b) => {
+    const old = await mailboxAt(a, 'm', async () => 'old');
+    const [entry] = (await a.read('n', { key: 'g/g\0m' })).entries;
+    const incarnation = entry?.createRevision;
+    const left = { group: '/g', member: 'm', incarnation, id: undefined };
+    await a.run(leave, 'n', left);
+    for (const host of [a, b]) {
+      const box = await mailboxAt(host, 'm', async () => 'new');
+      await old.close();
+      expect(await send(a, 'm', 'hello')).toMatchObject({ outcome: 'delivered', body: 'new' });
+      await b.run(leave, 'n', { ...left, id: 'one', incarnation: undefined });
+      await box.close();
+    }
   });
 });
