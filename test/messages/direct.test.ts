@@ -54,6 +54,18 @@ describe('members in processes of their own', () => {
     expect(await a.sendTo('one', 'two', 'seen?')).toMatchObject({ value: bodies });
   });
 
+  test('[X6] a message of 1 MiB goes directly too, and so does a reply', async () => {
+    await using server = await ServerProcess.start('memory');
+    await using a = new MemberProcess(server.url);
+    await using b = new MemberProcess(server.url);
+    await a.join({ id: 'one' });
+    await b.join({ id: 'two', listen });
+    const largest = 'x'.repeat(1_048_576 - 'two had '.length - 2);
+    const reply = await a.sendTo('one', 'two', largest);
+    expect(reply.outcome === 'delivered' && reply.value === `two had ${largest}`).toBe(true);
+    await expect(a.sendTo('one', 'two', `${largest}${' '.repeat(10)}`)).rejects.toThrow('1048576');
+  });
+
   test('[X21] without the token, or with another, nothing is taken: refused, unseen', async () => {
     await using server = await ServerProcess.start('memory');
     await using a = new MemberProcess(server.url);

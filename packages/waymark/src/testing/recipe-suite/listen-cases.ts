@@ -80,10 +80,14 @@ export const listenCases: readonly RecipeCase[] = [
       const members = b.namespace('n').members(group);
       const { signal } = leaving;
       const two = await members.join({ id: 'two', listen, handle, signal });
-      const closed = two.closed.then(() => handled);
+      let over = false;
+      const closed = two.closed.then(() => (over = handled));
       const sent = one.sendTo('two', 'work');
       await eventually('the work', () => begun);
       leaving.abort();
+      let turns = 0;
+      await eventually('some turns', () => ++turns > 50);
+      holds(!over && !handled, 'it is not over while a handler works');
       finish();
       same(told(await soon('the reply', sent)), 'done', 'answered');
       same(await soon('the end', closed), true, 'after its handler');
