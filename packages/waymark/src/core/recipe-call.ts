@@ -30,7 +30,7 @@ export interface Stay {
 export interface Inboxes {
   /** @throws {WaymarkError} `lost` when the member does not stand under this lease, or no more */
   note(stay: Stay): Promise<void>;
-  /** @returns false when another stay of the member is written down */
+  /** @returns false when another stay of the member has its inbox at the same place by now */
   forget(stay: Stay): Promise<boolean>;
 }
 

@@ -196,7 +196,7 @@ function inboxesOf(ground: RecipeGround): Inboxes {
   const { engine, peers } = ground;
   return {
     note: (stay) => noteAddress(engine, stay, peers.address ?? ''),
-    forget: (stay) => forgetAddress(engine, stay),
+    forget: (stay) => forgetAddress(engine, stay, peers.address ?? ''),
   };
 }
 
@@ -229,8 +229,12 @@ async function noteAddress(
   if (!succeeded) throw lostMembership(name, group);
 }
 
-/** Whoever has joined under the same id meanwhile keeps its inbox. */
-async function forgetAddress(engine: Engine, { group, member, lease }: Stay): Promise<boolean> {
+/** Whoever has joined under the same id meanwhile keeps its address. @returns false when that is this one: the inbox here is its by now */
+async function forgetAddress(
+  engine: Engine,
+  { group, member, lease }: Stay,
+  value: string,
+): Promise<boolean> {
   const key = inboxOf(group, member);
   const { succeeded, results } = await engine.commit({
     when: [{ key, target: 'lease', is: '=', to: lease }],
@@ -238,7 +242,8 @@ async function forgetAddress(engine: Engine, { group, member, lease }: Stay): Pr
     otherwise: [{ type: 'read', key }],
   });
   const [result] = results;
-  return succeeded || (result?.type === 'read' && result.reading.entries.length === 0);
+  if (succeeded || result?.type !== 'read') return true;
+  return result.reading.entries.every((entry) => entry.value !== value);
 }
 
 /** No part of it holds a NUL. */
