@@ -93,6 +93,29 @@ test('[tidy] imports point one way', () => {
   ).toEqual([]);
 });
 
+/** What comes with a module at once: its imports, not those it makes when it needs them. */
+function loadedBy(path: string, sources: ReadonlyMap<string, Source>, seen = new Set<string>()) {
+  const source = sources.get(path);
+  if (source === undefined || seen.has(path)) return seen;
+  seen.add(path);
+  for (const statement of source.text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gm)) {
+    const [text, specifier = ''] = statement;
+    if (/^(import|export) type\b/.test(text)) continue;
+    if (!specifier.startsWith('.')) seen.add(specifier);
+    else
+      loadedBy(posix.join(posix.dirname(path), specifier).replace(/\.js$/, '.ts'), sources, seen);
+  }
+  return seen;
+}
+
+test('[tidy] the library begins without the network: servers, members that listen and who speaks to them are loaded when they are needed', () => {
+  const sources = new Map(packageSources().map((source) => [source.path, source]));
+  const loaded = [...loadedBy('packages/waymark/src/index.ts', sources)];
+  expect(loaded).toContain('packages/waymark/src/space/courier.ts');
+  const late = /^(node:)?(net|tls|http|ws)$|\/wire\/|\/engines\/(remote|file)\/|listener\.ts$/;
+  expect(loaded.filter((path) => late.test(path))).toEqual([]);
+});
+
 test('[tidy] the server reaches the library through its public entries alone', () => {
   const allowed = new Set(['waymark', 'waymark/engine', 'waymark/wire']);
   const wrong = packageSources()

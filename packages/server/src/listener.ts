@@ -1,7 +1,7 @@
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Clock, systemClock, WaymarkError } from 'waymark/engine';
-import { firstBytes } from 'waymark/wire';
+import { firstBytes, startListening } from 'waymark/wire';
 
 /** One protocol of the port. It owns a socket from `serve` on; the bytes read to tell it are back in the socket. */
 export interface Face {
@@ -218,7 +218,7 @@ async function bind(server: Server, address: Address): Promise<string> {
     // Nobody else may connect between bind and chmod.
     const umask = process.umask(0o177);
     try {
-      await started(server, () => server.listen(address.path));
+      await startListening(server, { path: address.path });
     } finally {
       process.umask(umask);
     }
@@ -226,28 +226,10 @@ async function bind(server: Server, address: Address): Promise<string> {
     return `unix:${address.path}`;
   }
   const { host, port } = address;
-  await started(server, () => server.listen({ host, port }));
+  await startListening(server, { host, port });
   const bound = server.address();
   const actual = typeof bound === 'object' && bound !== null ? bound.port : port;
   return `${host.includes(':') ? `[${host}]` : host}:${actual}`;
-}
-
-function started(server: Server, start: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => {
-      const taken = error.code === 'EADDRINUSE';
-      const advice = taken
-        ? ': another process listens there; stop it or take another address'
-        : '';
-      reject(new WaymarkError(taken ? 'taken' : 'invalid', `${error.message}${advice}`, {}, error));
-    };
-    server.once('error', fail);
-    server.once('listening', () => {
-      server.off('error', fail);
-      resolve();
-    });
-    start();
-  });
 }
 
 /** A socket file that nobody answers on was left by a process that was killed. */

@@ -78,7 +78,16 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     clock,
     random,
     address: () => reachable,
-    reach: (address) => connectHost(address, { clock, random, client: 'a waymark server' }),
+    reach: (address, { closed, signal }) =>
+      connectHost(address, {
+        clock,
+        random,
+        client: 'a waymark server',
+        connectTimeoutMs: 5_000,
+        reconnect: false,
+        closed,
+        signal,
+      }),
   });
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {

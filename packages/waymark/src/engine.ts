@@ -36,6 +36,7 @@ export { openFileEngine, type FileEngineOptions } from './engines/file/file-engi
 export { errorTable, type ErrorFaces } from './core/error-table.js';
 export { HostNamespace } from './space/namespace.js';
 export type { EventGroup } from './space/watch.js';
+export * as messageCalls from './recipes/messages.js';
 export { resolvePath } from './space/paths.js';
 export * as barrierCalls from './recipes/barrier.js';
 export { openRemoteEngine } from './engines/remote/remote-engine.js';

@@ -1,15 +1,23 @@
 import type { Duplex } from 'node:stream';
-import { systemClock } from 'waymark/engine';
-import { firstBytes } from 'waymark/wire';
+import { type Engine, type Host, systemClock } from 'waymark/engine';
+import {
+  firstBytes,
+  type ServedConnection,
+  ServedConnections,
+  type ServeOptions,
+} from 'waymark/wire';
 import type { WebSocket } from 'ws';
-import { ChangeCache } from './change-cache.js';
-import { FlushQueue } from './flush-queue.js';
-import { ServedConnection } from './served-connection.js';
-import type { ServeOptions } from './socket-options.js';
-import { overDuplex, overWebSocket } from './stream.js';
+import { callTable } from './calls.js';
+import { overWebSocket } from './web-socket-stream.js';
 
-export type SocketFaceOptions = Omit<ServeOptions, 'changes' | 'flushes' | 'clock'> &
-  Partial<Pick<ServeOptions, 'clock'>>;
+export type SocketFaceOptions = Partial<
+  Pick<ServeOptions, 'clock' | 'server' | 'limits' | 'faulted' | 'admit'>
+> & {
+  /** Namespaces, guard and recipes. Absent: those verbs are refused. */
+  readonly host?: Host | undefined;
+  /** The raw engine, for those with the engine right. Absent: `denied`. */
+  readonly engine?: Engine | undefined;
+};
 
 /** The binary protocol of one server, with all its connections. */
 export interface SocketFace {
@@ -25,35 +33,26 @@ export interface SocketFace {
 }
 
 export function createSocketFace(options: SocketFaceOptions): SocketFace {
-  const { clock = systemClock } = options;
-  const changes = new ChangeCache(clock);
-  const shared: ServeOptions = { ...options, clock, changes, flushes: new FlushQueue() };
-  const connections = new Set<ServedConnection>();
-  const begin = (connection: ServedConnection): ServedConnection => {
-    connections.add(connection);
-    void connection.closed.then(() => connections.delete(connection));
-    return connection;
-  };
+  const { host, engine, clock = systemClock, ...rest } = options;
+  const behind = host ?? engine;
+  const connections = new ServedConnections({
+    ...rest,
+    clock,
+    table: callTable(host, engine),
+    raw: engine !== undefined,
+    status: behind && (() => behind.status()),
+  });
   return {
     speaks(bytes) {
       const told = firstBytes(bytes);
       return told === 'more' ? undefined : told === 'waymark';
     },
-    serve(socket) {
-      const connection = new ServedConnection(shared, { prefaced: true });
-      connection.start(overDuplex(socket, connection));
-      return begin(connection);
-    },
-    serveWebSocket(socket) {
-      const connection = new ServedConnection(shared, { prefaced: false });
-      connection.start(overWebSocket(socket, connection));
-      return begin(connection);
-    },
+    serve: (socket) => connections.serve(socket),
+    serveWebSocket: (socket) =>
+      connections.begin(false, (connection) => overWebSocket(socket, connection)),
     get connections() {
       return connections.size;
     },
-    async drain(graceMs = 5_000) {
-      await Promise.all([...connections].map((connection) => connection.drain(graceMs)));
-    },
+    drain: (graceMs) => connections.drain(graceMs),
   };
 }

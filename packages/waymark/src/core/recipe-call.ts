@@ -13,11 +13,35 @@ export interface RecipeGround {
   readonly random: Random;
   /** Where other hosts of this engine are reached. */
   readonly peers: Peers;
+  /** Where inboxes are written down, where that is not the engine at hand. */
+  readonly inboxes?: Inboxes | undefined;
   /** What a recipe keeps for this namespace between its calls: made by the first that asks. */
   remember<T>(key: symbol, make: () => T): T;
 }
 
-/** Other hosts over the same engine: other servers. */
+/** A member and the lease it stands under. */
+export interface Stay {
+  readonly group: string;
+  readonly member: string;
+  readonly lease: number;
+}
+
+/** Where it is written down where members take their messages. */
+export interface Inboxes {
+  /** @throws {WaymarkError} `lost` when the member does not stand under this lease, or no more */
+  note(stay: Stay): Promise<void>;
+  /** @returns false when there was none. @throws {WaymarkError} `lost` when another stay of the member has one by now */
+  forget(stay: Stay): Promise<boolean>;
+  /** Resolves when the member is no more; rejects when that cannot be told. */
+  gone(stay: Stay, signal: AbortSignal): Promise<void>;
+}
+
+export interface PeerCall extends CallOptions {
+  /** Without a connection by then it is `unavailable`. */
+  readonly withinMs: number;
+}
+
+/** Other hosts over the same engine, and members that listen. */
 export interface Peers {
   /** Where others reach this host; undefined when they cannot. */
   readonly address: string | undefined;
@@ -27,7 +51,7 @@ export interface Peers {
     call: RecipeCall<Args, Result>,
     namespace: string,
     args: Args,
-    options?: CallOptions,
+    options: PeerCall,
   ): Promise<Result>;
 }
 

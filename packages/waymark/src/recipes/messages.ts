@@ -1,4 +1,4 @@
-import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
+import { type Inboxes, type RecipeGround, recipeCall, type Stay } from '../core/recipe-call.js';
 import type { Engine, Txn } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
@@ -7,13 +7,15 @@ import { textToBytes } from '../core/bytes.js';
 import { inboxKey, memberKey } from '../space/layout.js';
 import { checkName } from './checks.js';
 import { entriesOf } from './lock-queue.js';
+import { checkListener, formatListener, parseListener } from './listener-address.js';
 import { checkMemberId, lostMembership } from './members.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { type Delivery, messageKinds, refused, Switchboard, unknown } from './switchboard.js';
 
 /**
- * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to; the host notes its own address beside the
- * member, under the member's lease, so that every other host knows where to bring a message. Nothing of a message touches the engine.
+ * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to, or at a listener in its own process; the
+ * address of either is noted beside the member, under the member's lease, so that every other host knows where to bring a message. Nothing of
+ * a message touches the engine.
  */
 
 /** One for all hosts of this process over one engine: they need no connection to reach each other. */
@@ -60,7 +62,7 @@ export const open = recipeCall({
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
-    await noteAddress(ground, { group, member: name, lease });
+    await inboxesOf(ground).note({ group, member: name, lease });
     openInbox(ground, { group, member: name, lease });
     return true;
   },
@@ -77,7 +79,7 @@ export const take = recipeCall({
   args: shape.record({ ...member, lease: shape.whole }),
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease }, options) {
-    await noteAddress(ground, { group, member: name, lease });
+    await inboxesOf(ground).note({ group, member: name, lease });
     openInbox(ground, { group, member: name, lease });
     return await boardOf(ground).take(nameOf(ground, group, name), lease, options?.signal);
   },
@@ -107,14 +109,22 @@ export const leave = recipeCall({
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
     boardOf(ground).leave(nameOf(ground, group, name), lease);
-    const key = inboxOf(group, name);
-    const { succeeded, results } = await ground.engine.commit({
-      when: [{ key, target: 'lease', is: '=', to: lease }],
-      apply: [{ type: 'delete', key }],
-      otherwise: [{ type: 'read', key, keysOnly: true }],
-    });
-    if (!succeeded && results.flatMap(entriesOf).length > 0) throw lostMembership(name, group);
-    return succeeded;
+    return await inboxesOf(ground).forget({ group, member: name, lease });
+  },
+});
+
+/** The member takes its messages at a listener, in the box of this name. */
+export const note = recipeCall({
+  name: 'messages.note',
+  verb: 0xae,
+  whenBroken: 'retry',
+  args: shape.record({ ...member, lease: shape.whole, at: shape.text, box: shape.text }),
+  result: shape.flag,
+  async run({ engine }, { at, box, ...stay }) {
+    const listener = { at, box };
+    checkListener(listener);
+    await noteAddress(engine, stay, formatListener(listener));
+    return true;
   },
 });
 
@@ -151,8 +161,15 @@ export const deliver = recipeCall({
     const [inbox] = entries;
     if (inbox === undefined) return refused(`${name} takes no messages in ${group}`);
     if (inbox.value === '') return refused(`${name} is at a host that others cannot reach`);
+    const { at, box } = parseListener(inbox.value) ?? { at: inbox.value, box: ground.namespace };
     return await elsewhere(() =>
-      ground.peers.run(inbox.value, deliver, ground.namespace, { ...args, relayed: true }, options),
+      ground.peers.run(
+        at,
+        deliver,
+        box,
+        { ...args, relayed: true },
+        { ...options, withinMs: deadlineMs },
+      ),
     );
   },
 });
@@ -175,15 +192,28 @@ export function checkSize(body: string): void {
   throw new WaymarkError('too_large', `a message of ${body.length} bytes: at most ${max}`, facts);
 }
 
-async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
+/** What became of a message that was to be brought elsewhere. */
+export async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
   try {
     return await run();
   } catch (error) {
     if (!isWaymarkError(error)) throw error;
+    if (error.code === 'uncertain') {
+      return unknown(error.message);
+    }
     if (error.code === 'unavailable') return refused(`its host is out of reach: ${error.message}`);
-    if (error.code !== 'uncertain') throw error;
-    return unknown(error.message);
+    return refused(`its host did not take it (${error.code}): ${error.message}`);
   }
+}
+
+function inboxesOf(ground: RecipeGround): Inboxes {
+  if (ground.inboxes !== undefined) return ground.inboxes;
+  const { engine, peers } = ground;
+  return {
+    note: (stay) => noteAddress(engine, stay, peers.address ?? ''),
+    forget: (stay) => forgetAddress(engine, stay),
+    gone: (stay, signal) => untilGone(engine, stay, signal),
+  };
 }
 
 /**
@@ -192,11 +222,11 @@ async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery> {
  * @throws {WaymarkError} `lost` when the member does not stand under this lease, or no more
  */
 async function noteAddress(
-  { engine, peers }: RecipeGround,
-  { group, member: name, lease }: { group: string; member: string; lease: number },
+  engine: Engine,
+  { group, member: name, lease }: Stay,
+  value: string,
 ): Promise<void> {
   const key = inboxOf(group, name);
-  const value = peers.address ?? '';
   const known: Txn = {
     when: [
       { key, target: 'value', is: '=', to: value },
@@ -216,21 +246,17 @@ async function noteAddress(
 }
 
 /** Messages wait for the member here, until it is gone. */
-function openInbox(
-  ground: RecipeGround,
-  { group, member: name, lease }: { group: string; member: string; lease: number },
-): void {
-  const key = memberKey(pathToBytes(group), textToBytes(name));
-  const gone = (signal: AbortSignal): Promise<void> => untilGone(ground.engine, key, lease, signal);
-  boardOf(ground).open(nameOf(ground, group, name), lease, gone);
+function openInbox(ground: RecipeGround, stay: Stay): void {
+  const gone = (signal: AbortSignal): Promise<void> => inboxesOf(ground).gone(stay, signal);
+  boardOf(ground).open(nameOf(ground, stay.group, stay.member), stay.lease, gone);
 }
 
 async function untilGone(
   engine: Engine,
-  key: string,
-  lease: number,
+  { group, member: name, lease }: Stay,
   signal: AbortSignal,
 ): Promise<void> {
+  const key = memberKey(pathToBytes(group), textToBytes(name));
   for (;;) {
     const { entries, revision } = await engine.read({ key });
     if (entries[0]?.lease !== lease) return;
@@ -245,12 +271,24 @@ async function untilGone(
 }
 
 /** @throws {WaymarkError} `lost` when the member does not take its messages here under this lease */
-export function checkTaking(
-  ground: RecipeGround,
-  { group, member: name, lease }: { group: string; member: string; lease: number },
-): void {
+export function checkTaking(ground: RecipeGround, { group, member: name, lease }: Stay): void {
   const taking = boardOf(ground).isOpen(nameOf(ground, group, name), lease);
   if (!taking) throw lostMembership(name, group);
+}
+
+/** Whoever has joined under the same id meanwhile keeps its address. @throws {WaymarkError} `lost` when somebody has */
+async function forgetAddress(
+  engine: Engine,
+  { group, member: name, lease }: Stay,
+): Promise<boolean> {
+  const key = inboxOf(group, name);
+  const { succeeded, results } = await engine.commit({
+    when: [{ key, target: 'lease', is: '=', to: lease }],
+    apply: [{ type: 'delete', key }],
+    otherwise: [{ type: 'read', key, keysOnly: true }],
+  });
+  if (!succeeded && results.flatMap(entriesOf).length > 0) throw lostMembership(name, group);
+  return succeeded;
 }
 
 /** No part of it holds a NUL. */
@@ -265,4 +303,4 @@ export function inboxOf(group: string, member: string): string {
   return inboxKey(pathToBytes(group), textToBytes(member));
 }
 
-export const messageCalls = [open, take, reply, leave, deliver] as const;
+export const messageCalls = [open, take, reply, leave, deliver, note] as const;

@@ -3,6 +3,7 @@ import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { type RecipeCall, type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
+import { parseListener } from './listener-address.js';
 import { Channels, sides, waitMsMax } from './channel.js';
 import { checkDelivery, checkTaking, inboxOf, nameOf } from './messages.js';
 import { type PipeEnd, type Pulled, pipeEnds, type Pushed } from './pipe.js';
@@ -127,7 +128,9 @@ async function relay<Args extends Place, Result>(
   const signal = AbortSignal.any([late.signal, ...given]);
   try {
     const relayed = { ...args, relayed: true };
-    return await ground.peers.run(address, call, ground.namespace, relayed, { signal });
+    const withinMs = waitMsMax + relayGraceMs;
+    const { at, box } = parseListener(address) ?? { at: address, box: ground.namespace };
+    return await ground.peers.run(at, call, box, relayed, { signal, withinMs });
   } finally {
     disarm();
   }

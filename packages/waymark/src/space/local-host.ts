@@ -40,6 +40,7 @@ import { commitGuarded, GuardMemory } from './guarded-commit.js';
 import { auditRange, exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
 import { checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
+import { reachListener } from './listener-peers.js';
 import { HostPeers, type Reach } from './peers.js';
 import { Pruner } from './prune.js';
 
@@ -109,7 +110,11 @@ class LocalHost implements Host {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#pruner = new Pruner(engine, this.#clock);
-    this.#peers = new HostPeers(this.#clock, options.address, options.reach);
+    this.#peers = new HostPeers(
+      this.#clock,
+      options.address,
+      reachListener(this.#clock, this.#random, undefined, options.reach),
+    );
   }
 
   read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Host } from '../core/host.js';
 import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
-import { join } from '../recipes/members.js';
+import { join, leave } from '../recipes/members.js';
 import * as calls from '../recipes/messages.js';
 import * as streams from '../recipes/streams.js';
 import type { Delivery } from '../recipes/switchboard.js';
@@ -52,6 +52,12 @@ async function mailboxAt(
     await new Promise((resolve) => setImmediate(resolve));
   }
   return box;
+}
+
+/** By then it waits for messages, and has no reason to note its address again. */
+async function waits(box: Mailbox): Promise<void> {
+  await box.opened;
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 async function joined(host: Host, member: string): Promise<number> {
@@ -301,5 +307,22 @@ test('[X14] nobody opens a stream for a member without its lease, or for one tha
     const endless = a.run(streams.open, 'n', { ...member, lease, deadlineMs: 600_001 });
     await expect(endless).rejects.toMatchObject({ code: 'invalid' });
     expect(await a.run(streams.open, 'n', { ...member, lease })).toMatch(/^.{22}$/);
+  });
+});
+
+test('[X26] who leaves late takes nothing from whoever has joined under its id meanwhile', async () => {
+  await withHosts(async (a, b) => {
+    for (const host of [a, b]) {
+      const old = await mailboxAt(a, 'm', async () => 'old');
+      await waits(old);
+      const gone = { group: '/g', member: 'm', incarnation: undefined, id: 'one' };
+      await a.run(leave, 'n', gone);
+      const box = await mailboxAt(host, 'm', async () => 'new');
+      await waits(box);
+      await old.close();
+      expect(await send(a, 'm', 'hello')).toMatchObject({ outcome: 'delivered', body: 'new' });
+      await a.run(leave, 'n', gone);
+      await box.close();
+    }
   });
 });

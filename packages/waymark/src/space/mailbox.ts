@@ -5,7 +5,8 @@ import * as calls from '../recipes/messages.js';
 import { type Answer, type Incoming, opensStream } from '../recipes/switchboard.js';
 
 export interface MailboxParts {
-  readonly host: Host;
+  /** Where it takes its messages. */
+  readonly host: Pick<Host, 'run'>;
   readonly clock: Clock;
   readonly namespace: string;
   readonly group: string;

@@ -1,6 +1,7 @@
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
+import type { Host } from '../core/host.js';
 import type { Side } from '../recipes/channel.js';
 import { checkDelivery } from '../recipes/messages.js';
 import { lostMembership } from '../recipes/members.js';
@@ -25,6 +26,10 @@ export interface MemberStreamsParts<B> {
   readonly group: string;
   readonly member: string;
   readonly lease: number;
+  /** Where it takes its messages. */
+  readonly host: Pick<Host, 'run'>;
+  /** What members that listen may ask for. */
+  readonly token: string | undefined;
   readonly handler: types.StreamHandler<B> | undefined;
   /** @returns why what was sent for this term is not for it */
   readonly refuse: (message: Incoming) => string | undefined;
@@ -69,11 +74,11 @@ export class MemberStreams<B> implements types.Streams<B> {
 
   /** Begins to handle a stream. @returns the channel. @throws {WaymarkError} `overloaded`, `lost`: no handler has seen it */
   async accept(message: Incoming): Promise<ByteString> {
-    const { namespace, messenger, group, member, lease, handler, refuse } = this.#parts;
+    const { host, namespace, messenger, group, member, lease, handler, refuse } = this.#parts;
     if (handler === undefined) throw new WaymarkError('denied', `${member} takes no streams`);
     const deadlineMs = Number(bytesToText(message.body));
     const args = { group, member, lease, deadlineMs };
-    const channel = await namespace.host.run(calls.open, namespace.name, args);
+    const channel = await host.run(calls.open, namespace.name, args);
     const end = this.#connect('member', member, channel);
     const stream = new IncomingStream<B>({
       message,
@@ -137,8 +142,10 @@ export class MemberStreams<B> implements types.Streams<B> {
   }
 
   #connect(side: Side, member: string, channel: string): StreamEnd {
-    const { namespace, group } = this.#parts;
-    const { host, name, space } = namespace;
+    const { namespace, group, token } = this.#parts;
+    const { name, space } = namespace;
+    const host =
+      side === 'member' ? this.#parts.host : space.courier.towards({ group, member }, token);
     const place = { namespace: name, group, member, channel, side };
     return new StreamEnd({ host, clock: space.clock, ...place });
   }

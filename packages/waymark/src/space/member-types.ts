@@ -69,6 +69,15 @@ export interface JoinCall<M = unknown> extends Call {
   readonly handleStream?: StreamHandler | undefined;
   /** Takes the messages of other members; without it none are taken. Its replies are values of the namespace's codec. */
   readonly handle?: Handler | undefined;
+  /**
+   * Takes its messages in this process, straight from who sends them: `:port` on all addresses of this machine, `host:port`, `[ipv6]:port`; port 0
+   * is a free one. Memberships that ask for the same share one port. Default: by way of the server, if any.
+   */
+  readonly listen?: string | undefined;
+  /** `host:port` by which others reach it. Default: the host of `listen`, or this machine's own address. */
+  readonly advertise?: string | undefined;
+  /** Shared by members that listen: one without it sends them nothing. 1 to 512 characters; default none. */
+  readonly token?: string | undefined;
   /** Aborts the join; afterwards it leaves. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -76,6 +85,8 @@ export interface JoinCall<M = unknown> extends Call {
 /** Its token is the incarnation. Releasing it leaves. */
 export interface Membership<M = unknown> extends Hold, Messages, Streams {
   readonly id: string;
+  /** `host:port` at which others reach it directly; null unless it listens. */
+  readonly listens: string | null;
   /** Resolves once it is over and its handlers are done: with why it was lost, or with undefined when it left. */
   readonly closed: Promise<Hold['reason']>;
   /** Whether it leads its group, by the local clock: no call, and no promise about the next moment. */
@@ -104,7 +115,10 @@ export interface GroupOptions {
 export interface Members<M = unknown> extends Messages {
   /** The group. */
   readonly path: string;
-  /** @throws {WaymarkError} `conflict` while a member has this id, `lost`, `invalid`, `too_large` */
+  /**
+   * @throws {WaymarkError} `conflict` while a member has this id, or the port another token; `taken` when another process has the port; `lost`,
+   *                        `invalid`, `too_large`
+   */
   join(call?: JoinCall<M>): Promise<Membership<M>>;
   list(call?: Call): Promise<MembersView<M>>;
   leader(call?: Call): Promise<GroupLeader<M> | null>;

@@ -1,13 +1,15 @@
 import type { Entry, KeyRange, Query } from '../core/engine.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
-import { isWaymarkError } from '../core/errors.js';
+import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkName } from '../recipes/checks.js';
+import { hostPortOf } from '../recipes/listener-address.js';
 import { entriesOf } from '../recipes/lock-queue.js';
 import * as calls from '../recipes/members.js';
 import { encodeValue, json } from './codecs.js';
 import { GroupState, leaderOf, type PresentGroup } from './group-state.js';
 import { groupRange, leaderRange, memberKey } from './layout.js';
+import type { ListenerBox } from './listener-box.js';
 import { HeldMembership } from './membership.js';
 import type * as types from './member-types.js';
 import type { BroadcastCall, Reply, SendCall } from './message-types.js';
@@ -18,6 +20,7 @@ import type { Call } from './types.js';
 
 /** A page of members is read at once; the largest are 16 KiB. */
 const pageSize = 200;
+const tokenMax = 512;
 
 export class HostMembers<M> implements types.Members<M> {
   readonly path: string;
@@ -46,8 +49,10 @@ export class HostMembers<M> implements types.Members<M> {
     const { path: group } = this;
     const id = call.id ?? space.random.id();
     const meta = call.meta === undefined ? undefined : this.encodeMeta(call.meta);
-    const { address, ttlMs, owner = this.#owner, signal } = call;
-    const membership = await space.holder.hold({
+    const { ttlMs, owner = this.#owner, signal } = call;
+    const box = await this.#listen(call);
+    const address = call.address ?? (box === null ? undefined : hostPortOf(box.address.at));
+    const joining = space.holder.hold({
       path: group,
       call: { ttlMs, owner, signal },
       ask: (asker) =>
@@ -57,8 +62,10 @@ export class HostMembers<M> implements types.Members<M> {
           { ...asker, address, meta, group, member: id },
           signal && { signal },
         ),
-      make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, call }),
+      make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, call, box }),
     });
+    joining.catch(() => box?.close());
+    const membership = await joining;
     if (membership === null) throw calls.lostMembership(id, group);
     try {
       await membership.opened;
@@ -131,6 +138,19 @@ export class HostMembers<M> implements types.Members<M> {
     return bytesToText(encodeValue(json, this.path, meta));
   }
 
+  /** @throws {WaymarkError} `invalid`, `taken`, `conflict` */
+  async #listen(call: types.JoinCall<M>): Promise<ListenerBox | null> {
+    const { listen, advertise, token, handle, handleStream } = call;
+    const handled = handle !== undefined || handleStream !== undefined;
+    checkListening({ listen, advertise, token, handled });
+    if (listen === undefined) return null;
+    const { space, host, name: namespace } = this.namespace;
+    const { clock, random } = space;
+    // Loaded by who listens alone, and the platform's network with it.
+    const { openBox } = await import('./listener.js');
+    return await openBox({ listen, advertise, token, host, namespace, clock, random });
+  }
+
   /** Members and leader at one revision; begun anew when compaction overtakes it. */
   async #present(call: Call): Promise<PresentGroup> {
     const { host, name } = this.namespace;
@@ -162,5 +182,22 @@ export class HostMembers<M> implements types.Members<M> {
       all.push(...page);
     }
     return all;
+  }
+}
+
+/** @throws {WaymarkError} `invalid` */
+function checkListening(told: {
+  readonly listen: string | undefined;
+  readonly advertise: string | undefined;
+  readonly token: string | undefined;
+  readonly handled: boolean;
+}): void {
+  const { listen, advertise, token, handled } = told;
+  const invalid = (why: string): WaymarkError => new WaymarkError('invalid', why);
+  if (listen !== undefined && !handled) throw invalid('who listens takes messages: give a handle');
+  if (listen === undefined && advertise !== undefined) throw invalid('advertise goes with listen');
+  if (token === undefined) return;
+  if (typeof token !== 'string' || token === '' || token.length > tokenMax) {
+    throw invalid(`a token is text of 1 to ${tokenMax} characters`);
   }
 }

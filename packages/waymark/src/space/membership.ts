@@ -2,9 +2,11 @@ import * as calls from '../recipes/members.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
+import { hostPortOf } from '../recipes/listener-address.js';
 import { Candidacy, untilOver } from './candidacy.js';
 import { type Incoming, opensStream } from '../recipes/switchboard.js';
 import { Held, type HeldParts } from './held.js';
+import type { ListenerBox } from './listener-box.js';
 import { Mailbox } from './mailbox.js';
 import type { BroadcastCall, Handler, Reply, SendCall } from './message-types.js';
 import { MemberStreams } from './member-streams.js';
@@ -23,6 +25,8 @@ export interface MembershipParts<M> {
   readonly id: string;
   readonly asker: Asker;
   readonly call: types.JoinCall<M>;
+  /** Where it listens. */
+  readonly box: ListenerBox | null;
 }
 
 export class HeldMembership<M> extends Held implements types.Membership<M> {
@@ -41,7 +45,9 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       held.ended(one);
       parts.call.signal?.removeEventListener('abort', this.#leave);
       this.#candidacy?.end(one.reason ?? calls.lostMembership(parts.id, held.path));
-      void this.#over().finally(() => close(one.reason));
+      void this.#over()
+        .then(() => parts.box?.close())
+        .finally(() => close(one.reason));
     };
     super({ ...held, ended });
     this.closed = closed;
@@ -51,6 +57,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     this.#messenger = new Messenger(group.namespace, group, {
       from: parts.id,
       guest: false,
+      token: call.token,
     });
     this.#streams = new MemberStreams({
       namespace: group.namespace,
@@ -58,6 +65,8 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       group: held.path,
       member: parts.id,
       lease: asker.lease,
+      host: parts.box ?? group.namespace.host,
+      token: call.token,
       handler: call.handleStream,
       refuse: this.#refuse,
     });
@@ -70,6 +79,11 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   /** Resolves when its messages are taken. */
   get opened(): Promise<void> {
     return this.#mailbox?.opened ?? Promise.resolve();
+  }
+
+  get listens(): string | null {
+    const { box } = this.#parts;
+    return box === null ? null : hostPortOf(box.address.at);
   }
 
   isLeader(): boolean {
@@ -140,7 +154,11 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     await this.#over();
     const { space, name } = group.namespace;
     const args = { group: this.path, member: id, incarnation: this.token, id: undefined };
-    return await space.host.run(calls.leave, name, args);
+    try {
+      return await space.host.run(calls.leave, name, args);
+    } finally {
+      await this.#parts.box?.close();
+    }
   }
 
   protected watchLoss(lost: (why: string) => void): () => void {
@@ -163,7 +181,8 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   #open(handle: Handler | undefined, lease: number): Mailbox {
     const { group } = this.#parts;
-    const { host, name: namespace, space } = group.namespace;
+    const { name: namespace, space } = group.namespace;
+    const host = this.#parts.box ?? group.namespace.host;
     const messenger = this.#messenger;
     return new Mailbox({
       host,

@@ -2,7 +2,7 @@ import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkMemberId } from '../recipes/members.js';
-import { checkDelivery, deliver } from '../recipes/messages.js';
+import { checkDelivery } from '../recipes/messages.js';
 import {
   type Delivery,
   type Incoming,
@@ -31,6 +31,8 @@ export interface Sender {
   /** A member's id, or what a guest is called. */
   readonly from: string;
   readonly guest: boolean;
+  /** What members that listen may ask for. */
+  readonly token?: string | undefined;
 }
 
 /** A message, encoded. */
@@ -198,15 +200,19 @@ export class Messenger<B> implements types.Messages<B> {
 
   /** Brings a message to a member. */
   async deliver(member: string, message: Letter, { signal }: Call): Promise<Delivery> {
-    const { host, name } = this.#namespace;
+    const { space, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
     const late = this.#within(deadlineMs + graceMs, signal);
-    const to = { group: this.#group.path, member, ...this.#sender, relayed: false };
+    const { from, guest, token } = this.#sender;
+    const to = { group: this.#group.path, member, from, guest };
     try {
-      const args = { ...to, kind, term, body, deadlineMs };
-      return await host.run(deliver, name, args, { signal: late.signal });
+      const letter = { ...to, kind, term, body, deadlineMs };
+      const call = { signal: late.signal, token };
+      return await space.courier.deliver(name, letter, call);
     } catch (error) {
       signal?.throwIfAborted();
+      // Aborted by the deadline, and not uncertain: it never left.
+      if (error === late.signal.reason) return refused(`not on its way within ${deadlineMs} ms`);
       if (isWaymarkError(error, 'unavailable')) return refused(error.message);
       if (isWaymarkError(error, 'uncertain')) return unknown(error.message);
       if (!late.signal.aborted) throw error;

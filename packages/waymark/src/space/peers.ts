@@ -1,14 +1,16 @@
 import type { Clock } from '../core/clock.js';
-import type { CallOptions } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
-import type { Peers, RecipeCall } from '../core/recipe-call.js';
+import type { PeerCall, Peers, RecipeCall } from '../core/recipe-call.js';
 
 /** A connection that nobody used for so long is closed. */
 const idleMsMax = 60_000;
 
-/** How another host is reached. */
-export type Reach = (address: string) => Promise<Host>;
+/** How another host is reached. `closed` is called when that connection is over: the next call makes another; `signal` ends the try. */
+export type Reach = (
+  address: string,
+  options: { readonly closed: () => void; readonly signal: AbortSignal },
+) => Promise<Host>;
 
 interface Peer {
   readonly host: Promise<Host>;
@@ -23,7 +25,7 @@ export class HostPeers implements Peers {
   readonly #clock: Clock;
   readonly #peers = new Map<string, Peer>();
   #stop: () => void = () => {};
-  #closed = false;
+  readonly #ending = new AbortController();
 
   constructor(
     clock: Clock,
@@ -44,12 +46,13 @@ export class HostPeers implements Peers {
     call: RecipeCall<Args, Result>,
     namespace: string,
     args: Args,
-    options?: CallOptions,
+    options: PeerCall,
   ): Promise<Result> {
     const peer = this.#peer(address);
     peer.calls++;
     try {
-      return await (await peer.host).run(call, namespace, args, options);
+      const host = await this.#within(options.withinMs, peer.host, address);
+      return await host.run(call, namespace, args, options);
     } finally {
       peer.calls--;
       peer.usedAt = this.#clock.now();
@@ -57,7 +60,7 @@ export class HostPeers implements Peers {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#ending.abort(new WaymarkError('unavailable', 'the space is closed'));
     this.#stop();
     await Promise.allSettled([...this.#peers.keys()].map((address) => this.#drop(address)));
   }
@@ -66,14 +69,33 @@ export class HostPeers implements Peers {
     const known = this.#peers.get(address);
     if (known !== undefined) return known;
     const reach = this.#reach;
-    if (reach === undefined || this.#closed) {
+    const { signal } = this.#ending;
+    if (reach === undefined || signal.aborted) {
       throw new WaymarkError('unavailable', `this process does not connect to others (${address})`);
     }
-    const peer: Peer = { host: reach(address), calls: 0, usedAt: this.#clock.now() };
-    peer.host.catch(() => this.#peers.delete(address));
+    const closed = (): void => {
+      if (this.#peers.get(address) === peer) this.#peers.delete(address);
+    };
+    const host = reach(address, { closed, signal });
+    const peer: Peer = { host, calls: 0, usedAt: this.#clock.now() };
+    host.catch(closed);
     if (this.#peers.size === 0) this.#arm();
     this.#peers.set(address, peer);
     return peer;
+  }
+
+  /** Calls that wait for one connection, and those that come when it stands, go on in their order: all wait in the same way. */
+  async #within(ms: number, host: Promise<Host>, address: string): Promise<Host> {
+    let stop = (): void => {};
+    const late = new Promise<never>((_resolve, reject) => {
+      const why = `no connection to ${address} within ${ms} ms`;
+      stop = this.#clock.after(ms, () => reject(new WaymarkError('unavailable', why)));
+    });
+    try {
+      return await Promise.race([host, late]);
+    } finally {
+      stop();
+    }
   }
 
   #arm(): void {

@@ -4,6 +4,7 @@ import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { json } from './codecs.js';
+import { Courier } from './courier.js';
 import { HeldLock } from './held-lock.js';
 import { Holder } from './holder.js';
 import { keepLease } from './kept-lease.js';
@@ -44,6 +45,7 @@ export class HostSpace implements Space {
   readonly clock: Clock;
   readonly random: Random;
   readonly holder: Holder;
+  readonly courier: Courier;
   readonly #engine: AsyncDisposable | undefined;
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
@@ -57,6 +59,7 @@ export class HostSpace implements Space {
     this.random = options.random;
     this.owner = options.owner;
     this.holder = new Holder(host, options.clock, options.random, options.owner);
+    this.courier = new Courier(host, options.clock, options.random);
     this.#engine = options.engine;
   }
 
@@ -140,6 +143,7 @@ export class HostSpace implements Space {
     });
     await Promise.race([this.holder.release(), late]);
     disarm();
+    await this.courier.close();
     await this.host[Symbol.asyncDispose]();
     await this.#engine?.[Symbol.asyncDispose]();
   }

@@ -11,7 +11,8 @@ import * as calls from '../recipes/streams.js';
 import { pause } from './pause.js';
 
 export interface StreamEndParts {
-  readonly host: Host;
+  /** Where the member takes its messages, or who finds that. */
+  readonly host: Pick<Host, 'run'>;
   readonly clock: Clock;
   readonly namespace: string;
   readonly group: string;

@@ -1,4 +1,4 @@
-/** The one definition of the binary protocol, shared by the remote engine and the server. */
+/** The one definition of the binary protocol, and its serving side: shared by the remote engine, members that listen and the server. */
 export * from './frames.js';
 export * from './messages.js';
 export * from './hello.js';
@@ -13,3 +13,9 @@ export { recipeMethod, type RecipeArgs } from './recipe-methods.js';
 export * from './query-codec.js';
 export { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 export { readBatch, readChange, writeChange } from './batch-codec.js';
+export { type CallTable, serve, type ServedCall, tableOf } from './serve/served-calls.js';
+export { ServedConnections } from './serve/served-connections.js';
+export type { ServedConnection } from './serve/served-connection.js';
+export type { ServeOptions } from './serve/serve-options.js';
+export type { ServedEvents, ServedStream } from './serve/stream.js';
+export { startListening } from './serve/start-listening.js';

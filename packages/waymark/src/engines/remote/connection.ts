@@ -22,6 +22,10 @@ export interface ConnectOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
+  /** A new transport is made when one breaks. Default true; false: the connection is closed then. */
+  readonly reconnect?: boolean | undefined;
+  /** Told once the connection is closed, by whom ever. */
+  readonly closed?: (() => void) | undefined;
 }
 
 /** How a call that lasts is made: see `Connection.call`. */
@@ -42,6 +46,7 @@ const bufferedBytesMax = 1_048_576;
  */
 export class Connection {
   readonly #callTimeoutMs: number;
+  readonly #told: (() => void) | undefined;
   readonly #table = new PlaceTable();
   readonly #link: Link;
   readonly #pulse: Pulse;
@@ -50,13 +55,17 @@ export class Connection {
 
   private constructor(url: string, clock: Clock, options: ConnectOptions) {
     this.#callTimeoutMs = options.callTimeoutMs ?? 30_000;
-    const { random = systemRandom, client = 'waymark', token } = options;
+    this.#told = options.closed;
+    const { random = systemRandom, client = 'waymark', token, reconnect = true } = options;
     this.#link = new Link({ url, clock, random, client, token }, this.#table, {
       ready: () => {
         this.#opening?.resolve();
         this.#drainQueue();
       },
-      broke: (cause) => this.#table.broke(cause),
+      broke: (cause) => {
+        if (reconnect) this.#table.broke(cause);
+        else this.#fail(broken(url, cause));
+      },
       refused: (error) => this.#fail(error),
       moved: () => {
         this.#drainQueue();
@@ -249,6 +258,7 @@ export class Connection {
     this.#link.close();
     this.#opening?.reject(reason);
     this.#table.fail(error);
+    this.#told?.();
   }
 
   #expire(tick: number, ticks: number): void {
@@ -261,4 +271,9 @@ export class Connection {
       reject?.(maybe ? uncertain(text) : new WaymarkError('unavailable', text));
     }
   }
+}
+
+function broken(url: string, cause: unknown): WaymarkError {
+  const why = cause instanceof Error ? cause.message : 'it was closed';
+  return new WaymarkError('unavailable', `no connection to ${url}: ${why}`, {}, cause);
 }

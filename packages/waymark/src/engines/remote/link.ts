@@ -116,6 +116,7 @@ export class Link {
     this.#answers?.end();
     this.writer = new Writer();
     this.#events.broke(cause);
+    if (this.#closed) return;
     const { clock, random } = this.#options;
     const span = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#tries++);
     // The process stays for it: it would wait for an answer else, and end.

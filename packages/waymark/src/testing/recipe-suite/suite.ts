@@ -3,6 +3,7 @@ import { electionEndCases } from './election-end-cases.js';
 import { electionCases } from './election-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
+import { listenCases } from './listen-cases.js';
 import { logCases } from './log-cases.js';
 import { barrierCases } from './barrier-cases.js';
 import { counterCases } from './counter-cases.js';
@@ -44,6 +45,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...messageCases,
   ...streamCases,
   ...streamEndCases,
+  ...listenCases,
   ...onceCases,
   ...scheduleCases,
   ...semaphoreCases,

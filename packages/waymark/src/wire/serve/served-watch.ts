@@ -1,4 +1,6 @@
-import { type Batch, type BatchSink, type Clock, pull } from 'waymark/engine';
+import type { Batch } from '../../core/engine.js';
+import { type BatchSink, pull } from '../../core/batch-sink.js';
+import type { Clock } from '../../core/clock.js';
 import type { Outlet } from './outlet.js';
 
 export interface ServedWatchParts {

@@ -1,4 +1,4 @@
-import type { CallOptions } from 'waymark/engine';
+import type { CallOptions } from '../../core/engine.js';
 
 /** Options of a call that may wait. Its signal is made when somebody first looks: a lock that is free is given without. */
 export class LateSignal implements CallOptions {

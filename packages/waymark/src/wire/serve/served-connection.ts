@@ -1,26 +1,15 @@
-import { isWaymarkError, WaymarkError } from 'waymark/engine';
-import {
-  commonVersion,
-  type Hello,
-  malformed,
-  messages,
-  type Reader,
-  readHello,
-} from 'waymark/wire';
-import {
-  callTable,
-  type ListenCall,
-  type PlainCall,
-  type ServedCall,
-  type WatchCall,
-} from './calls.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { commonVersion, type Hello, readHello } from '../hello.js';
+import { malformed, type Reader } from '../reader.js';
+import { messages } from '../messages.js';
 import { Intake } from './intake.js';
 import { LateSignal } from './late-signal.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
 import { Running } from './running.js';
+import type { ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
-import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './socket-options.js';
+import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 import type { ServedStream } from './stream.js';
 
 /** The reason of an abort that the client asked for; it never leaves this file. */
@@ -34,7 +23,6 @@ const cancelled = new WaymarkError('unavailable', 'the call was cancelled');
 export class ServedConnection {
   readonly #options: ServeOptions;
   readonly #limits: SocketLimits;
-  readonly #table: (ServedCall | undefined)[];
   readonly #intake: Intake;
   readonly #outlet: Outlet;
   /** How to end what lasts beyond its message: a cancel does, and the end of the connection. */
@@ -57,7 +45,6 @@ export class ServedConnection {
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
     this.#options = options;
     this.#limits = { ...defaultSocketLimits, ...options.limits };
-    this.#table = callTable(options.host, options.engine);
     this.#intake = new Intake(options.clock, prefaced, {
       message: (reader) => this.#read(reader),
       failed: (error) => this.#refuse(error),
@@ -150,20 +137,19 @@ export class ServedConnection {
   }
 
   async #welcome(hello: Hello): Promise<void> {
-    const { admit, host, engine, server = 'waymark' } = this.#options;
+    const { admit, status, raw, server = 'waymark' } = this.#options;
     const version = commonVersion(hello);
     await admit?.(hello);
-    const status = await (host ?? engine)?.status();
     const { callsMax, watchesMax, idleMsMax } = this.#limits;
-    const { engine: name, identity } = status ?? { engine: '', identity: '' };
-    const told = { version, server, engine: name, identity, raw: engine !== undefined };
+    const { engine, identity } = (await status?.()) ?? { engine: '', identity: '' };
+    const told = { version, server, engine, identity, raw };
     this.#outlet.welcome({ ...told, callsMax, watchesMax, idleMsMax });
     this.#greeted = 'yes';
   }
 
   #request(verb: number, r: Reader): number {
     if (this.#greeted !== 'yes') throw malformed('a call before the handshake');
-    const call = this.#table[verb];
+    const call = this.#options.table[verb];
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');

@@ -1,12 +1,9 @@
-import type { Batch } from 'waymark/engine';
-import {
-  type Method,
-  messages,
-  type Welcome,
-  writeError,
-  Writer,
-  writeWelcome,
-} from 'waymark/wire';
+import type { Batch } from '../../core/engine.js';
+import type { Method } from '../method.js';
+import { messages } from '../messages.js';
+import { type Welcome, writeWelcome } from '../hello.js';
+import { writeError } from '../errors.js';
+import { Writer } from '../writer.js';
 import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
 import type { ServedStream } from './stream.js';

@@ -1,5 +1,5 @@
-import type { CallOptions } from 'waymark/engine';
-import type { PlainCall } from './calls.js';
+import type { CallOptions } from '../../core/engine.js';
+import type { PlainCall } from './served-calls.js';
 
 /** A call under way: made once and used again, so that a call costs no closures. */
 export class Running {

@@ -1,5 +1,7 @@
-import type { Batch, Change, Clock } from 'waymark/engine';
-import { writeChange, type Writer } from 'waymark/wire';
+import type { Batch, Change } from '../../core/engine.js';
+import type { Clock } from '../../core/clock.js';
+import { writeChange } from '../batch-codec.js';
+import type { Writer } from '../writer.js';
 
 const size = 256;
 /** Copying is what a longer one costs, encoded or not. */

@@ -1,7 +1,9 @@
-import type { Clock, Engine, Host } from 'waymark/engine';
-import type { Hello } from 'waymark/wire';
+import type { Clock } from '../../core/clock.js';
+import type { EngineStatus } from '../../core/engine.js';
+import type { Hello } from '../hello.js';
 import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
+import type { CallTable } from './served-calls.js';
 
 export interface SocketLimits {
   /** Calls of one connection that wait for an answer, watches apart. Default 10 000. */
@@ -24,16 +26,17 @@ export const defaultSocketLimits: SocketLimits = {
 
 export interface ServeOptions {
   readonly clock: Clock;
-  /** Namespaces, guard and recipes. Absent: those verbs are refused. */
-  readonly host?: Host | undefined;
-  /** The raw engine, for those with the engine right. Absent: `denied`. */
-  readonly engine?: Engine | undefined;
+  readonly table: CallTable;
+  /** What is behind it, told to the client. Absent: nothing of its own. */
+  readonly status?: (() => Promise<Pick<EngineStatus, 'engine' | 'identity'>>) | undefined;
+  /** Whether the table has the raw engine verbs, told to the client. */
+  readonly raw: boolean;
   /** Name and version, told to the client. */
   readonly server?: string | undefined;
   readonly limits?: Partial<SocketLimits> | undefined;
   /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
   readonly faulted?: ((error: unknown) => void) | undefined;
-  /** Shared by the connections of one server. */
+  /** Shared by the connections of one port. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;
   /** Throws to refuse a client (`unauthenticated`, `denied`). */

@@ -1,4 +1,4 @@
-import { soon } from 'waymark/engine';
+import { soon } from '../../core/soon.js';
 
 /**
  * What was written in one turn of the loop leaves when its microtasks are done: one write a connection. News for watchers leave

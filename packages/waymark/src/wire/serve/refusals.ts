@@ -1,4 +1,4 @@
-import { WaymarkError } from 'waymark/engine';
+import { WaymarkError } from '../../core/errors.js';
 
 /** @param passed  the limit that was passed, by its name */
 export function overloaded(passed: Readonly<Record<string, number>>): WaymarkError {

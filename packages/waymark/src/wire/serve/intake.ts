@@ -1,5 +1,6 @@
-import type { Clock } from 'waymark/engine';
-import { FrameSplitter, malformed, preface, Reader } from 'waymark/wire';
+import type { Clock } from '../../core/clock.js';
+import { FrameSplitter, preface } from '../frames.js';
+import { malformed, Reader } from '../reader.js';
 import type { ServedStream } from './stream.js';
 
 /**

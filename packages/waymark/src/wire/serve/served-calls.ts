@@ -1,0 +1,89 @@
+import type { Batch, CallOptions } from '../../core/engine.js';
+import { WaymarkError } from '../../core/errors.js';
+import type { Method } from '../method.js';
+
+/** A call answered once. */
+export interface PlainCall {
+  readonly kind: 'plain';
+  readonly method: Method<unknown, unknown>;
+  readonly run: (args: unknown, options?: CallOptions) => Promise<unknown>;
+  /** Can wait for long: it gets a signal, and is left to wait when its client vanishes. */
+  readonly waits: boolean;
+  /** It is not left to wait then. */
+  readonly endsWithCaller?: boolean | undefined;
+  /** How many plain reads and writes it costs, about: see `Intake`. */
+  readonly weight: number;
+}
+
+/** Recipes make several commits, or large ones. */
+const recipeWeight = 8;
+
+/** A watch: batches until it ends. */
+export interface WatchCall {
+  readonly kind: 'watch';
+  readonly method: Method<unknown, unknown>;
+  readonly open: (args: unknown, options: CallOptions) => AsyncIterable<Batch>;
+}
+
+/** Listens, and answers when there is something to tell. @returns stops listening */
+export interface ListenCall {
+  readonly kind: 'listen';
+  readonly method: Method<unknown, unknown>;
+  readonly listen: (args: unknown, answer: (result: unknown) => void) => () => void;
+}
+
+export type ServedCall = PlainCall | WatchCall | ListenCall;
+
+/** What each verb does, by its number. A verb that is not there ends the connection. */
+export type CallTable = readonly (ServedCall | undefined)[];
+
+/** Of two calls with one verb the later one counts. */
+export function tableOf(calls: Iterable<ServedCall>): CallTable {
+  const table: (ServedCall | undefined)[] = [];
+  for (const call of calls) table[call.method.verb] = call;
+  return table;
+}
+
+/** How each kind of call is written down. */
+export const serve = { plain, recipe, waiting, watch, listen, refused };
+
+function plain<A, R>(
+  method: Method<A, R>,
+  run: (args: A, options?: CallOptions) => Promise<R>,
+): ServedCall {
+  return { kind: 'plain', method, run, waits: false, weight: 1 } as unknown as PlainCall;
+}
+
+function recipe<A, R>(
+  method: Method<A, R>,
+  run: (args: A, options?: CallOptions) => Promise<R>,
+): ServedCall {
+  return { kind: 'plain', method, run, waits: false, weight: recipeWeight } as unknown as PlainCall;
+}
+
+function waiting<A, R>(
+  method: Method<A, R>,
+  run: (args: A, options?: CallOptions) => Promise<R>,
+  endsWithCaller = false,
+): ServedCall {
+  const call = { kind: 'plain', method, run, waits: true, endsWithCaller, weight: recipeWeight };
+  return call as unknown as PlainCall;
+}
+
+function watch<A, R>(
+  method: Method<A, R>,
+  open: (args: A, options: CallOptions) => AsyncIterable<Batch>,
+): ServedCall {
+  return { kind: 'watch', method, open } as unknown as WatchCall;
+}
+
+function listen<A, R>(
+  method: Method<A, R>,
+  start: (args: A, answer: (result: R) => void) => () => void,
+): ServedCall {
+  return { kind: 'listen', method, listen: start } as unknown as ListenCall;
+}
+
+function refused(method: Method<unknown, unknown>, why: string): ServedCall {
+  return plain(method, () => Promise.reject(new WaymarkError('denied', `${method.name}: ${why}`)));
+}
