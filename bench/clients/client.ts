@@ -7,6 +7,8 @@ export interface Client {
   lock?(name: string): Promise<() => Promise<unknown>>;
   /** Stands for election, and answers with what resigns. */
   elect?(name: string): Promise<() => Promise<unknown>>;
+  /** Takes the only permit of a semaphore, and answers with what gives it back. */
+  permit?(name: string): Promise<() => Promise<unknown>>;
   grant?(): Promise<number | string>;
   renew?(id: number | string): Promise<unknown>;
   /** Number of live leases. */

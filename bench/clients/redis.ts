@@ -1,6 +1,6 @@
 import { createClient } from '@redis/client';
 import { Redis } from 'ioredis';
-import { Mutex } from 'redis-semaphore';
+import { Mutex, Semaphore } from 'redis-semaphore';
 import { socketTarget } from '../harness/processes.js';
 import type { Client } from './client.js';
 import { Redlock } from './untyped.js';
@@ -67,6 +67,12 @@ export async function connectRedisSemaphore(address: string): Promise<Client> {
       const mutex = new Mutex(redis, name, { acquireTimeout: 60_000 });
       await mutex.acquire();
       return () => mutex.release();
+    },
+    // It asks again and again: every millisecond here, every 10 ms by default.
+    permit: async (name) => {
+      const semaphore = new Semaphore(redis, name, 1, { acquireTimeout: 60_000, retryInterval: 1 });
+      await semaphore.acquire();
+      return () => semaphore.release();
     },
     close: async () => redis.disconnect(),
   };

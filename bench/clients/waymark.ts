@@ -20,6 +20,10 @@ export async function connectWaymark(url: string): Promise<Client> {
       const term = await namespace.election(name).campaign();
       return () => term.release();
     },
+    permit: async (name) => {
+      const permit = await namespace.semaphore(name, { limit: 1 }).acquire();
+      return () => permit.release();
+    },
     publish: (topic, value) => namespace.put(topic, value),
     subscribe: async (topic, watchers, told) => {
       for (let watcher = 0; watcher < watchers; watcher++) {
