@@ -36,8 +36,41 @@ async function ioredis(address: string, enableAutoPipelining: boolean): Promise<
       });
       await redis.subscribe(topic);
     },
+    respond: (subject) => respond(redis, subject),
+    asker: (subject) => askerOf(redis, subject),
     close: async () => redis.disconnect(),
   };
+}
+
+/** What came is published where its first word says, with the second, by which the asker finds who waits. */
+async function respond(redis: Redis, subject: string): Promise<void> {
+  const own = redis.duplicate();
+  own.on('message', (_subject: string, message: string) => {
+    const at = message.indexOf(' ');
+    void redis.publish(message.slice(0, at), message.slice(at + 1));
+  });
+  await own.subscribe(subject);
+}
+
+let askers = 0;
+
+async function askerOf(redis: Redis, subject: string): Promise<(body: string) => Promise<unknown>> {
+  const replies = `replies-${process.pid}-${askers++}`;
+  const waiting = new Map<string, (body: string) => void>();
+  let next = 0;
+  const own = redis.duplicate();
+  own.on('message', (_replies: string, message: string) => {
+    const id = message.slice(0, message.indexOf(' '));
+    waiting.get(id)?.(message.slice(id.length + 1));
+    waiting.delete(id);
+  });
+  await own.subscribe(replies);
+  return (body) =>
+    new Promise((resolve) => {
+      const id = String(next++);
+      waiting.set(id, resolve);
+      void redis.publish(subject, `${replies} ${id} ${body}`);
+    });
 }
 
 async function connectTo(address: string, enableAutoPipelining: boolean): Promise<Redis> {
