@@ -17,8 +17,8 @@ import { type Delivery, refused, Switchboard } from './switchboard.js';
 /** One for all hosts of this process over one engine: they need no connection to reach each other. */
 const boards = new WeakMap<object, Switchboard>();
 
-function boardOf({ root, clock }: RecipeGround): Switchboard {
-  const board = boards.get(root) ?? new Switchboard(clock);
+function boardOf({ root, clock, random }: RecipeGround): Switchboard {
+  const board = boards.get(root) ?? new Switchboard(clock, random);
   boards.set(root, board);
   return board;
 }
@@ -63,17 +63,20 @@ export const open = recipeCall({
   },
 });
 
-/** The member's next messages, as soon as there are any. None: ask again. */
+/** Answers those before, and takes the member's next messages, as soon as there are any. None: ask again. */
 export const take = recipeCall({
   name: 'messages.take',
   verb: 0xa0,
   whenBroken: 'retry',
   waits: true,
-  args: shape.record({ ...member, lease: shape.whole }),
+  args: shape.record({ ...member, lease: shape.whole, answers: shape.list(answer) }),
   result: shape.list(incoming),
-  async run(ground, { group, member: name, lease }, options) {
+  async run(ground, { group, member: name, lease, answers }, options) {
+    const board = boardOf(ground);
+    const inbox = nameOf(ground, group, name);
+    board.answer(inbox, answers);
     await noteAddress(ground, { group, member: name, lease });
-    return await boardOf(ground).take(nameOf(ground, group, name), options?.signal);
+    return await board.take(inbox, options?.signal);
   },
 });
 

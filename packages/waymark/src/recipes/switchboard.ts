@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock, Random } from '../core/clock.js';
 import type { ByteString } from '../core/engine.js';
 import { limits } from '../core/limits.js';
 
@@ -51,9 +51,12 @@ const handfulMax = 64;
 export class Switchboard {
   readonly #clock: Clock;
   readonly #inboxes = new Map<string, Inbox>();
+  /** It begins anywhere: an answer to a message of another host, or of this one before it was started anew, is the answer to none here. */
+  #nextId: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, random: Random) {
     this.#clock = clock;
+    this.#nextId = Math.floor(random.next() * 2 ** 52);
   }
 
   /** The member's next messages, as soon as there are any. A newer call ends an older one of the same member with none. */
@@ -84,7 +87,8 @@ export class Switchboard {
   #inbox(member: string): Inbox {
     let inbox = this.#inboxes.get(member);
     if (inbox === undefined) {
-      inbox = new Inbox(this.#clock, () => this.#inboxes.delete(member));
+      const id = (): number => this.#nextId++;
+      inbox = new Inbox(this.#clock, id, () => this.#inboxes.delete(member));
       this.#inboxes.set(member, inbox);
     }
     return inbox;
@@ -99,7 +103,7 @@ interface Waiting {
 class Inbox {
   readonly #clock: Clock;
   readonly #gone: () => void;
-  #nextId = 1;
+  readonly #id: () => number;
   #queued: Waiting[] = [];
   #queuedBytes = 0;
   readonly #handed = new Map<number, Waiting>();
@@ -109,8 +113,9 @@ class Inbox {
   #stopLinger: () => void = () => {};
   #closed = false;
 
-  constructor(clock: Clock, gone: () => void) {
+  constructor(clock: Clock, id: () => number, gone: () => void) {
     this.#clock = clock;
+    this.#id = id;
     this.#gone = gone;
   }
 
@@ -148,7 +153,7 @@ class Inbox {
     ) {
       return Promise.resolve(refused('its inbox is full: it takes messages slower than they come'));
     }
-    const id = this.#nextId++;
+    const id = this.#id();
     return new Promise((resolve) => {
       const late = (): void => {
         const handed = this.#handed.delete(id);

@@ -139,7 +139,12 @@ test('[X5] a message that nobody takes in time was refused, and one too large ne
   await withHosts(async (a, b) => {
     const lease = await joined(a, 'm');
     const aborted = new AbortController();
-    const taking = a.run(calls.take, 'n', { group: '/g', member: 'm', lease }, aborted);
+    const taking = a.run(
+      calls.take,
+      'n',
+      { group: '/g', member: 'm', lease, answers: [] },
+      aborted,
+    );
     await expect(send(b, 'm', 'x'.repeat(1_048_577))).rejects.toMatchObject({
       code: 'too_large',
       facts: { limit: 'messageBytesMax' },
@@ -161,6 +166,7 @@ test('[X1] nobody is given the messages of a member without its lease', async ()
           group: '/g',
           member,
           lease,
+          answers: [],
         } as never);
         await expect(stolen).rejects.toMatchObject({ code: 'lost' });
       }

@@ -31,6 +31,11 @@ export class Mailbox {
   readonly #parts: MailboxParts;
   readonly #ended = new AbortController();
   readonly #handling = new Set<Promise<void>>();
+  /** Not brought yet. */
+  #answers: Answer[] = [];
+  /** The next request for messages is about to take along what is answered. */
+  #collecting = false;
+  #bringing: Promise<void> | null = null;
 
   constructor(parts: MailboxParts) {
     this.#parts = parts;
@@ -56,23 +61,36 @@ export class Mailbox {
     const { host, clock, namespace, group, member, lease } = this.#parts;
     const { signal } = this.#ended;
     while (!signal.aborted) {
+      const answers = this.#answers;
+      this.#answers = [];
+      this.#collecting = false;
       try {
-        const options = { signal };
-        const messages = await host.run(calls.take, namespace, { group, member, lease }, options);
-        for (const message of messages) this.#begin(message);
+        const args = { group, member, lease, answers };
+        const messages = await host.run(calls.take, namespace, args, { signal });
+        this.#collecting = true;
+        // What is answered at once goes along: one call a handful, not one more for each message.
+        await Promise.race([
+          Promise.all(messages.map((message) => this.#begin(message))),
+          new Promise<void>((resolve) => clock.nextTurn(resolve)),
+        ]);
       } catch (error) {
+        // It may not have arrived. A second answer to one message is ignored.
+        this.#answers.unshift(...answers);
         // Out of reach the connection tries anew by itself; a lease that has ended ends the membership.
         if (signal.aborted || !isWaymarkError(error, 'overloaded')) break;
         await new Promise<void>((resolve) => void clock.after(againMs, resolve));
       }
     }
+    this.#collecting = false;
     await Promise.allSettled(this.#handling);
+    await this.#bring();
     await host.run(calls.leave, namespace, { group, member }).catch(() => undefined);
   }
 
-  #begin(message: Incoming): void {
+  #begin(message: Incoming): Promise<void> {
     const handling = this.#handle(message).finally(() => this.#handling.delete(handling));
     this.#handling.add(handling);
+    return handling;
   }
 
   async #answerTo(message: Incoming): Promise<Answer> {
@@ -89,11 +107,19 @@ export class Mailbox {
   }
 
   async #handle(message: Incoming): Promise<void> {
+    this.#answers.push(await this.#answerTo(message));
+    if (!this.#collecting) await (this.#bringing ??= this.#bring());
+  }
+
+  /** What is answered in one turn goes in one call. */
+  async #bring(): Promise<void> {
     const { host, namespace, group, member } = this.#parts;
-    const answer = await this.#answerTo(message);
+    await Promise.resolve();
+    this.#bringing = null;
+    const answers = this.#answers;
+    this.#answers = [];
+    if (answers.length === 0) return;
     // An answer that cannot be brought is unknown to the sender, who has a deadline.
-    await host
-      .run(calls.reply, namespace, { group, member, answers: [answer] })
-      .catch(() => undefined);
+    await host.run(calls.reply, namespace, { group, member, answers }).catch(() => undefined);
   }
 }

@@ -2,9 +2,10 @@ import type { ByteString, KeyRange } from '../core/engine.js';
 import { isWaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkDelivery, deliver } from '../recipes/messages.js';
+import { withTime } from '../recipes/waiting.js';
 import { type Delivery, type Incoming, type MessageKind, refused } from '../recipes/switchboard.js';
-import { leaderOf } from './group-state.js';
 import { decodeValue, encodeValue } from './codecs.js';
+import { KnownLeader } from './known-leader.js';
 import { leaderRange } from './layout.js';
 import type { HostNamespace } from './namespace.js';
 import { pathToBytes } from './paths.js';
@@ -25,33 +26,61 @@ export class Messenger<B> implements types.Messages<B> {
   readonly #group: Members;
   readonly #self: string;
   readonly #mark: KeyRange;
+  readonly #leader: KnownLeader;
 
   constructor(namespace: HostNamespace<B>, group: Members, self: string) {
     this.#namespace = namespace;
     this.#group = group;
     this.#self = self;
     this.#mark = leaderRange(pathToBytes(group.path), groupElection.facet);
+    this.#leader = new KnownLeader(namespace.host, namespace.name, this.#mark);
+  }
+
+  /** It no longer follows who leads. */
+  end(): void {
+    this.#leader.end();
   }
 
   async send<R>(body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
     const { deadlineMs = deadlineMsDefault } = call;
-    const { host, name, space } = this.#namespace;
     const bytes = this.#encode(body, deadlineMs);
-    const until = space.clock.now() + deadlineMs;
-    const late = this.#within(deadlineMs, call.signal);
-    let last = refused('nobody leads the group');
+    const until = this.#namespace.space.clock.now() + deadlineMs;
+    const { told } = this.#leader;
+    let why = 'nobody leads the group';
+    if (told !== null) {
+      const message = { kind: 'send', term: told.term, bytes, deadlineMs } as const;
+      const delivery = await this.#deliver(told.id, message, call);
+      if (settled(delivery)) return this.#reply(told.id, delivery);
+      why = delivery.why;
+    }
+    return await this.#seek(bytes, until, why, call);
+  }
+
+  /** Looks for a leader that takes it. */
+  async #seek<R>(
+    bytes: ByteString,
+    until: number,
+    refusal: string,
+    call: types.SendCall,
+  ): Promise<types.Reply<R>> {
+    const { clock } = this.#namespace.space;
+    const { deadlineMs = deadlineMsDefault } = call;
+    const late = withTime(clock, until - clock.now(), call.signal);
+    let why = refusal;
     let pauseMs = pauseMsMin;
     try {
-      for (let left = deadlineMs; left > 0; left = until - space.clock.now()) {
-        const query = { ...this.#mark, limit: 1 };
-        const { entries, revision } = await host.read(name, query, { signal: late.signal });
-        const leader = leaderOf(entries[0]);
-        if (leader !== null) {
+      for (let left = until - clock.now(); left > 0; left = until - clock.now()) {
+        const message = { kind: 'send', bytes, deadlineMs: left } as const;
+        const tried = await this.#leader.read(late.signal, async (leader, revision) => {
+          if (leader === null) return { revision };
           const { id, term } = leader;
-          last = await this.#deliver(id, { kind: 'send', term, bytes, deadlineMs: left }, call);
-          if (last.outcome !== 'refused' || last.seen) return this.#reply(id, last);
+          return { revision, id, delivery: await this.#deliver(id, { ...message, term }, call) };
+        });
+        if (tried.delivery !== undefined) {
+          if (settled(tried.delivery)) return this.#reply(tried.id, tried.delivery);
+          why = tried.delivery.why;
         }
-        await this.#leaderMoved(revision, pauseMs, late.signal);
+        await this.#leaderMoved(tried.revision, pauseMs, late.signal);
         pauseMs = Math.min(2 * pauseMs, pauseMsMax);
       }
     } catch (error) {
@@ -60,7 +89,7 @@ export class Messenger<B> implements types.Messages<B> {
     } finally {
       late.stop();
     }
-    const why = `no leader took it within ${deadlineMs} ms: ${last.why}`;
+    why = `no leader took it within ${deadlineMs} ms: ${why}`;
     return { outcome: 'refused', member: null, seen: false, why };
   }
 
@@ -129,25 +158,22 @@ export class Messenger<B> implements types.Messages<B> {
   ): Promise<Delivery> {
     const { host, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
-    const late = this.#within(deadlineMs + graceMs, signal);
     const to = { group: this.#group.path, member, from: this.#self, relayed: false };
     try {
       const args = { ...to, kind, term, body, deadlineMs };
-      return await host.run(deliver, name, args, { signal: late.signal });
+      return await host.run(deliver, name, args, { signal, withinMs: deadlineMs + graceMs });
     } catch (error) {
       signal?.throwIfAborted();
       if (isWaymarkError(error, 'unavailable')) return refused(error.message);
       if (!isWaymarkError(error, 'uncertain')) throw error;
       return { outcome: 'unknown', seen: true, body: '', why: error.message };
-    } finally {
-      late.stop();
     }
   }
 
   /** Resolves when somebody else leads than at `revision`, and after a pause: the leader may only not have known yet that it leads. */
   async #leaderMoved(revision: number, pauseMs: number, signal: AbortSignal): Promise<void> {
-    const { host, name } = this.#namespace;
-    const pause = this.#within(pauseMs, signal);
+    const { host, name, space } = this.#namespace;
+    const pause = withTime(space.clock, pauseMs, signal);
     try {
       const options = { after: revision, signal: pause.signal };
       for await (const { changes } of host.watch(name, [this.#mark], options)) {
@@ -171,15 +197,9 @@ export class Messenger<B> implements types.Messages<B> {
     const value = decodeValue(this.#namespace.codec, this.#group.path, body) as unknown as R;
     return { outcome, member, value };
   }
+}
 
-  /** A signal that aborts with the caller's, or when the time is over. */
-  #within(
-    ms: number,
-    signal: AbortSignal | undefined,
-  ): { readonly signal: AbortSignal; readonly stop: () => void } {
-    const over = new AbortController();
-    const stop = this.#namespace.space.clock.after(ms, () => over.abort());
-    const given = signal === undefined ? [] : [signal];
-    return { signal: AbortSignal.any([over.signal, ...given]), stop };
-  }
+/** A handler may have seen it: it is not sent again. */
+function settled({ outcome, seen }: Delivery): boolean {
+  return outcome !== 'refused' || seen;
 }
