@@ -127,7 +127,8 @@ export const deliver = recipeCall({
   result: delivery,
   async run(ground, args, options): Promise<Delivery> {
     checkDelivery(args.body, args.deadlineMs);
-    const { group, member: name, deadlineMs, relayed, ...message } = args;
+    const { group, member: name, from, kind: sort, term, body, deadlineMs, relayed } = args;
+    const message = { from, kind: sort, term, body };
     const key = inboxOf(group, name);
     const here = boardOf(ground).send(nameOf(ground, group, name), message, deadlineMs);
     if (here !== null) return await here;

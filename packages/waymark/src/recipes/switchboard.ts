@@ -144,8 +144,8 @@ class Inbox {
     if (!this.#closed) this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
   }
 
-  send(message: Outgoing, deadlineMs: number): Promise<Delivery> {
-    const bytes = message.body.length;
+  send({ from, kind, term, body }: Outgoing, deadlineMs: number): Promise<Delivery> {
+    const bytes = body.length;
     const { inboxMessagesMax, inboxBytesMax } = limits;
     if (
       this.#queued.length >= inboxMessagesMax ||
@@ -166,7 +166,7 @@ class Inbox {
         disarm();
         resolve(delivery);
       };
-      this.#queued.push({ message: { ...message, id }, settle });
+      this.#queued.push({ message: { id, from, kind, term, body }, settle });
       this.#queuedBytes += bytes;
       this.#wake();
     });

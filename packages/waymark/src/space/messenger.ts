@@ -158,9 +158,9 @@ export class Messenger<B> implements types.Messages<B> {
   ): Promise<Delivery> {
     const { host, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
-    const to = { group: this.#group.path, member, from: this.#self, relayed: false };
     try {
-      const args = { ...to, kind, term, body, deadlineMs };
+      const [group, from] = [this.#group.path, this.#self];
+      const args = { group, member, from, kind, term, body, deadlineMs, relayed: false };
       return await host.run(deliver, name, args, { signal, withinMs: deadlineMs + graceMs });
     } catch (error) {
       signal?.throwIfAborted();
