@@ -21,6 +21,7 @@ import {
   Writer,
   writeHello,
 } from 'waymark/wire';
+import { deliver } from '../../../waymark/src/recipes/messages.js';
 import { connectHost } from '../../../waymark/src/space/remote-host.js';
 import { openRemoteEngine } from '../../../waymark/src/engines/remote/remote-engine.js';
 import { createSocketFace, type SocketFace, type SocketFaceOptions } from './face.js';
@@ -362,6 +363,24 @@ describe('[K11] what a broken connection leaves', () => {
     const read = expect(remote.read({ key: 'a' })).rejects.toMatchObject({ code: 'unavailable' });
     await expect(remote.commit(put('a', '1'))).rejects.toMatchObject({ code: 'uncertain' });
     await read;
+  });
+
+  test('[X5] a call that waits ends where the server fell silent, when it was told within what time', async () => {
+    const engine = createMemoryEngine();
+    const host = Object.assign(createLocalHost(engine), {
+      run: () => new Promise<never>(() => {}),
+    });
+    const { url } = await serve({ engine, host });
+    const remote = await connectHost(url, { callTimeoutMs: 100 });
+    cleanups.push(() => remote[Symbol.asyncDispose]());
+    const to = { group: '/g', member: 'm', from: 'me', kind: 'send', term: undefined } as const;
+    const args = { ...to, body: '', deadlineMs: 1, relayed: false };
+    let ended = false;
+    const waiting = remote.run(deliver, 'n', args).finally(() => (ended = true));
+    waiting.catch(() => undefined);
+    const bounded = remote.run(deliver, 'n', args, { withinMs: 200 });
+    await expect(bounded).rejects.toMatchObject({ code: 'uncertain' });
+    expect(ended).toBe(false);
   });
 
   test('aborted before the send: the signal’s reason; after it: uncertain', async () => {

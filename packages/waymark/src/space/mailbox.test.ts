@@ -175,3 +175,88 @@ test('[X1] nobody is given the messages of a member without its lease', async ()
     await box.close();
   });
 });
+
+/** Counts the calls of a host by their names. */
+function counted(host: Host): { readonly host: Host; readonly calls: Map<string, number> } {
+  const counts = new Map<string, number>();
+  const run: Host['run'] = (call, ...rest) => {
+    counts.set(call.name, (counts.get(call.name) ?? 0) + 1);
+    return host.run(call, ...rest);
+  };
+  return {
+    host: Object.assign(Object.create(host) as Host, { run, read: host.read.bind(host) }),
+    calls: counts,
+  };
+}
+
+test('[X3] what is answered at once goes along with the next request, what takes longer in a call of its own', async () => {
+  await withHosts(async (a, b) => {
+    const { host, calls: made } = counted(a);
+    const lease = await joined(a, 'm');
+    let finish = (): void => {};
+    const box = new Mailbox({
+      host,
+      clock: systemClock,
+      namespace: 'n',
+      group: '/g',
+      member: 'm',
+      lease,
+      refuse: () => undefined,
+      handle: ({ body }) =>
+        body === 'slow'
+          ? new Promise((resolve) => (finish = () => resolve('late')))
+          : Promise.resolve(body),
+    });
+    await box.opened;
+    for (let i = 0; i < 10; i++) expect((await send(b, 'm', `${i}`)).body).toBe(`${i}`);
+    expect(made.get(calls.reply.name)).toBe(undefined);
+    const slow = [send(b, 'm', 'slow')];
+    expect((await send(b, 'm', 'quick')).body).toBe('quick');
+    finish();
+    expect((await Promise.all(slow))[0]?.body).toBe('late');
+    expect(made.get(calls.reply.name)).toBe(1);
+    await box.close();
+  });
+});
+
+test('[X4] an answer that went along with a request which failed is brought before it leaves', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    let [takes, close] = [0, (): unknown => undefined];
+    const run: Host['run'] = (call, namespace, args, options) => {
+      if (call.name !== calls.take.name || ++takes < 2)
+        return a.run(call, namespace, args, options);
+      // Out of reach: it was never sent.
+      return new Promise((_resolve, reject) => {
+        options?.signal?.addEventListener('abort', () => reject(new Error('aborted')));
+        close();
+      });
+    };
+    const host = Object.assign(Object.create(a) as Host, { run });
+    const parts = { host, clock: systemClock, namespace: 'n', group: '/g', member: 'm', lease };
+    const box = new Mailbox({ ...parts, refuse: () => undefined, handle: async () => 'done' });
+    close = () => box.close();
+    await box.opened;
+    expect(await send(b, 'm', 'work')).toMatchObject({ outcome: 'delivered', body: 'done' });
+    await box.closed;
+  });
+});
+
+test('[X3] an answer to a message of a host that was started anew is the answer to none of its messages', async () => {
+  const first = await firstId();
+  const second = await firstId();
+  expect(first).not.toBe(second);
+});
+
+/** Of the first message that a host hands out. */
+async function firstId(): Promise<number | undefined> {
+  let id: number | undefined;
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const taking = a.run(calls.take, 'n', { group: '/g', member: 'm', lease, answers: [] });
+    const sent = send(b, 'm', 'hello', 20);
+    id = (await taking)[0]?.id;
+    await sent;
+  });
+  return id;
+}

@@ -107,7 +107,8 @@ export class Mailbox {
   }
 
   async #handle(message: Incoming): Promise<void> {
-    this.#answers.push(await this.#answerTo(message));
+    const answer = await this.#answerTo(message);
+    this.#answers.push(answer);
     if (!this.#collecting) await (this.#bringing ??= this.#bring());
   }
 
