@@ -431,6 +431,25 @@ describe('locks over the wire', () => {
     expect(await two.release('n', waiter)).toBe(true);
   });
 
+  test('a call that was given up ends no later one', async () => {
+    const { url } = await serve();
+    const host = await openedHost(url);
+    const { id: lease } = await host.grant(60_000);
+    const holder = request('one', lease);
+    await host.acquire('n', holder);
+    for (const id of ['two', 'three']) {
+      const controller = new AbortController();
+      const given = host.acquire('n', request(id, lease), { signal: controller.signal });
+      await host.status();
+      controller.abort(new Error('enough'));
+      await expect(given).rejects.toThrow('enough');
+    }
+    const waiting = host.acquire('n', request('four', lease));
+    await host.status();
+    await host.release('n', holder);
+    expect(await waiting).toBeGreaterThan(0);
+  });
+
   test('an abort gives the place up before it rejects', async () => {
     const { url } = await serve();
     const host = await openedHost(url);
