@@ -5,6 +5,7 @@ import { printTable, report } from './report.js';
 import { coreSuite } from './suites/core.js';
 import { fileSuite } from './suites/file.js';
 import { lockSuite } from './suites/lock.js';
+import { messagingSuite } from './suites/messaging.js';
 import { serverSuite } from './suites/server.js';
 import { Stage } from './suites/stage.js';
 import { watchSuite } from './suites/watch.js';
@@ -14,6 +15,7 @@ const suites = {
   server: serverSuite,
   watch: watchSuite,
   lock: lockSuite,
+  messaging: messagingSuite,
   file: fileSuite,
 } as const;
 

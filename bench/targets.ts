@@ -5,7 +5,7 @@ import type { LineResult } from './harness/duel.js';
  * meant to be. For `less` lower is better.
  */
 export interface Target {
-  readonly suite: 'core' | 'server' | 'watch' | 'lock' | 'file';
+  readonly suite: 'core' | 'server' | 'watch' | 'lock' | 'messaging' | 'file';
   /** The line's name, as the suite calls it. */
   readonly line: string;
   /** The side it is compared with; absent: the first side's own value is judged. */
@@ -54,6 +54,18 @@ const rows: readonly Row[] = [
   ['lock', 'fair hand-over, 16 contending', 'etcd Lock service', 'more', 25, 55],
   ['lock', 'fair hand-over, 16 contending', 'redlock, 1 ms retry', 'more', 5, 10],
   ['lock', 'hand-over p50', 'raw TCP echo', 'less', 4, 2.5],
+  ['lock', 'hand-over of an election p50', 'raw TCP echo', 'less', 4, 2.5],
+  ['lock', 'hand-over of an election p50', 'etcd3 election', 'less', 0.2, 0.1],
+  ['lock', 'hand-over of a permit p50', 'raw TCP echo', 'less', 4, 2.5],
+  ['lock', 'hand-over of a permit p50', 'redis-semaphore, 1 ms retry', 'less', 0.2, 0.1],
+  // A question takes two hops to its handler and its answer two back: twice an echo is the least that a relay can take. Beside NATS the ways are the same.
+  ['messaging', 'send to the leader p50', 'raw TCP echo', 'less', 4, 2.5],
+  ['messaging', 'send to the leader p50', 'NATS request', 'less', 1.5, 1],
+  ['messaging', 'send to the leader, 16 in flight', 'NATS request', 'more', 0.5, 1],
+  ['messaging', 'send to the leader, 128 in flight', 'NATS request', 'more', 0.5, 1],
+  ['messaging', 'send to a member p50', 'raw TCP echo', 'less', 4, 2.5],
+  // Fifty messages, each with an outcome of its own, beside one that the peer's server copies.
+  ['messaging', 'broadcast to 50 members p50', 'NATS scatter-gather', 'less', 6, 3],
   ['watch', 'delivered to 1 000 watchers', 'Redis pub/sub', 'more', 0.6, 1],
   ['watch', 'delivered to 1 000 watchers', 'NATS core', 'more', 2, 3.5],
   ['watch', 'delivered to 1 000 watchers', 'etcd3 watch', 'more', 12, 25],

@@ -14,12 +14,15 @@ export async function connectEcho(address: string): Promise<Client> {
     for (received += chunk.length; received >= payload.length; received -= payload.length)
       waiting.shift()?.();
   });
+  const put = (): Promise<void> =>
+    new Promise<void>((resolve) => {
+      waiting.push(resolve);
+      socket.write(payload);
+    });
   return {
-    put: () =>
-      new Promise<void>((resolve) => {
-        waiting.push(resolve);
-        socket.write(payload);
-      }),
+    put,
+    respond: async () => undefined,
+    asker: async () => put,
     close: async () => socket.destroy(),
   };
 }

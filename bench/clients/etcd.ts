@@ -21,6 +21,13 @@ export async function connectEtcd(address: string): Promise<Client> {
       await lock.acquire();
       return () => lock.release();
     },
+    elect: async (name) => {
+      const campaign = client.election(name, 10).campaign(name);
+      await new Promise<void>((resolve, reject) => {
+        campaign.once('elected', () => resolve()).once('error', reject);
+      });
+      return () => campaign.resign();
+    },
     grant: async () => (await client.leaseClient.leaseGrant({ TTL: 600 })).ID,
     renew: async (id) => {
       stream ??= openRenewals(client);

@@ -1,5 +1,5 @@
 import { connect } from '@nats-io/transport-node';
-import type { Client } from './client.js';
+import { type Client, scatteredTo } from './client.js';
 
 export async function connectNats(address: string): Promise<Client> {
   const connection = await connect({ servers: address });
@@ -15,6 +15,23 @@ export async function connectNats(address: string): Promise<Client> {
         });
       }
       await connection.flush();
+    },
+    respond: async (subject, responders) => {
+      for (let responder = 0; responder < responders; responder++) {
+        connection.subscribe(subject, {
+          callback: (_error, message) => void message.respond(message.data),
+        });
+      }
+      await connection.flush();
+    },
+    asker: async (subject, whom) => {
+      if (whom !== 'all') return (body) => connection.request(subject, body, { timeout: 10_000 });
+      const all = { strategy: 'count', maxMessages: scatteredTo, maxWait: 10_000 } as const;
+      return async (body) => {
+        let answers = 0;
+        for await (const _answer of await connection.requestMany(subject, body, all)) answers++;
+        if (answers !== scatteredTo) throw new Error(`${answers} answers`);
+      };
     },
     close: () => connection.close(),
   };

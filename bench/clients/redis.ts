@@ -1,6 +1,6 @@
 import { createClient } from '@redis/client';
 import { Redis } from 'ioredis';
-import { Mutex } from 'redis-semaphore';
+import { Mutex, Semaphore } from 'redis-semaphore';
 import { socketTarget } from '../harness/processes.js';
 import type { Client } from './client.js';
 import { Redlock } from './untyped.js';
@@ -36,8 +36,41 @@ async function ioredis(address: string, enableAutoPipelining: boolean): Promise<
       });
       await redis.subscribe(topic);
     },
+    respond: (subject) => respond(redis, subject),
+    asker: (subject) => askerOf(redis, subject),
     close: async () => redis.disconnect(),
   };
+}
+
+/** What came is published where its first word says, with the second, by which the asker finds who waits. */
+async function respond(redis: Redis, subject: string): Promise<void> {
+  const own = redis.duplicate();
+  own.on('message', (_subject: string, message: string) => {
+    const at = message.indexOf(' ');
+    void redis.publish(message.slice(0, at), message.slice(at + 1));
+  });
+  await own.subscribe(subject);
+}
+
+let askers = 0;
+
+async function askerOf(redis: Redis, subject: string): Promise<(body: string) => Promise<unknown>> {
+  const replies = `replies-${process.pid}-${askers++}`;
+  const waiting = new Map<string, (body: string) => void>();
+  let next = 0;
+  const own = redis.duplicate();
+  own.on('message', (_replies: string, message: string) => {
+    const id = message.slice(0, message.indexOf(' '));
+    waiting.get(id)?.(message.slice(id.length + 1));
+    waiting.delete(id);
+  });
+  await own.subscribe(replies);
+  return (body) =>
+    new Promise((resolve) => {
+      const id = String(next++);
+      waiting.set(id, resolve);
+      void redis.publish(subject, `${replies} ${id} ${body}`);
+    });
 }
 
 async function connectTo(address: string, enableAutoPipelining: boolean): Promise<Redis> {
@@ -67,6 +100,12 @@ export async function connectRedisSemaphore(address: string): Promise<Client> {
       const mutex = new Mutex(redis, name, { acquireTimeout: 60_000 });
       await mutex.acquire();
       return () => mutex.release();
+    },
+    // It asks again and again: every millisecond here, every 10 ms by default.
+    permit: async (name) => {
+      const semaphore = new Semaphore(redis, name, 1, { acquireTimeout: 60_000, retryInterval: 1 });
+      await semaphore.acquire();
+      return () => semaphore.release();
     },
     close: async () => redis.disconnect(),
   };

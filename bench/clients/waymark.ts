@@ -1,6 +1,6 @@
-import { codecs, open } from 'waymark';
+import { codecs, type Members, open, type Reply } from 'waymark';
 import { openEngine } from 'waymark/engine';
-import type { Client } from './client.js';
+import { type Client, scatteredTo, type Whom } from './client.js';
 
 /** `http://host:port`, `unix:/path`, `memory:` or `file:DIR`: through a namespace, as an application would. */
 export async function connectWaymark(url: string): Promise<Client> {
@@ -20,6 +20,10 @@ export async function connectWaymark(url: string): Promise<Client> {
       const term = await namespace.election(name).campaign();
       return () => term.release();
     },
+    permit: async (name) => {
+      const permit = await namespace.semaphore(name, { limit: 1 }).acquire();
+      return () => permit.release();
+    },
     publish: (topic, value) => namespace.put(topic, value),
     subscribe: async (topic, watchers, told) => {
       for (let watcher = 0; watcher < watchers; watcher++) {
@@ -33,8 +37,37 @@ export async function connectWaymark(url: string): Promise<Client> {
         })().catch(() => undefined);
       }
     },
+    respond: async (subject, responders) => {
+      const handle = ({ body }: { readonly body: unknown }): unknown => body;
+      for (let responder = 0; responder < responders; responder++) {
+        const member = await namespace.members(subject).join({ handle, lead: responders === 1 });
+        if (responders === 1) await member.elected();
+      }
+    },
+    asker: async (subject, whom) => askerOf(namespace.members(subject), whom),
     close: () => space.close(),
   };
+}
+
+async function askerOf(group: Members, whom: Whom): Promise<(body: string) => Promise<unknown>> {
+  const leader = await group.leader();
+  const self = await group.join();
+  if (whom === 'leader') return async (body) => delivered(await self.send(body));
+  const member = leader?.member.id ?? '';
+  if (whom === 'member') return async (body) => delivered(await self.sendTo(member, body));
+  return async (body) => {
+    let answers = 0;
+    for await (const reply of self.broadcast(body, { skipSelf: true })) {
+      delivered(reply);
+      answers++;
+    }
+    if (answers !== scatteredTo) throw new Error(`${answers} answers`);
+  };
+}
+
+function delivered(reply: Reply): unknown {
+  if (reply.outcome === 'delivered') return reply.value;
+  throw new Error(`${reply.outcome}: ${reply.why}`);
 }
 
 /** Raw engine verbs, over a server or in this process: what leases are compared by. */

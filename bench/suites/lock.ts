@@ -1,3 +1,5 @@
+import type { ClientName } from '../clients/index.js';
+import type { Side } from '../harness/duel.js';
 import {
   startEcho,
   startEtcd,
@@ -6,9 +8,9 @@ import {
   startWaymark,
   startZooKeeper,
 } from '../servers/index.js';
-import type { Stage } from './stage.js';
+import { none, type Stage } from './stage.js';
 
-/** Locks: uncontended, contended, and one hand-over; beside it that of an election. */
+/** Locks: uncontended, contended, and one hand-over; beside it those of an election and of a semaphore. */
 export async function lockSuite(stage: Stage): Promise<void> {
   const waymark = await stage.server('waymark', () => startWaymark());
   const redis = () => stage.server('redis', () => startRedis());
@@ -48,32 +50,22 @@ export async function lockSuite(stage: Stage): Promise<void> {
     },
   );
 
-  // Both hold for a millisecond, so that the next one waits in the queue when the first releases.
+  const echo = await stage.server('echo', startEcho);
+  // Both hold for a millisecond or two, so that the next one waits in the queue when the first releases.
   const pair = { contenders: 2, seconds: 2, holdMs: 1, measure: 'handover' };
   const ping = { op: 'put', perSecond: 1_000, seconds: 2 };
-  await stage.line(
-    'hand-over p50',
-    'ms, release → the next holder’s code; against a round trip',
-    async () => {
-      const echo = await stage.server('echo', startEcho);
-      return [
-        stage.side('waymark', 'waymark', waymark.address, 'contend', pair),
-        stage.side('raw TCP echo', 'echo', echo.address, 'openLoop', ping),
-      ];
-    },
-    async () => [],
-  );
-
-  await stage.line(
-    'hand-over of an election p50',
-    'ms, resignation → the next leader’s code; against the lock’s',
-    async () => [
-      stage.side('waymark election', 'waymark', waymark.address, 'contend', {
-        ...pair,
-        recipe: 'elect',
-      }),
-      stage.side('waymark lock', 'waymark', waymark.address, 'contend', pair),
-    ],
-    async () => [],
-  );
+  const handOver = (name: string, client: ClientName, address: string, recipe: string): Side =>
+    stage.side(name, client, address, 'contend', { ...pair, recipe, inTurn: recipe === 'permit' });
+  const beside = (recipe: string) => async (): Promise<readonly Side[]> => [
+    handOver('waymark', 'waymark', waymark.address, recipe),
+    stage.side('raw TCP echo', 'echo', echo.address, 'openLoop', ping),
+  ];
+  const unit = 'ms, release → the next holder’s code; against a round trip';
+  await stage.line('hand-over p50', unit, beside('lock'), none);
+  await stage.line('hand-over of an election p50', unit, beside('elect'), async () => [
+    handOver('etcd3 election', 'etcd3', (await etcd()).address, 'elect'),
+  ]);
+  await stage.line('hand-over of a permit p50', unit, beside('permit'), async () => [
+    handOver('redis-semaphore, 1 ms retry', 'redisSemaphore', (await redis()).address, 'permit'),
+  ]);
 }

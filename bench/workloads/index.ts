@@ -1,6 +1,7 @@
 import { bareMap, heapPerKey, heapPerLease, memoryEngine, putBesideWatchers } from './inside.js';
 import { fill, holdLeases, load, openLoop } from './load.js';
 import { contend } from './locks.js';
+import { ask, respond } from './messages.js';
 import { collect, long, publish, subscribe } from './watches.js';
 
 /** What a worker can be asked to run, by name. */
@@ -10,6 +11,8 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   fill,
   holdLeases,
   contend,
+  respond,
+  ask,
   subscribe,
   collect,
   publish,

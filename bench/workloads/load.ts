@@ -25,16 +25,23 @@ export function clientOf(client: ClientName, address: string, index = 0): Promis
   return opened;
 }
 
-/** Closed loop: `inFlight` callers, each sends its next when the last is answered. Operations a second. */
 export async function load(params: LoadParams): Promise<Sample> {
   const client = await clientOf(params.client, params.address);
+  return await closedLoop(params, (index) => stepOf(client, params, index));
+}
+
+/** `inFlight` callers, each sends its next when the last is answered. The value is operations a second. */
+export async function closedLoop(
+  params: { readonly inFlight: number; readonly seconds: number },
+  callerOf: (index: number) => (round: number) => Promise<unknown>,
+): Promise<Sample> {
   const latencies = new Latencies();
   // A fifth more before the clock starts: code is compiled, connections are warm.
   const begin = performance.now() + params.seconds * 200;
   const end = begin + params.seconds * 1_000;
   let done = 0;
   const caller = async (index: number): Promise<void> => {
-    const next = stepOf(client, params, index);
+    const next = callerOf(index);
     for (let round = 0; ; round++) {
       const sent = performance.now();
       if (sent >= end) return;
@@ -90,11 +97,20 @@ export interface OpenLoopParams {
   readonly value?: 'p50' | 'p99';
 }
 
-/** Arrivals on a schedule; latency counts from the scheduled time, so waiting counts. The value is in ms. */
+/** The value is in ms. */
 export async function openLoop(params: OpenLoopParams): Promise<Sample> {
   const client = await clientOf(params.client, params.address);
   const operation = client[params.op];
   if (operation === undefined) throw new Error(`${params.client} cannot ${params.op}`);
+  const summary = await paced(params, (arrival) => operation(keyOf(arrival % keyCount), value100));
+  return { value: summary[params.value ?? 'p50'], ...summary };
+}
+
+/** Arrivals on a schedule; latency counts from the scheduled time, so waiting counts. The first fifth does not count. */
+export async function paced(
+  params: { readonly perSecond: number; readonly seconds: number },
+  operation: (arrival: number) => Promise<unknown>,
+): Promise<{ readonly p50: number; readonly p99: number; readonly max: number }> {
   const latencies = new Latencies();
   const total = Math.round(params.perSecond * params.seconds);
   const gap = 1_000 / params.perSecond;
@@ -102,7 +118,7 @@ export async function openLoop(params: OpenLoopParams): Promise<Sample> {
   const begin = performance.now() + 10;
   const waiting: Promise<void>[] = [];
   const one = async (arrival: number, scheduled: number): Promise<void> => {
-    await operation(keyOf(arrival % keyCount), value100);
+    await operation(arrival);
     if (arrival >= warm) latencies.add(performance.now() - scheduled);
   };
   for (let arrival = 0; arrival < total; arrival++) {
@@ -111,8 +127,7 @@ export async function openLoop(params: OpenLoopParams): Promise<Sample> {
     waiting.push(one(arrival, scheduled));
   }
   await Promise.all(waiting);
-  const summary = latencies.summary();
-  return { value: summary[params.value ?? 'p50'], ...summary };
+  return latencies.summary();
 }
 
 export interface HoldLeasesParams {

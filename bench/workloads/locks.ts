@@ -9,10 +9,12 @@ export interface ContendParams {
   /** Each on a connection of its own. */
   readonly contenders: number;
   readonly seconds: number;
-  /** How long each holds, ms. Default 0. */
+  /** How long each holds, ms: so long to twice as long, for who asks again at a fixed pace would else be in step. Default 0. */
   readonly holdMs?: number;
+  /** Who released asks again only once another holds: else who polls hands over by luck, and only its luck is measured. */
+  readonly inTurn?: boolean;
   /** What they contend for. Default 'lock'. */
-  readonly recipe?: 'lock' | 'elect';
+  readonly recipe?: 'lock' | 'elect' | 'permit';
   /** What the value is: changes of holder a second, or the p50 from release to the next holder's code. */
   readonly measure: 'changes' | 'handover';
 }
@@ -25,20 +27,22 @@ export async function contend(params: ContendParams): Promise<Sample> {
   const clients = await Promise.all(
     indexes.map((index) => clientOf(params.client, params.address, index)),
   );
-  const { recipe = 'lock' } = params;
+  const { recipe = 'lock', holdMs } = params;
   const name = `/contended/${recipe}-${process.pid}-${round++}`;
   const handovers = new Latencies(500_000);
   const begin = performance.now() + params.seconds * 200;
   const end = begin + params.seconds * 1_000;
-  let [holder, changes, releasedAt, longestWait, held] = [-1, 0, 0, 0, 0];
+  let taken = (): void => {};
+  let [holder, changes, releasedAt, longestWait, held, turns] = [-1, 0, 0, 0, 0, 0];
   const contender = async (index: number): Promise<void> => {
     const take = clients[index]?.[recipe];
     if (take === undefined) throw new Error(`${params.client} cannot ${recipe}`);
     for (;;) {
       const asked = performance.now();
-      if (asked >= end) return;
+      if (asked >= end) return taken();
       const release = await take(name);
       const got = performance.now();
+      taken();
       if (++held !== 1) throw new Error(`${params.client}: two holders at once`);
       if (got >= begin && got < end) {
         if (holder !== index) changes++;
@@ -46,10 +50,12 @@ export async function contend(params: ContendParams): Promise<Sample> {
         longestWait = Math.max(longestWait, got - asked);
       }
       holder = index;
-      if (params.holdMs !== undefined) await waitUntil(got + params.holdMs);
+      if (holdMs !== undefined) await waitUntil(got + holdMs * (1 + (turns++ % 8) / 8));
       held--;
+      const passed = new Promise<void>((resolve) => (taken = resolve));
       releasedAt = performance.now();
       await release();
+      if (params.inTurn === true && performance.now() < end) await passed;
     }
   };
   await Promise.all(indexes.map(contender));

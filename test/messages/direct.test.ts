@@ -102,8 +102,8 @@ describe('members in processes of their own', () => {
       await expect(host.read('n', { key: 'd' })).rejects.toMatchObject(denied);
       await expect(host.status()).rejects.toMatchObject(denied);
       const args = { ...letter('hello'), member: 'two' };
-      const lease = { group: '/g', member: 'two', lease: 1 };
-      await expect(host.run(messageCalls.take, box, lease)).rejects.toMatchObject(denied);
+      const taking = { group: '/g', member: 'two', lease: 1, answers: [] };
+      await expect(host.run(messageCalls.take, box, taking)).rejects.toMatchObject(denied);
       const unseen = { outcome: 'refused', seen: false };
       for (const guess of ['n', '', 'x'.repeat(22)]) {
         expect(await host.run(messageCalls.deliver, guess, args)).toMatchObject(unseen);

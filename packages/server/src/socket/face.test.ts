@@ -21,6 +21,7 @@ import {
   Writer,
   writeHello,
 } from 'waymark/wire';
+import { deliver } from '../../../waymark/src/recipes/messages.js';
 import { connectHost } from '../../../waymark/src/space/remote-host.js';
 import { openRemoteEngine } from '../../../waymark/src/engines/remote/remote-engine.js';
 import { createSocketFace, type SocketFace, type SocketFaceOptions } from './face.js';
@@ -364,6 +365,31 @@ describe('[K11] what a broken connection leaves', () => {
     await read;
   });
 
+  test('[X5] a call that waits ends where the server fell silent, when it was told within what time', async () => {
+    const engine = createMemoryEngine();
+    const host = Object.assign(createLocalHost(engine), {
+      run: () => new Promise<never>(() => {}),
+    });
+    const { url } = await serve({ engine, host });
+    const remote = await connectHost(url, { callTimeoutMs: 100 });
+    cleanups.push(() => remote[Symbol.asyncDispose]());
+    const to = {
+      group: '/g',
+      member: 'm',
+      from: 'me',
+      guest: false,
+      kind: 'send',
+      term: undefined,
+    } as const;
+    const args = { ...to, body: '', deadlineMs: 1, relayed: false };
+    let ended = false;
+    const waiting = remote.run(deliver, 'n', args).finally(() => (ended = true));
+    waiting.catch(() => undefined);
+    const bounded = remote.run(deliver, 'n', args, { withinMs: 200 });
+    await expect(bounded).rejects.toMatchObject({ code: 'uncertain' });
+    expect(ended).toBe(false);
+  });
+
   test('aborted before the send: the signal’s reason; after it: uncertain', async () => {
     const { url } = await serve();
     const remote = await openedEngine(url);
@@ -410,6 +436,25 @@ describe('locks over the wire', () => {
     expect(await end).toBe('forced');
     expect(await waiting).toBeGreaterThan(held as number);
     expect(await two.release('n', waiter)).toBe(true);
+  });
+
+  test('a call that was given up ends no later one', async () => {
+    const { url } = await serve();
+    const host = await openedHost(url);
+    const { id: lease } = await host.grant(60_000);
+    const holder = request('one', lease);
+    await host.acquire('n', holder);
+    for (const id of ['two', 'three']) {
+      const controller = new AbortController();
+      const given = host.acquire('n', request(id, lease), { signal: controller.signal });
+      await host.status();
+      controller.abort(new Error('enough'));
+      await expect(given).rejects.toThrow('enough');
+    }
+    const waiting = host.acquire('n', request('four', lease));
+    await host.status();
+    await host.release('n', holder);
+    expect(await waiting).toBeGreaterThan(0);
   });
 
   test('an abort gives the place up before it rejects', async () => {

@@ -77,7 +77,7 @@ export interface Host extends AsyncDisposable {
     call: RecipeCall<Args, Result>,
     namespace: string,
     args: Args,
-    options?: CallOptions,
+    options?: RunOptions,
   ): Promise<Result>;
 
   namespaces(options?: CallOptions): Promise<readonly string[]>;
@@ -98,6 +98,14 @@ export interface GuardedCommitOptions extends CallOptions {
   readonly under?: HoldProof | undefined;
   /** Default true. */
   readonly guard?: boolean | undefined;
+}
+
+export interface RunOptions extends CallOptions {
+  /**
+   * A call that waits has no deadline over a server but its own, which the server keeps: should it fall silent, the call ends after so long,
+   * `unavailable` or `uncertain`, in steps of a second.
+   */
+  readonly withinMs?: number | undefined;
 }
 
 export interface AcquireRequest {

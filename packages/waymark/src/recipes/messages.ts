@@ -1,16 +1,19 @@
-import { type Inboxes, type RecipeGround, recipeCall, type Stay } from '../core/recipe-call.js';
-import type { Engine, Txn } from '../core/engine.js';
+import { type RecipeGround, recipeCall, type Stay } from '../core/recipe-call.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as shape from '../core/shape.js';
-import { textToBytes } from '../core/bytes.js';
-import { inboxKey, memberKey } from '../space/layout.js';
 import { checkName } from './checks.js';
-import { entriesOf } from './lock-queue.js';
+import { inboxesOf, inboxOf, noteAddress } from './inboxes.js';
 import { checkListener, formatListener, parseListener } from './listener-address.js';
-import { checkMemberId, lostMembership } from './members.js';
-import { checkCanonical, pathToBytes } from '../space/paths.js';
-import { type Delivery, messageKinds, refused, Switchboard, unknown } from './switchboard.js';
+import { lostMembership } from './members.js';
+import {
+  type Answer,
+  type Delivery,
+  messageKinds,
+  refused,
+  Switchboard,
+  unknown,
+} from './switchboard.js';
 
 /**
  * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to, or at a listener in its own process; the
@@ -21,8 +24,8 @@ import { type Delivery, messageKinds, refused, Switchboard, unknown } from './sw
 /** One for all hosts of this process over one engine: they need no connection to reach each other. */
 const boards = new WeakMap<object, Switchboard>();
 
-function boardOf({ root, clock }: RecipeGround): Switchboard {
-  const board = boards.get(root) ?? new Switchboard(clock);
+function boardOf({ root, clock, random }: RecipeGround): Switchboard {
+  const board = boards.get(root) ?? new Switchboard(clock, random);
   boards.set(root, board);
   return board;
 }
@@ -68,7 +71,7 @@ export const open = recipeCall({
   },
 });
 
-/** The member's next messages, as soon as there are any. None: ask again. */
+/** Answers those before, and takes the member's next messages, as soon as there are any. None: ask again. */
 export const take = recipeCall({
   name: 'messages.take',
   verb: 0xa0,
@@ -76,12 +79,15 @@ export const take = recipeCall({
   waits: true,
   // Nothing is handed out to who is not there any more.
   endsWithCaller: true,
-  args: shape.record({ ...member, lease: shape.whole }),
+  args: shape.record({ ...member, lease: shape.whole, answers: shape.list(answer) }),
   result: shape.list(incoming),
-  async run(ground, { group, member: name, lease }, options) {
+  async run(ground, { group, member: name, lease, answers }, options) {
+    const board = boardOf(ground);
+    const inbox = nameOf(ground, group, name);
+    bringAnswers(board, inbox, { group, member: name, lease }, answers);
     await inboxesOf(ground).note({ group, member: name, lease });
     openInbox(ground, { group, member: name, lease });
-    return await boardOf(ground).take(nameOf(ground, group, name), lease, options?.signal);
+    return await board.take(inbox, lease, options?.signal);
   },
 });
 
@@ -93,9 +99,8 @@ export const reply = recipeCall({
   args: shape.record({ ...member, answers: shape.list(answer), lease: shape.whole }),
   result: shape.flag,
   async run(ground, { group, member: name, answers, lease }) {
-    for (const { body } of answers) checkSize(body);
     const inbox = nameOf(ground, group, name);
-    if (!boardOf(ground).answer(inbox, lease, answers)) throw lostMembership(name, group);
+    bringAnswers(boardOf(ground), inbox, { group, member: name, lease }, answers);
     return true;
   },
 });
@@ -151,7 +156,8 @@ export const deliver = recipeCall({
     checkDelivery(args.body, args.deadlineMs);
     checkName('sender of a message', args.from);
     options?.signal?.throwIfAborted();
-    const { group, member: name, deadlineMs, relayed, ...message } = args;
+    const { group, member: name, from, guest, kind: sort, term, body, deadlineMs, relayed } = args;
+    const message = { from, guest, kind: sort, term, body };
     const key = inboxOf(group, name);
     const patience = { deadlineMs, signal: options?.signal };
     const here = boardOf(ground).send(nameOf(ground, group, name), message, patience);
@@ -206,43 +212,15 @@ export async function elsewhere(run: () => Promise<Delivery>): Promise<Delivery>
   }
 }
 
-function inboxesOf(ground: RecipeGround): Inboxes {
-  if (ground.inboxes !== undefined) return ground.inboxes;
-  const { engine, peers } = ground;
-  return {
-    note: (stay) => noteAddress(engine, stay, peers.address ?? ''),
-    forget: (stay) => forgetAddress(engine, stay),
-    gone: (stay, signal) => untilGone(engine, stay, signal),
-  };
-}
-
-/**
- * Once per stay: the same address is not written again. Only who has the member's lease is given its messages.
- *
- * @throws {WaymarkError} `lost` when the member does not stand under this lease, or no more
- */
-async function noteAddress(
-  engine: Engine,
+/** @throws {WaymarkError} `too_large`; `lost` to who has not the lease under which the messages were taken */
+function bringAnswers(
+  board: Switchboard,
+  inbox: string,
   { group, member: name, lease }: Stay,
-  value: string,
-): Promise<void> {
-  const key = inboxOf(group, name);
-  const known: Txn = {
-    when: [
-      { key, target: 'value', is: '=', to: value },
-      { key, target: 'lease', is: '=', to: lease },
-    ],
-    otherwise: [{ type: 'put', key, value, lease }],
-  };
-  const entry = memberKey(pathToBytes(group), textToBytes(name));
-  const { succeeded } = await engine.commit({
-    when: [
-      { key: entry, target: 'version', is: '>', to: 0 },
-      { key: entry, target: 'lease', is: '=', to: lease },
-    ],
-    apply: [{ type: 'txn', txn: known }],
-  });
-  if (!succeeded) throw lostMembership(name, group);
+  answers: readonly Answer[],
+): void {
+  for (const { body } of answers) checkSize(body);
+  if (!board.answer(inbox, lease, answers)) throw lostMembership(name, group);
 }
 
 /** Messages wait for the member here, until it is gone. */
@@ -251,56 +229,15 @@ function openInbox(ground: RecipeGround, stay: Stay): void {
   boardOf(ground).open(nameOf(ground, stay.group, stay.member), stay.lease, gone);
 }
 
-async function untilGone(
-  engine: Engine,
-  { group, member: name, lease }: Stay,
-  signal: AbortSignal,
-): Promise<void> {
-  const key = memberKey(pathToBytes(group), textToBytes(name));
-  for (;;) {
-    const { entries, revision } = await engine.read({ key });
-    if (entries[0]?.lease !== lease) return;
-    try {
-      for await (const { changes } of engine.watch([{ key }], { after: revision, signal })) {
-        if (changes.some(({ kind }) => kind !== 'put')) return;
-      }
-    } catch (error) {
-      if (!isWaymarkError(error, 'compacted')) throw error;
-    }
-  }
-}
-
 /** @throws {WaymarkError} `lost` when the member does not take its messages here under this lease */
 export function checkTaking(ground: RecipeGround, { group, member: name, lease }: Stay): void {
   const taking = boardOf(ground).isOpen(nameOf(ground, group, name), lease);
   if (!taking) throw lostMembership(name, group);
 }
 
-/** Whoever has joined under the same id meanwhile keeps its address. @throws {WaymarkError} `lost` when somebody has */
-async function forgetAddress(
-  engine: Engine,
-  { group, member: name, lease }: Stay,
-): Promise<boolean> {
-  const key = inboxOf(group, name);
-  const { succeeded, results } = await engine.commit({
-    when: [{ key, target: 'lease', is: '=', to: lease }],
-    apply: [{ type: 'delete', key }],
-    otherwise: [{ type: 'read', key, keysOnly: true }],
-  });
-  if (!succeeded && results.flatMap(entriesOf).length > 0) throw lostMembership(name, group);
-  return succeeded;
-}
-
 /** No part of it holds a NUL. */
 export function nameOf({ namespace }: RecipeGround, group: string, member: string): string {
   return [namespace, group, member].join('\0');
-}
-
-/** @throws {WaymarkError} `invalid`, `too_large` */
-export function inboxOf(group: string, member: string): string {
-  checkCanonical(group);
-  checkMemberId(member);
-  return inboxKey(pathToBytes(group), textToBytes(member));
 }
 
 export const messageCalls = [open, take, reply, leave, deliver, note] as const;

@@ -5,7 +5,8 @@ import { type RecipeCall, type RecipeGround, recipeCall } from '../core/recipe-c
 import * as shape from '../core/shape.js';
 import { parseListener } from './listener-address.js';
 import { Channels, sides, waitMsMax } from './channel.js';
-import { checkDelivery, checkTaking, inboxOf, nameOf } from './messages.js';
+import { inboxOf } from './inboxes.js';
+import { checkDelivery, checkTaking, nameOf } from './messages.js';
 import { type PipeEnd, type Pulled, pipeEnds, type Pushed } from './pipe.js';
 
 /**

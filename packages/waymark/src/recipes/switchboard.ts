@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock, Random } from '../core/clock.js';
 import type { ByteString, LeaseId } from '../core/engine.js';
 import { limits } from '../core/limits.js';
 
@@ -60,9 +60,12 @@ const handfulMax = 64;
 export class Switchboard {
   readonly #clock: Clock;
   readonly #inboxes = new Map<string, Inbox>();
+  /** It begins anywhere: an answer to a message of another host, or of this one before it was started anew, is the answer to none here. */
+  #nextId: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, random: Random) {
     this.#clock = clock;
+    this.#nextId = Math.floor(random.next() * 2 ** 52);
   }
 
   /** The member's next messages, as soon as there are any. A newer call ends an older one of the same member with none. */
@@ -117,7 +120,8 @@ export class Switchboard {
     const known = this.#inboxes.get(member);
     if (known?.lease === lease) return known;
     known?.close();
-    const inbox = new Inbox(this.#clock, lease, () => this.#inboxes.delete(member));
+    const id = (): number => this.#nextId++;
+    const inbox = new Inbox(this.#clock, lease, id, () => this.#inboxes.delete(member));
     this.#inboxes.set(member, inbox);
     return inbox;
   }
@@ -139,7 +143,7 @@ class Inbox {
   readonly lease: LeaseId;
   readonly #clock: Clock;
   readonly #gone: () => void;
-  #nextId = 1;
+  readonly #id: () => number;
   #queued: Waiting[] = [];
   #queuedBytes = 0;
   readonly #handed = new Map<number, Waiting>();
@@ -150,9 +154,10 @@ class Inbox {
   #opened = false;
   readonly #closed = new AbortController();
 
-  constructor(clock: Clock, lease: LeaseId, gone: () => void) {
+  constructor(clock: Clock, lease: LeaseId, id: () => number, gone: () => void) {
     this.#clock = clock;
     this.lease = lease;
+    this.#id = id;
     this.#gone = gone;
   }
 
@@ -194,7 +199,8 @@ class Inbox {
   }
 
   send(message: Outgoing, { deadlineMs, signal }: Patience): Promise<Delivery> {
-    const bytes = message.body.length;
+    const { from, guest, kind, term, body } = message;
+    const bytes = body.length;
     const { inboxMessagesMax, inboxBytesMax } = limits;
     if (
       this.#queued.length >= inboxMessagesMax ||
@@ -202,7 +208,7 @@ class Inbox {
     ) {
       return Promise.resolve(refused('its inbox is full: it takes messages slower than they come'));
     }
-    const id = this.#nextId++;
+    const id = this.#id();
     return new Promise((resolve, reject) => {
       const late = (): void => {
         signal?.removeEventListener('abort', leave);
@@ -224,7 +230,7 @@ class Inbox {
         signal?.removeEventListener('abort', leave);
         resolve(delivery);
       };
-      this.#queued.push({ message: { ...message, id }, settle });
+      this.#queued.push({ message: { id, from, guest, kind, term, body }, settle });
       this.#queuedBytes += bytes;
       this.#wake();
     });

@@ -32,7 +32,7 @@ class Noted {
 
 /** Answers what waits there. @returns the bodies, in their order */
 async function handled(box: ListenerBox): Promise<string[]> {
-  const messages = await box.run(take, '', stay);
+  const messages = await box.run(take, '', { ...stay, answers: [] });
   const answers = messages.map(({ id }) => ({ id, taken: true, seen: true, body: '', why: '' }));
   await box.run(reply, '', { ...stay, answers });
   return messages.map(({ body }) => body);
@@ -48,7 +48,7 @@ function sender(noted: Noted) {
     deadlineMs: 5_000,
   } as const;
   const send = (body: string) =>
-    courier.deliver('n', { ...stay, ...rest, body }, { token: undefined });
+    courier.deliver('n', { ...stay, ...rest, body }, { token: undefined, withinMs: 6_000 });
   return { courier, send };
 }
 

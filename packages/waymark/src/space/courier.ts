@@ -1,9 +1,12 @@
 import type { Clock, Random } from '../core/clock.js';
 import type { CallOptions } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
 import { type ListenerAddress, parseListener } from '../recipes/listener-address.js';
-import { deliver, elsewhere, inboxOf } from '../recipes/messages.js';
+import { inboxOf } from '../recipes/inboxes.js';
+import { deliver, elsewhere } from '../recipes/messages.js';
 import { type Delivery, refused } from '../recipes/switchboard.js';
+import { withTime } from '../recipes/waiting.js';
 import { boxes } from './listener-box.js';
 import { reachListener } from './listener-peers.js';
 import { HostPeers } from './peers.js';
@@ -24,6 +27,8 @@ export interface Addressee {
 export interface CourierCall extends CallOptions {
   /** What members that ask for a token are shown. */
   readonly token: string | undefined;
+  /** Should the host fall silent: beyond the message's own deadline, which the host keeps. */
+  readonly withinMs: number;
 }
 
 /** Where a member takes its messages: at a listener, or, null, where its host knows to find it. */
@@ -32,6 +37,10 @@ type Way = ListenerAddress | null;
 interface Target {
   /** Read from the space when it is first needed, and again once a message did not find the member there. */
   way: Promise<Way> | null;
+  /** The way has been told. */
+  known: boolean;
+  /** Messages that wait to be told: a later one does not overtake them. */
+  looking: number;
   /** Messages under way. */
   underWay: number;
 }
@@ -63,12 +72,14 @@ export class Courier {
     target.underWay++;
     try {
       const looked = this.#wayTo(target, namespace, letter);
-      const way = await unlessAborted(looked, call.signal);
+      const told = target.known && target.looking === 0;
+      const way = await (told ? looked : this.#told(target, looked, letter, call.signal));
       const first = await this.#bring(way, namespace, letter, until, call);
       if (first.outcome !== 'refused' || first.seen) return first;
-      if (target.way === looked) target.way = null;
+      forget(target, looked);
       if (target.underWay > 1) return first;
-      const next = await unlessAborted(this.#wayTo(target, namespace, letter), call.signal);
+      const again = this.#wayTo(target, namespace, letter);
+      const next = await this.#told(target, again, letter, call.signal);
       if (next?.box === way?.box) return first;
       return await this.#bring(next, namespace, letter, until, call);
     } finally {
@@ -101,7 +112,7 @@ export class Courier {
     let target = this.#targets.get(key);
     if (target !== undefined) return target;
     if (this.#targets.size >= targetsMax) this.#forgetOldest();
-    target = { way: null, underWay: 0 };
+    target = { way: null, known: false, looking: 0, underWay: 0 };
     this.#targets.set(key, target);
     return target;
   }
@@ -118,10 +129,30 @@ export class Courier {
     if (target.way !== null) return target.way;
     const looked = this.#look(namespace, to);
     target.way = looked;
-    looked.catch(() => {
-      if (target.way === looked) target.way = null;
-    });
+    looked.then(
+      () => (target.known = target.way === looked),
+      () => forget(target, looked),
+    );
     return looked;
+  }
+
+  /** @throws {WaymarkError} `unavailable` when the message is late by then */
+  async #told(
+    target: Target,
+    way: Promise<Way>,
+    { member, deadlineMs }: Letter,
+    given: AbortSignal | undefined,
+  ): Promise<Way> {
+    const why = `where ${member} takes its messages was not told within ${deadlineMs} ms`;
+    const error = (): WaymarkError => new WaymarkError('unavailable', why);
+    const late = withTime(this.#clock, deadlineMs, given, error);
+    target.looking++;
+    try {
+      return await unlessAborted(way, late.signal);
+    } finally {
+      target.looking--;
+      late.stop();
+    }
   }
 
   async #look(namespace: string, { group, member }: Addressee): Promise<Way> {
@@ -135,12 +166,12 @@ export class Courier {
     namespace: string,
     letter: Letter,
     until: number,
-    { signal, token }: CourierCall,
+    { signal, token, withinMs }: CourierCall,
   ): Promise<Delivery> {
     const deadlineMs = until - this.#clock.now();
     if (deadlineMs <= 0) return refused(`it was not on its way within ${letter.deadlineMs} ms`);
     const args = { ...letter, deadlineMs, relayed: way !== null };
-    if (way === null) return await this.#host.run(deliver, namespace, args, { signal });
+    if (way === null) return await this.#host.run(deliver, namespace, args, { signal, withinMs });
     const { at, box } = way;
     const here = boxes.get(box);
     if (here === undefined) {
@@ -160,6 +191,12 @@ export class Courier {
     }
     return peers;
   }
+}
+
+function forget(target: Target, looked: Promise<Way>): void {
+  if (target.way !== looked) return;
+  target.way = null;
+  target.known = false;
 }
 
 /** The answer, or the signal's reason if that comes first; the answer may be waited for by others. */

@@ -152,7 +152,12 @@ test('[X5] a message that nobody takes in time was refused, and one too large ne
   await withHosts(async (a, b) => {
     const lease = await joined(a, 'm');
     const aborted = new AbortController();
-    const taking = a.run(calls.take, 'n', { group: '/g', member: 'm', lease }, aborted);
+    const taking = a.run(
+      calls.take,
+      'n',
+      { group: '/g', member: 'm', lease, answers: [] },
+      aborted,
+    );
     await expect(send(b, 'm', 'x'.repeat(1_048_577))).rejects.toMatchObject({
       code: 'too_large',
       facts: { limit: 'messageBytesMax' },
@@ -170,8 +175,8 @@ test('[X4] when the lease of a member ends, what it was handed is unknown at onc
     const member = { group: '/g', member: 'm', lease };
     await a.run(calls.open, 'n', member);
     const first = send(b, 'm', 'taken', 600_000);
-    expect(await a.run(calls.take, 'n', member)).toHaveLength(1);
-    const asking = a.run(calls.take, 'n', member);
+    expect(await a.run(calls.take, 'n', { ...member, answers: [] })).toHaveLength(1);
+    const asking = a.run(calls.take, 'n', { ...member, answers: [] });
     await a.revoke(lease);
     expect(await first).toMatchObject({ outcome: 'unknown', seen: true });
     expect(await asking).toEqual([]);
@@ -184,13 +189,13 @@ test('[X4] nothing is handed out to who asks no more: the next to ask gets it', 
     const lease = await joined(a, 'm');
     const member = { group: '/g', member: 'm', lease };
     const gone = new AbortController();
-    const taking = a.run(calls.take, 'n', member, { signal: gone.signal });
+    const taking = a.run(calls.take, 'n', { ...member, answers: [] }, { signal: gone.signal });
     const caught = taking.catch((error: unknown) => error);
     while ((await a.read('n', { key: 'm/g\0', end: 'm/g\x01' })).entries.length < 1);
     gone.abort();
     const sent = send(b, 'm', 'kept');
     expect(await caught).toBe(gone.signal.reason);
-    const [message] = await a.run(calls.take, 'n', member);
+    const [message] = await a.run(calls.take, 'n', { ...member, answers: [] });
     expect(message?.body).toBe('kept');
     const answers = [{ id: message?.id ?? 0, taken: true, seen: true, body: 'had', why: '' }];
     await a.run(calls.reply, 'n', { ...member, answers });
@@ -214,7 +219,7 @@ test('[X5] a sender that waits no more takes its message along, where nobody has
     const kept = send(b, 'm', 'kept');
     gone.abort();
     expect(await Promise.all(sent)).toEqual([gone.signal.reason, gone.signal.reason]);
-    const taken = await a.run(calls.take, 'n', member);
+    const taken = await a.run(calls.take, 'n', { ...member, answers: [] });
     expect(taken.map(({ body }) => body)).toEqual(['kept']);
     await a.revoke(lease);
     expect((await kept).outcome).toBe('unknown');
@@ -242,6 +247,7 @@ test('[X1] nobody is given the messages of a member without its lease', async ()
           group: '/g',
           member,
           lease,
+          answers: [],
         } as never);
         await expect(stolen).rejects.toMatchObject({ code: 'lost' });
       }
@@ -256,7 +262,12 @@ test('[X14] nobody answers for a member, or makes it leave, without its lease', 
     const lease = await joined(a, 'm');
     await a.run(calls.open, 'n', { group: '/g', member: 'm', lease });
     const sent = send(b, 'm', 'work');
-    const [message] = await a.run(calls.take, 'n', { group: '/g', member: 'm', lease });
+    const [message] = await a.run(calls.take, 'n', {
+      group: '/g',
+      member: 'm',
+      lease,
+      answers: [],
+    });
     const { id: other } = await b.grant(60_000);
     const answer = { id: message?.id ?? 0, taken: true, seen: true, body: 'forged', why: '' };
     for (const host of [a, b]) {
@@ -285,7 +296,7 @@ test('[X14] a new life of a member begins with an empty inbox: the earlier one a
     await a.run(calls.open, 'n', { ...member, lease });
     expect(await waiting).toMatchObject({ outcome: 'refused', seen: false });
     const sent = send(b, 'm', 'to the latter');
-    const [message] = await a.run(calls.take, 'n', { ...member, lease });
+    const [message] = await a.run(calls.take, 'n', { ...member, lease, answers: [] });
     const answer = { id: message?.id ?? 0, taken: true, seen: true, body: 'mine', why: '' };
     const stale = a.run(calls.reply, 'n', { ...member, lease: former, answers: [answer] });
     await expect(stale).rejects.toMatchObject({ code: 'lost' });
@@ -326,3 +337,88 @@ test('[X26] who leaves late takes nothing from whoever has joined under its id m
     }
   });
 });
+
+/** Counts the calls of a host by their names. */
+function counted(host: Host): { readonly host: Host; readonly calls: Map<string, number> } {
+  const counts = new Map<string, number>();
+  const run: Host['run'] = (call, ...rest) => {
+    counts.set(call.name, (counts.get(call.name) ?? 0) + 1);
+    return host.run(call, ...rest);
+  };
+  return {
+    host: Object.assign(Object.create(host) as Host, { run, read: host.read.bind(host) }),
+    calls: counts,
+  };
+}
+
+test('[X3] what is answered at once goes along with the next request, what takes longer in a call of its own', async () => {
+  await withHosts(async (a, b) => {
+    const { host, calls: made } = counted(a);
+    const lease = await joined(a, 'm');
+    let finish = (): void => {};
+    const box = new Mailbox({
+      host,
+      clock: systemClock,
+      namespace: 'n',
+      group: '/g',
+      member: 'm',
+      lease,
+      refuse: () => undefined,
+      handle: ({ body }) =>
+        body === 'slow'
+          ? new Promise((resolve) => (finish = () => resolve('late')))
+          : Promise.resolve(body),
+    });
+    await box.opened;
+    for (let i = 0; i < 10; i++) expect((await send(b, 'm', `${i}`)).body).toBe(`${i}`);
+    expect(made.get(calls.reply.name)).toBe(undefined);
+    const slow = [send(b, 'm', 'slow')];
+    expect((await send(b, 'm', 'quick')).body).toBe('quick');
+    finish();
+    expect((await Promise.all(slow))[0]?.body).toBe('late');
+    expect(made.get(calls.reply.name)).toBe(1);
+    await box.close();
+  });
+});
+
+test('[X4] an answer that went along with a request which failed is brought before it leaves', async () => {
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    let [takes, close] = [0, (): unknown => undefined];
+    const run: Host['run'] = (call, namespace, args, options) => {
+      if (call.name !== calls.take.name || ++takes < 2)
+        return a.run(call, namespace, args, options);
+      // Out of reach: it was never sent.
+      return new Promise((_resolve, reject) => {
+        options?.signal?.addEventListener('abort', () => reject(new Error('aborted')));
+        close();
+      });
+    };
+    const host = Object.assign(Object.create(a) as Host, { run });
+    const parts = { host, clock: systemClock, namespace: 'n', group: '/g', member: 'm', lease };
+    const box = new Mailbox({ ...parts, refuse: () => undefined, handle: async () => 'done' });
+    close = () => box.close();
+    await box.opened;
+    expect(await send(b, 'm', 'work')).toMatchObject({ outcome: 'delivered', body: 'done' });
+    await box.closed;
+  });
+});
+
+test('[X3] an answer to a message of a host that was started anew is the answer to none of its messages', async () => {
+  const first = await firstId();
+  const second = await firstId();
+  expect(first).not.toBe(second);
+});
+
+/** Of the first message that a host hands out. */
+async function firstId(): Promise<number | undefined> {
+  let id: number | undefined;
+  await withHosts(async (a, b) => {
+    const lease = await joined(a, 'm');
+    const taking = a.run(calls.take, 'n', { group: '/g', member: 'm', lease, answers: [] });
+    const sent = send(b, 'm', 'hello', 20);
+    id = (await taking)[0]?.id;
+    await sent;
+  });
+  return id;
+}

@@ -20,6 +20,8 @@ export interface MailboxParts {
 
 /** Of what a sender is told about a refusal. */
 const whyMax = 1_000;
+/** Of answers in one call, unless one alone is larger. */
+const answersBytesMax = 1_048_576;
 /** After its host had too much to do. */
 const againMs = 100;
 
@@ -32,6 +34,11 @@ export class Mailbox {
   readonly #parts: MailboxParts;
   readonly #ended = new AbortController();
   readonly #handling = new Set<Promise<void>>();
+  /** Not brought yet. */
+  #answers: Answer[] = [];
+  /** The next request for messages is about to take along what is answered. */
+  #collecting = false;
+  #bringing: Promise<void> | null = null;
 
   constructor(parts: MailboxParts) {
     this.#parts = parts;
@@ -57,23 +64,36 @@ export class Mailbox {
     const { host, clock, namespace, group, member, lease } = this.#parts;
     const { signal } = this.#ended;
     while (!signal.aborted) {
+      const answers = this.#some();
+      this.#collecting = false;
+      if (this.#answers.length > 0) void this.#bring();
       try {
-        const options = { signal };
-        const messages = await host.run(calls.take, namespace, { group, member, lease }, options);
-        for (const message of messages) this.#begin(message);
+        const args = { group, member, lease, answers };
+        const messages = await host.run(calls.take, namespace, args, { signal });
+        this.#collecting = true;
+        // What is answered at once goes along: one call a handful, not one more for each message.
+        await Promise.race([
+          Promise.all(messages.map((message) => this.#begin(message))),
+          new Promise<void>((resolve) => clock.nextTurn(resolve)),
+        ]);
       } catch (error) {
+        // It may not have arrived. A second answer to one message is ignored.
+        this.#answers.unshift(...answers);
         // Out of reach the connection tries anew by itself; a lease that has ended ends the membership.
         if (signal.aborted || !isWaymarkError(error, 'overloaded')) break;
         await new Promise<void>((resolve) => void clock.after(againMs, resolve));
       }
     }
+    this.#collecting = false;
     await Promise.allSettled(this.#handling);
+    await this.#bring();
     await host.run(calls.leave, namespace, { group, member, lease }).catch(() => undefined);
   }
 
-  #begin(message: Incoming): void {
+  #begin(message: Incoming): Promise<void> {
     const handling = this.#handle(message).finally(() => this.#handling.delete(handling));
     this.#handling.add(handling);
+    return handling;
   }
 
   async #answerTo(message: Incoming): Promise<Answer> {
@@ -92,11 +112,30 @@ export class Mailbox {
   }
 
   async #handle(message: Incoming): Promise<void> {
-    const { host, namespace, group, member, lease } = this.#parts;
     const answer = await this.#answerTo(message);
-    // An answer that cannot be brought is unknown to the sender, who has a deadline.
-    await host
-      .run(calls.reply, namespace, { group, member, answers: [answer], lease })
-      .catch(() => undefined);
+    this.#answers.push(answer);
+    if (!this.#collecting) await (this.#bringing ??= this.#bring());
+  }
+
+  /** Answers that fit one call. */
+  #some(): Answer[] {
+    let bytes = 0;
+    const many = this.#answers.findIndex(({ body }, at) => {
+      bytes += body.length;
+      return at > 0 && bytes > answersBytesMax;
+    });
+    return this.#answers.splice(0, many < 0 ? this.#answers.length : many);
+  }
+
+  /** What is answered in one turn goes in one call. */
+  async #bring(): Promise<void> {
+    const { host, namespace, group, member, lease } = this.#parts;
+    await Promise.resolve();
+    this.#bringing = null;
+    for (let answers = this.#some(); answers.length > 0; answers = this.#some()) {
+      const args = { group, member, answers, lease };
+      // An answer that cannot be brought is unknown to the sender, who has a deadline.
+      await host.run(calls.reply, namespace, args).catch(() => undefined);
+    }
   }
 }

@@ -172,6 +172,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
 
   /** What is being handled is answered, and the term resigned. */
   async #over(): Promise<void> {
+    this.#messenger.end();
     await Promise.all([this.#streams.close(this.reason), this.#mailbox?.close()]);
     await this.#candidacy?.done.catch(() => undefined);
   }

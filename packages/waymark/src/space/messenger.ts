@@ -3,6 +3,7 @@ import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { checkMemberId } from '../recipes/members.js';
 import { checkDelivery } from '../recipes/messages.js';
+import { withTime } from '../recipes/waiting.js';
 import {
   type Delivery,
   type Incoming,
@@ -10,8 +11,8 @@ import {
   refused,
   unknown,
 } from '../recipes/switchboard.js';
-import { leaderOf } from './group-state.js';
 import { decodeValue, encodeValue } from './codecs.js';
+import { KnownLeader } from './known-leader.js';
 import { leaderRange } from './layout.js';
 import type { HostNamespace } from './namespace.js';
 import { pathToBytes } from './paths.js';
@@ -55,12 +56,21 @@ export class Messenger<B> implements types.Messages<B> {
   readonly #group: Members;
   readonly #sender: Sender;
   readonly #mark: KeyRange;
+  readonly #leader: KnownLeader;
 
   constructor(namespace: HostNamespace<B>, group: Members, sender: Sender) {
     this.#namespace = namespace;
     this.#group = group;
     this.#sender = sender;
     this.#mark = leaderRange(pathToBytes(group.path), groupElection.facet);
+    this.#leader = new KnownLeader(namespace.host, namespace.name, this.#mark);
+    // A guest may send once and be forgotten: it reads each time.
+    if (sender.guest) this.#leader.end();
+  }
+
+  /** It no longer follows who leads. */
+  end(): void {
+    this.#leader.end();
   }
 
   async send<R>(body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
@@ -81,22 +91,50 @@ export class Messenger<B> implements types.Messages<B> {
     deadlineMs: number,
     call: Call,
   ): Promise<Brought> {
-    const { host, name, space } = this.#namespace;
-    const until = space.clock.now() + deadlineMs;
-    const late = this.#within(deadlineMs, call.signal);
-    let last = refused('nobody leads the group');
+    const until = this.#namespace.space.clock.now() + deadlineMs;
+    const { told } = this.#leader;
+    let why = 'nobody leads the group';
+    if (told !== null) {
+      const { id: member, term } = told;
+      const delivery = await this.deliver(member, { kind, term, bytes, deadlineMs }, call);
+      if (settled(delivery)) return { member, delivery };
+      why = delivery.why;
+    }
+    const found = await this.#seek({ kind, bytes, until, why }, call);
+    if (typeof found !== 'string') return found;
+    const delivery = refused(`no leader took it within ${deadlineMs} ms: ${found}`);
+    return { member: null, delivery };
+  }
+
+  /** Looks for a leader that takes it. @returns why none did */
+  async #seek(
+    told: {
+      readonly kind: MessageKind;
+      readonly bytes: ByteString;
+      readonly until: number;
+      readonly why: string;
+    },
+    call: Call,
+  ): Promise<Brought | string> {
+    const { clock } = this.#namespace.space;
+    const { kind, bytes, until } = told;
+    const late = withTime(clock, until - clock.now(), call.signal);
+    let { why } = told;
     let pauseMs = pauseMsMin;
     try {
-      for (let left = deadlineMs; left > 0; left = until - space.clock.now()) {
-        const query = { ...this.#mark, limit: 1 };
-        const { entries, revision } = await host.read(name, query, { signal: late.signal });
-        const leader = leaderOf(entries[0]);
-        if (leader !== null) {
+      for (let left = until - clock.now(); left > 0; left = until - clock.now()) {
+        const letter = { kind, bytes, deadlineMs: left };
+        const tried = await this.#leader.read(late.signal, async (leader, revision) => {
+          if (leader === null) return { revision };
           const { id: member, term } = leader;
-          last = await this.deliver(member, { kind, term, bytes, deadlineMs: left }, call);
-          if (last.outcome !== 'refused' || last.seen) return { member, delivery: last };
+          const delivery = await this.deliver(member, { ...letter, term }, call);
+          return { revision, brought: { member, delivery } };
+        });
+        if (tried.brought !== undefined) {
+          if (settled(tried.brought.delivery)) return tried.brought;
+          why = tried.brought.delivery.why;
         }
-        await this.#leaderMoved(revision, pauseMs, late.signal);
+        await this.#leaderMoved(tried.revision, pauseMs, late.signal);
         pauseMs = Math.min(2 * pauseMs, pauseMsMax);
       }
     } catch (error) {
@@ -105,8 +143,7 @@ export class Messenger<B> implements types.Messages<B> {
     } finally {
       late.stop();
     }
-    const why = `no leader took it within ${deadlineMs} ms: ${last.why}`;
-    return { member: null, delivery: refused(why) };
+    return why;
   }
 
   async sendTo<R>(member: string, body: B, call: types.SendCall = {}): Promise<types.Reply<R>> {
@@ -162,7 +199,7 @@ export class Messenger<B> implements types.Messages<B> {
 
   /** The members by now. @throws {WaymarkError} `timeout` when they are not known by the deadline */
   async #present(deadlineMs: number, signal: AbortSignal | undefined): Promise<readonly string[]> {
-    const late = this.#within(deadlineMs, signal);
+    const late = withTime(this.#namespace.space.clock, deadlineMs, signal);
     try {
       const { members } = await this.#group.list({ signal: late.signal });
       return members.map(({ id }) => id);
@@ -202,30 +239,24 @@ export class Messenger<B> implements types.Messages<B> {
   async deliver(member: string, message: Letter, { signal }: Call): Promise<Delivery> {
     const { space, name } = this.#namespace;
     const { kind, term, bytes: body, deadlineMs } = message;
-    const late = this.#within(deadlineMs + graceMs, signal);
     const { from, guest, token } = this.#sender;
-    const to = { group: this.#group.path, member, from, guest };
+    const group = this.#group.path;
     try {
-      const letter = { ...to, kind, term, body, deadlineMs };
-      const call = { signal: late.signal, token };
+      const letter = { group, member, from, guest, kind, term, body, deadlineMs };
+      const call = { signal, token, withinMs: deadlineMs + graceMs };
       return await space.courier.deliver(name, letter, call);
     } catch (error) {
       signal?.throwIfAborted();
-      // Aborted by the deadline, and not uncertain: it never left.
-      if (error === late.signal.reason) return refused(`not on its way within ${deadlineMs} ms`);
       if (isWaymarkError(error, 'unavailable')) return refused(error.message);
       if (isWaymarkError(error, 'uncertain')) return unknown(error.message);
-      if (!late.signal.aborted) throw error;
-      return unknown(`the host did not tell within ${deadlineMs + graceMs} ms`);
-    } finally {
-      late.stop();
+      throw error;
     }
   }
 
   /** Resolves when somebody else leads than at `revision`, and after a pause: the leader may only not have known yet that it leads. */
   async #leaderMoved(revision: number, pauseMs: number, signal: AbortSignal): Promise<void> {
-    const { host, name } = this.#namespace;
-    const pause = this.#within(pauseMs, signal);
+    const { host, name, space } = this.#namespace;
+    const pause = withTime(space.clock, pauseMs, signal);
     try {
       const options = { after: revision, signal: pause.signal };
       for await (const { changes } of host.watch(name, [this.#mark], options)) {
@@ -244,15 +275,9 @@ export class Messenger<B> implements types.Messages<B> {
     }
     return { outcome, member, value: this.decode(body) as unknown as R };
   }
+}
 
-  /** A signal that aborts with the caller's, or when the time is over. */
-  #within(
-    ms: number,
-    signal: AbortSignal | undefined,
-  ): { readonly signal: AbortSignal; readonly stop: () => void } {
-    const over = new AbortController();
-    const stop = this.#namespace.space.clock.after(ms, () => over.abort());
-    const given = signal === undefined ? [] : [signal];
-    return { signal: AbortSignal.any([over.signal, ...given]), stop };
-  }
+/** A handler may have seen it: it is not sent again. */
+function settled({ outcome, seen }: Delivery): boolean {
+  return outcome !== 'refused' || seen;
 }

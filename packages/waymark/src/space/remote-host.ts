@@ -24,6 +24,7 @@ import type {
   HeldKeys,
   HoldEnd,
   Host,
+  RunOptions,
 } from '../core/host.js';
 import type { RecipeCall } from '../core/recipe-call.js';
 import { validateLeaseId, validateQuery, validateTtl, validateTxn } from '../core/validate.js';
@@ -166,15 +167,16 @@ class RemoteHost implements Host {
     call: RecipeCall<Args, Result>,
     namespace: string,
     args: Args,
-    options?: CallOptions,
+    options?: RunOptions,
   ): Promise<Result> {
     const giveBack = (): void => {
       const undo = call.undo?.(args);
       // Unreachable: what was given ends with its lease.
       if (undo !== undefined) void this.run(undo.call, namespace, undo.args).catch(() => undefined);
     };
-    const noDeadline = call.waits === true;
-    const extras = call.undo === undefined ? { noDeadline } : { noDeadline, undo: giveBack };
+    const withinMs = options?.withinMs;
+    const bounds = { withinMs, noDeadline: call.waits === true && withinMs === undefined };
+    const extras = call.undo === undefined ? bounds : { ...bounds, undo: giveBack };
     const method = recipeMethod(call);
     return await this.#connection.call(method, { namespace, args }, options?.signal, extras);
   }

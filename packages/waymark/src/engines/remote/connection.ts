@@ -31,7 +31,9 @@ export interface ConnectOptions {
 /** How a call that lasts is made: see `Connection.call`. */
 export interface CallExtras {
   /** No end but its own: a place in a queue. */
-  readonly noDeadline?: boolean;
+  readonly noDeadline?: boolean | undefined;
+  /** Ends without an answer for so long, in steps of a second; default: as all calls of the connection. */
+  readonly withinMs?: number | undefined;
   /** On abort the server is asked to let go first, and what it gave meanwhile is given back by this. */
   readonly undo?: (result: unknown) => void;
 }
@@ -45,7 +47,7 @@ const bufferedBytesMax = 1_048_576;
  * its method says: repeated where that is safe, `uncertain` where it may have happened; what was never sent waits.
  */
 export class Connection {
-  readonly #callTimeoutMs: number;
+  readonly #callTicks: number;
   readonly #told: (() => void) | undefined;
   readonly #table = new PlaceTable();
   readonly #link: Link;
@@ -54,9 +56,9 @@ export class Connection {
   #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
   private constructor(url: string, clock: Clock, options: ConnectOptions) {
-    this.#callTimeoutMs = options.callTimeoutMs ?? 30_000;
-    this.#told = options.closed;
     const { random = systemRandom, client = 'waymark', token, reconnect = true } = options;
+    const { callTimeoutMs = 30_000 } = options;
+    this.#told = options.closed;
     this.#link = new Link({ url, clock, random, client, token }, this.#table, {
       ready: () => {
         this.#opening?.resolve();
@@ -73,13 +75,14 @@ export class Connection {
       },
       heard: () => this.#pulse.heard(),
     });
-    this.#pulse = new Pulse(clock, this.#callTimeoutMs, {
-      expire: (tick, ticks) => this.#expire(tick, ticks),
+    this.#pulse = new Pulse(clock, callTimeoutMs, {
+      expire: (tick) => this.#expire(tick),
       ping: () => {
         if (this.#link.ready) this.#link.signal(messages.ping);
       },
       dead: (silentMs) => this.#link.broke(new Error(`nothing heard for ${silentMs} ms`)),
     });
+    this.#callTicks = this.#pulse.ticksOf(callTimeoutMs);
   }
 
   /** @throws {WaymarkError} `unavailable` when no server answers in time, or its refusal */
@@ -121,7 +124,11 @@ export class Connection {
       place.args = args;
       place.resolve = resolve;
       place.reject = reject;
-      if (extras?.noDeadline !== true) place.since = this.#pulse.tick;
+      const withinMs = extras?.withinMs;
+      if (extras?.noDeadline !== true) {
+        place.since = this.#pulse.tick;
+        place.ticks = withinMs === undefined ? this.#callTicks : this.#pulse.ticksOf(withinMs);
+      }
       if (extras?.undo !== undefined) {
         place.abortWaits = true;
         place.undo = extras.undo;
@@ -217,6 +224,7 @@ export class Connection {
       this.#link.signal(messages.cancel, place.id);
       place.givenUp = true;
       place.since = this.#pulse.tick;
+      place.ticks = this.#callTicks;
       place.resolve = (result) => {
         if (result !== null) undo?.(result);
         reject(reason);
@@ -261,13 +269,13 @@ export class Connection {
     this.#told?.();
   }
 
-  #expire(tick: number, ticks: number): void {
-    for (const place of this.#table.late(tick, ticks)) {
-      const { reject, method, state } = place;
+  #expire(tick: number): void {
+    for (const place of this.#table.late(tick)) {
+      const { reject, method, state, ticks } = place;
       const maybe = state === 'sent' && method?.whenBroken === 'uncertain';
       place.since = -1;
       this.#leave(place);
-      const text = `no answer within ${this.#callTimeoutMs} ms`;
+      const text = `no answer within ${this.#pulse.msOf(ticks)} ms`;
       reject?.(maybe ? uncertain(text) : new WaymarkError('unavailable', text));
     }
   }

@@ -30,6 +30,8 @@ export class Pending {
   onAbort: (() => void) | null = null;
   /** The tick of the connection's deadline watch it started in; −1: no deadline. */
   since = -1;
+  /** How many ticks later it is over. */
+  ticks = 0;
   /** Counts against the calls a server takes at once. */
   counted = false;
   /** Was sent before, on a connection that broke. */

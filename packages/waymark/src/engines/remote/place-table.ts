@@ -67,9 +67,9 @@ export class PlaceTable {
   }
 
   /** Those whose deadline has passed. */
-  late(tick: number, ticks: number): Pending[] {
+  late(tick: number): Pending[] {
     return this.#places.filter(
-      ({ since, state }) =>
+      ({ since, ticks, state }) =>
         since >= 0 && tick - since > ticks && (state === 'sent' || state === 'queued'),
     );
   }

@@ -4,8 +4,8 @@ export const pingMs = 5_000;
 const deadMs = 15_000;
 
 export interface PulseEvents {
-  /** Another step has passed: calls older than `ticks` steps are over. */
-  expire(tick: number, ticks: number): void;
+  /** Another step has passed. */
+  expire(tick: number): void;
   ping(): void;
   /** Nothing was heard for long, though it was asked. */
   dead(silentMs: number): void;
@@ -18,7 +18,6 @@ export class Pulse {
   readonly #clock: Clock;
   readonly #events: PulseEvents;
   readonly #stepMs: number;
-  readonly #ticks: number;
   #heardAt: number;
   #heard = false;
   #pingedAt: number;
@@ -29,9 +28,17 @@ export class Pulse {
     this.#clock = clock;
     this.#events = events;
     this.#stepMs = Math.max(10, Math.min(callTimeoutMs / 10, pingMs / 5));
-    this.#ticks = Math.ceil(callTimeoutMs / this.#stepMs);
     this.#heardAt = this.#pingedAt = this.#steppedAt = clock.now();
     this.#stop = clock.after(this.#stepMs, this.#step);
+  }
+
+  /** How many steps take at least so long. */
+  ticksOf(ms: number): number {
+    return Math.ceil(ms / this.#stepMs);
+  }
+
+  msOf(ticks: number): number {
+    return ticks * this.#stepMs;
   }
 
   /** Something came from the peer. */
@@ -51,7 +58,7 @@ export class Pulse {
     if (this.#heard || stoodStill) this.#heardAt = now;
     this.#heard = false;
     this.#steppedAt = now;
-    this.#events.expire(++this.tick, this.#ticks);
+    this.#events.expire(++this.tick);
     if (now - this.#heardAt > deadMs) {
       this.#heardAt = now;
       return this.#events.dead(deadMs);

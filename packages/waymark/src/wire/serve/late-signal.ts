@@ -1,6 +1,9 @@
 import type { CallOptions } from '../../core/engine.js';
 
-/** Options of a call that may wait. Its signal is made when somebody first looks: a lock that is free is given without. */
+/**
+ * Options of a call that may wait. Its signal is made when somebody first looks: a lock that is free is given without. One that was never
+ * aborted serves another call afterwards: making one costs more than most calls.
+ */
 export class LateSignal implements CallOptions {
   #controller: AbortController | null = null;
   #reason: unknown = undefined;
@@ -11,6 +14,11 @@ export class LateSignal implements CallOptions {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** Whether another call can have it. */
+  get fresh(): boolean {
+    return this.#reason === undefined;
   }
 
   abort(reason: unknown): void {

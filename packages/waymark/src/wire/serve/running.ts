@@ -1,10 +1,13 @@
 import type { CallOptions } from '../../core/engine.js';
+import type { LateSignal } from './late-signal.js';
 import type { PlainCall } from './served-calls.js';
 
 /** A call under way: made once and used again, so that a call costs no closures. */
 export class Running {
   id = 0;
   call: PlainCall | null = null;
+  /** Of a call that may wait. */
+  options: LateSignal | null = null;
   value: unknown = undefined;
   error: { readonly error: unknown } | null = null;
   readonly ok: (value: unknown) => void;
@@ -32,6 +35,7 @@ export class Running {
 
   clear(): void {
     this.call = null;
+    this.options = null;
     this.value = undefined;
     this.error = null;
   }
