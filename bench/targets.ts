@@ -61,11 +61,12 @@ const rows: readonly Row[] = [
   // A question takes two hops to its handler and its answer two back: twice an echo is the least that a relay can take. Beside NATS the ways are the same.
   ['messaging', 'send to the leader p50', 'raw TCP echo', 'less', 4, 2.5],
   ['messaging', 'send to the leader p50', 'NATS request', 'less', 1.5, 1],
-  ['messaging', 'send to the leader, 16 in flight', 'NATS request', 'more', 0.5, 1],
-  ['messaging', 'send to the leader, 128 in flight', 'NATS request', 'more', 0.5, 1],
+  ['messaging', 'send to the leader, 16 in flight', 'NATS request', 'more', 1, 2],
+  ['messaging', 'send to the leader, 128 in flight', 'NATS request', 'more', 1, 2],
+  ['messaging', 'send to the leader, 128 in flight', 'Redis pub/sub', 'more', 0.6, 1],
   ['messaging', 'send to a member p50', 'raw TCP echo', 'less', 4, 2.5],
   // Fifty messages, each with an outcome of its own, beside one that the peer's server copies.
-  ['messaging', 'broadcast to 50 members p50', 'NATS scatter-gather', 'less', 6, 3],
+  ['messaging', 'broadcast to 50 members p50', 'NATS scatter-gather', 'less', 4, 2],
   ['watch', 'delivered to 1 000 watchers', 'Redis pub/sub', 'more', 0.6, 1],
   ['watch', 'delivered to 1 000 watchers', 'NATS core', 'more', 2, 3.5],
   ['watch', 'delivered to 1 000 watchers', 'etcd3 watch', 'more', 12, 25],

@@ -16,9 +16,8 @@ export class LateSignal implements CallOptions {
     return this.#controller.signal;
   }
 
-  /** Whether another call can have it. */
-  get fresh(): boolean {
-    return this.#reason === undefined;
+  get aborted(): boolean {
+    return this.#reason !== undefined;
   }
 
   abort(reason: unknown): void {

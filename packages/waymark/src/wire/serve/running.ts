@@ -1,15 +1,14 @@
 import type { CallOptions } from '../../core/engine.js';
-import type { LateSignal } from './late-signal.js';
+import { LateSignal } from './late-signal.js';
 import type { PlainCall } from './served-calls.js';
 
 /** A call under way: made once and used again, so that a call costs no closures. */
 export class Running {
   id = 0;
   call: PlainCall | null = null;
-  /** Of a call that may wait. */
-  options: LateSignal | null = null;
   value: unknown = undefined;
   error: { readonly error: unknown } | null = null;
+  #late = new LateSignal();
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
@@ -24,6 +23,12 @@ export class Running {
     };
   }
 
+  /** For a call that may wait: those of the last one, unless that was given up. */
+  options(): LateSignal {
+    if (this.#late.aborted) this.#late = new LateSignal();
+    return this.#late;
+  }
+
   /** What a call refuses at once is its answer, as what it refuses later. */
   start(args: unknown, options?: CallOptions): void {
     try {
@@ -35,7 +40,6 @@ export class Running {
 
   clear(): void {
     this.call = null;
-    this.options = null;
     this.value = undefined;
     this.error = null;
   }

@@ -3,7 +3,6 @@ import { commonVersion, type Hello, readHello } from '../hello.js';
 import { malformed, type Reader } from '../reader.js';
 import { messages } from '../messages.js';
 import { Intake } from './intake.js';
-import { LateSignal } from './late-signal.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
 import { Running } from './running.js';
@@ -11,9 +10,6 @@ import type { ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 import type { ServedStream } from './stream.js';
-
-/** What calls leave behind for later ones. */
-const idleMax = 1_024;
 
 /** The reason of an abort that the client asked for; it never leaves this file. */
 const cancelled = new WaymarkError('unavailable', 'the call was cancelled');
@@ -31,7 +27,6 @@ export class ServedConnection {
   /** How to end what lasts beyond its message: a cancel does, and the end of the connection. */
   readonly #ongoing = new Map<number, () => void>();
   readonly #idle: Running[] = [];
-  readonly #signals: LateSignal[] = [];
   /** Resolves when the connection is gone. */
   readonly closed: Promise<void>;
   #resolveClosed: () => void = () => {};
@@ -178,8 +173,7 @@ export class ServedConnection {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
-    const options = this.#signals.pop() ?? new LateSignal();
-    running.options = options;
+    const options = running.options();
     this.#waiting++;
     this.#ongoing.set(id, () => {
       if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
@@ -205,8 +199,6 @@ export class ServedConnection {
     if (running.call?.waits === true) {
       this.#waiting--;
       this.#ongoing.delete(running.id);
-      const { options } = running;
-      if (options?.fresh === true && this.#signals.length < idleMax) this.#signals.push(options);
     }
     if (this.#ended) return;
     if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running));
@@ -218,7 +210,7 @@ export class ServedConnection {
     if (error !== null) this.#fail(id, error.error);
     else this.#outlet.ok(id, (call as PlainCall).method, value);
     running.clear();
-    if (this.#idle.length < idleMax) this.#idle.push(running);
+    if (this.#idle.length < 1_024) this.#idle.push(running);
     if (this.#draining) this.#endIfDrained();
   }
 
