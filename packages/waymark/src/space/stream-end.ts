@@ -127,14 +127,19 @@ export class StreamEnd {
     const some = (): boolean => this.#out.length > 0 || this.#outEnd !== null;
     for (;;) {
       await this.#bell.until(() => this.#outOver || some());
+      // What is at hand leaves together. And where all of a stream is in one process it would run on promises alone, and let no timer run.
+      await new Promise<void>((resolve) => this.#parts.clock.nextTurn(resolve));
       if (this.#outOver) return;
       const parts = this.#batch();
       const end = parts.length === this.#out.length ? this.#outEnd : null;
       const told = { first: this.#outFirst, parts, end };
       const pushed = await this.#ask(calls.push, { ...this.#place, ...told });
       if (pushed === null) return;
-      this.#taken(pushed.next - this.#outFirst);
-      this.#outOver ||= pushed.over || (end !== null && pushed.ended);
+      const { next, ended, cut } = pushed;
+      this.#taken(next - this.#outFirst);
+      // To the sender it says that the handler is done: how, is told where it reads.
+      if (cut !== null && this.#parts.side === 'member' && this.#outEnd === null) this.#cut(cut);
+      this.#outOver ||= cut !== null || (end !== null && ended);
       this.#bell.ring();
     }
   }
