@@ -35,6 +35,7 @@ test('[X15] a push that is repeated adds what is new, a pull that is repeated gi
     expect(await pipe.pull(0, 0, wait)).toEqual({ parts: ['a', 'b', 'c'], end: null });
   }
   expect(await pipe.pull(1, 2, wait)).toEqual({ parts: ['c'], end: null });
+  expect(await pipe.pull(1, 1, wait)).toEqual({ parts: ['b', 'c'], end: null });
   expect(await pipe.push(3, ['d'], done, wait)).toEqual({ next: 4, ended: true, cut: null });
   expect(await pipe.push(3, ['d'], done, wait)).toEqual({ next: 4, ended: true, cut: null });
   for (let times = 0; times < 2; times++) {
