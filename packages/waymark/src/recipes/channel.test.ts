@@ -35,8 +35,9 @@ test('[X16] a push that is repeated adds what is new, a pull that is repeated gi
     expect(await pipe.pull(0, 0, wait)).toEqual({ parts: ['a', 'b', 'c'], end: null });
   }
   expect(await pipe.pull(1, 2, wait)).toEqual({ parts: ['c'], end: null });
-  expect(await pipe.push(3, ['d'], done, wait)).toEqual({ next: 4, ended: true, over: false });
-  expect(await pipe.push(3, ['d'], done, wait)).toEqual({ next: 4, ended: true, over: false });
+  expect(await pipe.pull(1, 1, wait)).toEqual({ parts: ['b', 'c'], end: null });
+  expect(await pipe.push(3, ['d'], done, wait)).toEqual({ next: 4, ended: true, cut: null });
+  expect(await pipe.push(3, ['d'], done, wait)).toEqual({ next: 4, ended: true, cut: null });
   for (let times = 0; times < 2; times++) {
     expect(await pipe.pull(3, 3, wait)).toEqual({ parts: ['d'], end: done });
   }
@@ -85,7 +86,9 @@ test.each(['sender', 'member'] as const)(
       parts: [],
       end: { how: 'lost', why: `its ${silent} is gone` },
     });
-    expect(await channel.push(other, parts('x'), undefined)).toMatchObject({ over: true });
+    expect(await channel.push(other, parts('x'), undefined)).toMatchObject({
+      cut: { how: 'lost' },
+    });
     clock.advance(lingerMs);
     // Neither of the other one's ends has ever called.
     expect(channels.get(id)).toBeUndefined();
@@ -113,7 +116,9 @@ test('[X14] a channel that is over makes room at once, and once', async () => {
   const channel = channels.get(id);
   const end = { first: 0, parts: ['reply'], end: done };
   expect(await channel?.push('member', end, undefined)).toMatchObject({ ended: true });
-  expect(await channel?.push('sender', parts('late'), undefined)).toMatchObject({ over: true });
+  expect(await channel?.push('sender', parts('late'), undefined)).toMatchObject({
+    cut: { how: 'lost' },
+  });
   const read = { done: 0, from: 0, waitMs: 0 };
   expect(await channel?.pull('sender', read, undefined)).toEqual({ parts: ['reply'], end: done });
   expect(channels.get(id)).toBe(channel);

@@ -50,12 +50,12 @@ export class Channel {
     const { first, parts, end } = told;
     if (end !== null && isCut(end)) {
       this.#leave(side, end);
-      return { next: first, ended: true, over: true };
+      return { next: first, ended: true, cut: end };
     }
     const wait = { clock: this.#clock, ms: waitMsMax, signal };
     const pushed = await this.#pipes[side].push(first, parts, end, wait);
     this.#called(side);
-    // Its handler is done: whatever else the sender has is for nobody.
+    // Its handler is done, or is told that it need not go on: whatever else the sender has is for nobody.
     if (side === 'member' && pushed.ended) {
       this.#pipes.sender.cut({ how: 'lost', why: 'its handler is done' });
       this.#remove(side);
@@ -75,7 +75,8 @@ export class Channel {
     const wait = { clock: this.#clock, ms: Math.min(waitMs, waitMsMax), signal };
     const pulled = await pipe.pull(done, from, wait);
     this.#called(side);
-    if (side === 'sender' && pipe.isReadTo(from)) this.#remove(side);
+    const knows = pulled.end !== null && isCut(pulled.end);
+    if (knows || (side === 'sender' && pipe.isReadTo(from))) this.#remove(side);
     return pulled;
   }
 

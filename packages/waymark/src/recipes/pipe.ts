@@ -25,8 +25,8 @@ export interface Pushed {
   readonly next: number;
   /** It has its end, and takes no more. */
   readonly ended: boolean;
-  /** Nobody reads it any more. */
-  readonly over: boolean;
+  /** Why nobody reads it any more; null as long as somebody may. */
+  readonly cut: PipeEnd | null;
 }
 
 export interface Pulled {
@@ -63,7 +63,11 @@ export class Pipe {
     await this.#bell.until(settled, wait);
     const room = parts.length === 0 || this.#hasRoom;
     if (room && this.#end === null && push === this.#pushes) this.#add(first, parts, end);
-    return { next: this.#next, ended: this.#end !== null, over: this.#isCut };
+    return {
+      next: this.#next,
+      ended: this.#end !== null,
+      cut: this.#isCut ? this.#end : null,
+    };
   }
 
   /**

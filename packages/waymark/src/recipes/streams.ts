@@ -65,13 +65,13 @@ export const push = recipeCall({
   whenBroken: 'retry',
   waits: true,
   args: shape.record({ ...place, first: shape.whole, parts: shape.list(shape.bytes), end }),
-  result: shape.record({ next: shape.whole, ended: shape.flag, over: shape.flag }),
+  result: shape.record({ next: shape.whole, ended: shape.flag, cut: end }),
   async run(ground, args, options): Promise<Pushed> {
     checkParts(args.parts);
     const channel = channelsOf(ground).get(args.channel);
     if (channel !== undefined) return await channel.push(args.side, args, options?.signal);
     const there = await relay(ground, push, args, options);
-    return there ?? { next: args.first, ended: true, over: true };
+    return there ?? { next: args.first, ended: true, cut: over };
   },
 });
 

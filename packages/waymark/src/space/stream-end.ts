@@ -25,8 +25,6 @@ export interface StreamEndParts {
 /** Parts that leave together; so many are gathered while others are under way. */
 const batchPartsMax = 64;
 const batchBytesMax = 262_144;
-/** Without an answer for so long a call is made anew. */
-const attemptMsMax = waitMsMax + 2_500;
 /** After its host was out of reach, or had too much to do. */
 const againMs = 50;
 
@@ -101,7 +99,7 @@ export class StreamEnd {
     const { host, namespace } = this.#parts;
     const args = { ...this.#place, first: this.#outFirst, parts: [], end };
     const late = new AbortController();
-    const disarm = this.#parts.clock.after(attemptMsMax, () => late.abort());
+    const disarm = this.#parts.clock.after(lingerMs, () => late.abort());
     host.run(calls.push, namespace, args, late).then(disarm, disarm);
   }
 
@@ -128,14 +126,19 @@ export class StreamEnd {
     const some = (): boolean => this.#out.length > 0 || this.#outEnd !== null;
     for (;;) {
       await this.#bell.until(() => this.#outOver || some());
+      // What is at hand leaves together. And where all of a stream is in one process it would run on promises alone, and let no timer run.
+      await new Promise<void>((resolve) => this.#parts.clock.nextTurn(resolve));
       if (this.#outOver) return;
       const parts = this.#batch();
       const end = parts.length === this.#out.length ? this.#outEnd : null;
       const told = { first: this.#outFirst, parts, end };
       const pushed = await this.#ask(calls.push, { ...this.#place, ...told });
       if (pushed === null) return;
-      this.#taken(pushed.next - this.#outFirst);
-      this.#outOver ||= pushed.over || (end !== null && pushed.ended);
+      const { next, ended, cut } = pushed;
+      this.#taken(next - this.#outFirst);
+      // To the sender it says that the handler is done: how, is told where it reads.
+      if (cut !== null && this.#parts.side === 'member' && this.#outEnd === null) this.#cut(cut);
+      this.#outOver ||= cut !== null || (end !== null && ended);
       this.#bell.ring();
     }
   }
@@ -215,19 +218,19 @@ export class StreamEnd {
   /** @returns null when it is over */
   async #ask<Args, Result>(call: RecipeCall<Args, Result>, args: Args): Promise<Result | null> {
     const { host, clock, namespace } = this.#parts;
-    const since = clock.now();
+    const until = clock.now() + lingerMs;
     for (;;) {
       if (this.#over.signal.aborted) return null;
       const late = new AbortController();
       const why = new WaymarkError('unavailable', 'its host does not answer');
-      const disarm = clock.after(attemptMsMax, () => late.abort(why));
+      const disarm = clock.after(until - clock.now(), () => late.abort(why));
       const over = (): void => late.abort(this.#over.signal.reason);
       this.#over.signal.addEventListener('abort', over, { once: true });
       try {
         return await host.run(call, namespace, args, late);
       } catch (error) {
         if (this.#over.signal.aborted) return null;
-        if (!mayPass(error) || clock.now() - since >= lingerMs) {
+        if (!mayPass(error) || clock.now() + againMs >= until) {
           this.#cut({ how: 'lost', why: wordsOf(error) });
           return null;
         }

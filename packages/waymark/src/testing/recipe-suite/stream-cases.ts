@@ -198,4 +198,53 @@ export const streamCases: readonly RecipeCase[] = [
       await eventually('the parts are left', () => source.left);
     },
   },
+  {
+    name: '[X16] the slowest member sets the pace of a broadcast stream, and one that is over holds up nobody',
+    async run(context) {
+      let go = (): void => {};
+      const asked = new Promise<void>((resolve) => (go = resolve));
+      const { one } = await pair(context, async function* (stream) {
+        await asked;
+        for await (const part of stream) if (part === 999) return;
+        yield 'never';
+      });
+      const others = (await context.another('others')).namespace('n').members(group);
+      let fast = 0;
+      await others.join({
+        id: 'fast',
+        handleStream: async function* (stream) {
+          for await (const part of stream) {
+            fast++;
+            if (part === 2_000) yield part;
+          }
+        },
+      });
+      await others.join({
+        id: 'brief',
+        handleStream: async function* () {
+          yield 'enough';
+        },
+      });
+      const source = endless();
+      const items: unknown[] = [];
+      const reading = (async (): Promise<void> => {
+        for await (const item of one.broadcastStream(source.parts)) {
+          items.push('part' in item ? item.part : told(item));
+          if ('part' in item && item.part === 2_000) break;
+        }
+      })();
+      await eventually('a part', () => source.taken > 1);
+      const taken = await takenUnread(one, source);
+      holds(taken <= 512, `${taken} parts were taken at the pace of the fastest`);
+      holds(fast > 0 && fast <= taken, 'which has had no more');
+      go();
+      await soon('the end', reading);
+      same(
+        items.filter((item) => item !== 'refused, seen false').sort(),
+        [2_000, 'delivered', 'delivered', 'enough'],
+        'each as far as it went',
+      );
+      await eventually('the parts are left', () => source.left);
+    },
+  },
 ];

@@ -1,4 +1,5 @@
 import { WaymarkError } from '../../core/errors.js';
+import type { HostSpace } from '../../space/space.js';
 import type { StreamHandler } from '../../space/stream-types.js';
 import { eventually, failsWith, holds, same, soon } from './expect.js';
 import { echo, endless, group, pair, told } from './stream-parts.js';
@@ -171,6 +172,45 @@ export const streamEndCases: readonly RecipeCase[] = [
       );
       await eventually('the handler, and the parts', () => left && source.left);
       await failsWith('lost', () => one.sendStream([1], { to: 'three' }));
+    },
+  },
+  {
+    name: '[X14] a lease that ends in the middle ends the streams of its member, on both sides',
+    async run(context) {
+      const ends: unknown[] = [];
+      const { one } = await pair(context, async function* (stream) {
+        stream.signal.addEventListener('abort', () => ends.push(stream.signal.reason));
+        yield* echo(stream);
+      });
+      const { members } = await context.a.namespace('n').members(group).list();
+      for (const id of ['two', 'one']) {
+        const source = endless();
+        const stream = one.sendStream(source.parts, { to: 'two' });
+        await stream.next();
+        const lease = members.find((member) => member.id === id)?.lease ?? 0;
+        await (context.b as HostSpace).host.revoke(lease);
+        await soon(
+          'the end',
+          failsWith(id === 'two' ? 'uncertain' : 'lost', async () => {
+            for await (const _ of stream);
+          }),
+        );
+        same(told(await stream.outcome), 'unknown, seen true', 'nobody knows');
+        await eventually('the parts are left, and the handler is told', () => {
+          return source.left && ends.length > 0;
+        });
+        const end = ends.pop();
+        holds(end instanceof WaymarkError && end.code === 'lost', 'why');
+        if (id === 'one') continue;
+        const again = (await context.another('again')).namespace('n').members(group);
+        await again.join({
+          id: 'two',
+          async *handleStream(incoming) {
+            incoming.signal.addEventListener('abort', () => ends.push(incoming.signal.reason));
+            yield* echo(incoming);
+          },
+        });
+      }
     },
   },
 ];

@@ -55,6 +55,7 @@ export async function takenUnread(
   await eventually('the first parts', () => source.taken > 1);
   for (let at = 0; at < 30; at++) {
     same((await one.sendTo('two', at)).outcome, 'delivered', 'a round trip');
+    await new Promise((resolve) => setImmediate(resolve));
   }
   return source.taken;
 }
