@@ -199,7 +199,7 @@ export const streamCases: readonly RecipeCase[] = [
     },
   },
   {
-    name: '[X16] the slowest member sets the pace of a broadcast stream, and one that is over holds up nobody',
+    name: '[X17] the slowest member sets the pace of a broadcast stream, and one that is over holds up nobody',
     async run(context) {
       let go = (): void => {};
       const asked = new Promise<void>((resolve) => (go = resolve));

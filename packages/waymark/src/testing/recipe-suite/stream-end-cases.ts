@@ -175,7 +175,7 @@ export const streamEndCases: readonly RecipeCase[] = [
     },
   },
   {
-    name: '[X14] a lease that ends in the middle ends the streams of its member, on both sides',
+    name: '[X15] a lease that ends in the middle ends the streams of its member, on both sides',
     async run(context) {
       const ends: unknown[] = [];
       const { one } = await pair(context, async function* (stream) {
