@@ -22,7 +22,7 @@ const entry = Type.Object({
   base64: Type.Optional(base64),
 });
 
-const party = Type.Object({
+export const party = Type.Object({
   owner: Type.String(),
   path: Type.String(),
   tree: Type.Boolean(),

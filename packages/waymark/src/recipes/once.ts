@@ -1,9 +1,11 @@
 import type { CallOptions, Check, Operation } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
+import type { Explanation } from '../core/host.js';
 import { recipeCall, type RecipeGround } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
 import { onceFacet, onceKey } from '../space/layout.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
+import { explain } from './lock-explain.js';
 import { LockPlans } from './lock-plan.js';
 import { acquire } from './lock.js';
 import { checkRequest } from './lock-request.js';
@@ -131,7 +133,28 @@ export const forget = recipeCall({
   },
 });
 
-export const onceCalls = [claim, unclaim, settle, forget] as const;
+/** Who runs it and who waits, and what was recorded by then. */
+export const explainOnce = recipeCall({
+  name: 'once.explain',
+  verb: 0xb0,
+  whenBroken: 'retry',
+  args: shape.record({ path: shape.text }),
+  result: shape.record({
+    queue: shape.json<Explanation>(),
+    record: shape.nullable(shape.bytes),
+    /** The revision of the record; 0 without one. */
+    at: shape.whole,
+  }),
+  async run(ground, { path }) {
+    checkCanonical(path);
+    const queue = await explain(claims(ground), { path, ...exclusive });
+    const query = { key: recordOf(path), at: queue.revision };
+    const [entry] = (await ground.engine.read(query)).entries;
+    return { queue, record: entry?.value ?? null, at: entry?.modRevision ?? 0 };
+  },
+});
+
+export const onceCalls = [claim, unclaim, settle, forget, explainOnce] as const;
 
 const isRecorded = Symbol('recorded');
 

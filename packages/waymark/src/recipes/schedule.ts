@@ -19,6 +19,8 @@ import { lostHold } from './lock-writes.js';
 export interface Settled {
   readonly at: number;
   readonly term: number;
+  /** The due time that was run last; absent before the first. */
+  readonly ran?: number | undefined;
 }
 
 const plansKey = Symbol('schedule');
@@ -36,9 +38,11 @@ export const settleDue = recipeCall({
     term: shape.whole,
     /** ms since 1970. */
     at: shape.whole,
+    /** Whether the job is run for it. */
+    run: shape.flag,
   }),
   result: shape.whole,
-  async run(ground, { id, path, term, at }) {
+  async run(ground, { id, path, term, at, run }) {
     checkCanonical(path);
     const plans = ground.remember(plansKey, () => new LockPlans(scheduleFacet));
     const hold = { id, path, ...exclusive };
@@ -55,11 +59,12 @@ export const settleDue = recipeCall({
       const why = `${path} is settled up to ${settled.at} already, later than ${at}`;
       throw new WaymarkError('conflict', why, { path });
     }
+    const ran = run ? at : settled?.ran;
     const when: Check[] = [
       { key: mark, target: 'create', is: '=', to: term },
       { key, target: 'mod', is: '=', to: before?.modRevision ?? 0 },
     ];
-    const value = textToBytes(JSON.stringify({ at, term } satisfies Settled));
+    const value = textToBytes(JSON.stringify({ at, term, ran } satisfies Settled));
     const { succeeded, revision } = await ground.engine.commit({
       when,
       apply: [{ type: 'put', key, value }],

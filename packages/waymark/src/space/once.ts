@@ -12,9 +12,9 @@ import { watchKeyGone } from './watch-key.js';
 export type OnceJob<R> = (run: OnceRun) => Promise<R> | R;
 
 /** What is recorded of a job: its value, absent for undefined, or what it threw. */
-type Outcome =
-  | { readonly by: string; readonly value?: unknown }
-  | { readonly by: string; readonly failed: string };
+export type OnceOutcome = { readonly by: string; readonly owner: string } & (
+  { readonly value?: unknown } | { readonly failed: string }
+);
 
 /** @returns what the job came to, as JSON has it; whoever ran it */
 export async function runOnce<R>(
@@ -48,7 +48,8 @@ async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall): Promis
   const given = call.signal === undefined ? [] : [call.signal];
   const signal = AbortSignal.any([claim.signal, ...given]);
   try {
-    const value = await job({ token: claim.token, signal });
+    const remainingMs = (): number => claim.remainingMs();
+    const value = await job({ token: claim.token, signal, remainingMs });
     return valueOf<R>(claim.path, await claim.settle({ value }));
   } catch (error) {
     // A job that was told to end did not fail.
@@ -65,7 +66,7 @@ async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall): Promis
 const failedCharsMax = 4_096;
 
 function valueOf<R>(path: string, record: string): R {
-  const outcome = decodeValue(json, path, record) as Outcome;
+  const outcome = decodeValue(json, path, record) as OnceOutcome;
   if ('failed' in outcome) {
     const why = `the job of ${path} ran once, and failed: ${outcome.failed}`;
     throw new WaymarkError('failed', why, { path });
@@ -89,12 +90,12 @@ class HeldClaim extends Held {
     outcome: { readonly value: unknown } | { readonly failed: string },
   ): Promise<string> {
     const { path, token } = this;
-    const { id } = this.#asker;
+    const { id, owner } = this.#asker;
     const { host, name } = this.#namespace;
     if (!this.isHeld()) throw this.reason ?? lost(path);
     // In an object a function would be left out without a word.
     if ('value' in outcome && outcome.value !== undefined) encodeValue(json, path, outcome.value);
-    const record = encodeValue(json, path, { by: id, ...outcome });
+    const record = encodeValue(json, path, { by: id, owner, ...outcome });
     await this.changing(async () => {
       await host.run(calls.settle, name, { id, path, token, record });
       this.settled = true;
