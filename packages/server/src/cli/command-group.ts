@@ -18,6 +18,9 @@ export interface CommandEnd {
   readonly ended: boolean;
 }
 
+/** What a command runs under, by the local clock. */
+export type Running = Pick<Hold, 'signal' | 'remainingMs'>;
+
 export interface GroupOptions {
   readonly ttlMs: number;
   readonly interrupted: AbortSignal;
@@ -31,7 +34,7 @@ const goneMsMax = 2_000;
 
 /** @returns once the whole group is gone */
 export async function runUnder(
-  hold: Hold,
+  hold: Running,
   argv: readonly string[],
   options: GroupOptions,
 ): Promise<CommandEnd> {
@@ -54,7 +57,7 @@ export async function runUnder(
 
 function look(
   pid: number,
-  hold: Hold,
+  hold: Running,
   { ttlMs, interrupted }: GroupOptions,
 ): { stop: () => void; ended: () => boolean } {
   let ended = false;

@@ -46,7 +46,7 @@ Examples:
         argv,
         ttl,
         wait,
-        title: `the lock on ${path}`,
+        title: () => `the lock on ${path}`,
         take: (ns, call) => ns.lock(path, { ...call, tree, mode, owner }),
         env: (lock) => ({ WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path }),
       });

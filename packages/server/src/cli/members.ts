@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { type Member, type MembersChange, type Membership, WaymarkError } from 'waymark';
-import { type GroupOptions, runUnder } from './command-group.js';
-import { fail, type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
+import { type Member, type Membership, type MembersChange, WaymarkError } from 'waymark';
+import { type GlobalOptions, print, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { runHeld } from './run-held.js';
 
 /** Commands on groups and their members. */
 export function memberCommands(program: Command, run: Run): void {
@@ -111,43 +111,23 @@ Example:
     );
   command.action(
     run(async (options) => {
-      const [group, given] = command.processedArgs as [string, string[]];
-      const argv = given[0] === '--' ? given.slice(1) : given;
-      const { id, address, meta, lead, ttl, owner } = command.opts<JoinOptions>();
-      const ttlMs = secondsMs(ttl);
-      const told = meta === undefined ? undefined : parse(meta);
-      const interrupted = new AbortController();
-      const stop = (): void => interrupted.abort(new Error('interrupted'));
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
-      return await withNamespace(options, async (ns) => {
-        const call = { id, address, meta: told, lead, ttlMs, owner };
-        const membership = await ns.members(group).join(call);
-        const env = {
+      const [group, argv] = command.processedArgs as [string, string[]];
+      const { ttl, meta, ...told } = command.opts<JoinOptions>();
+      const call = { ...told, meta: meta === undefined ? undefined : parse(meta) };
+      return await runHeld<Membership>(options, {
+        argv,
+        ttl,
+        title: ({ id, path }) => `the membership of ${id} in ${path}`,
+        // Its signal would leave while the command still ends.
+        take: (ns, { ttlMs }) => ns.members(group).join({ ...call, ttlMs }),
+        env: (membership) => ({
           WAYMARK_TOKEN: String(membership.token),
           WAYMARK_MEMBER: membership.id,
           WAYMARK_GROUP_PATH: membership.path,
-        };
-        const under = { ttlMs, interrupted: interrupted.signal, env };
-        return await runAndLeave(membership, argv, under, options.json);
+        }),
       });
     }),
   );
-}
-
-/** It leaves only after the command's whole process group is gone. */
-async function runAndLeave(
-  membership: Membership,
-  argv: readonly string[],
-  under: GroupOptions,
-  json: boolean,
-): Promise<number> {
-  const { code, ended } = await runUnder(membership, argv, under);
-  if (!ended && membership.reason === undefined) {
-    await membership.release();
-    return code;
-  }
-  const message = `${membership.id} could not be kept in ${membership.path}, so its command was ended`;
-  return fail(membership.reason ?? new WaymarkError('lost', message), json);
 }
 
 function parse(meta: string): unknown {

@@ -1,6 +1,8 @@
+import type { Clock } from '../core/clock.js';
 import { WaymarkError } from '../core/errors.js';
 import * as calls from '../recipes/once.js';
 import { decodeValue, encodeValue, json } from './codecs.js';
+import { giveBack } from './give-back.js';
 import { Held, type HeldParts } from './held.js';
 import type { Asker } from './holder.js';
 import { leaderRange, onceFacet, onceKey } from './layout.js';
@@ -39,12 +41,12 @@ export async function runOnce<R>(
     },
     make: (parts, asker) => new HeldClaim(parts, asker, namespace),
   });
-  if (claim !== null) return await run(claim, job, call);
+  if (claim !== null) return await run(claim, job, call, space.clock);
   if (record !== null) return valueOf<R>(path, record);
   throw new WaymarkError('timeout', `another runs ${path} now (waitMs: 0)`, { path });
 }
 
-async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall): Promise<R> {
+async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall, clock: Clock): Promise<R> {
   const given = call.signal === undefined ? [] : [call.signal];
   const signal = AbortSignal.any([claim.signal, ...given]);
   try {
@@ -59,7 +61,7 @@ async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall): Promis
     }
     throw error;
   } finally {
-    await claim.release();
+    await giveBack(clock, claim);
   }
 }
 

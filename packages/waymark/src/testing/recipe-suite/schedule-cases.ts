@@ -106,7 +106,7 @@ export const scheduleCases: readonly RecipeCase[] = [
         'one',
       );
       same(first.leader?.term, ran[0]?.term, 'its term');
-      const [last = 0, next = 0] = [first.last ?? 0, first.next ?? 0];
+      const [last, next] = [first.last ?? 0, first.next ?? 0];
       holds(last % everyMs === 0 && next % everyMs === 0, 'due times');
       holds(last >= (ran[1]?.at ?? 0) && next > last, 'the last run, and the next');
       same([second.path, second.leader?.owner, second.when], ['/r/rare', 'me', daily], 'the other');
