@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import type { Space } from 'waymark';
 import { namespaceOf, pathOf } from './inputs.js';
-import { party } from './answers.js';
+import { cycle, party } from './answers.js';
 
 /**
  * Jobs that run once, and schedules, for those who look. Both run in a process: a job is run through the library or `waymark once`, a
@@ -45,6 +45,7 @@ const told = {
         revision,
         holders: Type.Array(party),
         waiters: Type.Array(party),
+        cycle,
         summary: Type.String(),
       }),
       Type.Object({ entries: Type.Array(Type.Object(state)), more: Type.Boolean(), revision }),

@@ -8,7 +8,7 @@ import { checkCanonical } from '../space/paths.js';
 import { checkName, checkWholeFrom, checkWord } from './checks.js';
 import { Grouped, type Job } from './grouped.js';
 import { holdMark } from './hold-mark.js';
-import { lostHold } from './lock-writes.js';
+import { holdWords, lostHold } from './wording.js';
 import { dueForDrop, removalOf } from './log-retention.js';
 import {
   decodeHead,
@@ -252,7 +252,7 @@ async function refused(
 ): Promise<readonly []> {
   for (const job of jobs) {
     const [found] = (await engine.read({ key: keys.request(job.args.id) })).entries;
-    if (!answerRepeat(job, found)) job.reject(lostHold(job.args.hold?.path ?? ''));
+    if (!answerRepeat(job, found)) job.reject(lostHold(job.args.hold?.path ?? '', holdWords));
   }
   return [];
 }

@@ -9,7 +9,8 @@ import { explain } from './lock-explain.js';
 import { LockPlans } from './lock-plan.js';
 import { acquire } from './lock.js';
 import { checkRequest } from './lock-request.js';
-import { type LockGround, lostHold, release, removal } from './lock-writes.js';
+import { type LockGround, release, removal } from './lock-writes.js';
+import { lostHold, onceWords } from './wording.js';
 
 /**
  * A job that runs once (rules O1 to O4 in docs/spec/recipes.md): who runs it holds a lock in a facet of its own, and what it came to is
@@ -23,7 +24,13 @@ const named = shape.record({ id: shape.text, path: shape.text });
 
 function claims(ground: RecipeGround): LockGround {
   const { engine, clock } = ground;
-  return ground.remember(locksKey, () => ({ engine, clock, plans: new LockPlans(onceFacet) }));
+  return ground.remember(locksKey, () => ({
+    engine,
+    clock,
+    plans: new LockPlans(onceFacet),
+    words: onceWords,
+    namespace: engine,
+  }));
 }
 
 /** The claim's token, or what was recorded; neither with `waitMs: 0` while another runs it. */
@@ -115,7 +122,7 @@ export const settle = recipeCall({
     const entry = found?.type === 'read' ? found.reading.entries[0] : undefined;
     // A repeated request finds what the first one recorded.
     if (entry?.value === record) return entry.createRevision;
-    throw lostHold(path);
+    throw lostHold(path, onceWords);
   },
 });
 

@@ -7,7 +7,7 @@ import { scheduleFacet, scheduleKey } from '../space/layout.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { LockPlans } from './lock-plan.js';
 import { checkHold } from './lock-request.js';
-import { lostHold } from './lock-writes.js';
+import { lostHold, scheduleWords } from './wording.js';
 
 /**
  * Schedules (rules O5 to O9 in docs/spec/recipes.md): the processes elect one, and before it runs a due time it writes down, in a commit
@@ -69,7 +69,7 @@ export const settleDue = recipeCall({
       when,
       apply: [{ type: 'put', key, value }],
     });
-    if (!succeeded) throw lostHold(path);
+    if (!succeeded) throw lostHold(path, scheduleWords);
     return revision;
   },
 });

@@ -1,6 +1,6 @@
 import { type ErrorCode, isWaymarkError } from '../core/errors.js';
 import type { ElectionKind } from '../recipes/election.js';
-import { lostHold } from '../recipes/lock-writes.js';
+import { electionWords, lostHold } from '../recipes/wording.js';
 import { HeldTerm } from './election.js';
 import { giveBack } from './give-back.js';
 import type { Held } from './held.js';
@@ -118,7 +118,7 @@ export class Candidacy {
       path,
       call: { ttlMs, owner, signal },
       ask: (asker) => {
-        if (lease !== undefined && asker.lease !== lease) throw lostHold(path);
+        if (lease !== undefined && asker.lease !== lease) throw lostHold(path, electionWords);
         const args = { ...asker, session: asker.id, path, says, waitMs: undefined };
         return namespace.host.run(kind.campaign, namespace.name, args, { signal });
       },

@@ -4,7 +4,7 @@ import { WaymarkError } from '../core/errors.js';
 import { fixedChecks } from '../core/validate.js';
 import { holdMark } from '../recipes/hold-mark.js';
 import { decodeParty } from '../recipes/lock-queue.js';
-import { lostHold } from '../recipes/lock-writes.js';
+import { holdWords, lostHold } from '../recipes/wording.js';
 import { checkOf, type Demand, demandsOf, writes, writtenBy } from './guard.js';
 import { exactly, markFacet, parseMark } from './layout.js';
 import { pathToBytes, resolvePath } from './paths.js';
@@ -141,7 +141,7 @@ async function underDemand(engine: Engine, hold: HoldProof): Promise<Demand> {
 /** @throws {WaymarkError} `lost` */
 async function markOf(engine: Engine, hold: HoldProof): Promise<Entry> {
   const mark = await holdMark(engine, hold);
-  if (mark === null) throw lostHold(hold.path);
+  if (mark === null) throw lostHold(hold.path, holdWords);
   return mark;
 }
 
@@ -169,7 +169,8 @@ async function explainRefusal(engine: Engine, demands: readonly Demand[]): Promi
   for (const { range, token, hold } of demands) {
     const { entries } = await engine.read({ ...range, limit: 8, uncounted: true });
     if (hold !== undefined) {
-      if (!entries.some((entry) => entry.createRevision === token)) throw lostHold(hold.path);
+      if (!entries.some((entry) => entry.createRevision === token))
+        throw lostHold(hold.path, holdWords);
       continue;
     }
     const [mark] = entries;

@@ -1,5 +1,7 @@
 import type { Entry } from '../core/engine.js';
 import type { Explanation } from '../core/host.js';
+import { tellCycle } from '../recipes/wait-cycle.js';
+import { countOf } from '../recipes/wording.js';
 import { explainOnce as explainCall } from '../recipes/once.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import { decodeValue, json } from './codecs.js';
@@ -20,13 +22,21 @@ export async function explainOnce(
 ): Promise<OnceExplanation> {
   space.checkOpen();
   const { queue, record, at } = await host.run(explainCall, name, { path }, call);
-  const { holders, waiters, revision } = queue;
+  const { holders, waiters, cycle, revision } = queue;
   const [holder] = holders;
   const facts =
     record === null
       ? running(holder && { owner: holder.owner, since: holder.since })
       : recorded(path, record, at);
-  return { path, ...facts, revision, holders, waiters, summary: summaryOf(path, facts, queue) };
+  return {
+    path,
+    ...facts,
+    revision,
+    holders,
+    waiters,
+    cycle,
+    summary: summaryOf(path, facts, queue) + tellCycle(cycle),
+  };
 }
 
 /** The jobs that run or were recorded at a path and below it, at one revision. */
@@ -69,7 +79,7 @@ function recorded(path: string, record: string, since: number): Facts {
 }
 
 function summaryOf(path: string, { state, owner, since }: Facts, { waiters }: Explanation): string {
-  const waiting = waiters.length === 0 ? 'nobody waits' : `${waiters.length} wait`;
+  const waiting = countOf(waiters.length);
   switch (state) {
     case 'open':
       return `the job of ${path} has not run; ${waiting}`;

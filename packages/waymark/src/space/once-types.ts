@@ -1,5 +1,5 @@
 import type { LeaseId, Revision } from '../core/engine.js';
-import type { LockParty } from '../core/host.js';
+import type { LockParty, WaitStep } from '../core/host.js';
 import type { HoldCall } from './types.js';
 
 /** The public types of jobs that run once, and on schedule. Rules O1 to O9 in docs/spec/recipes.md. */
@@ -35,6 +35,8 @@ export interface OnceExplanation extends OnceState {
   readonly holders: readonly LockParty[];
   /** Who waits for what it comes to, in the order in which they would run it. */
   readonly waiters: readonly LockParty[];
+  /** Those who wait for each other, as that of a lock's explanation. */
+  readonly cycle: readonly WaitStep[];
   /** One sentence for people. */
   readonly summary: string;
 }

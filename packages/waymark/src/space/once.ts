@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import { WaymarkError } from '../core/errors.js';
 import * as calls from '../recipes/once.js';
+import { onceWords } from '../recipes/wording.js';
 import { decodeValue, encodeValue, json } from './codecs.js';
 import { giveBack } from './give-back.js';
 import { Held, type HeldParts } from './held.js';
@@ -107,7 +108,7 @@ class HeldClaim extends Held {
   }
 
   protected get title(): string {
-    return `claim on ${this.path}`;
+    return onceWords.title(this.path);
   }
 
   protected async giveBack(): Promise<boolean> {
@@ -125,5 +126,5 @@ class HeldClaim extends Held {
 }
 
 function lost(path: string): WaymarkError {
-  return new WaymarkError('lost', `the claim on ${path} ended while its job ran`, { path });
+  return new WaymarkError('lost', `${onceWords.title(path)} ended while its job ran`, { path });
 }

@@ -21,7 +21,7 @@ import type { Log } from './log-types.js';
 import type { NameList } from './name-lists.js';
 import type { Names, NamesOptions } from './names-types.js';
 
-export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
+export type { Explanation, HoldProof, LockMode, LockParty, WaitStep } from '../core/host.js';
 
 /** The public types of a space: what applications hold. docs/spec/recipes.md has the rules. */
 
