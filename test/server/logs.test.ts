@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Served, serve } from './served.js';
+import { type Answer, type Served, serve } from './served.js';
 
 let served: Served;
 beforeAll(async () => {
@@ -134,4 +134,22 @@ test('[B6] a double barrier is entered and left together', async () => {
   expect((await leave(one.json['id'], '&waitMs=10')).json['code']).toBe('timeout');
   expect((await leave(two.json['id'])).json).toEqual({ left: true });
   expect((await leave(one.json['id'])).json).toEqual({ left: false });
+});
+
+test('[J10] an append may stand under a lock or a term, told in two headers', async () => {
+  const under = (path: string, token: unknown): Promise<Answer> =>
+    call('POST', '/logs/held', {
+      body: Buffer.from('x'),
+      headers: { 'x-waymark-hold-path': path, 'x-waymark-hold-token': String(token) },
+    });
+  const { json: lock } = await call('POST', '/locks/job', { body: { ttlMs: 30_000 } });
+  expect((await under('/job', lock['token'])).json).toMatchObject({ position: 1 });
+  const { json: first } = await call('POST', '/elections/chief', { body: { ttlMs: 30_000 } });
+  expect((await under('/chief', first['term'])).json).toMatchObject({ position: 2 });
+  await call('DELETE', `/elections/chief?id=${String(first['id'])}`);
+  await call('POST', '/elections/chief', { body: { ttlMs: 30_000 } });
+  const deposed = await under('/chief', first['term']);
+  expect([deposed.status, deposed.json['code']]).toEqual([410, 'lost']);
+  expect((await under('/job', 'x')).json['code']).toBe('invalid');
+  expect((await call('GET', '/logs/held')).json['entries']).toHaveLength(2);
 });

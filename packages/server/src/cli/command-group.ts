@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import type { Writable } from 'node:stream';
 import type { Hold } from 'waymark';
 
 /**
@@ -18,6 +19,9 @@ export interface CommandEnd {
   readonly ended: boolean;
 }
 
+/** What a command runs under, by the local clock. */
+export type Running = Pick<Hold, 'signal' | 'remainingMs'>;
+
 export interface GroupOptions {
   readonly ttlMs: number;
   readonly interrupted: AbortSignal;
@@ -31,30 +35,34 @@ const goneMsMax = 2_000;
 
 /** @returns once the whole group is gone */
 export async function runUnder(
-  hold: Hold,
+  hold: Running,
   argv: readonly string[],
   options: GroupOptions,
 ): Promise<CommandEnd> {
   const [file = '', ...args] = argv;
   const env = { ...process.env, ...options.env };
+  const watchdog = new Watchdog(options.ttlMs);
   const child = spawn(file, args, { stdio: 'inherit', detached: true, env });
   const exit = exitOf(child);
   const { pid } = child;
-  if (pid === undefined) return { code: await exit, ended: false };
-  const letGo = watchdog(pid, options.ttlMs);
+  if (pid === undefined) {
+    watchdog.letGo();
+    return { code: await exit, ended: false };
+  }
+  watchdog.guard(pid);
   const looking = look(pid, hold, options);
   try {
     return { code: await exit, ended: looking.ended() };
   } finally {
     looking.stop();
     await groupGone(pid);
-    letGo();
+    watchdog.letGo();
   }
 }
 
 function look(
   pid: number,
-  hold: Hold,
+  hold: Running,
   { ttlMs, interrupted }: GroupOptions,
 ): { stop: () => void; ended: () => boolean } {
   let ended = false;
@@ -79,19 +87,38 @@ function look(
   return { stop, ended: () => ended };
 }
 
-/** Ends the group when this process dies: `read` fails at the end of the pipe. @returns tells it that all is over */
-function watchdog(pid: number, ttlMs: number): () => void {
-  const script = 'read -r _ || { kill -TERM "-$1"; sleep "$2"; kill -KILL "-$1"; }';
-  const graceS = Math.min(graceMsMax, ttlMs / 4) / 1_000;
-  const shell = spawn('/bin/sh', ['-c', script, 'waymark-watchdog', String(pid), String(graceS)], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  // Without a shell it holds as long as this process lives.
-  shell.on('error', () => undefined);
-  shell.stdin.on('error', () => undefined);
-  shell.unref();
-  return () => void shell.stdin.end('over\n');
+/**
+ * Ends the group when this process dies: `read` fails at the end of the pipe. It stands before the command begins, so that no time is left
+ * in which the command runs alone.
+ */
+class Watchdog {
+  readonly #shell: ChildProcessByStdio<Writable, null, null>;
+  #guards = false;
+
+  constructor(ttlMs: number) {
+    const end = 'kill -TERM "-$group"; sleep "$1"; kill -KILL "-$group"';
+    const script = `read -r group || exit; read -r _ || { ${end}; }`;
+    const graceS = Math.min(graceMsMax, ttlMs / 4) / 1_000;
+    this.#shell = spawn('/bin/sh', ['-c', script, 'waymark-watchdog', String(graceS)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
+    // Without a shell it holds as long as this process lives.
+    this.#shell.on('error', () => undefined);
+    this.#shell.stdin.on('error', () => undefined);
+    this.#shell.unref();
+  }
+
+  guard(group: number): void {
+    this.#guards = true;
+    this.#shell.stdin.write(`${group}\n`);
+  }
+
+  /** All is over. */
+  letGo(): void {
+    if (this.#guards) this.#shell.stdin.end('over\n');
+    else this.#shell.stdin.end();
+  }
 }
 
 /** What a command leaves behind in its group is killed: it would go on working without the hold. */

@@ -29,7 +29,7 @@ export async function withNamespace<T>(
   }
 }
 
-function after(ms: number): Promise<void> {
+export function after(ms: number): Promise<void> {
   return new Promise((resolve) => void systemClock.after(ms, resolve));
 }
 

@@ -43,7 +43,7 @@ Examples:
         argv,
         ttl,
         wait,
-        title: `the term of ${path}`,
+        title: () => `the term of ${path}`,
         take: (ns, call) => ns.election(path).campaign({ ...call, owner, value }),
         env: (term) => ({ WAYMARK_TERM: String(term.token), WAYMARK_ELECTION_PATH: term.path }),
       });

@@ -1,19 +1,10 @@
 import type { Command } from 'commander';
 import { codecs, type Membership, WaymarkError } from 'waymark';
 import { systemClock, systemRandom } from 'waymark/engine';
-import { type CommandEnd, runUnder } from './command-group.js';
-import {
-  aborted,
-  fail,
-  type GlobalOptions,
-  interruption,
-  parseJson,
-  print,
-  secondsMs,
-  withNamespace,
-} from './context.js';
+import { type GlobalOptions, parseJson, print } from './context.js';
 import { MessageCommand } from './message-command.js';
 import type { Run } from './program.js';
+import { commandOf, runHeld } from './run-held.js';
 
 interface JoinOptions {
   readonly id?: string;
@@ -57,8 +48,7 @@ Examples:
   command.action(
     run(async (options) => {
       const [group, given = []] = command.processedArgs as [string, string[]?];
-      const argv = given[0] === '--' ? given.slice(1) : given;
-      return await stay(options, group, argv, command.opts<JoinOptions>());
+      return await stay(options, group, commandOf(given), command.opts<JoinOptions>());
     }),
   );
 }
@@ -72,44 +62,30 @@ async function stay(
   if (argv.length === 0 && line === undefined) {
     throw new WaymarkError('invalid', 'a member runs a command, or handles messages: --handle');
   }
-  const ttlMs = secondsMs(ttl);
   const told = meta === undefined ? undefined : parseJson(meta, '--meta');
-  const interrupted = interruption();
-  const own = { id: id ?? systemRandom.id(), address, meta: told, lead, ttlMs, owner };
-  return await withNamespace(options, async (ns) => {
-    const members = ns.as(codecs.bytes).members(group);
-    const env = { WAYMARK_MEMBER: own.id, WAYMARK_GROUP_PATH: members.path };
-    const handler = line === undefined ? undefined : new MessageCommand(line, env);
-    const membership = await members.join({ ...own, handle: handler?.handle });
-    const end = (): void => handler?.end();
-    membership.signal.addEventListener('abort', end, { once: true });
-    const run =
-      argv.length === 0
-        ? await idle(membership, interrupted, options)
-        : await runUnder(membership, argv, {
-            ttlMs,
-            interrupted,
-            env: { ...env, WAYMARK_TOKEN: String(membership.token) },
-          });
-    if (!run.ended && membership.reason === undefined) {
-      await leave(membership, end);
-      return run.code;
-    }
-    const message = `${membership.id} could not be kept in ${membership.path}, so its command was ended`;
-    return fail(membership.reason ?? new WaymarkError('lost', message), options.json);
+  const own = { id: id ?? systemRandom.id(), address, meta: told, lead, owner };
+  const nameOf = ({ path }: { readonly path: string }): Record<string, string> => ({
+    WAYMARK_MEMBER: own.id,
+    WAYMARK_GROUP_PATH: path,
   });
-}
-
-/** A member that only handles messages stays until interrupted, or lost. */
-async function idle(
-  membership: Membership,
-  interrupted: AbortSignal,
-  options: GlobalOptions,
-): Promise<CommandEnd> {
-  const { id, token: incarnation } = membership;
-  print(options, { id, incarnation }, id);
-  await aborted(AbortSignal.any([interrupted, membership.signal]));
-  return { code: 0, ended: false };
+  let end = (): void => {};
+  return await runHeld<Membership>(options, {
+    argv,
+    ttl,
+    title: ({ path }) => `the membership of ${own.id} in ${path}`,
+    // Its signal would leave while the command still ends.
+    take: async (ns, { ttlMs }) => {
+      const members = ns.as(codecs.bytes).members(group);
+      const handler = line === undefined ? undefined : new MessageCommand(line, nameOf(members));
+      const membership = await members.join({ ...own, ttlMs, handle: handler?.handle });
+      end = () => handler?.end();
+      membership.signal.addEventListener('abort', end, { once: true });
+      return membership;
+    },
+    env: (membership) => ({ ...nameOf(membership), WAYMARK_TOKEN: String(membership.token) }),
+    show: ({ token: incarnation }) => print(options, { id: own.id, incarnation }, own.id),
+    giveBack: (membership) => leave(membership, end),
+  });
 }
 
 /** What is being handled is answered first, and killed when it takes too long. */

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { print, withNamespace } from './context.js';
 import type { Run } from './program.js';
 import { runHeld } from './run-held.js';
@@ -46,7 +46,7 @@ Examples:
         argv,
         ttl,
         wait,
-        title: `the lock on ${path}`,
+        title: () => `the lock on ${path}`,
         take: (ns, call) => ns.lock(path, { ...call, tree, mode, owner }),
         env: (lock) => ({ WAYMARK_TOKEN: String(lock.token), WAYMARK_LOCK_PATH: lock.path }),
       });
@@ -56,21 +56,29 @@ Examples:
   unlock(program, run);
 }
 
+const recipes = ['lock', 'election', 'semaphore', 'once'] as const;
+type Recipe = (typeof recipes)[number];
+
 function explain(program: Command, run: Run): void {
   const command = program
     .command('explain <path>')
-    .description('who holds a lock on a path, who waits, since when')
+    .description('who holds a lock on a path, who waits, since when, and who wait for each other')
+    .addOption(new Option('--of <recipe>', 'what to look at').choices(recipes).default('lock'))
     .option('--tree', 'as a lock on the whole tree would see it', false);
   command.action(
     run(async (options) => {
       const path = command.processedArgs[0] as string;
-      const { tree } = command.opts<{ tree: boolean }>();
-      const told = await withNamespace(options, (ns, _space, signal) =>
-        ns.explain(path, { tree, signal }),
-      );
-      const waiters = told.waiters.map(
-        (waiter, i) => `  ${i + 1}. ${waiter.owner} on ${waiter.path}`,
-      );
+      const { tree, of } = command.opts<{ tree: boolean; of: Recipe }>();
+      const told = await withNamespace(options, async (ns, _space, signal) => {
+        if (of === 'election') return await ns.election(path).explain({ signal });
+        if (of === 'semaphore') return await ns.semaphore(path).explain({ signal });
+        if (of === 'once') return await ns.explainOnce(path, { signal });
+        return await ns.explain(path, { tree, signal });
+      });
+      const waiters = told.waiters.map((waiter, i) => {
+        const on = 'path' in waiter ? ` on ${waiter.path}` : '';
+        return `  ${i + 1}. ${waiter.owner}${on}`;
+      });
       print(options, told, [told.summary, ...waiters].join('\n'));
     }),
   );

@@ -1,17 +1,9 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
-import { lists, type NamesChange, type Name, type NameList, WaymarkError } from 'waymark';
-import { runUnder } from './command-group.js';
-import {
-  aborted,
-  fail,
-  type GlobalOptions,
-  interruption,
-  print,
-  secondsMs,
-  withNamespace,
-} from './context.js';
+import { lists, type Name, type NamesChange, type NameList, WaymarkError } from 'waymark';
+import { type GlobalOptions, interruption, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { runHeld } from './run-held.js';
 
 /** Names of an ordered list for processes. */
 export function nameCommands(program: Command, run: Run): void {
@@ -56,69 +48,27 @@ Examples:
     );
   command.action(
     run(async (options) => {
-      const [path, given = []] = command.processedArgs as [string, string[]?];
-      const argv = given[0] === '--' ? given.slice(1) : given;
-      const told = command.opts<ClaimOptions>();
+      const [path, argv = []] = command.processedArgs as [string, string[]?];
+      const { owner, ttl, wait, grace, ...told } = command.opts<ClaimOptions>();
       const list = told.list === undefined ? undefined : listOf(told.list);
-      const ttlMs = secondsMs(told.ttl);
-      const interrupted = interruption();
-      return await withNamespace(options, async (ns, space) => {
-        const name = await ns
-          .names(path, list)
-          .claim(told.owner ?? space.owner, {
-            ttlMs,
-            waitMs: told.wait === undefined ? undefined : secondsMs(told.wait),
-            graceMs: told.grace === undefined ? undefined : secondsMs(told.grace),
-            signal: interrupted,
-          })
-          .catch((error: unknown) => {
-            if (interrupted.aborted) return null;
-            throw error;
-          });
-        if (name === null) return 130;
-        if (argv.length === 0) return await hold(name, interrupted, options);
-        return await runAndRelease(name, argv, { ttlMs, interrupted, json: options.json });
+      const graceMs = grace === undefined ? undefined : secondsMs(grace);
+      return await runHeld<Name>(options, {
+        argv,
+        ttl,
+        wait,
+        title: ({ name }) => `the name ${name}`,
+        take: (ns, call, space) =>
+          ns.names(path, list).claim(owner ?? space.owner, { ...call, graceMs }),
+        env: (name) => ({
+          WAYMARK_TOKEN: String(name.token),
+          WAYMARK_NAME: name.name,
+          WAYMARK_POSITION: String(name.position),
+        }),
+        show: ({ name, position, owner: by, token, path: at }) =>
+          print(options, { name, position, owner: by, token, path: at }, name),
       });
     }),
   );
-}
-
-/** Until interrupted, or lost. */
-async function hold(name: Name, interrupted: AbortSignal, options: GlobalOptions): Promise<number> {
-  const { path, position, owner, token } = name;
-  print(options, { name: name.name, position, owner, token, path }, name.name);
-  await aborted(AbortSignal.any([interrupted, name.signal]));
-  if (name.reason !== undefined) return fail(name.reason, options.json);
-  await name.release();
-  return 0;
-}
-
-/** The name goes only after the command's whole process group is gone. */
-async function runAndRelease(
-  name: Name,
-  argv: readonly string[],
-  {
-    ttlMs,
-    interrupted,
-    json,
-  }: {
-    readonly ttlMs: number;
-    readonly interrupted: AbortSignal;
-    readonly json: boolean;
-  },
-): Promise<number> {
-  const env = {
-    WAYMARK_TOKEN: String(name.token),
-    WAYMARK_NAME: name.name,
-    WAYMARK_POSITION: String(name.position),
-  };
-  const { code, ended } = await runUnder(name, argv, { ttlMs, interrupted, env });
-  if (!ended && name.reason === undefined) {
-    await name.release();
-    return code;
-  }
-  const message = `the name ${name.name} could not be renewed in time, so its command was ended`;
-  return fail(name.reason ?? new WaymarkError('lost', message, { path: name.path }), json);
 }
 
 function members(program: Command, run: Run): void {

@@ -10,7 +10,9 @@ import { logCommands } from './log.js';
 import { memberCommands } from './members.js';
 import { messageCommands } from './messages.js';
 import { nameCommands } from './names.js';
+import { onceCommand } from './once.js';
 import { operationCommands } from './operations.js';
+import { scheduleCommands } from './schedule.js';
 import { semaphoreCommand } from './semaphore.js';
 import { serveCommand } from './serve.js';
 
@@ -42,6 +44,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   logCommands(program, wrap);
   barrierCommands(program, wrap);
   nameCommands(program, wrap);
+  onceCommand(program, wrap);
+  scheduleCommands(program, wrap);
   operationCommands(program, wrap);
   completionCommand(program, wrap);
   try {
@@ -87,6 +91,7 @@ Examples:
   waymark sem /builds -n 2 -- make               run it when fewer than two others do
 
 Exit codes: 0 done, 1 the answer is no (get of nothing, a txn whose checks fail), 2 wrong usage, 10 and up an error
-by its code, see docs/reference/errors.md. waymark lock, elect, join and sem pass their command's exit code on.`,
+by its code, see docs/reference/errors.md. waymark lock, elect, join, sem, barrier,
+name claim and once pass their command's exit code on.`,
     );
 }

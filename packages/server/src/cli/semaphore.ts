@@ -57,7 +57,7 @@ Examples:
         argv: given,
         ttl,
         wait,
-        title: `the permit of ${path}`,
+        title: () => `the permit of ${path}`,
         take: (ns, call) => ns.semaphore(path, { limit }).acquire({ ...call, weight, owner }),
         env: (permit) => ({
           WAYMARK_TOKEN: String(permit.token),

@@ -22,7 +22,7 @@ const entry = Type.Object({
   base64: Type.Optional(base64),
 });
 
-const party = Type.Object({
+export const party = Type.Object({
   owner: Type.String(),
   path: Type.String(),
   tree: Type.Boolean(),
@@ -31,6 +31,18 @@ const party = Type.Object({
   token: Type.Optional(revision),
   lease,
 });
+
+export const cycle = Type.Array(
+  Type.Object({
+    owner: Type.String(),
+    recipe: Type.Enum(['lock', 'election', 'once', 'semaphore']),
+    path: Type.String(),
+  }),
+  {
+    description:
+      'who wait for each other, each for what the next one holds; empty when all can go on',
+  },
+);
 
 const hold = {
   path: Type.String(),
@@ -139,6 +151,7 @@ export const answers = {
       revision,
       holders: Type.Array(party),
       waiters: Type.Array(party),
+      cycle,
       summary: Type.String(),
     }),
   },
@@ -151,6 +164,8 @@ export const answers = {
       revision,
       leader: Type.Union([leader, Type.Null()]),
       candidates: Type.Array(Type.Object({ owner: Type.String(), since: revision, lease })),
+      cycle,
+      summary: Type.String(),
     }),
   },
   term: {
@@ -182,6 +197,7 @@ export const answers = {
       waiting: Type.Integer({ minimum: 0 }),
       holders: Type.Array(permitParty, { description: 'the first 1 000' }),
       waiters: Type.Array(permitParty, { description: 'the first 1 000' }),
+      cycle,
       summary: Type.String(),
     }),
   },

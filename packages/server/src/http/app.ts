@@ -14,6 +14,7 @@ import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
+import { onceRoutes } from './once.js';
 import { checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -123,6 +124,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   nameRoutes(app, parts);
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
+  onceRoutes(app, parts.space);
 }
 
 function operations(app: FastifyInstance, parts: AppParts): void {

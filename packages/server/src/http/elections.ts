@@ -168,10 +168,10 @@ function electionOf({ space }: WatchParts, request: FastifyRequest): Election<Ui
 
 /** Both at one revision. */
 async function stateOf(election: Election<Uint8Array>): Promise<object> {
-  const { path, revision, waiters } = await election.explain();
+  const { path, revision, waiters, cycle, summary } = await election.explain();
   const leader = await election.leader({ at: revision });
   const candidates = waiters.map(({ owner, since, lease }) => ({ owner, since, lease }));
-  return { path, revision, leader: leader && leaderJson(leader), candidates };
+  return { path, revision, leader: leader && leaderJson(leader), candidates, cycle, summary };
 }
 
 function leaderJson({ value, ...facts }: Leader<Uint8Array>): object {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { codecs, type Log, type LogEntry, type Page } from 'waymark';
-import { durationMs, goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { durationMs, goneSignal, holdOf, namespaceOf, pathOf } from './inputs.js';
 import { utf8 } from './keys.js';
 import type { WatchParts } from './streams.js';
 
@@ -97,7 +97,8 @@ export function logRoutes(app: FastifyInstance, parts: WatchParts): void {
       const schema = { querystring: appendQuery, tags, response: logAnswers.appended };
       values.post(url, { schema: { ...schema, summary: 'append an entry' } }, async (request) => {
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-        return await logOf(request).append(body, request.query as { id?: string; author?: string });
+        const query = request.query as { id?: string; author?: string };
+        return await logOf(request).append(body, { ...query, hold: holdOf(request) });
       });
     }
   });

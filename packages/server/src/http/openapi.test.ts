@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { type Message, open } from 'waymark';
+import { type Message, open, type When } from 'waymark';
 import { type RunningServer, startServer } from '../server.js';
 
 /** What routes really answer is what the OpenAPI document says: no field missing, and none that it does not name. */
@@ -206,6 +206,31 @@ test('[openapi] names answer as the document says', async () => {
   await call('POST', names, `${at}/names/web`, { body: { owner: 'you', lease, list: ['x'] } });
   await call('GET', names, `${at}/names/web`);
   await call('DELETE', names, `${at}/names/web?owner=me&lease=${lease}&end=true`);
+});
+
+test('[openapi] jobs that run once and schedules answer as the document says', async () => {
+  await using space = await open(base);
+  const jobs = space.namespace('doc');
+  await jobs.once('/o/done', () => ({ tables: 12 }), { owner: 'me' });
+  const broken = (): never => {
+    throw new Error('no table');
+  };
+  await jobs.once('/o/failed', broken, { whenFailed: 'record' }).catch(() => undefined);
+  const once = `${ns}/once/{path}`;
+  for (const path of ['o/done', 'o/failed', 'o/none', 'o?tree', 'o?tree&limit=1&after=/o/done'])
+    await call('GET', once, `${at}/once/${path}`);
+  expect(await call('DELETE', once, `${at}/once/o/done`)).toEqual({ forgotten: true });
+  const times: When[] = [
+    { everyMs: 60_000 },
+    { cron: '0 3 * * *' },
+    { cron: '@daily', timeZone: 'Europe/Berlin' },
+  ];
+  const schedules = times.map((when, i) => jobs.schedule(`/s/${i}`, when, () => undefined));
+  while (!schedules.every((one) => one.isLeader())) await new Promise(setImmediate);
+  const { entries } = await call('GET', `${ns}/schedules/{path}`, `${at}/schedules/s`);
+  expect((entries as object[]).length).toBe(3);
+  await Promise.all(schedules.map((one) => one.stop()));
+  await call('GET', `${ns}/schedules/{path}`, `${at}/schedules/s?limit=1&after=/s/0`);
 });
 
 test('[openapi] namespaces and operations answer as the document says', async () => {

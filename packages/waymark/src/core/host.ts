@@ -180,6 +180,16 @@ export interface Explanation {
   readonly holders: readonly LockParty[];
   /** In the order in which they will be served. */
   readonly waiters: readonly LockParty[];
+  /** Those who wait for each other, each for what the next one holds or is to get first; empty when all can go on. */
+  readonly cycle: readonly WaitStep[];
   /** One sentence for people: who is in the way and since when, or that it is free. */
   readonly summary: string;
+}
+
+/** One who waits. */
+export interface WaitStep {
+  readonly owner: string;
+  /** What it waits for. */
+  readonly recipe: 'lock' | 'election' | 'once' | 'semaphore';
+  readonly path: string;
 }

@@ -5,7 +5,7 @@ import { checkCanonical } from '../space/paths.js';
 import { BarrierKeys, type BarrierView, viewOf } from './barrier-keys.js';
 import { checkParties, checkPlace, checkWaitMs, checkWord } from './checks.js';
 import { come, type Passed, withdraw } from './barrier-turn.js';
-import { asLost } from './lock-writes.js';
+import { asLost } from './wording.js';
 import { waitForChange, waiting } from './waiting.js';
 
 /**
@@ -66,7 +66,7 @@ export const arrive = recipeCall({
       return await waiting(clock, bounds, giveUp, (signal) => come(engine, keys, coming, signal));
     } catch (error) {
       if (gaveUp.counted !== null) return gaveUp.counted;
-      throw asLost(error);
+      throw asLost(error, 'place');
     }
   },
 });

@@ -10,6 +10,7 @@ import { LockPlans } from './lock-plan.js';
 import { decodeParty, encodeParty } from './lock-queue.js';
 import { checkHold } from './lock-request.js';
 import { type LockGround, release } from './lock-writes.js';
+import { electionWords, scheduleWords, type Wording } from './wording.js';
 
 /**
  * Elections (rules E1 to E7 in docs/spec/recipes.md): an exclusive lock in a facet of its own, so that a path may be locked, and led, by
@@ -43,12 +44,20 @@ export function electionIn(kind: {
   readonly name: string;
   readonly facet: ByteString;
   readonly verb: number;
+  /** Default: those of an election. */
+  readonly words?: Wording;
 }) {
-  const { name, facet, verb } = kind;
+  const { name, facet, verb, words = electionWords } = kind;
   const locksKey = Symbol(name);
   const locks = (ground: RecipeGround): LockGround => {
     const { engine, clock } = ground;
-    return ground.remember(locksKey, () => ({ engine, clock, plans: new LockPlans(facet) }));
+    return ground.remember(locksKey, () => ({
+      engine,
+      clock,
+      plans: new LockPlans(facet),
+      words,
+      namespace: engine,
+    }));
   };
 
   /** @returns the term; null with `waitMs: 0` when it is not to be had now */
@@ -135,7 +144,12 @@ export const election = electionIn({ name: 'election', facet: electionFacet, ver
 /** Who leads the members of a group: rule M7. */
 export const groupElection = electionIn({ name: 'group', facet: groupLeaderFacet, verb: 0x98 });
 /** Who runs a schedule: rule O5. */
-export const scheduleElection = electionIn({ name: 'schedule', facet: scheduleFacet, verb: 0x9c });
+export const scheduleElection = electionIn({
+  name: 'schedule',
+  facet: scheduleFacet,
+  verb: 0x9c,
+  words: scheduleWords,
+});
 
 export const { campaign, resign, proclaim, explain } = election;
 export const electionCalls = [election, groupElection, scheduleElection].flatMap((kind) => [

@@ -6,16 +6,15 @@ import { entriesOf } from './lock-queue.js';
 import { checkHold } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
 import {
-  asLost,
   giveUp,
   grantOperations,
   type Leased,
   type LockGround,
-  lostHold,
   release,
   removal,
 } from './lock-writes.js';
 import { waiting } from './waiting.js';
+import { asLost, lockWords, lostHold } from './wording.js';
 
 /** Changes the mode of a hold, never letting another in between. @returns its token. @throws {WaymarkError} `lost`, `conflict`, `timeout` */
 export async function convert(
@@ -29,7 +28,7 @@ export async function convert(
   options?.signal?.throwIfAborted();
   const keys = plans.of(hold).keysOf(hold.id);
   const mark = (await engine.read({ key: keys.mark })).entries[0];
-  if (mark === undefined) throw lostHold(hold.path);
+  if (mark === undefined) throw lostHold(hold.path, lockWords);
   if (to.mode === hold.mode) return mark.createRevision;
   const party = { value: mark.value, lease: mark.lease };
   const stands: Check = { key: mark.key, target: 'create', is: '=', to: mark.createRevision };
@@ -39,7 +38,7 @@ export async function convert(
   }
   const put = grantOperations(plans.of(next).keysOf(next.id), party);
   const outcome = await engine.commit({ when: [stands], apply: [...removal(keys), ...put] });
-  if (!outcome.succeeded) throw lostHold(hold.path);
+  if (!outcome.succeeded) throw lostHold(hold.path, lockWords);
   return outcome.revision;
 }
 
@@ -69,7 +68,7 @@ async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
     lease: party.lease,
   };
   const entered = await engine.commit({ when: [stands], apply: [put] });
-  if (!entered.succeeded) throw lostHold(hold.path);
+  if (!entered.succeeded) throw lostHold(hold.path, lockWords);
   await refuseSecondUpgrade(ground, next, entered.revision);
   const claim: Claim = {
     plan,
@@ -88,7 +87,7 @@ async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
       turn(engine, claim, null, signal),
     );
   } catch (error) {
-    throw asLost(error);
+    throw asLost(error, ground.words.hold);
   }
 }
 

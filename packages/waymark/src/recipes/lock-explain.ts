@@ -3,10 +3,12 @@ import type { Explanation, ExplainRequest, HeldKeys, LockParty } from '../core/h
 import { parseMark, parsePlace } from '../space/layout.js';
 import { conflicts, decodeParty, entriesOf } from './lock-queue.js';
 import type { LockGround } from './lock-writes.js';
+import { tellCycle, waitCycle } from './wait-cycle.js';
+import { countOf, type Wording } from './wording.js';
 
 /** Who holds, who waits, since when, and why a lock as asked for would not be granted now; at one revision. */
 export async function explain(
-  { engine, plans }: LockGround,
+  { engine, plans, words, namespace }: LockGround,
   request: ExplainRequest,
 ): Promise<Explanation> {
   const plan = plans.of(request);
@@ -30,7 +32,13 @@ export async function explain(
     holders: holders.map(({ entry, keys }) => party(entry, keys, true)).sort(bySince),
     waiters: waiters.map(({ entry, keys }) => party(entry, keys, false)).sort(bySince),
   };
-  return { path: request.path, revision, ...parties, summary: summarise(request.path, parties) };
+  const among = [...holders, ...waiters].map(({ entry }) => ({
+    session: decodeParty(entry.value).session,
+    lease: entry.lease,
+  }));
+  const cycle = holders.length === 0 ? [] : await waitCycle(namespace, among);
+  const summary = summarise(words, request.path, parties) + tellCycle(cycle);
+  return { path: request.path, revision, ...parties, cycle, summary };
 }
 
 function party(entry: Entry, keys: HeldKeys, holds: boolean): LockParty {
@@ -44,15 +52,19 @@ function bySince(a: LockParty, b: LockParty): number {
   return a.since - b.since;
 }
 
-function summarise(path: string, parties: Pick<Explanation, 'holders' | 'waiters'>): string {
+function summarise(
+  words: Wording,
+  path: string,
+  parties: Pick<Explanation, 'holders' | 'waiters'>,
+): string {
   const [holder] = parties.holders;
-  const waiting = parties.waiters.length === 0 ? 'nobody waits' : `${parties.waiters.length} wait`;
+  const waiting = countOf(parties.waiters.length, words.waiting);
   if (holder === undefined) {
     return parties.waiters.length === 0
-      ? `${path} is free`
+      ? words.free(path)
       : `${path} is about to be granted; ${waiting}`;
   }
   const others = parties.holders.length > 1 ? ` and ${parties.holders.length - 1} more` : '';
-  const kind = `${holder.mode} ${holder.tree ? 'tree ' : ''}lock on ${holder.path}`;
-  return `${holder.owner}${others} holds the ${kind} since revision ${holder.since}; ${waiting}`;
+  const holding = words.holding(holder.path, `${holder.mode} ${holder.tree ? 'tree ' : ''}`);
+  return `${holder.owner}${others} ${holding} since revision ${holder.since}; ${waiting}`;
 }

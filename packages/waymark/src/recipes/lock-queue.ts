@@ -35,6 +35,8 @@ export interface Ahead {
   readonly revision: number;
   /** The youngest conflicting place that is older, else a conflicting mark, else null: it is this place's turn. */
   readonly inTheWay: Entry | null;
+  /** Conflicting marks: whoever of them is the one to wait for. */
+  readonly holders: readonly Entry[];
 }
 
 /**
@@ -50,7 +52,7 @@ export function aheadOf(
   const marks = results.slice(-plan.marks.length).flatMap(entriesOf);
   const places = results.slice(0, -plan.marks.length).flatMap(entriesOf);
   const holders = marks.filter(({ key }) => !own.includes(key) && conflicts(plan, key));
-  return { revision, inTheWay: youngest(places) ?? youngest(holders) };
+  return { revision, inTheWay: youngest(places) ?? youngest(holders), holders };
 }
 
 /** Whether a mark found at the plan's marks conflicts. */

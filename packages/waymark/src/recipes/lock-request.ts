@@ -9,7 +9,7 @@ const isWordChar = Uint8Array.from({ length: 128 }, (_, code) =>
 /** Its path is checked where its plan is made. @throws {WaymarkError} `invalid` */
 export function checkHold({ id }: HeldKeys): void {
   if (!isWord(id)) {
-    throw new WaymarkError('invalid', 'the id of a lock request is 1 to 64 of A-Z a-z 0-9 _ -');
+    throw new WaymarkError('invalid', 'the id of a request is 1 to 64 of A-Z a-z 0-9 _ -');
   }
 }
 
@@ -19,13 +19,10 @@ export function checkRequest(
 ): void {
   checkHold(request);
   if (!isWord(request.session)) {
-    throw new WaymarkError(
-      'invalid',
-      'the session of a lock request is 1 to 64 of A-Z a-z 0-9 _ -',
-    );
+    throw new WaymarkError('invalid', 'the session of a request is 1 to 64 of A-Z a-z 0-9 _ -');
   }
   if (request.owner.length > 64 && Buffer.byteLength(request.owner) > 256) {
-    throw new WaymarkError('too_large', 'the owner of a lock takes at most 256 bytes');
+    throw new WaymarkError('too_large', 'the owner of a hold takes at most 256 bytes');
   }
   if (request.owner.includes('\0')) {
     throw new WaymarkError('invalid', 'the owner of a hold contains no NUL');

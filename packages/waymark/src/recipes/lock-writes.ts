@@ -1,9 +1,9 @@
 import type { Clock } from '../core/clock.js';
 import type { ByteString, Engine, Operation } from '../core/engine.js';
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import type { HeldKeys } from '../core/host.js';
 import type { LockPlans, RequestKeys } from './lock-plan.js';
 import { checkHold } from './lock-request.js';
+import type { Wording } from './wording.js';
 
 /** Where the locks of one namespace stand. */
 export interface LockGround {
@@ -11,6 +11,9 @@ export interface LockGround {
   readonly engine: Engine;
   readonly plans: LockPlans;
   readonly clock: Clock;
+  readonly words: Wording;
+  /** What explanations look at: the namespace alone. */
+  readonly namespace: Engine;
 }
 
 /** Whose: the value and lease of places and marks. */
@@ -34,12 +37,6 @@ export function removal(keys: RequestKeys): Operation[] {
   ];
 }
 
-/** A lease that is gone means to a lock that its session ended. */
-export function asLost(error: unknown): unknown {
-  if (!isWaymarkError(error, 'not_found')) return error;
-  return new WaymarkError('lost', 'the lease of this lock has ended', error.facts, error);
-}
-
 /** @returns false when nothing was held or waited for */
 export async function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
   checkHold(hold);
@@ -50,8 +47,4 @@ export async function release({ engine, plans }: LockGround, hold: HeldKeys): Pr
 /** For who stops waiting: the place goes, and that it may be gone already does not matter. */
 export function giveUp(ground: LockGround, hold: HeldKeys): () => Promise<unknown> {
   return () => release(ground, hold).catch(() => undefined);
-}
-
-export function lostHold(path: string): WaymarkError {
-  return new WaymarkError('lost', `the lock on ${path} is no longer held: take it anew`, { path });
 }

@@ -5,8 +5,9 @@ import type { RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
-import { asLost, giveUp, type Leased, type LockGround, put } from './lock-writes.js';
+import { giveUp, type Leased, type LockGround, put } from './lock-writes.js';
 import { waiting } from './waiting.js';
+import { asLost, type Wording } from './wording.js';
 
 /**
  * The lock (rules L1 to L13 in docs/spec/recipes.md). A grant writes a leased *held mark*, whose createRevision is the fencing token.
@@ -47,7 +48,7 @@ export async function acquire(
       queue(ground, request, { hold, keys, leasedBy }, entered, signal),
     );
   } catch (error) {
-    throw asLost(error);
+    throw asLost(error, ground.words.hold);
   }
 }
 
@@ -57,7 +58,7 @@ function waitingAs({ session, owner, says }: AcquireRequest, leasedBy: Leased): 
 }
 
 async function queue(
-  { engine, plans }: LockGround,
+  { engine, plans, words }: LockGround,
   request: AcquireRequest,
   asked: { readonly hold: HeldKeys; readonly keys: RequestKeys; readonly leasedBy: Leased },
   { results, revision }: Outcome,
@@ -77,19 +78,18 @@ async function queue(
     clear: plan.clearBefore(created),
     apply: [put(keys.mark, leasedBy)],
     created,
-    refuse: (inTheWay) => refuseOwn(request, inTheWay),
+    refuse: (inTheWay) => refuseOwn(words, request, inTheWay),
   };
   // A repeated request finds the place it put before, in its old position, and looks anew from there.
   const first = place === null ? aheadOf(plan, results.slice(2, -1), revision, claim.own) : null;
+  // Also behind others a session would wait for itself.
+  for (const holder of first?.holders ?? []) refuseOwn(words, request, holder);
   return await turn(engine, claim, first, signal);
 }
 
-function refuseOwn(request: AcquireRequest, inTheWay: Entry): void {
+function refuseOwn(words: Wording, request: AcquireRequest, inTheWay: Entry): void {
   const { session, owner } = decodeParty(inTheWay.value);
   if (session !== request.session) return;
-  throw new WaymarkError(
-    'conflict',
-    `this session itself holds or waits for what conflicts with a lock on ${request.path}: release it first, or upgrade`,
-    { path: request.path, holder: owner },
-  );
+  const { path } = request;
+  throw new WaymarkError('conflict', words.own(path), { path, holder: owner });
 }

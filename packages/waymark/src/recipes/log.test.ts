@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest';
-import type { Engine } from '../core/engine.js';
+import type { CommitOptions, Engine, Outcome, Txn } from '../core/engine.js';
 import type { Host } from '../core/host.js';
 import { isWaymarkError } from '../core/errors.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { createLocalHost } from '../space/local-host.js';
 import { createSpace } from '../space/space.js';
-import { systemRandom } from '../core/system-clock.js';
+import { systemClock, systemRandom } from '../core/system-clock.js';
 import { FakeClock } from '../testing/fake-clock.js';
+import { ForwardingEngine } from '../wrap/forward.js';
 import { append } from './log.js';
-import type { Log } from '../space/log-types.js';
+import type { Appended, Log } from '../space/log-types.js';
 
 async function withLog(
   run: (parts: {
@@ -25,7 +26,7 @@ async function withLog(
   await run({ engine, host, clock, log: space.namespace<string>('n').log('/audit') });
 }
 
-const args = (id: string) => ({ path: '/audit', id, author: 'me', value: 'x' });
+const args = (id: string) => ({ path: '/audit', id, author: 'me', value: 'x', hold: undefined });
 
 test('[J6] entries older than the age go with the next append, by the wall clock', async () => {
   await withLog(async ({ clock, log }) => {
@@ -57,6 +58,43 @@ test('[J6] what is dropped leaves no key behind', async () => {
     expect((await engine.status()).keys).toBe(5);
   });
 });
+
+test('[J10] a lock that ends between the look at it and the commit takes the append along', async () => {
+  await using memory = createMemoryEngine();
+  const engine = new Meddled(memory);
+  const host = createLocalHost(engine);
+  const parts = { clock: systemClock, random: systemRandom, owner: 'me' };
+  await using space = createSpace(host, parts);
+  await using other = createSpace(createLocalHost(memory), parts);
+  const ns = space.namespace<string>('n');
+  await ns.log('/audit').append('before', { id: 'one' });
+  const lost = async (ids: readonly string[]): Promise<Promise<Appended>[]> => {
+    const { path, token } = await ns.lock('/job');
+    engine.before = async () => {
+      await other.namespace('n').forceUnlock('/job', { reason: 'taken' });
+    };
+    return ids.map((id) => ns.log('/audit').append('x', { id, hold: { path, token } }));
+  };
+  await expect((await lost(['two']))[0]).rejects.toMatchObject({ code: 'lost' });
+  const [one, two] = await lost(['one', 'two']);
+  await expect(two).rejects.toMatchObject({ code: 'lost' });
+  await expect(one).resolves.toMatchObject({ position: 1, repeated: true });
+  expect((await ns.log('/audit').info()).next).toBe(2);
+});
+
+/** Something happens once, just before a commit that writes to a log. */
+class Meddled extends ForwardingEngine {
+  before: (() => Promise<void>) | null = null;
+
+  override async commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+    const { before } = this;
+    if (before !== null && txn.apply?.some((one) => 'key' in one && one.key.startsWith('n/n/l'))) {
+      this.before = null;
+      await before();
+    }
+    return await this.engine.commit(txn, options);
+  }
+}
 
 test('[J9] appends that arrive together are few commits, and one alone is one', async () => {
   await withLog(async ({ engine, host, log }) => {

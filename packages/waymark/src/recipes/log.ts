@@ -1,4 +1,5 @@
-import type { Entry, Operation, OperationResult } from '../core/engine.js';
+import type { Check, Engine, Entry, Operation, OperationResult, Txn } from '../core/engine.js';
+import type { HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
@@ -6,6 +7,8 @@ import * as shape from '../core/shape.js';
 import { checkCanonical } from '../space/paths.js';
 import { checkName, checkWholeFrom, checkWord } from './checks.js';
 import { Grouped, type Job } from './grouped.js';
+import { holdMark } from './hold-mark.js';
+import { holdWords, lostHold } from './wording.js';
 import { dueForDrop, removalOf } from './log-retention.js';
 import {
   decodeHead,
@@ -34,6 +37,8 @@ interface Append {
   readonly id: string;
   /** As it is written: the author with it. */
   readonly encoded: string;
+  /** What must stand. */
+  readonly hold: HoldProof | undefined;
 }
 
 interface Appended {
@@ -84,6 +89,8 @@ export const append = recipeCall({
     id: shape.text,
     author: shape.text,
     value: shape.bytes,
+    /** Only while this lock or term stands. */
+    hold: shape.optional(shape.record({ path: shape.text, token: shape.whole })),
   }),
   result: shape.record({
     position: shape.whole,
@@ -91,7 +98,7 @@ export const append = recipeCall({
     revision: shape.whole,
     repeated: shape.flag,
   }),
-  async run(ground, { path, id, author, value }, options) {
+  async run(ground, { path, id, author, value, hold }, options) {
     checkCanonical(path);
     checkWord('id of an append', id);
     checkName('author of an entry', author);
@@ -101,7 +108,9 @@ export const append = recipeCall({
       const facts = { path, limit: 'valueBytesMax', max, actual: value.length };
       throw new WaymarkError('too_large', `an entry takes at most ${max} bytes`, facts);
     }
-    return await logsOf(ground).appends.run(path, { id, encoded }, options);
+    if (hold !== undefined) checkCanonical(hold.path);
+    checkWholeFrom(1, 'token', hold?.token);
+    return await logsOf(ground).appends.run(path, { id, encoded, hold }, options);
   },
 });
 
@@ -143,52 +152,45 @@ export const retain = recipeCall({
 
 export const logCalls = [append, retain] as const;
 
-/** As many as one commit takes; a repeat of one that is in it waits for the next. */
+/** As many as one commit takes; a repeat of one that is in it waits for the next, and so does what is written under another hold. */
 function fits(queue: readonly AppendJob[]): number {
   const ids = new Set<string>();
+  const first = queue[0]?.args.hold;
   let bytes = 0;
   for (const { args } of queue) {
     bytes += args.encoded.length;
     const full = ids.size === appendsMax || bytes > groupBytesMax || ids.has(args.id);
-    if (ids.size > 0 && full) break;
+    if (ids.size > 0 && (full || !sameHold(args.hold, first))) break;
     ids.add(args.id);
   }
   return ids.size;
 }
 
+function sameHold(one: HoldProof | undefined, other: HoldProof | undefined): boolean {
+  return one?.path === other?.path && one?.token === other?.token;
+}
+
 /** @returns the head as it was left */
 async function appendAll(
-  { engine, clock }: RecipeGround,
+  ground: RecipeGround,
   keys: LogKeys,
   known: KnownHead,
   group: readonly AppendJob[],
 ): Promise<KnownHead> {
+  const { engine } = ground;
+  const hold = group[0]?.args.hold;
+  // Looked up here and not before, so that appends keep their order.
+  const mark = hold === undefined ? undefined : await holdMark(engine, hold);
   let last = known;
-  let waiting = group;
+  let waiting = mark === null ? await refused(engine, keys, group) : group;
   while (waiting.length > 0) {
-    const { head, mod } = last;
     // Never more at once than are kept, so that what an append drops is never what it puts.
-    const now = waiting.slice(0, head.entries ?? appendsMax);
-    const at = Math.floor(clock.wallNow());
-    const drop = await dueForDrop(engine, keys, head, { adding: now.length, at, max: dropsMax });
-    const next = { ...head, next: head.next + now.length, first: head.first + drop.length };
-    const { succeeded, revision, results } = await engine.commit({
-      when: [
-        { key: keys.head, target: 'mod', is: '=', to: mod },
-        ...now.map(({ args }) => unused(keys, args.id)),
-      ],
-      apply: [
-        { type: 'put', key: keys.head, value: encodeHead(next) },
-        ...now.flatMap(({ args }, i) => puts(keys, { ...args, position: head.next + i, at })),
-        ...removalOf(keys, head, drop),
-      ],
-      otherwise: [keys.head, ...now.map(({ args }) => keys.request(args.id))].map(
-        (key) => ({ type: 'read', key }) as const,
-      ),
-    });
+    const now = waiting.slice(0, last.head.entries ?? appendsMax);
+    const { txn, next, at } = await appendTxn(ground, keys, { last, now, mark: mark ?? null });
+    const { succeeded, revision, results } = await engine.commit(txn);
     if (succeeded) {
       now.forEach(({ resolve }, i) =>
-        resolve({ position: head.next + i, at, revision, repeated: false }),
+        resolve({ position: last.head.next + i, at, revision, repeated: false }),
       );
       last = { head: next, mod: revision };
       waiting = waiting.slice(now.length);
@@ -196,21 +198,81 @@ async function appendAll(
       last = headIn(results);
       const repeats = new Set(now.filter((job, i) => answerRepeat(job, entryIn(results[i + 1]))));
       waiting = waiting.filter((job) => !repeats.has(job));
+      const standing = mark && entryIn(results.at(-1))?.createRevision;
+      if (standing !== mark?.createRevision) waiting = await refused(engine, keys, waiting);
     }
   }
   return last;
 }
 
-function unused(
+/** Puts the entries of `now` behind those that are there. */
+async function appendTxn(
+  { engine, clock }: RecipeGround,
   keys: LogKeys,
-  id: string,
-): { readonly key: string; readonly target: 'version'; readonly is: '='; readonly to: 0 } {
+  {
+    last,
+    now,
+    mark,
+  }: {
+    readonly last: KnownHead;
+    readonly now: readonly AppendJob[];
+    /** Of the hold they stand under. */
+    readonly mark: Entry | null;
+  },
+): Promise<{ readonly txn: Txn; readonly next: LogHead; readonly at: number }> {
+  const { head, mod } = last;
+  const at = Math.floor(clock.wallNow());
+  const drop = await dueForDrop(engine, keys, head, { adding: now.length, at, max: dropsMax });
+  const next = { ...head, next: head.next + now.length, first: head.first + drop.length };
+  const looked = [keys.head, ...now.map(({ args }) => keys.request(args.id))];
+  const txn: Txn = {
+    when: [
+      { key: keys.head, target: 'mod', is: '=', to: mod },
+      ...now.map(({ args }) => unused(keys, args.id)),
+      ...(mark === null ? [] : [stands(mark)]),
+    ],
+    apply: [
+      { type: 'put', key: keys.head, value: encodeHead(next) },
+      ...now.flatMap(({ args }, i) => puts(keys, { ...args, position: head.next + i, at })),
+      ...removalOf(keys, head, drop),
+    ],
+    otherwise: (mark === null ? looked : [...looked, mark.key]).map((key) => ({
+      type: 'read',
+      key,
+    })),
+  };
+  return { txn, next, at };
+}
+
+/** Under a hold that is over: what was appended before that is told, and the rest is `lost`. */
+async function refused(
+  engine: Engine,
+  keys: LogKeys,
+  jobs: readonly AppendJob[],
+): Promise<readonly []> {
+  for (const job of jobs) {
+    const [found] = (await engine.read({ key: keys.request(job.args.id) })).entries;
+    if (!answerRepeat(job, found)) job.reject(lostHold(job.args.hold?.path ?? '', holdWords));
+  }
+  return [];
+}
+
+function stands({ key, createRevision }: Entry): Check {
+  return { key, target: 'create', is: '=', to: createRevision };
+}
+
+function unused(keys: LogKeys, id: string): Check {
   return { key: keys.request(id), target: 'version', is: '=', to: 0 };
 }
 
 function puts(
   keys: LogKeys,
-  { id, encoded, position, at }: Append & { readonly position: number; readonly at: number },
+  {
+    id,
+    encoded,
+    position,
+    at,
+  }: Omit<Append, 'hold'> & { readonly position: number; readonly at: number },
 ): Operation[] {
   return [
     { type: 'put', key: keys.entry({ position, at, id }), value: encoded },

@@ -7,7 +7,7 @@ import { memberKey } from '../space/layout.js';
 import type { Member } from '../space/member-types.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { checkRequest } from './lock-request.js';
-import { asLost } from './lock-writes.js';
+import { asLost } from './wording.js';
 
 /**
  * Members of a group (rules M1 to M8 in docs/spec/recipes.md): one key per member under the lease of its process. The engine itself tells
@@ -78,7 +78,7 @@ export const join = recipeCall({
       });
       return succeeded ? revision : ownAlready(results, args);
     } catch (error) {
-      throw asLost(error);
+      throw asLost(error, 'membership');
     }
   },
 });

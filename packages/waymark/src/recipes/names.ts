@@ -6,7 +6,7 @@ import { validateLeaseId } from '../core/validate.js';
 import { claimKey, ownerKey, waiterKey } from '../space/names-layout.js';
 import { checkCanonical } from '../space/paths.js';
 import { checkRequest } from './lock-request.js';
-import { asLost } from './lock-writes.js';
+import { asLost } from './wording.js';
 import { poolOf } from './names-pool.js';
 import { type ClaimArgs, type Claimed, positionOf, requestOf, take, unkept } from './names-take.js';
 import { standInLine } from './names-wait.js';
@@ -84,7 +84,7 @@ async function claimName(
     );
     return claimed;
   } catch (error) {
-    throw asLost(error);
+    throw asLost(error, 'name');
   }
 }
 

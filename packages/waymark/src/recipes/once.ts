@@ -1,13 +1,16 @@
 import type { CallOptions, Check, Operation } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
+import type { Explanation } from '../core/host.js';
 import { recipeCall, type RecipeGround } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
 import { onceFacet, onceKey } from '../space/layout.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
+import { explain } from './lock-explain.js';
 import { LockPlans } from './lock-plan.js';
 import { acquire } from './lock.js';
 import { checkRequest } from './lock-request.js';
-import { type LockGround, lostHold, release, removal } from './lock-writes.js';
+import { type LockGround, release, removal } from './lock-writes.js';
+import { lostHold, onceWords } from './wording.js';
 
 /**
  * A job that runs once (rules O1 to O4 in docs/spec/recipes.md): who runs it holds a lock in a facet of its own, and what it came to is
@@ -21,7 +24,13 @@ const named = shape.record({ id: shape.text, path: shape.text });
 
 function claims(ground: RecipeGround): LockGround {
   const { engine, clock } = ground;
-  return ground.remember(locksKey, () => ({ engine, clock, plans: new LockPlans(onceFacet) }));
+  return ground.remember(locksKey, () => ({
+    engine,
+    clock,
+    plans: new LockPlans(onceFacet),
+    words: onceWords,
+    namespace: engine,
+  }));
 }
 
 /** The claim's token, or what was recorded; neither with `waitMs: 0` while another runs it. */
@@ -113,7 +122,7 @@ export const settle = recipeCall({
     const entry = found?.type === 'read' ? found.reading.entries[0] : undefined;
     // A repeated request finds what the first one recorded.
     if (entry?.value === record) return entry.createRevision;
-    throw lostHold(path);
+    throw lostHold(path, onceWords);
   },
 });
 
@@ -131,7 +140,28 @@ export const forget = recipeCall({
   },
 });
 
-export const onceCalls = [claim, unclaim, settle, forget] as const;
+/** Who runs it and who waits, and what was recorded by then. */
+export const explainOnce = recipeCall({
+  name: 'once.explain',
+  verb: 0xb0,
+  whenBroken: 'retry',
+  args: shape.record({ path: shape.text }),
+  result: shape.record({
+    queue: shape.json<Explanation>(),
+    record: shape.nullable(shape.bytes),
+    /** The revision of the record; 0 without one. */
+    at: shape.whole,
+  }),
+  async run(ground, { path }) {
+    checkCanonical(path);
+    const queue = await explain(claims(ground), { path, ...exclusive });
+    const query = { key: recordOf(path), at: queue.revision };
+    const [entry] = (await ground.engine.read(query)).entries;
+    return { queue, record: entry?.value ?? null, at: entry?.modRevision ?? 0 };
+  },
+});
+
+export const onceCalls = [claim, unclaim, settle, forget, explainOnce] as const;
 
 const isRecorded = Symbol('recorded');
 

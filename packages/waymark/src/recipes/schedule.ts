@@ -7,7 +7,7 @@ import { scheduleFacet, scheduleKey } from '../space/layout.js';
 import { checkCanonical, pathToBytes } from '../space/paths.js';
 import { LockPlans } from './lock-plan.js';
 import { checkHold } from './lock-request.js';
-import { lostHold } from './lock-writes.js';
+import { lostHold, scheduleWords } from './wording.js';
 
 /**
  * Schedules (rules O5 to O9 in docs/spec/recipes.md): the processes elect one, and before it runs a due time it writes down, in a commit
@@ -19,6 +19,8 @@ import { lostHold } from './lock-writes.js';
 export interface Settled {
   readonly at: number;
   readonly term: number;
+  /** The due time that was run last; absent before the first. */
+  readonly ran?: number | undefined;
 }
 
 const plansKey = Symbol('schedule');
@@ -36,9 +38,11 @@ export const settleDue = recipeCall({
     term: shape.whole,
     /** ms since 1970. */
     at: shape.whole,
+    /** Whether the job is run for it. */
+    run: shape.flag,
   }),
   result: shape.whole,
-  async run(ground, { id, path, term, at }) {
+  async run(ground, { id, path, term, at, run }) {
     checkCanonical(path);
     const plans = ground.remember(plansKey, () => new LockPlans(scheduleFacet));
     const hold = { id, path, ...exclusive };
@@ -55,16 +59,17 @@ export const settleDue = recipeCall({
       const why = `${path} is settled up to ${settled.at} already, later than ${at}`;
       throw new WaymarkError('conflict', why, { path });
     }
+    const ran = run ? at : settled?.ran;
     const when: Check[] = [
       { key: mark, target: 'create', is: '=', to: term },
       { key, target: 'mod', is: '=', to: before?.modRevision ?? 0 },
     ];
-    const value = textToBytes(JSON.stringify({ at, term } satisfies Settled));
+    const value = textToBytes(JSON.stringify({ at, term, ran } satisfies Settled));
     const { succeeded, revision } = await ground.engine.commit({
       when,
       apply: [{ type: 'put', key, value }],
     });
-    if (!succeeded) throw lostHold(path);
+    if (!succeeded) throw lostHold(path, scheduleWords);
     return revision;
   },
 });

@@ -1,5 +1,7 @@
-import type { Entry } from '../core/engine.js';
+import type { Engine, Entry } from '../core/engine.js';
 import type { PermitParty, SemaphoreExplanation } from '../space/semaphore-types.js';
+import { tellCycle, waitCycle } from './wait-cycle.js';
+import { countOf } from './wording.js';
 import { aheadIn, decodePlace, type StoredLimit } from './semaphore-queue.js';
 
 interface Asked {
@@ -12,7 +14,10 @@ interface Asked {
 }
 
 /** Who holds, who waits, since when, and why a request of this weight would not be granted now; at one revision. */
-export function explainSemaphore(asked: Asked): SemaphoreExplanation {
+export async function explainSemaphore(
+  engine: Engine,
+  asked: Asked,
+): Promise<SemaphoreExplanation> {
   const { path, parties, stored, queue, revision } = asked;
   const { held, used } = aheadIn(queue, stored);
   const holding = held.size;
@@ -26,8 +31,10 @@ export function explainSemaphore(asked: Asked): SemaphoreExplanation {
   };
   const holders = queue.slice(0, Math.min(holding, parties)).map((entry) => party(entry, true));
   const waiters = queue.slice(holding, holding + parties).map((entry) => party(entry, false));
-  const summary = `${inUse(facts, queue)}; ${outlook(facts, asked.weight)}`;
-  return { ...facts, holders, waiters, summary };
+  const among = queue.map(({ value, lease }) => ({ session: decodePlace(value).session, lease }));
+  const cycle = facts.waiting === 0 || parties === 0 ? [] : await waitCycle(engine, among);
+  const summary = `${inUse(facts, queue)}; ${outlook(facts, asked.weight)}${tellCycle(cycle)}`;
+  return { ...facts, holders, waiters, cycle, summary };
 }
 
 function party({ value, createRevision, modRevision, lease }: Entry, holds: boolean): PermitParty {
@@ -36,7 +43,7 @@ function party({ value, createRevision, modRevision, lease }: Entry, holds: bool
   return { owner, weight, since: modRevision, token: createRevision, lease };
 }
 
-type Facts = Omit<SemaphoreExplanation, 'holders' | 'waiters' | 'summary'>;
+type Facts = Omit<SemaphoreExplanation, 'holders' | 'waiters' | 'cycle' | 'summary'>;
 
 function inUse({ path, used, limit, holding }: Facts, queue: readonly Entry[]): string {
   const [oldest] = queue;
@@ -47,7 +54,7 @@ function inUse({ path, used, limit, holding }: Facts, queue: readonly Entry[]): 
 }
 
 function outlook({ used, limit, waiting }: Facts, weight: number): string {
-  const queued = waiting === 0 ? 'nobody waits' : `${waiting} wait`;
+  const queued = countOf(waiting);
   const asked = `a request of weight ${weight}`;
   if (weight > limit) return `${queued}; ${asked} never fits`;
   if (waiting > 0) return `${queued}; ${asked} would wait behind them`;

@@ -105,7 +105,7 @@ export const explain = recipeCall({
     checkWish({ path, weight });
     const { stored, queue, revision } = await view(engine, permitKeys(path, ''));
     if (stored === null) return null;
-    return explainSemaphore({ path, weight, parties, stored, queue, revision });
+    return await explainSemaphore(engine, { path, weight, parties, stored, queue, revision });
   },
 });
 

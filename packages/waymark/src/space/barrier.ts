@@ -4,7 +4,7 @@ import { BarrierKeys, type BarrierKind, viewOf } from '../recipes/barrier-keys.j
 import type { Passed } from '../recipes/barrier-turn.js';
 import { checkParties } from '../recipes/checks.js';
 import { decodeParty } from '../recipes/lock-queue.js';
-import { lostHold } from '../recipes/lock-writes.js';
+import { insideWords, lostHold } from '../recipes/wording.js';
 import type * as types from './barrier-types.js';
 import { Held, type HeldParts } from './held.js';
 import type { Asker } from './holder.js';
@@ -84,7 +84,7 @@ export class HostDoubleBarrier extends AnyBarrier implements types.DoubleBarrier
       make: (parts, asker) => new HeldInside(parts, asker, { namespace, generation }),
     });
     if (inside !== null) return inside;
-    throw lostHold(path);
+    throw lostHold(path, insideWords);
   }
 }
 
@@ -106,7 +106,7 @@ class HeldInside extends Held implements types.Inside {
   }
 
   async leave(call: Call & { readonly waitMs?: number | undefined } = {}): Promise<void> {
-    if (!this.isHeld()) throw this.reason ?? lostHold(this.path);
+    if (!this.isHeld()) throw this.reason ?? lostHold(this.path, insideWords);
     this.#leaving = call;
     await this.release();
   }

@@ -1,7 +1,8 @@
 import { type ErrorCode, isWaymarkError } from '../core/errors.js';
 import type { ElectionKind } from '../recipes/election.js';
-import { lostHold } from '../recipes/lock-writes.js';
+import { electionWords, lostHold } from '../recipes/wording.js';
 import { HeldTerm } from './election.js';
+import { giveBack } from './give-back.js';
 import type { Held } from './held.js';
 import type { HostNamespace } from './namespace.js';
 import { pause } from './pause.js';
@@ -105,7 +106,7 @@ export class Candidacy {
       await this.#parts.lead(term, AbortSignal.any([over.signal, this.#signal]));
     } finally {
       this.#term = null;
-      await term.release();
+      await giveBack(this.#parts.namespace.space.clock, term);
     }
   }
 
@@ -117,7 +118,7 @@ export class Candidacy {
       path,
       call: { ttlMs, owner, signal },
       ask: (asker) => {
-        if (lease !== undefined && asker.lease !== lease) throw lostHold(path);
+        if (lease !== undefined && asker.lease !== lease) throw lostHold(path, electionWords);
         const args = { ...asker, session: asker.id, path, says, waitMs: undefined };
         return namespace.host.run(kind.campaign, namespace.name, args, { signal });
       },

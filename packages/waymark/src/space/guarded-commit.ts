@@ -2,10 +2,11 @@ import type { Check, Engine, Entry, Operation, Outcome, Txn } from '../core/engi
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { fixedChecks } from '../core/validate.js';
+import { holdMark } from '../recipes/hold-mark.js';
 import { decodeParty } from '../recipes/lock-queue.js';
-import { lostHold } from '../recipes/lock-writes.js';
+import { holdWords, lostHold } from '../recipes/wording.js';
 import { checkOf, type Demand, demandsOf, writes, writtenBy } from './guard.js';
-import { electionFacet, exactly, leaderRange, markFacet, parseMark } from './layout.js';
+import { exactly, markFacet, parseMark } from './layout.js';
 import { pathToBytes, resolvePath } from './paths.js';
 
 /** After a namespace was seen to hold marks, so many writes are checked path by path before it is taken for unlocked again. */
@@ -137,15 +138,11 @@ async function underDemand(engine: Engine, hold: HoldProof): Promise<Demand> {
   return { range: { key: mark.key }, token: hold.token, hold };
 }
 
-/** The mark of a lock, or of a leader, that stands there with this token. @throws {WaymarkError} `lost` */
-async function markOf(engine: Engine, { path, token }: HoldProof): Promise<Entry> {
-  const bytes = pathToBytes(resolvePath('/', path));
-  for (const range of [exactly('h', bytes), leaderRange(bytes)]) {
-    const { entries } = await engine.read(range);
-    const mark = entries.find((entry) => entry.createRevision === token);
-    if (mark !== undefined) return mark;
-  }
-  throw lostHold(path);
+/** @throws {WaymarkError} `lost` */
+async function markOf(engine: Engine, hold: HoldProof): Promise<Entry> {
+  const mark = await holdMark(engine, hold);
+  if (mark === null) throw lostHold(hold.path, holdWords);
+  return mark;
 }
 
 /** The writer's exclusive holds with what they cover; a proof of path and token alone is looked up by its mark. */
@@ -160,7 +157,7 @@ async function knownHolds(engine: Engine, options: GuardedCommitOptions): Promis
     }
     const mark = await markOf(engine, proof);
     // Who leads may write under its term, and locks nothing by it.
-    if (mark.key.startsWith(electionFacet)) continue;
+    if (!mark.key.startsWith('h')) continue;
     const { path, tree, mode } = parseMark(mark.key);
     if (mode === 'exclusive') known.push({ path, token: proof.token, tree, mode });
   }
@@ -172,7 +169,8 @@ async function explainRefusal(engine: Engine, demands: readonly Demand[]): Promi
   for (const { range, token, hold } of demands) {
     const { entries } = await engine.read({ ...range, limit: 8, uncounted: true });
     if (hold !== undefined) {
-      if (!entries.some((entry) => entry.createRevision === token)) throw lostHold(hold.path);
+      if (!entries.some((entry) => entry.createRevision === token))
+        throw lostHold(hold.path, holdWords);
       continue;
     }
     const [mark] = entries;

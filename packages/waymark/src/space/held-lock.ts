@@ -1,5 +1,5 @@
 import type { HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
-import { lostHold } from '../recipes/lock-writes.js';
+import { lockWords, lostHold } from '../recipes/wording.js';
 import { Held, type HeldParts } from './held.js';
 import type { Call, Lock } from './types.js';
 
@@ -60,7 +60,7 @@ export class HeldLock extends Held implements Lock {
     mode: LockMode,
     call: Call & { readonly waitMs?: number | undefined },
   ): Promise<void> {
-    if (!this.isHeld()) throw this.reason ?? lostHold(this.path);
+    if (!this.isHeld()) throw this.reason ?? lostHold(this.path, lockWords);
     const { host, namespace } = this.#parts;
     const { signal, waitMs } = call;
     await this.changing(async () => {

@@ -41,6 +41,9 @@ export const electionFacet = 'e';
 export const groupLeaderFacet = 'gl';
 export const onceFacet = 'oc';
 export const scheduleFacet = 'os';
+/** In front of the path of a job's outcome, and of up to when a schedule is settled. */
+export const onceOutcomeFacet = 'or';
+export const scheduleStateFacet = 'ot';
 
 /** Where the mark of an election's leader stands, alone. */
 export function leaderRange(path: ByteString, facet: ByteString = electionFacet): KeyRange {
@@ -58,11 +61,11 @@ export function memberKey(group: ByteString, id: ByteString): ByteString {
 }
 
 export function onceKey(path: ByteString): ByteString {
-  return `or${path}`;
+  return onceOutcomeFacet + path;
 }
 
 export function scheduleKey(path: ByteString): ByteString {
-  return `ot${path}`;
+  return scheduleStateFacet + path;
 }
 
 /** Where a member of a group takes its messages. */

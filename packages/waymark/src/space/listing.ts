@@ -1,5 +1,5 @@
 import type { ByteString, Entry, KeyRange, Reading, Revision } from '../core/engine.js';
-import { WaymarkError } from '../core/errors.js';
+import { limitOf } from './facet-pages.js';
 import { below, dataKey } from './layout.js';
 import type { HostNamespace } from './namespace.js';
 import { bytesToPath, pathToBytes, resolvePath } from './paths.js';
@@ -125,13 +125,4 @@ async function read<T>(
 ): Promise<Reading> {
   const query = { ...range, limit, uncounted: true, at: call.at ?? revision };
   return await ns.host.read(ns.name, query, { stale: call.stale, signal: call.signal });
-}
-
-function limitOf(call: ListCall): number {
-  const { limit = pageMax } = call;
-  if (Number.isInteger(limit) && limit >= 1 && limit <= pageMax) return limit;
-  throw new WaymarkError(
-    'invalid',
-    `limit is a whole number from 1 to ${pageMax}, not ${String(limit)}`,
-  );
 }

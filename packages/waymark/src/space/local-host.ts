@@ -36,6 +36,7 @@ import { acquire } from '../recipes/lock.js';
 import { convert } from '../recipes/lock-convert.js';
 import { LockPlans } from '../recipes/lock-plan.js';
 import { type LockGround, release } from '../recipes/lock-writes.js';
+import { lockWords } from '../recipes/wording.js';
 import { commitGuarded, GuardMemory } from './guarded-commit.js';
 import { auditRange, exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
@@ -272,7 +273,13 @@ class LocalHost implements Host {
     checkNamespaceName(namespace);
     const prefix = namespacePrefix(namespace);
     const engine = within(this.#engine, prefix);
-    const locks = { engine: this.#engine, plans: new LockPlans(prefix), clock: this.#clock };
+    const locks = {
+      engine: this.#engine,
+      plans: new LockPlans(prefix),
+      clock: this.#clock,
+      words: lockWords,
+      namespace: engine,
+    };
     const shared = { clock: this.#clock, random: this.#random, peers: this.#peers };
     const ground = new Ground({ engine, namespace, root: this.#engine, ...shared });
     const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };

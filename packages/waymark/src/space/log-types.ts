@@ -1,4 +1,5 @@
 import type { Revision } from '../core/engine.js';
+import type { HoldProof } from '../core/host.js';
 import type { Call, Page } from './types.js';
 
 /** One entry of a log; it never changes. */
@@ -17,6 +18,8 @@ export interface AppendCall extends Call {
   readonly id?: string | undefined;
   /** At most 256 bytes; default the space's owner name. */
   readonly author?: string | undefined;
+  /** Only while this lock or term stands; `lost` else. What was appended with the id before is told all the same. */
+  readonly hold?: HoldProof | undefined;
 }
 
 export interface Appended {

@@ -6,6 +6,7 @@ import { decodeEntry, decodeHead, type LogHead, LogKeys } from '../recipes/log-k
 import { decodeValue, encodeValue } from './codecs.js';
 import type * as types from './log-types.js';
 import type { HostNamespace } from './namespace.js';
+import { resolvePath } from './paths.js';
 import type { Call, Page } from './types.js';
 
 const limitDefault = 100;
@@ -26,7 +27,8 @@ export class HostLog<T> implements types.Log<T> {
     const { space, host, name, codec } = this.#namespace;
     const { path } = this;
     const { id = space.random.id(), author = space.owner, signal } = call;
-    const args = { path, id, author, value: encodeValue(codec, path, value) };
+    const hold = call.hold && { path: resolvePath('/', call.hold.path), token: call.hold.token };
+    const args = { path, id, author, value: encodeValue(codec, path, value), hold };
     return await host.run(calls.append, name, args, { signal });
   }
 

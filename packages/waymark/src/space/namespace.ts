@@ -23,9 +23,19 @@ import { HostMembers } from './members.js';
 import type { GroupOptions, Members } from './member-types.js';
 import { forget } from '../recipes/once.js';
 import { type OnceJob, runOnce } from './once.js';
-import type { OnceCall, Schedule, ScheduleCall, When } from './once-types.js';
+import { explainOnce, listOnce } from './once-look.js';
+import type {
+  OnceCall,
+  OnceExplanation,
+  OnceState,
+  Schedule,
+  ScheduleCall,
+  ScheduleState,
+  When,
+} from './once-types.js';
 import { ancestorsOf, bytesToPath, pathToBytes, resolvePath } from './paths.js';
 import { HostSchedule, type Job } from './schedule.js';
+import { listSchedules } from './schedule-look.js';
 import type { HostSpace } from './space.js';
 import { toTxn, toTxnResults } from './txn.js';
 import type * as types from './types.js';
@@ -200,6 +210,18 @@ export class HostNamespace<T> implements types.Namespace<T> {
 
   async forgetOnce(path: string, call: types.Call = {}): Promise<boolean> {
     return await this.host.run(forget, this.name, { path: this.resolve(path) }, call);
+  }
+
+  async explainOnce(path: string, call: types.Call = {}): Promise<OnceExplanation> {
+    return await explainOnce(this, this.resolve(path), call);
+  }
+
+  async onceStates(path: string, call: types.ListCall = {}): Promise<types.Page<OnceState>> {
+    return await listOnce(this, this.resolve(path), call);
+  }
+
+  async schedules(path: string, call: types.ListCall = {}): Promise<types.Page<ScheduleState>> {
+    return await listSchedules(this, this.resolve(path), call);
   }
 
   schedule(path: string, when: When, job: Job, call: ScheduleCall = {}): Schedule {

@@ -1,3 +1,5 @@
+import type { LeaseId, Revision } from '../core/engine.js';
+import type { LockParty, WaitStep } from '../core/host.js';
 import type { HoldCall } from './types.js';
 
 /** The public types of jobs that run once, and on schedule. Rules O1 to O9 in docs/spec/recipes.md. */
@@ -8,6 +10,35 @@ export interface OnceRun {
   readonly token: number;
   /** Aborts when the claim is lost: before another could run the job. */
   readonly signal: AbortSignal;
+  /** How long the claim stands yet, by the local clock; 0 when it is lost. */
+  remainingMs(): number;
+}
+
+/** What has become of a job that runs once. */
+export interface OnceState {
+  readonly path: string;
+  /** 'open': it has not run, or whoever ran it failed. 'failed': it was recorded so, and nobody runs it until it is forgotten. */
+  readonly state: 'open' | 'running' | 'done' | 'failed';
+  /** Who runs it, or ran it; null while open. */
+  readonly owner: string | null;
+  /** The revision it runs since, or was recorded at; null while open. */
+  readonly since: Revision | null;
+  /** Done: what it came to, as JSON has it; absent for undefined. */
+  readonly value?: unknown;
+  /** Failed: what it threw. */
+  readonly failed?: string;
+}
+
+export interface OnceExplanation extends OnceState {
+  readonly revision: Revision;
+  /** Who runs it: one, or nobody. */
+  readonly holders: readonly LockParty[];
+  /** Who waits for what it comes to, in the order in which they would run it. */
+  readonly waiters: readonly LockParty[];
+  /** Those who wait for each other, as that of a lock's explanation. */
+  readonly cycle: readonly WaitStep[];
+  /** One sentence for people. */
+  readonly summary: string;
 }
 
 export interface OnceCall extends HoldCall {
@@ -36,6 +67,25 @@ export interface DueRun {
   readonly term: number;
   /** Aborts when the term is lost or the schedule stops. */
   readonly signal: AbortSignal;
+  /** How long the term stands yet, by the local clock; 0 when it is lost. */
+  remainingMs(): number;
+}
+
+/** What is known of a schedule without being one of its processes. */
+export interface ScheduleState {
+  readonly path: string;
+  /** Who runs its jobs now; null while nobody leads. */
+  readonly leader: {
+    readonly owner: string;
+    readonly term: number;
+    readonly lease: LeaseId;
+  } | null;
+  /** As its leader has it; null while nobody leads. */
+  readonly when: When | null;
+  /** Due time of the run that was begun last, ms since 1970; null before the first. How it ended is not kept. */
+  readonly last: number | null;
+  /** The due time that comes next, by this process's wall clock; null while nobody leads. */
+  readonly next: number | null;
 }
 
 export interface ScheduleCall {

@@ -1,6 +1,9 @@
+import type { Clock } from '../core/clock.js';
 import { WaymarkError } from '../core/errors.js';
 import * as calls from '../recipes/once.js';
+import { onceWords } from '../recipes/wording.js';
 import { decodeValue, encodeValue, json } from './codecs.js';
+import { giveBack } from './give-back.js';
 import { Held, type HeldParts } from './held.js';
 import type { Asker } from './holder.js';
 import { leaderRange, onceFacet, onceKey } from './layout.js';
@@ -12,9 +15,9 @@ import { watchKeyGone } from './watch-key.js';
 export type OnceJob<R> = (run: OnceRun) => Promise<R> | R;
 
 /** What is recorded of a job: its value, absent for undefined, or what it threw. */
-type Outcome =
-  | { readonly by: string; readonly value?: unknown }
-  | { readonly by: string; readonly failed: string };
+export type OnceOutcome = { readonly by: string; readonly owner: string } & (
+  { readonly value?: unknown } | { readonly failed: string }
+);
 
 /** @returns what the job came to, as JSON has it; whoever ran it */
 export async function runOnce<R>(
@@ -39,16 +42,17 @@ export async function runOnce<R>(
     },
     make: (parts, asker) => new HeldClaim(parts, asker, namespace),
   });
-  if (claim !== null) return await run(claim, job, call);
+  if (claim !== null) return await run(claim, job, call, space.clock);
   if (record !== null) return valueOf<R>(path, record);
   throw new WaymarkError('timeout', `another runs ${path} now (waitMs: 0)`, { path });
 }
 
-async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall): Promise<R> {
+async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall, clock: Clock): Promise<R> {
   const given = call.signal === undefined ? [] : [call.signal];
   const signal = AbortSignal.any([claim.signal, ...given]);
   try {
-    const value = await job({ token: claim.token, signal });
+    const remainingMs = (): number => claim.remainingMs();
+    const value = await job({ token: claim.token, signal, remainingMs });
     return valueOf<R>(claim.path, await claim.settle({ value }));
   } catch (error) {
     // A job that was told to end did not fail.
@@ -58,14 +62,14 @@ async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall): Promis
     }
     throw error;
   } finally {
-    await claim.release();
+    await giveBack(clock, claim);
   }
 }
 
 const failedCharsMax = 4_096;
 
 function valueOf<R>(path: string, record: string): R {
-  const outcome = decodeValue(json, path, record) as Outcome;
+  const outcome = decodeValue(json, path, record) as OnceOutcome;
   if ('failed' in outcome) {
     const why = `the job of ${path} ran once, and failed: ${outcome.failed}`;
     throw new WaymarkError('failed', why, { path });
@@ -89,12 +93,12 @@ class HeldClaim extends Held {
     outcome: { readonly value: unknown } | { readonly failed: string },
   ): Promise<string> {
     const { path, token } = this;
-    const { id } = this.#asker;
+    const { id, owner } = this.#asker;
     const { host, name } = this.#namespace;
     if (!this.isHeld()) throw this.reason ?? lost(path);
     // In an object a function would be left out without a word.
     if ('value' in outcome && outcome.value !== undefined) encodeValue(json, path, outcome.value);
-    const record = encodeValue(json, path, { by: id, ...outcome });
+    const record = encodeValue(json, path, { by: id, owner, ...outcome });
     await this.changing(async () => {
       await host.run(calls.settle, name, { id, path, token, record });
       this.settled = true;
@@ -104,7 +108,7 @@ class HeldClaim extends Held {
   }
 
   protected get title(): string {
-    return `claim on ${this.path}`;
+    return onceWords.title(this.path);
   }
 
   protected async giveBack(): Promise<boolean> {
@@ -122,5 +126,5 @@ class HeldClaim extends Held {
 }
 
 function lost(path: string): WaymarkError {
-  return new WaymarkError('lost', `the claim on ${path} ended while its job ran`, { path });
+  return new WaymarkError('lost', `${onceWords.title(path)} ended while its job ran`, { path });
 }

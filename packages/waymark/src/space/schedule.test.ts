@@ -148,16 +148,27 @@ test('[O6] who leads no longer settles nothing, and nobody settles backwards; re
     const args = { id, path, lease, owner: id, session: id, says: undefined, waitMs: 0 };
     return (await host.run(scheduleElection.campaign, 'n', args)) ?? 0;
   };
-  const one = { id: 'one', path, term: await stand('one') };
+  const one = { id: 'one', path, term: await stand('one'), run: true };
   const settled = await host.run(settleDue, 'n', { ...one, at: 5 });
   expect(await host.run(settleDue, 'n', { ...one, at: 5 })).toBe(settled);
   const refused = (code: string): object => expect.objectContaining({ code });
   await expect(host.run(settleDue, 'n', { ...one, at: 4 })).rejects.toEqual(refused('conflict'));
   await host.run(scheduleElection.resign, 'n', { id: 'one', path });
   await expect(host.run(settleDue, 'n', { ...one, at: 6 })).rejects.toEqual(refused('lost'));
-  const two = { id: 'two', path, term: await stand('two') };
+  const two = { id: 'two', path, term: await stand('two'), run: true };
   await expect(host.run(settleDue, 'n', { ...two, at: 5 })).rejects.toEqual(refused('conflict'));
   expect(await host.run(settleDue, 'n', { ...two, at: 6 })).toBeGreaterThan(settled);
+  await using space = createSpace(createLocalHost(world.engine, world), {
+    clock: world.clock,
+    random,
+    owner: 'o',
+  });
+  const ran = async (): Promise<unknown> => (await space.namespace('n').schedules('/')).entries;
+  expect(await ran()).toEqual([expect.objectContaining({ path, last: 6 })]);
+  await host.run(settleDue, 'n', { ...two, at: 7, run: false });
+  expect(await ran(), 'what is settled and not run').toEqual([
+    expect.objectContaining({ last: 6 }),
+  ]);
   // An election of the same path is another one.
   const args = { id: 'e', path, lease, owner: 'e', session: 'e', says: undefined, waitMs: 0 };
   expect(await host.run(campaign, 'n', args)).toBeGreaterThan(0);

@@ -9,6 +9,7 @@ import type { HostNamespace } from './namespace.js';
 import type { DueRun, Schedule, ScheduleCall, When } from './once-types.js';
 import { pathToBytes } from './paths.js';
 import { pause } from './pause.js';
+import { encodeWhen } from './schedule-look.js';
 
 /** A wall clock that is set is noticed within so long. */
 const lookMsMax = 30_000;
@@ -48,6 +49,8 @@ export class HostSchedule implements Schedule {
       kind: scheduleElection,
       ttlMs,
       owner,
+      // For those who look: schedule-look.ts.
+      says: encodeWhen(when),
       lead: (term, over) => this.#lead(term, over),
     });
     const end = (): void => this.#candidacy.end();
@@ -76,7 +79,8 @@ export class HostSchedule implements Schedule {
 
   async #lead(term: HeldTerm<unknown>, signal: AbortSignal): Promise<void> {
     const { clock } = this.#namespace.space;
-    let settled = (await this.#settled(signal)) ?? (await this.#settle(term, clock.wallNow()));
+    let settled =
+      (await this.#settled(signal)) ?? (await this.#settle(term, clock.wallNow(), false));
     for (let awaited = 0; !signal.aborted;) {
       const now = clock.wallNow();
       const at = this.#due.newest(settled, now);
@@ -85,10 +89,10 @@ export class HostSchedule implements Schedule {
         await pause(clock, Math.min(awaited - now, lookMsMax), signal, true).catch(() => undefined);
         continue;
       }
-      settled = await this.#settle(term, at);
-      const missed = at !== awaited;
-      if (!missed || this.#call.missed !== 'skip')
-        await this.#run({ at, term: term.token, signal });
+      const run = at === awaited || this.#call.missed !== 'skip';
+      settled = await this.#settle(term, at, run);
+      const remainingMs = (): number => term.remainingMs();
+      if (run) await this.#run({ at, term: term.token, signal, remainingMs });
     }
   }
 
@@ -109,10 +113,11 @@ export class HostSchedule implements Schedule {
   }
 
   /** @returns the time given, as a whole one. @throws {WaymarkError} `lost` */
-  async #settle(term: HeldTerm<unknown>, time: number): Promise<number> {
+  async #settle(term: HeldTerm<unknown>, time: number, run: boolean): Promise<number> {
     const { host, name } = this.#namespace;
+    const { path } = this;
     const at = Math.floor(time);
-    await host.run(settleDue, name, { id: term.id, path: this.path, term: term.token, at });
+    await host.run(settleDue, name, { id: term.id, path, term: term.token, at, run });
     return at;
   }
 

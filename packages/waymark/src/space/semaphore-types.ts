@@ -1,3 +1,4 @@
+import type { WaitStep } from '../core/host.js';
 import type { LeaseId, Revision } from '../core/engine.js';
 import type { Call, Hold, HoldCall } from './types.js';
 
@@ -47,6 +48,8 @@ export interface SemaphoreExplanation extends SemaphoreStatus {
   readonly holders: readonly PermitParty[];
   /** In the order in which they will be served; the first 1 000. */
   readonly waiters: readonly PermitParty[];
+  /** Those who wait for each other, as that of a lock's explanation. */
+  readonly cycle: readonly WaitStep[];
   /** One sentence for people: what is in use, by whom, and whether a request would wait. */
   readonly summary: string;
 }

@@ -3,7 +3,17 @@ import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
 import type { Election } from './election-types.js';
 import type { GroupOptions, Members } from './member-types.js';
-import type { DueRun, OnceCall, OnceRun, Schedule, ScheduleCall, When } from './once-types.js';
+import type {
+  DueRun,
+  OnceCall,
+  OnceExplanation,
+  OnceRun,
+  OnceState,
+  Schedule,
+  ScheduleCall,
+  ScheduleState,
+  When,
+} from './once-types.js';
 import type { Semaphore, SemaphoreOptions } from './semaphore-types.js';
 import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js';
 import type { Counter, Latch } from './counter-types.js';
@@ -11,7 +21,7 @@ import type { Log } from './log-types.js';
 import type { NameList } from './name-lists.js';
 import type { Names, NamesOptions } from './names-types.js';
 
-export type { Explanation, HoldProof, LockMode, LockParty } from '../core/host.js';
+export type { Explanation, HoldProof, LockMode, LockParty, WaitStep } from '../core/host.js';
 
 /** The public types of a space: what applications hold. docs/spec/recipes.md has the rules. */
 
@@ -296,8 +306,14 @@ export interface Namespace<T = unknown> {
   once<R>(path: string, job: (run: OnceRun) => Promise<R> | R, call?: OnceCall): Promise<R>;
   /** Forgets what a job came to: the next `once` runs it. @returns false when nothing was recorded */
   forgetOnce(path: string, call?: Call): Promise<boolean>;
+  /** What became of a job that runs once, who runs it now, who waits. */
+  explainOnce(path: string, call?: Call): Promise<OnceExplanation>;
+  /** The jobs at a path and below it that run now or were recorded, in path order, a page at a time. */
+  onceStates(path: string, call?: ListCall): Promise<Page<OnceState>>;
   /** Runs `job` when it is due, on one of all the processes that call this. @throws {WaymarkError} `invalid` */
   schedule(path: string, when: When, job: (run: DueRun) => unknown, call?: ScheduleCall): Schedule;
+  /** The schedules at a path and below it that somebody leads or has led, in path order, a page at a time. */
+  schedules(path: string, call?: ListCall): Promise<Page<ScheduleState>>;
 
   /** The semaphore of this path: apart from keys and locks of the same one. @throws {WaymarkError} `invalid` for a limit that is none */
   semaphore(path: string, options?: SemaphoreOptions): Semaphore;

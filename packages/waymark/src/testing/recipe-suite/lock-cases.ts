@@ -122,11 +122,18 @@ export const lockCases: readonly RecipeCase[] = [
     },
   },
   {
-    name: '[L8] a session never waits for itself',
-    async run({ a }) {
+    name: '[L8] a session never waits for itself, also not behind another that waits for it',
+    async run({ a, b }) {
       const ns = a.namespace('n');
       const lock = await ns.lock('/mine', { tree: true });
       await failsWith('conflict', () => ns.lock('/mine/below'));
+      const ended = new AbortController();
+      const theirs = b.namespace('n').lock('/mine/below', { signal: ended.signal });
+      await queueOf(() => ns.explain('/mine/below'), 1);
+      await failsWith('conflict', () => ns.lock('/mine/below'));
+      same((await ns.explain('/mine/below')).waiters.length, 1, 'no place stays');
+      ended.abort(new Error('over'));
+      await theirs.catch(() => undefined);
       await failsWith('conflict', () => ns.lock('/', { tree: true, ttlMs: 20_000 }));
       await lock.release();
       await (await ns.lock('/mine/below')).release();

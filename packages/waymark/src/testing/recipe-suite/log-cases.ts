@@ -1,3 +1,4 @@
+import type { WaymarkError } from '../../core/errors.js';
 import type { LogEntry } from '../../space/log-types.js';
 import type { Space } from '../../space/types.js';
 import type { Log } from '../../space/log-types.js';
@@ -188,6 +189,70 @@ export const logCases: readonly RecipeCase[] = [
       same((await ns.log('/h').latest())?.value, '/h', 'each its own');
       same((await ns.log('/').read()).entries, [], 'and the root is another');
       same((await collect(ns.log('/h').all())).length, 1, 'with its own entries alone');
+    },
+  },
+  {
+    name: '[J10] an append under a lock or a term is written while that stands, and by nobody else',
+    async run({ a, b }) {
+      const [mine, theirs] = [a.namespace('n'), b.namespace('n')];
+      const log = logOf(a);
+      const lock = await mine.lock('/job');
+      same((await log.append('1', { hold: lock })).position, 1, 'its holder appends');
+      const { path, token } = lock;
+      same((await logOf(b).append('2', { hold: { path, token } })).position, 2, 'a proof');
+      const foreign = await theirs.lock('/other');
+      await failsWith('lost', () => log.append('x', { hold: { path, token: foreign.token } }));
+      await failsWith('lost', () => log.append('x', { hold: { path: '/none', token } }));
+      await failsWith('invalid', () => log.append('x', { hold: { path: '/a//b', token } }));
+      await failsWith('invalid', () => log.append('x', { hold: { path, token: 0 } }));
+      same((await log.append('3')).position, 3, 'a lock alone keeps nobody out: J8');
+      const first = await mine.election('/chief').campaign();
+      same((await log.append('4', { hold: first, id: 'four' })).position, 4, 'a leader');
+      await first.release();
+      const second = await theirs.election('/chief').campaign();
+      const deposed = { path: '/chief', token: first.token };
+      await failsWith('lost', () => log.append('x', { hold: deposed }));
+      const again = await log.append('4', { hold: deposed, id: 'four' });
+      same([again.position, again.repeated], [4, true], 'what it wrote before is told');
+      same((await logOf(b).append('5', { hold: second })).position, 5, 'the next one');
+      await mine.forceUnlock('/job', { reason: 'taken' });
+      await failsWith('lost', () => log.append('x', { hold: { path, token } }));
+      same(values(await collect(log.all())), ['1', '2', '3', '4', '5'], 'nothing else was written');
+    },
+  },
+  {
+    name: '[J10] appends under several holds at once stand in order, and a hold that ends takes none but its own along',
+    async run({ a }) {
+      const ns = a.namespace('n');
+      const log = logOf(a);
+      const [one, two] = [await ns.lock('/one'), await ns.lock('/two')];
+      const group = await ns.members('/g').join({ id: 'm', lead: true });
+      const term = await group.elected();
+      const holds = [one, undefined, two, { path: '/one', token: two.token }, one, term];
+      const appends = holds.map((hold, i) => log.append(String(i), { hold }));
+      const ends = await Promise.all(
+        appends.map((append) =>
+          append.then(
+            () => 'written',
+            ({ code }: WaymarkError) => code,
+          ),
+        ),
+      );
+      same(
+        ends,
+        ['written', 'written', 'written', 'lost', 'written', 'written'],
+        'each by its own',
+      );
+      same(
+        values(await collect(log.all())),
+        ['0', '1', '2', '4', '5'],
+        'in the order in which they were made',
+      );
+      await two.release();
+      const proof = { path: '/two', token: two.token };
+      const late = [proof, one].map((hold) => log.append('x', { hold }));
+      await failsWith('lost', () => late[0]);
+      same((await late[1])?.position, 6, 'the other one goes on');
     },
   },
 ];

@@ -1,5 +1,6 @@
 import type { HostSpace } from '../../space/space.js';
-import type { Namespace, Space } from '../../space/types.js';
+import type { OnceExplanation } from '../../space/once-types.js';
+import type { ListCall, Namespace, Space } from '../../space/types.js';
 import { eventually, failsWith, holds, same, soon } from './expect.js';
 import type { RecipeCase } from './suite.js';
 
@@ -133,6 +134,73 @@ export const onceCases: readonly RecipeCase[] = [
       await failsWith('invalid', () => ns.once('/a//b', () => 1));
       open();
       same(await first, undefined, 'the first goes on');
+    },
+  },
+  {
+    name: '[O10] a job can be looked at without running it: open, running, done, failed, and who waits',
+    async run({ a, b }) {
+      const ns = a.namespace('n');
+      const look = (): Promise<OnceExplanation> => b.namespace('n').explainOnce('/job');
+      const before = await look();
+      same([before.state, before.owner, before.since], ['open', null, null], 'nobody ran it');
+      const { opened, open } = gate();
+      let token = 0;
+      const first = ns.once('/job', async (run) => {
+        ({ token } = run);
+        holds(run.remainingMs() > 0 && run.remainingMs() <= 10_000, 'it may run so long');
+        await opened;
+        return { made: 1 };
+      });
+      await eventually('it runs', async () => (await claimsAt(a)) === 1);
+      const second = b.namespace('n').once('/job', () => 2);
+      await eventually('the second waits', async () => (await look()).waiters.length === 1);
+      const running = await look();
+      same([running.state, running.owner, running.since], ['running', a.owner, token], 'who');
+      same(running.waiters[0]?.owner, b.owner, 'who waits');
+      holds(running.summary.includes(`${a.owner} runs the job of /job`), running.summary);
+      open();
+      await Promise.all([first, second]);
+      const done = await look();
+      same([done.state, done.owner, done.value], ['done', a.owner, { made: 1 }], 'what it came to');
+      holds((done.since ?? 0) > token && done.waiters.length === 0, 'since when');
+      const broken = (): never => {
+        throw new Error('no table');
+      };
+      await ns.once('/bad', broken, { whenFailed: 'record', owner: 'me' }).catch(() => undefined);
+      const { state, failed, owner } = await b.namespace('n').explainOnce('/bad');
+      same([state, failed, owner], ['failed', 'no table', 'me'], 'what it threw');
+      await failsWith('invalid', () => ns.explainOnce('/a//b'));
+    },
+  },
+  {
+    name: '[O10] jobs are listed at and below a path, in order, a page at a time',
+    async run({ a, b }) {
+      const ns = a.namespace('n');
+      const { opened, open } = gate();
+      const running = ns.once('/m/2', async () => await opened);
+      await eventually('it runs', async () => (await claimsAt(a)) === 1);
+      for (const path of ['/m', '/m/1', '/m/3/x', '/m-other']) await ns.once(path, () => path);
+      const there = b.namespace('n');
+      const list = async (call?: ListCall): Promise<readonly (readonly string[])[]> =>
+        (await there.onceStates('/m', call)).entries.map(({ path, state }) => [path, state]);
+      const all = [
+        ['/m', 'done'],
+        ['/m/1', 'done'],
+        ['/m/2', 'running'],
+        ['/m/3/x', 'done'],
+      ];
+      same(await list(), all, 'all of them');
+      const page = await there.onceStates('/m', { limit: 3 });
+      same([page.entries.length, page.more], [3, true], 'a page');
+      same(await list({ after: '/m/2' }), all.slice(3), 'the next one');
+      same(await list({ limit: 1, after: '/m' }), [all[1]], 'after the path itself');
+      same(await list({ at: page.revision, limit: 4 }), all, 'of that revision');
+      same((await there.onceStates('/')).entries.length, 5, 'from the root');
+      same((await a.namespace('other').onceStates('/')).entries, [], 'of one namespace');
+      await failsWith('invalid', () => there.onceStates('/', { limit: 0 }));
+      open();
+      await running;
+      same((await list())[2], ['/m/2', 'done'], 'then it is done');
     },
   },
 ];

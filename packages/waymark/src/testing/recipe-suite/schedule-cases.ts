@@ -1,5 +1,5 @@
 import type { HostSpace } from '../../space/space.js';
-import type { DueRun, Schedule } from '../../space/once-types.js';
+import type { DueRun, Schedule, ScheduleState } from '../../space/once-types.js';
 import type { Space } from '../../space/types.js';
 import { eventually, failsWith, holds, same } from './expect.js';
 import type { RecipeCase } from './suite.js';
@@ -85,6 +85,38 @@ export const scheduleCases: readonly RecipeCase[] = [
       for (const when of bad) await failsWith('invalid', () => ns.schedule('/r', when, job));
       await failsWith('invalid', () => ns.schedule('/a//b', { everyMs }, job));
       await failsWith('invalid', () => ns.schedule('/r', { everyMs }, job, { ttlMs: 1 }));
+    },
+  },
+  {
+    name: '[O10] schedules are listed with who leads, when the job ran last and when it is due next',
+    async run({ a, b }) {
+      const ns = a.namespace('n');
+      const ran: DueRun[] = [];
+      const often = ns.schedule('/r/often', { everyMs }, (run) => void ran.push(run));
+      const daily = { cron: '0 3 * * *', timeZone: 'Europe/Berlin' };
+      const rare = b.namespace('n').schedule('/r/rare', daily, () => undefined, { owner: 'me' });
+      await eventually('both lead, and one ran', () => rare.isLeader() && ran.length >= 2);
+      holds((ran[0]?.remainingMs() ?? 0) > 0, 'its term stands');
+      const list = async (): Promise<readonly ScheduleState[]> =>
+        (await b.namespace('n').schedules('/r')).entries;
+      const [first, second] = (await list()) as [ScheduleState, ScheduleState];
+      same(
+        [first.path, first.leader?.owner, first.when],
+        ['/r/often', a.owner, { everyMs }],
+        'one',
+      );
+      same(first.leader?.term, ran[0]?.term, 'its term');
+      const [last, next] = [first.last ?? 0, first.next ?? 0];
+      holds(last % everyMs === 0 && next % everyMs === 0, 'due times');
+      holds(last >= (ran[1]?.at ?? 0) && next > last, 'the last run, and the next');
+      same([second.path, second.leader?.owner, second.when], ['/r/rare', 'me', daily], 'the other');
+      same(second.last, null, 'it has not run yet');
+      holds((second.next ?? 0) > next, 'and will');
+      await Promise.all([often.stop(), rare.stop()]);
+      const [stopped] = (await list()) as [ScheduleState];
+      same([stopped.leader, stopped.when, stopped.next], [null, null, null], 'nobody leads');
+      same(stopped.last, ran.at(-1)?.at, 'the last run is known');
+      same((await b.namespace('n').schedules('/other')).entries, [], 'below the path');
     },
   },
 ];

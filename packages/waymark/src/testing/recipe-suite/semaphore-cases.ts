@@ -146,7 +146,7 @@ export const semaphoreCases: readonly RecipeCase[] = [
       const [holder] = told.holders;
       same([holder?.owner, holder?.weight, holder?.token], ['api-7', 2, permit.token], 'who holds');
       same([told.waiters[0]?.owner, told.waiters[0]?.weight], ['b', 2], 'who waits');
-      holds(told.summary.endsWith('1 wait; a request of weight 1 would wait behind them'), 'why');
+      holds(told.summary.endsWith('1 waits; a request of weight 1 would wait behind them'), 'why');
       await permit.release();
       const granted = await soon('the next', waiting.granted);
       const [next] = await semaphore.holders();

@@ -1,6 +1,7 @@
 import type { Space } from '../../space/types.js';
 import { electionEndCases } from './election-end-cases.js';
 import { electionCases } from './election-cases.js';
+import { explainCases } from './explain-cases.js';
 import { guardCases } from './guard-cases.js';
 import { lockCases } from './lock-cases.js';
 import { listenCases } from './listen-cases.js';
@@ -39,6 +40,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...watchCases,
   ...lockCases,
   ...guardCases,
+  ...explainCases,
   ...electionCases,
   ...electionEndCases,
   ...memberCases,
