@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Served, serve } from './served.js';
+import { EventReader } from './sse.js';
 
 let served: Served;
 beforeAll(async () => {
@@ -96,6 +97,22 @@ test('[A4] over REST: what is asked for badly is told', async () => {
   await claim('/bad', { owner: 'me', ttlMs: 5_000, list: ['a'] });
   expect(await codeOf({ owner: 'you', ttlMs: 5_000, list: ['b'] })).toBe('conflict');
   expect((await call('DELETE', '/v1/ns/m/names/bad?owner=me')).json['code']).toBe('invalid');
+});
+
+test('[A7] over REST: the claims as events, then every claim and every end of one', async () => {
+  const held = (await claim('/seen', { owner: 'one', ttlMs: 30_000 })).json;
+  await using events = await EventReader.open(`${served.base}/v1/ns/m/names/seen?watch`);
+  const first = await events.next();
+  expect(first?.event).toBe('names');
+  expect(first?.data).toMatchObject({ claimed: [{ name: 'Denali', owner: 'one' }], freed: [] });
+  await claim('/seen', { owner: 'two', ttlMs: 30_000 });
+  const claimed = await events.next();
+  expect(claimed?.data).toMatchObject({ claimed: [{ name: 'MtLogan', owner: 'two' }], freed: [] });
+  expect(claimed?.data?.['members']).toHaveLength(2);
+  await call('DELETE', `/v1/leases/${String(held['lease'])}`);
+  const freed = await events.next();
+  expect(freed?.data).toMatchObject({ claimed: [], freed: [{ name: 'Denali', owner: 'one' }] });
+  expect(Number(freed?.data?.['revision'])).toBeGreaterThan(Number(claimed?.data?.['revision']));
 });
 
 async function inLine(path: string, owners: readonly string[]): Promise<void> {

@@ -121,7 +121,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   groupRoutes(app, watches);
   semaphoreRoutes(app, parts);
   logRoutes(app, watches);
-  nameRoutes(app, parts);
+  nameRoutes(app, parts, watches);
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
   onceRoutes(app, parts.space);

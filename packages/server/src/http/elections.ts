@@ -6,7 +6,7 @@ import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
 import { utf8 } from './keys.js';
 import { type AskedLease, endLease, type HoldParts, underLease } from './request-lease.js';
-import { streamTexts } from './sse.js';
+import { streamWatch } from './sse.js';
 import type { WatchParts } from './streams.js';
 
 /**
@@ -118,15 +118,16 @@ function observeRoutes(app: FastifyInstance, parts: WatchParts): void {
   for (const url of ['/v1/ns/:ns/observe', '/v1/ns/:ns/observe/*']) {
     app.get(url, { schema }, async (request, reply) => {
       const election = electionOf(parts, request);
-      const leave = parts.streams.enter('sse');
-      try {
-        const signal = goneSignal(reply, parts.stopping);
-        await streamTexts(reply, election.observe({ signal }), printLeader, { parts, signal });
-      } finally {
-        leave();
-      }
+      await streamWatch(reply, parts, 'leader', (signal) => leaders(election, signal));
     });
   }
+}
+
+async function* leaders(
+  election: Election<Uint8Array>,
+  signal: AbortSignal,
+): AsyncIterable<object | null> {
+  for await (const leader of election.observe({ signal })) yield leader && leaderJson(leader);
 }
 
 /** @throws {WaymarkError} `locked` when another leads, or stands before, and nothing may wait */
@@ -179,10 +180,6 @@ function leaderJson({ value, ...facts }: Leader<Uint8Array>): object {
   const bytes = Buffer.from(value);
   const text = utf8(bytes);
   return { ...facts, ...(text === null ? {} : { value: text }), base64: bytes.toString('base64') };
-}
-
-function printLeader(leader: Leader<Uint8Array> | null): string {
-  return `event: leader\ndata: ${JSON.stringify(leader && leaderJson(leader))}\n\n`;
 }
 
 /** As the engine keeps it. @throws {WaymarkError} `invalid` */

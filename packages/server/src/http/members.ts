@@ -1,10 +1,10 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { isWaymarkError, type Members, type MembersChange, WaymarkError } from 'waymark';
+import { isWaymarkError, WaymarkError } from 'waymark';
 import { type Host, joinGroup, leaveGroup, updateMember } from 'waymark/engine';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
 import { isSet } from './keys.js';
-import { streamTexts } from './sse.js';
+import { streamWatch } from './sse.js';
 import type { WatchParts } from './streams.js';
 
 /**
@@ -141,28 +141,11 @@ function viewRoute(app: FastifyInstance, url: string, parts: WatchParts): void {
   };
   app.get(url, { schema }, async (request, reply) => {
     const group = parts.space.namespace(namespaceOf(request)).members(pathOf(request));
-    const signal = goneSignal(reply, parts.stopping);
-    if (!isSet((request.query as { watch?: string }).watch)) return await group.list({ signal });
-    return await stream(reply, group, parts, signal);
+    if (isSet((request.query as { watch?: string }).watch)) {
+      return await streamWatch(reply, parts, 'members', (signal) => group.watch({ signal }));
+    }
+    return await group.list({ signal: goneSignal(reply, parts.stopping) });
   });
-}
-
-async function stream(
-  reply: FastifyReply,
-  group: Members,
-  parts: WatchParts,
-  signal: AbortSignal,
-): Promise<void> {
-  const leave = parts.streams.enter('sse');
-  try {
-    await streamTexts(reply, group.watch({ signal }), printed, { parts, signal });
-  } finally {
-    leave();
-  }
-}
-
-function printed(change: MembersChange): string {
-  return `event: members\ndata: ${JSON.stringify(change)}\n\n`;
 }
 
 /** Joins under the lease given, or under a new one, which goes again when the join is refused. */

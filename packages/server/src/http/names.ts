@@ -1,18 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { isWaymarkError, lists, type NameList, type Space, WaymarkError } from 'waymark';
-import {
-  claimName,
-  type Clock,
-  encodeNameList,
-  giveUpName,
-  type Host,
-  type Lease,
-  type Random,
-  releaseName,
-} from 'waymark/engine';
+import { lists, type NameList } from 'waymark';
+import { claimName, encodeNameList, giveUpName, releaseName } from 'waymark/engine';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
-import { repeat } from './streams.js';
+import { isSet } from './keys.js';
+import { type AskedLease, endLease, type HoldParts, underLease } from './request-lease.js';
+import { streamWatch } from './sse.js';
+import type { WatchParts } from './streams.js';
 
 /**
  * Names for those without a client library. A claim lives by a lease that the caller renews: one of its own, or with `ttlMs` a new one,
@@ -51,10 +45,8 @@ const claimBody = Type.Object(
   { additionalProperties: false },
 );
 
-interface ClaimBody {
+interface ClaimBody extends AskedLease {
   readonly owner: string;
-  readonly lease?: number;
-  readonly ttlMs?: number;
   readonly keeper?: number;
   readonly waitMs?: number;
   readonly list?: 'mountains' | 'mountainsAscii' | Prefixed | NameList;
@@ -65,6 +57,12 @@ interface Prefixed {
   readonly count: number;
 }
 
+const listQuery = Type.Object({
+  watch: Type.Optional(
+    Type.String({ description: 'the claims, then every change of them, as server-sent events' }),
+  ),
+});
+
 const releaseQuery = Type.Object({
   owner,
   lease: leaseId('the lease the name was claimed under'),
@@ -73,16 +71,20 @@ const releaseQuery = Type.Object({
 });
 
 const member = Type.Object({ name, position, owner, token, lease: Type.Integer() });
+const view = Type.Object({
+  path: Type.String(),
+  revision: Type.Integer(),
+  size: Type.Integer({ description: 'names in the list; 0 before the first claim' }),
+  members: Type.Array(member),
+  kept: Type.Array(Type.Object({ name, position, owner })),
+  waiting: Type.Array(owner),
+});
 const answers = {
   members: {
-    200: Type.Object({
-      path: Type.String(),
-      revision: Type.Integer(),
-      size: Type.Integer({ description: 'names in the list; 0 before the first claim' }),
-      members: Type.Array(member),
-      kept: Type.Array(Type.Object({ name, position, owner })),
-      waiting: Type.Array(owner),
-    }),
+    200: {
+      description: 'at one revision; with `watch`, the claims and every change of them',
+      content: { 'application/json': { schema: view }, 'text/event-stream': { schema: name } },
+    },
   },
   claimed: {
     200: Type.Object({
@@ -98,27 +100,20 @@ const answers = {
   released: { 200: Type.Object({ released: Type.Boolean() }) },
 };
 
-export interface NameParts {
-  readonly host: Host;
-  readonly space: Space;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly stopping: AbortSignal;
-}
-
 const tags = ['names'];
 
-export function nameRoutes(app: FastifyInstance, parts: NameParts): void {
-  const { host, space } = parts;
+export function nameRoutes(app: FastifyInstance, parts: HoldParts, watches: WatchParts): void {
+  const { host } = parts;
   for (const url of ['/v1/ns/:ns/names', '/v1/ns/:ns/names/*']) {
-    app.get(
-      url,
-      { schema: { tags, summary: 'who is called what', response: answers.members } },
-      async (request) => {
-        const path = pathOf(request);
-        return { path, ...(await space.namespace(namespaceOf(request)).names(path).members()) };
-      },
-    );
+    const schema = { querystring: listQuery, tags, summary: 'who is called what' };
+    app.get(url, { schema: { ...schema, response: answers.members } }, async (request, reply) => {
+      const path = pathOf(request);
+      const names = watches.space.namespace(namespaceOf(request)).names(path);
+      if (isSet((request.query as { watch?: string }).watch)) {
+        return await streamWatch(reply, watches, 'names', (signal) => names.watch({ signal }));
+      }
+      return { path, ...(await names.members()) };
+    });
 
     app.post(
       url,
@@ -156,40 +151,21 @@ interface Where {
   readonly path: string;
 }
 
-/** Under the lease given, or under a new one, which goes again when no name is claimed. */
 async function claimUnder(
-  parts: NameParts,
+  parts: HoldParts,
   where: Where,
   body: ClaimBody,
   gone: AbortSignal,
 ): Promise<object> {
-  const { host } = parts;
-  if ((body.lease === undefined) === (body.ttlMs === undefined)) {
-    throw new WaymarkError(
-      'invalid',
-      'a claim takes either lease, one of yours, or ttlMs for a new one',
-    );
-  }
   const list = body.list === undefined ? undefined : encodeNameList(namesOf(body.list));
-  const own = body.lease === undefined ? await host.grant(body.ttlMs ?? 0) : undefined;
-  const lease = own?.id ?? body.lease ?? 0;
-  const still = own === undefined ? () => {} : keepAlive(parts, own);
-  try {
-    const claimed = await claim(parts, where, { ...body, lease, list }, gone);
-    // The TTL counts from the answer, however long the wait was.
-    if (own !== undefined) await host.renew(own.id);
-    const ttl = own === undefined ? {} : { ttlMs: own.ttlMs };
-    return { path: where.path, ...claimed, owner: body.owner, lease, ...ttl };
-  } catch (error) {
-    if (own !== undefined) await host.revoke(own.id).catch(() => undefined);
-    throw error;
-  } finally {
-    still();
-  }
+  const { taken, under } = await underLease(parts, body, (lease) =>
+    claim(parts, where, { ...body, lease, list }, gone),
+  );
+  return { path: where.path, ...taken, owner: body.owner, ...under };
 }
 
 async function claim(
-  { host, random }: NameParts,
+  { host, random }: HoldParts,
   { namespace, path }: Where,
   asked: Omit<ClaimBody, 'list'> & { readonly lease: number; readonly list: string | undefined },
   gone: AbortSignal,
@@ -207,17 +183,4 @@ async function claim(
 function namesOf(list: NonNullable<ClaimBody['list']>): NameList {
   if (typeof list === 'string') return lists[list];
   return 'prefix' in list ? lists.prefixed(list.prefix, list.count) : list;
-}
-
-function keepAlive({ host, clock }: NameParts, lease: Lease): () => void {
-  return repeat(clock, lease.ttlMs / 3, () => {
-    // A lease that is gone ends the wait itself, with `lost`.
-    host.renew(lease.id).catch(() => undefined);
-  });
-}
-
-async function endLease(host: Host, lease: number): Promise<void> {
-  await host.revoke(lease).catch((error: unknown) => {
-    if (!isWaymarkError(error, 'not_found')) throw error;
-  });
 }

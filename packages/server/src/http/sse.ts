@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { ServerResponse } from 'node:http';
+import { goneSignal } from './inputs.js';
 import { problemOf, toWaymarkError } from './problem.js';
 import { repeat, type WatchParts } from './streams.js';
 import { eventJson, type Group, type OpenWatch } from './watch.js';
@@ -17,8 +18,25 @@ export async function streamEvents(
   await streamTexts(reply, groups, (group) => printGroup(group, identity), { parts, signal });
 }
 
+/** Streams what a recipe's watch tells, as events of one name, as long as the client is there. @throws {WaymarkError} `overloaded` */
+export async function streamWatch<T>(
+  reply: FastifyReply,
+  parts: WatchParts,
+  event: string,
+  watch: (signal: AbortSignal) => AsyncIterable<T>,
+): Promise<void> {
+  const leave = parts.streams.enter('sse');
+  try {
+    const signal = goneSignal(reply, parts.stopping);
+    const print = (told: T): string => `event: ${event}\ndata: ${JSON.stringify(told)}\n\n`;
+    await streamTexts(reply, watch(signal), print, { parts, signal });
+  } finally {
+    leave();
+  }
+}
+
 /** Streams what is told, printed as events, until the client goes, the server stops or the source fails; the last two are told. */
-export async function streamTexts<T>(
+async function streamTexts<T>(
   reply: FastifyReply,
   source: AsyncIterable<T>,
   print: (told: T) => string,
