@@ -112,7 +112,9 @@ export class Switchboard {
     message: Outgoing,
     { deadlineMs, signal }: Patience,
   ): Promise<Delivery> | null {
-    return this.#inboxes.get(member)?.send(message, { deadlineMs, signal }) ?? null;
+    const inbox = this.#inboxes.get(member);
+    if (inbox === undefined || inbox.abandoned) return null;
+    return inbox.send(message, { deadlineMs, signal });
   }
 
   /** The one under an earlier lease is closed: that life of the member is over. */
@@ -152,6 +154,8 @@ class Inbox {
   #turn = 0;
   #stopLinger: () => void = () => {};
   #opened = false;
+  /** Nobody has asked for messages for long: no more are taken, and what was handed out may still be answered. */
+  abandoned = false;
   readonly #closed = new AbortController();
 
   constructor(clock: Clock, lease: LeaseId, id: () => number, gone: () => void) {
@@ -174,6 +178,7 @@ class Inbox {
 
   async take(signal: AbortSignal | undefined): Promise<readonly Incoming[]> {
     const turn = ++this.#turn;
+    this.abandoned = false;
     this.#stopLinger();
     this.#wake();
     if (this.#queued.length === 0 && !this.#closed.signal.aborted) {
@@ -195,7 +200,11 @@ class Inbox {
   #linger(): void {
     this.#stopLinger();
     if (this.#closed.signal.aborted) return;
-    this.#stopLinger = this.#clock.after(lingerMs, () => this.close());
+    this.#stopLinger = this.#clock.after(lingerMs, () => {
+      this.abandoned = true;
+      this.#refuseQueued();
+      this.#closeIfDone();
+    });
   }
 
   send(message: Outgoing, { deadlineMs, signal }: Patience): Promise<Delivery> {
@@ -216,12 +225,14 @@ class Inbox {
         this.#forget(id);
         const why = `no answer within ${deadlineMs} ms`;
         resolve(handed ? unknown(why) : refused(why));
+        this.#closeIfDone();
       };
       const leave = (): void => {
         disarm();
         this.#handed.delete(id);
         this.#forget(id);
         reject(signal?.reason as Error);
+        this.#closeIfDone();
       };
       const disarm = this.#clock.after(deadlineMs, late);
       signal?.addEventListener('abort', leave, { once: true });
@@ -240,6 +251,7 @@ class Inbox {
     const waiting = this.#handed.get(id);
     this.#handed.delete(id);
     waiting?.settle({ outcome: taken ? 'delivered' : 'refused', seen, body, why });
+    this.#closeIfDone();
   }
 
   close(): void {
@@ -247,11 +259,21 @@ class Inbox {
     this.#closed.abort();
     this.#stopLinger();
     this.#gone();
-    for (const { settle } of this.#queued) settle(refused('the member has left'));
+    this.#refuseQueued();
     for (const { settle } of this.#handed.values()) settle(unknown('the member is gone'));
-    this.#queued = [];
     this.#handed.clear();
     this.#wake();
+  }
+
+  /** Every message that was handed out is answered, or late. */
+  #closeIfDone(): void {
+    if (this.abandoned && this.#handed.size === 0) this.close();
+  }
+
+  #refuseQueued(): void {
+    for (const { settle } of this.#queued) settle(refused('the member has left'));
+    this.#queued = [];
+    this.#queuedBytes = 0;
   }
 
   #handOut(): readonly Incoming[] {
