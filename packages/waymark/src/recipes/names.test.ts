@@ -10,7 +10,7 @@ import type { Space } from '../space/types.js';
 import { FakeClock } from '../testing/fake-clock.js';
 import { ForwardingEngine } from '../wrap/forward.js';
 import { systemRandom } from '../core/system-clock.js';
-import { claim, release } from './names.js';
+import { claim, giveUp, release } from './names.js';
 
 const list = lists.mountains.join('\n');
 const anyone = { session: 'test', path: '/m', list: undefined, keeper: undefined, waitMs: 0 };
@@ -21,10 +21,17 @@ class Counting extends ForwardingEngine {
   fails: WaymarkError | null = null;
   /** Applies it, and then says that nobody knows. */
   loses = false;
+  /** What another host does in between, before this commit of those to come is made: 1 for the next. */
+  meanwhile: { at: number; readonly work: () => Promise<unknown> } | null = null;
 
   override async commit(...args: Parameters<Engine['commit']>): ReturnType<Engine['commit']> {
     this.commits.push(args[0]);
     if (this.fails !== null) throw this.fails;
+    const { meanwhile } = this;
+    if (meanwhile !== null && --meanwhile.at === 0) {
+      this.meanwhile = null;
+      await meanwhile.work();
+    }
     const outcome = await super.commit(...args);
     if (this.loses) throw new WaymarkError('uncertain', 'the answer is lost');
     return outcome;
@@ -160,6 +167,80 @@ test('[A3] a release frees the claim it means, and not a later one of the same o
     const second = await ask(host, { owner: 'me', lease });
     expect(await host.run(release, 'n', { ...whose, token: first.token })).toBe(false);
     expect(await ask(host, { owner: 'me', lease })).toEqual(second);
+  });
+});
+
+test('[A2] a request that is given up frees what it took, and nothing that another request took', async () => {
+  await withHost(async (host) => {
+    const { id: lease } = await host.grant(60_000);
+    const by = { owner: 'me', lease };
+    const { token } = await ask(host, { ...by, id: 'first' });
+    expect(await ask(host, { ...by, id: 'again' }), 'answered with the same').toMatchObject({
+      token,
+    });
+    const whose = { ...by, path: '/m' };
+    expect(await host.run(giveUp, 'n', { ...whose, id: 'again' })).toBe(false);
+    expect(await ask(host, { ...by, id: 'look' }), 'it stands').toMatchObject({ token });
+    expect(await host.run(giveUp, 'n', { ...whose, id: 'first' })).toBe(true);
+    expect((await ask(host, { owner: 'you' })).name, 'it is free').toBe('Denali');
+  });
+});
+
+test('[A3] a release takes nothing along that was claimed anew while it was on its way', async () => {
+  await withHost(async (host, engine) => {
+    await using other = createLocalHost(engine);
+    const { id: lease } = await host.grant(60_000);
+    const whose = { owner: 'me', lease, path: '/m' };
+    const { token } = await ask(host, { owner: 'me', lease });
+    let anew = 0;
+    const work = async (): Promise<void> => {
+      await other.run(release, 'n', { ...whose, token });
+      anew = (await ask(other, { owner: 'me', lease })).token;
+    };
+    engine.meanwhile = { at: 1, work };
+    expect(await host.run(release, 'n', { ...whose, token })).toBe(false);
+    expect(anew).toBeGreaterThan(token);
+    expect(await ask(host, { owner: 'me', lease })).toMatchObject({ token: anew });
+  });
+});
+
+test('[A4] two hosts that set different lists: a claim is of the list that is kept', async () => {
+  await withHost(async (host, engine) => {
+    await using other = createLocalHost(engine);
+    const { id: lease } = await host.grant(60_000);
+    const back = async (by: Host, owner: string): Promise<boolean> =>
+      await by.run(release, 'n', { path: '/m', owner, lease, token: undefined });
+    await ask(host, { owner: 'me', lease, list: 'a\nb' });
+    await back(host, 'me');
+    // Nobody has a name, so the other host may set its list, which this one does not know of.
+    expect((await ask(other, { owner: 'x', lease, list: 'x\ny' })).name).toBe('x');
+    await back(other, 'x');
+    expect((await ask(host, { owner: 'me', lease, list: 'a\nb' })).name, 'it is set anew').toBe(
+      'a',
+    );
+    expect((await ask(other, { owner: 'you', list: 'a\nb' })).name, 'and known').toBe('b');
+  });
+});
+
+test('[A4] a list is replaced only when nobody has a name of it by then', async () => {
+  await withHost(async (host, engine) => {
+    await using other = createLocalHost(engine);
+    const { id: lease } = await host.grant(60_000);
+    const back = async (owner: string): Promise<boolean> =>
+      await host.run(release, 'n', { path: '/m', owner, lease, token: undefined });
+    const claimBoth = async (): Promise<void> => {
+      await ask(host, { owner: 'one', lease, list: 'a\nb' });
+      await ask(host, { owner: 'two', lease, list: 'a\nb' });
+      await back('one');
+    };
+    await ask(host, { owner: 'one', lease, list: 'a\nb' });
+    await back('one');
+    // The other host looks first, and sees that nobody has a name; then the second of them is taken.
+    engine.meanwhile = { at: 2, work: claimBoth };
+    await expect(ask(other, { owner: 'x', list: 'x\ny' })).rejects.toMatchObject({
+      code: 'conflict',
+    });
+    expect((await ask(other, { owner: 'y', list: 'a\nb' })).name).toBe('a');
   });
 });
 

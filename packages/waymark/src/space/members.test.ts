@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { CallOptions, Lease, LeaseId } from '../core/engine.js';
+import type { CallOptions, CommitOptions, Lease, LeaseId, Outcome, Txn } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { systemClock, systemRandom as random } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
@@ -36,6 +36,48 @@ const request = (id: string, lease: number, member = id) => ({
   owner: id,
   address: undefined,
   meta: undefined,
+});
+
+/** A resignation takes as long as it is told to. */
+class SlowToResign extends ForwardingEngine {
+  resigns: (() => void) | null = null;
+  #resign = (): void => undefined;
+  readonly #told = new Promise<void>((resolve) => (this.#resign = resolve));
+
+  override async commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+    const resigning = txn.apply?.some(
+      (one) => one.type === 'delete' && one.key.startsWith('n/n/glh/'),
+    );
+    if (resigning === true) {
+      this.resigns?.();
+      await this.#told;
+    }
+    return await super.commit(txn, options);
+  }
+
+  resign(): void {
+    this.#resign();
+  }
+}
+
+test('[M7] who leaves stays a member until its resignation is through, however long that takes', async () => {
+  const memory = createMemoryEngine();
+  await using engine = new SlowToResign(memory);
+  const parts = { clock: systemClock, random, owner: 'a' };
+  await using space = createSpace(createLocalHost(engine), parts);
+  await using other = createSpace(createLocalHost(memory), parts);
+  const members = other.namespace('n').members(group);
+  const me = await space.namespace('n').members(group).join({ id: 'w1', lead: true });
+  await me.elected();
+  const resigning = new Promise<void>((resolve) => (engine.resigns = resolve));
+  const left = me.release();
+  await resigning;
+  for (let turn = 0; turn < 20; turn++) await nextTurn();
+  const view = await members.list();
+  expect([view.leader?.id, view.members.map(({ id }) => id)]).toEqual(['w1', ['w1']]);
+  engine.resign();
+  expect(await left).toBe(true);
+  expect(await members.list()).toMatchObject({ leader: null, members: [] });
 });
 
 test('[M3] a process that falls silent has failed when its lease ends, in the revision of that; its own signal came first', async () => {
