@@ -6,14 +6,8 @@ import { checkName } from './checks.js';
 import { inboxesOf, inboxOf, noteAddress } from './inboxes.js';
 import { checkListener, formatListener, parseListener } from './listener-address.js';
 import { lostMembership } from './members.js';
-import {
-  type Answer,
-  type Delivery,
-  messageKinds,
-  refused,
-  Switchboard,
-  unknown,
-} from './switchboard.js';
+import { type Answer, type Delivery, messageKinds, refused, unknown } from './outgoing.js';
+import { Switchboard } from './switchboard.js';
 
 /**
  * Messages (docs/spec/messaging.md). A member takes its messages at the host it is connected to, or at a listener in its own process; the

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { systemRandom } from '../core/system-clock.js';
 import { FakeClock } from '../testing/fake-clock.js';
-import { type Outgoing, Switchboard } from './switchboard.js';
+import type { Outgoing } from './outgoing.js';
+import { Switchboard } from './switchboard.js';
 
 const longMs = 60_000;
 
@@ -27,7 +28,7 @@ test('[X4] who asks no more may still answer what it was handed, for as long as 
   const slow = send('slow');
   const [message] = await board.take('m', 1, undefined);
   const queued = send('queued');
-  await clock.advance(20_000);
+  clock.advance(20_000);
   expect(await queued).toMatchObject({ outcome: 'refused', seen: false });
   expect(await send('late')).toBe(null);
   const answer = { id: message?.id ?? 0, taken: true, seen: true, body: 'done', why: '' };
@@ -40,9 +41,9 @@ test('[X5] an inbox that nobody asks for is gone once what was handed out is lat
   const { board, clock, send } = opened();
   const slow = send('slow');
   await board.take('m', 1, undefined);
-  await clock.advance(20_000);
+  clock.advance(20_000);
   expect(board.isOpen('m', 1)).toBe(true);
-  await clock.advance(longMs);
+  clock.advance(longMs);
   expect(await slow).toMatchObject({ outcome: 'unknown', seen: true });
   expect(board.isOpen('m', 1)).toBe(false);
 });
@@ -51,10 +52,10 @@ test('[X4] who asks again in time takes messages as before', async () => {
   const { board, clock, send } = opened();
   const slow = send('slow');
   await board.take('m', 1, undefined);
-  await clock.advance(20_000);
+  clock.advance(20_000);
   const taking = board.take('m', 1, undefined);
   void send('next');
   expect((await taking).map(({ body }) => body)).toEqual(['next']);
-  await clock.advance(longMs);
+  clock.advance(longMs);
   expect(await slow).toMatchObject({ outcome: 'unknown' });
 });

@@ -5,7 +5,7 @@ import type { Host } from '../core/host.js';
 import { type ListenerAddress, parseListener } from '../recipes/listener-address.js';
 import { inboxOf } from '../recipes/inboxes.js';
 import { deliver, elsewhere } from '../recipes/messages.js';
-import { type Delivery, refused } from '../recipes/switchboard.js';
+import { type Delivery, refused } from '../recipes/outgoing.js';
 import { withTime } from '../recipes/waiting.js';
 import { boxes } from './listener-box.js';
 import { reachListener } from './listener-peers.js';

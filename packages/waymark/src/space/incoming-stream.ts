@@ -1,5 +1,5 @@
 import type { ByteString } from '../core/engine.js';
-import type { Incoming } from '../recipes/switchboard.js';
+import type { Incoming } from '../recipes/outgoing.js';
 import { cutError, type StreamEnd, wordsOf } from './stream-end.js';
 import type * as types from './stream-types.js';
 

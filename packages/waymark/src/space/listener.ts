@@ -8,7 +8,7 @@ import { recipeCalls } from '../recipes/calls.js';
 import { checkHostPort, listenerAt } from '../recipes/listener-address.js';
 import { deliver } from '../recipes/messages.js';
 import { pull, push } from '../recipes/streams.js';
-import { type Delivery, refused } from '../recipes/switchboard.js';
+import { type Delivery, refused } from '../recipes/outgoing.js';
 import { engineMethods } from '../wire/engine-methods.js';
 import type { Hello } from '../wire/hello.js';
 import { hostMethods } from '../wire/host-methods.js';

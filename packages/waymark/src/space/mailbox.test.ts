@@ -5,7 +5,7 @@ import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { join, leave } from '../recipes/members.js';
 import * as calls from '../recipes/messages.js';
 import * as streams from '../recipes/streams.js';
-import type { Delivery } from '../recipes/switchboard.js';
+import type { Delivery } from '../recipes/outgoing.js';
 import { ForwardingEngine } from '../wrap/forward.js';
 import { createLocalHost } from './local-host.js';
 import { Mailbox } from './mailbox.js';

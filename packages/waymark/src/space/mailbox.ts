@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js';
 import { isWaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
 import * as calls from '../recipes/messages.js';
-import { type Answer, type Incoming, opensStream } from '../recipes/switchboard.js';
+import { type Answer, type Incoming, opensStream } from '../recipes/outgoing.js';
 
 export interface MailboxParts {
   /** Where it takes its messages. */

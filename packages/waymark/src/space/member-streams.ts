@@ -6,7 +6,7 @@ import type { Side } from '../recipes/channel.js';
 import { checkDelivery } from '../recipes/messages.js';
 import { lostMembership } from '../recipes/members.js';
 import * as calls from '../recipes/streams.js';
-import type { Incoming, MessageKind } from '../recipes/switchboard.js';
+import type { Incoming, MessageKind } from '../recipes/outgoing.js';
 import { FanOut } from './fan-out.js';
 import { IncomingStream } from './incoming-stream.js';
 import { gathered } from './gathered.js';

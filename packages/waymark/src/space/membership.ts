@@ -4,7 +4,7 @@ import { WaymarkError } from '../core/errors.js';
 import { groupElection } from '../recipes/election.js';
 import { hostPortOf } from '../recipes/listener-address.js';
 import { Candidacy, untilOver } from './candidacy.js';
-import { type Incoming, opensStream } from '../recipes/switchboard.js';
+import { type Incoming, opensStream } from '../recipes/outgoing.js';
 import { Held, type HeldParts } from './held.js';
 import type { ListenerBox } from './listener-box.js';
 import { Mailbox } from './mailbox.js';

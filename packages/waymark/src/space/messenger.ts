@@ -10,7 +10,7 @@ import {
   type MessageKind,
   refused,
   unknown,
-} from '../recipes/switchboard.js';
+} from '../recipes/outgoing.js';
 import { decodeValue, encodeValue } from './codecs.js';
 import { KnownLeader } from './known-leader.js';
 import { leaderRange } from './layout.js';

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../core/system-clock.js';
 import type { Host } from '../core/host.js';
 import { deliver } from '../recipes/messages.js';
-import { refused } from '../recipes/switchboard.js';
+import { refused } from '../recipes/outgoing.js';
 import { FakeClock } from '../testing/fake-clock.js';
 import { recipeMethod } from '../wire/recipe-methods.js';
 import { ServedConnections } from '../wire/serve/served-connections.js';
