@@ -1,25 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
+import { type Command, runWaymark } from '../support/command.js';
+import { folder, run, url } from '../support/served.js';
 import { lastStep, stubborn } from '../support/worker.js';
 
 /** `waymark barrier PATH --parties N -- COMMAND`: all commands begin together, and end together. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-barrier-'));
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
-
-const run = async (...args: string[]) => await runWaymark(url, args).done;
 const enter = (path: string, ...argv: string[]): Command =>
   runWaymark(url, ['barrier', path, '--parties', '2', '--ttl', '2s', '--', ...argv], null);
 const status = async (path: string): Promise<string> =>

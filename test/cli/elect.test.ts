@@ -1,33 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { open } from 'waymark';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve } from '../support/command.js';
+import { folder, run, url } from '../support/served.js';
+import { lastStep, stubborn } from '../support/worker.js';
 
 /** `waymark elect PATH -- COMMAND`: nothing of the command runs on when another can be elected. */
-
-const folder = mkdtempSync(join(tmpdir(), 'waymark-elect-'));
-/** Notes each step with the time until it is killed; ignores TERM. */
-const worker = (file: string): string[] => [
-  'sh',
-  '-c',
-  `trap '' TERM; echo started; for i in $(seq 500); do date +%s%3N > ${file}.new; mv ${file}.new ${file}; sleep 0.02; done`,
-];
-const lastStep = (file: string): number => Number(readFileSync(file, 'utf8'));
-
-let server: Command;
-let url: string;
-const run = async (...args: string[]) => await runWaymark(url, args).done;
-
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
 
 test('[E1] of two shells the second leads when the first has ended, in a greater term', async () => {
   expect(await run('leader', '/chief')).toMatchObject({ code: 1, out: 'nobody leads\n' });
@@ -63,7 +43,7 @@ test('[E3] leader --watch prints every leader until interrupted', async () => {
 
 test('[E7] waymark itself is killed: its command is gone before the next leaderâ€™s begins', async () => {
   const file = join(folder, 'killed');
-  const leader = runWaymark(url, ['elect', '/killed', '--ttl', '2s', '--', ...worker(file)]);
+  const leader = runWaymark(url, ['elect', '/killed', '--ttl', '2s', '--', ...stubborn(file)]);
   await leader.says('started');
   const next = runWaymark(url, ['elect', '/killed', '--', 'date', '+%s%3N']);
   await candidates('/killed', 1);
@@ -76,7 +56,7 @@ test('[E7] waymark itself is killed: its command is gone before the next leaderâ
 test('[E7] the server is lost: the command is ended within the TTL, with the code of a lost hold', async () => {
   const { command: other, url: gone } = await serve(['--engine', 'memory']);
   const file = join(folder, 'lost');
-  const leader = runWaymark(gone, ['elect', '/lost', '--ttl', '2s', '--', ...worker(file)]);
+  const leader = runWaymark(gone, ['elect', '/lost', '--ttl', '2s', '--', ...stubborn(file)]);
   await leader.says('started');
   const killed = Date.now();
   await other.stop('SIGKILL');

@@ -1,34 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve } from '../support/command.js';
+import { folder, url } from '../support/served.js';
+import { lastStep, stubborn } from '../support/worker.js';
 
 /** `waymark lock PATH -- COMMAND`: nothing of the command runs on when the lock can pass to someone else. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-lock-'));
-/** Notes each step with the time until it is killed; ignores TERM. */
-const worker = (file: string): string[] => [
-  'sh',
-  '-c',
-  `trap '' TERM; echo started; for i in $(seq 500); do date +%s%3N > ${file}.new; mv ${file}.new ${file}; sleep 0.02; done`,
-];
-const lastStep = (file: string): number => Number(readFileSync(file, 'utf8'));
-
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
-
 test('[L11] waymark itself is killed: its command is gone before the lock passes on', async () => {
   const file = join(folder, 'killed');
-  const holder = runWaymark(url, ['lock', '/killed', '--ttl', '2s', '--', ...worker(file)]);
+  const holder = runWaymark(url, ['lock', '/killed', '--ttl', '2s', '--', ...stubborn(file)]);
   await holder.says('started');
   const next = runWaymark(url, ['lock', '/killed', '--', 'date', '+%s%3N']);
   holder.child.kill('SIGKILL');
@@ -43,7 +24,7 @@ test('[L11] waymark itself is killed: its command is gone before the lock passes
 test('[L11] the server is lost: the command is ended within the TTL, with the code of a lost lock', async () => {
   const { command: other, url: gone } = await serve(['--engine', 'memory']);
   const file = join(folder, 'lost');
-  const holder = runWaymark(gone, ['lock', '/lost', '--ttl', '2s', '--', ...worker(file)]);
+  const holder = runWaymark(gone, ['lock', '/lost', '--ttl', '2s', '--', ...stubborn(file)]);
   await holder.says('started');
   const killed = Date.now();
   await other.stop('SIGKILL');

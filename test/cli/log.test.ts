@@ -1,17 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
-
-let server: Command;
-let url: string;
-
-const run = async (...args: string[]) => await runWaymark(url, args).done;
-
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-
-afterAll(async () => await server.stop());
+import { runWaymark } from '../support/command.js';
+import { run, url } from '../support/served.js';
 
 test('[J2, J4] log put and get: the newest value, a repeated id once, exit 1 for nothing', async () => {
   expect(await run('log', 'get', 'samplekey')).toMatchObject({ code: 1, out: '' });

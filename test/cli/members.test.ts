@@ -1,20 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { open } from 'waymark';
 import { errorTable } from 'waymark/engine';
-import { Command, runWaymark, serve } from '../support/command.js';
-
-let server: Command;
-let url: string;
-
-const run = async (...args: string[]) => await runWaymark(url, args).done;
-
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-
-afterAll(async () => {
-  await server.stop();
-});
+import { runWaymark } from '../support/command.js';
+import { run, url } from '../support/served.js';
 
 test('[cli] join runs a command as a member, and members lists and watches who is there', async () => {
   const watching = runWaymark(url, ['members', '/workers', '--watch', '--json']);

@@ -2,23 +2,19 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { codecs, type Members, type Message, open, type Space } from 'waymark';
 import { errorTable } from 'waymark/engine';
-import { Command, type Finished, runWaymark, serve } from '../support/command.js';
+import { runWaymark } from '../support/command.js';
+import { run, url } from '../support/served.js';
 
-let server: Command;
-let url: string;
 let space: Space;
 
 beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
   space = await open(url);
 });
 
 afterAll(async () => {
   await space.close();
-  await server.stop();
 });
 
-const run = (...args: string[]): Promise<Finished> => runWaymark(url, args).done;
 const groupOf = (path: string): Members =>
   space.namespace('default', { codec: codecs.text }).members(path);
 

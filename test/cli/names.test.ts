@@ -1,22 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
+import { runWaymark } from '../support/command.js';
+import { folder, run, url } from '../support/served.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-names-'));
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
-
-const run = async (...args: string[]) => await runWaymark(url, args).done;
 const show = ['sh', '-c', 'echo "$WAYMARK_NAME $WAYMARK_POSITION $WAYMARK_TOKEN"; exit 3'];
 
 test('[A1] name claim runs a command under the lowest free name, and frees it', async () => {

@@ -1,25 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
+import { runWaymark, serve } from '../support/command.js';
+import { folder, run, url } from '../support/served.js';
 import { lastStep, stubborn } from '../support/worker.js';
 
 /** `waymark once PATH -- COMMAND`: of all who come one runs the command, and nothing of it runs on when another can. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-once-'));
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
-
-const run = async (...args: string[]) => await runWaymark(url, args).done;
 /** Says that it runs, and ends when its input does. */
 const held = (code: number): string[] => ['sh', '-c', `echo ran; cat > /dev/null; exit ${code}`];
 

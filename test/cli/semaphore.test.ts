@@ -1,29 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { open, type Space } from 'waymark';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
+import { runWaymark } from '../support/command.js';
+import { folder, run, url } from '../support/served.js';
 
 /** `waymark sem PATH -n N -- COMMAND`: as `lock`, but several at once. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-sem-'));
-let server: Command;
-let url: string;
 let space: Space;
 
-const run = async (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
-  await runWaymark(url, args).done;
-
 beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
   space = await open(url);
 });
 afterAll(async () => {
   await space.close();
-  await server.stop();
-  rmSync(folder, { recursive: true });
 });
 
 async function waitersAre(path: string, waiting: number): Promise<void> {
