@@ -159,7 +159,7 @@ async function led(election: Election<Uint8Array>): Promise<WaymarkError> {
   const leader = await election.leader();
   if (leader === null) return new WaymarkError('locked', `others stand for ${path}`, { path });
   const { owner: holder, term: token } = leader;
-  const told = `${holder} leads ${path} since revision ${token}`;
+  const told = `${holder} leads ${path} in term ${token}`;
   return new WaymarkError('locked', told, { path, holder, token });
 }
 

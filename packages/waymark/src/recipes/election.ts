@@ -98,24 +98,10 @@ export function electionIn(kind: {
     whenBroken: 'retry',
     args: shape.record({ path: shape.text }),
     result: shape.json<Explanation>(),
-    async run(ground, { path }) {
-      return inTerms(await explainLock(locks(ground), { path, ...exclusive }));
-    },
+    run: (ground, { path }) => explainLock(locks(ground), { path, ...exclusive }),
   });
 
   return { facet, campaign, resign, proclaim, explain };
-}
-
-/** The same facts, told of an election. */
-function inTerms(explained: Explanation): Explanation {
-  const { path, waiters } = explained;
-  const [leader] = explained.holders;
-  const standing = waiters.length === 0 ? 'nobody stands' : `${waiters.length} stand`;
-  const leading =
-    leader === undefined
-      ? `nobody leads ${path}`
-      : `${leader.owner} leads ${path} in term ${leader.since}`;
-  return { ...explained, summary: `${leading}; ${standing}` };
 }
 
 /** What stands beside it in the mark, who leads, is not the caller's to say. */

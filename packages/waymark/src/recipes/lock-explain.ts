@@ -65,6 +65,10 @@ function summarise(
       : `${path} is about to be granted; ${waiting}`;
   }
   const others = parties.holders.length > 1 ? ` and ${parties.holders.length - 1} more` : '';
-  const holding = words.holding(holder.path, `${holder.mode} ${holder.tree ? 'tree ' : ''}`);
-  return `${holder.owner}${others} ${holding} since revision ${holder.since}; ${waiting}`;
+  const holding = words.holding(
+    holder.path,
+    holder.since,
+    `${holder.mode} ${holder.tree ? 'tree ' : ''}`,
+  );
+  return `${holder.owner}${others} ${holding}; ${waiting}`;
 }

@@ -8,8 +8,8 @@ export interface Wording {
   readonly title: (path: string) => string;
   /** What to do when it is lost. */
   readonly again: string;
-  /** 'holds the exclusive lock on /a'. @param kind  empty, or with a space behind it */
-  readonly holding: (path: string, kind: string) => string;
+  /** 'holds the exclusive lock on /a since revision 7'. @param kind  empty, or with a space behind it */
+  readonly holding: (path: string, since: number, kind: string) => string;
   /** Nobody holds it, or waits. */
   readonly free: (path: string) => string;
   /** 'waits', and of several 'wait' */
@@ -24,7 +24,7 @@ export const lockWords: Wording = {
   hold: 'lock',
   title: (path) => `the lock on ${path}`,
   again: 'take it anew',
-  holding: (path, kind) => `holds the ${kind}lock on ${path}`,
+  holding: (path, since, kind) => `holds the ${kind}lock on ${path} since revision ${since}`,
   free: (path) => `${path} is free`,
   waiting: waits,
   own: (path) => {
@@ -37,7 +37,7 @@ export const electionWords: Wording = {
   hold: 'term',
   title: (path) => `the term of ${path}`,
   again: 'campaign anew',
-  holding: (path) => `leads ${path}`,
+  holding: (path, since) => `leads ${path} in term ${since}`,
   free: (path) => `nobody leads ${path}`,
   waiting: ['stands', 'stand'],
   own: (path) => `this session itself leads ${path} or stands for it: resign first`,
@@ -46,7 +46,7 @@ export const electionWords: Wording = {
 export const scheduleWords: Wording = {
   ...electionWords,
   title: (path) => `the term of the schedule ${path}`,
-  holding: (path) => `runs the schedule ${path}`,
+  holding: (path, since) => `runs the schedule ${path} since revision ${since}`,
   free: (path) => `nobody runs the schedule ${path}`,
 };
 
@@ -54,7 +54,7 @@ export const onceWords: Wording = {
   hold: 'claim',
   title: (path) => `the claim on ${path}`,
   again: 'call once more',
-  holding: (path) => `runs the job of ${path}`,
+  holding: (path, since) => `runs the job of ${path} since revision ${since}`,
   free: (path) => `nobody runs the job of ${path}`,
   waiting: waits,
   own: (path) => `this session itself runs the job of ${path} or waits for it`,

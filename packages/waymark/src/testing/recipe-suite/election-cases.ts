@@ -102,12 +102,12 @@ export const electionCases: readonly RecipeCase[] = [
     name: '[E10] explain tells who leads, in which term, and who stands',
     async run({ a, b }) {
       const chief = a.namespace('n').election('/chief');
-      same((await chief.explain()).summary, 'nobody leads /chief; nobody stands', 'none');
+      same((await chief.explain()).summary, 'nobody leads /chief', 'none');
       const term = await chief.campaign({ owner: 'api-1' });
       const next = b.namespace('n').election('/chief').campaign({ owner: 'api-2' });
       await eventually('one stands', async () => (await chief.explain()).waiters.length === 1);
       const told = await chief.explain();
-      same(told.summary, `api-1 leads /chief in term ${term.token}; 1 stand`, 'in its words');
+      same(told.summary, `api-1 leads /chief in term ${term.token}; 1 stands`, 'in its words');
       same([told.holders[0]?.token, told.waiters[0]?.owner], [term.token, 'api-2'], 'and facts');
       await term.release();
       await (await next).release();

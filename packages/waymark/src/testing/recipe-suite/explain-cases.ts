@@ -46,7 +46,7 @@ export const explainCases: readonly RecipeCase[] = [
       const election = (): Promise<{ waiters: readonly unknown[]; summary: string }> =>
         theirs.election('/e').explain();
       await waiting.add((call) => theirs.election('/e').campaign(call), election);
-      const led = `me leads /e since revision ${term.token}; 1 stands`;
+      const led = `me leads /e in term ${term.token}; 1 stands`;
       same((await election()).summary, led, 'an election');
       const lock = await mine.lock('/l', { owner: 'me' });
       const held = `me holds the exclusive lock on /l since revision ${lock.token}; nobody waits`;
