@@ -15,7 +15,9 @@ const ttlMs = 2_000;
 const deadlineMs = 500;
 const pauseMs = 40;
 /** Steps from one kill to the next. */
-const killEvery = 20;
+const killEvery = 10;
+/** However quick the broadcasts are. */
+const killsMin = 3;
 
 /** Lets members come and go until the work is done. */
 class Churn {
@@ -99,7 +101,7 @@ test.each([1, 2])(
       const broadcasts: Broadcast[] = [];
       const lane = async (from: number): Promise<void> => {
         const until = sized(100, 1_000);
-        for (let body = from; body < until; body += lanes)
+        for (let body = from; body < until || churn.tally.kills < killsMin; body += lanes)
           broadcasts.push(await broadcastOnce(group, sender, body));
       };
       const work = Promise.all(Array.from({ length: lanes }, (_, from) => lane(from)));
