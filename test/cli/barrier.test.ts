@@ -1,27 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
-import { lastStep, stubborn } from '../support/worker.js';
+import { type Command } from '../support/command.js';
+import { lastStep, shell, stubborn } from '../support/shell.js';
 
 /** `waymark barrier PATH --parties N -- COMMAND`: all commands begin together, and end together. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-barrier-'));
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
+const cli = shell();
+const { folder, run } = cli;
 
-const run = async (...args: string[]) => await runWaymark(url, args).done;
 const enter = (path: string, ...argv: string[]): Command =>
-  runWaymark(url, ['barrier', path, '--parties', '2', '--ttl', '2s', '--', ...argv], null);
+  cli.begin(['barrier', path, '--parties', '2', '--ttl', '2s', '--', ...argv], null);
 const status = async (path: string): Promise<string> =>
   (await run('barrier', path, '--parties', '2', '--double', '--status')).out;
 const until = async (path: string, text: string): Promise<void> => {

@@ -1,39 +1,21 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { open } from 'waymark';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve } from '../support/command.js';
+import { lastStep, shell, stubborn } from '../support/shell.js';
 
 /** `waymark elect PATH -- COMMAND`: nothing of the command runs on when another can be elected. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-elect-'));
-/** Notes each step with the time until it is killed; ignores TERM. */
-const worker = (file: string): string[] => [
-  'sh',
-  '-c',
-  `trap '' TERM; echo started; for i in $(seq 500); do date +%s%3N > ${file}.new; mv ${file}.new ${file}; sleep 0.02; done`,
-];
-const lastStep = (file: string): number => Number(readFileSync(file, 'utf8'));
-
-let server: Command;
-let url: string;
-const run = async (...args: string[]) => await runWaymark(url, args).done;
-
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
+const cli = shell();
+const { folder, run } = cli;
 
 test('[E1] of two shells the second leads when the first has ended, in a greater term', async () => {
   expect(await run('leader', '/chief')).toMatchObject({ code: 1, out: 'nobody leads\n' });
   const hold = 'echo $WAYMARK_ELECTION_PATH $WAYMARK_TERM; cat > /dev/null; exit 7';
   const lead = ['elect', '/chief', '--owner', 'one', '--value', 'here', '--'];
-  const first = runWaymark(url, [...lead, 'sh', '-c', hold], null);
+  const first = cli.begin([...lead, 'sh', '-c', hold], null);
   await first.says('/chief');
   const term = Number(first.out.split(' ')[1]);
   expect((await run('leader', '/chief')).out).toBe(`one leads, term ${term}  "here"\n`);
@@ -42,7 +24,7 @@ test('[E1] of two shells the second leads when the first has ended, in a greater
   expect((await run('elect', '/chief', '--wait', '50ms', '--', 'true')).code).toBe(
     errorTable.timeout.exit,
   );
-  const second = runWaymark(url, ['elect', '/chief', '--', 'sh', '-c', 'echo $WAYMARK_TERM']);
+  const second = cli.begin(['elect', '/chief', '--', 'sh', '-c', 'echo $WAYMARK_TERM']);
   await candidates('/chief', 1);
   expect(second.out).toBe('');
   first.child.stdin?.end();
@@ -53,7 +35,7 @@ test('[E1] of two shells the second leads when the first has ended, in a greater
 });
 
 test('[E3] leader --watch prints every leader until interrupted', async () => {
-  const watching = runWaymark(url, ['leader', '/seen', '--watch']);
+  const watching = cli.begin(['leader', '/seen', '--watch']);
   await watching.says('nobody leads');
   await run('elect', '/seen', '--owner', 'seen', '--', 'true');
   await watching.says('seen leads');
@@ -63,9 +45,9 @@ test('[E3] leader --watch prints every leader until interrupted', async () => {
 
 test('[E7] waymark itself is killed: its command is gone before the next leaderâ€™s begins', async () => {
   const file = join(folder, 'killed');
-  const leader = runWaymark(url, ['elect', '/killed', '--ttl', '2s', '--', ...worker(file)]);
+  const leader = cli.begin(['elect', '/killed', '--ttl', '2s', '--', ...stubborn(file)]);
   await leader.says('started');
-  const next = runWaymark(url, ['elect', '/killed', '--', 'date', '+%s%3N']);
+  const next = cli.begin(['elect', '/killed', '--', 'date', '+%s%3N']);
   await candidates('/killed', 1);
   leader.child.kill('SIGKILL');
   const { code, out } = await next.done;
@@ -76,7 +58,7 @@ test('[E7] waymark itself is killed: its command is gone before the next leaderâ
 test('[E7] the server is lost: the command is ended within the TTL, with the code of a lost hold', async () => {
   const { command: other, url: gone } = await serve(['--engine', 'memory']);
   const file = join(folder, 'lost');
-  const leader = runWaymark(gone, ['elect', '/lost', '--ttl', '2s', '--', ...worker(file)]);
+  const leader = runWaymark(gone, ['elect', '/lost', '--ttl', '2s', '--', ...stubborn(file)]);
   await leader.says('started');
   const killed = Date.now();
   await other.stop('SIGKILL');
@@ -87,9 +69,9 @@ test('[E7] the server is lost: the command is ended within the TTL, with the cod
 
 test('[E7] interrupted, waymark ends its command with TERM and resigns; one that waits stands no longer', async () => {
   const sleeps = ['elect', '/int', '--', 'sh', '-c', 'echo in; exec sleep 60'];
-  const leader = runWaymark(url, sleeps);
+  const leader = cli.begin(sleeps);
   await leader.says('in');
-  const waiting = runWaymark(url, ['elect', '/int', '--', 'true']);
+  const waiting = cli.begin(['elect', '/int', '--', 'true']);
   await candidates('/int', 1);
   expect((await waiting.stop('SIGINT')).code).toBe(130);
   await candidates('/int', 0);
@@ -122,7 +104,7 @@ test('[cli] elect refuses bad input before it runs anything', async () => {
 });
 
 async function candidates(path: string, count: number): Promise<void> {
-  await using space = await open(url);
+  await using space = await open(cli.url);
   const election = space.namespace('default').election(path);
   while ((await election.explain()).waiters.length !== count);
 }

@@ -1,49 +1,32 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve } from '../support/command.js';
+import { lastStep, shell, stubborn } from '../support/shell.js';
 
 /** `waymark lock PATH -- COMMAND`: nothing of the command runs on when the lock can pass to someone else. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-lock-'));
-/** Notes each step with the time until it is killed; ignores TERM. */
-const worker = (file: string): string[] => [
-  'sh',
-  '-c',
-  `trap '' TERM; echo started; for i in $(seq 500); do date +%s%3N > ${file}.new; mv ${file}.new ${file}; sleep 0.02; done`,
-];
-const lastStep = (file: string): number => Number(readFileSync(file, 'utf8'));
-
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
+const cli = shell();
+const { folder } = cli;
 
 test('[L11] waymark itself is killed: its command is gone before the lock passes on', async () => {
   const file = join(folder, 'killed');
-  const holder = runWaymark(url, ['lock', '/killed', '--ttl', '2s', '--', ...worker(file)]);
+  const holder = cli.begin(['lock', '/killed', '--ttl', '2s', '--', ...stubborn(file)]);
   await holder.says('started');
-  const next = runWaymark(url, ['lock', '/killed', '--', 'date', '+%s%3N']);
+  const next = cli.begin(['lock', '/killed', '--', 'date', '+%s%3N']);
   holder.child.kill('SIGKILL');
   const { code, out } = await next.done;
   expect(code).toBe(0);
   expect(lastStep(file)).toBeLessThan(Number(out));
   const before = lastStep(file);
-  await expect(runWaymark(url, ['explain', '/killed']).done).resolves.toMatchObject({ code: 0 });
+  await expect(cli.begin(['explain', '/killed']).done).resolves.toMatchObject({ code: 0 });
   expect(lastStep(file), 'no step after the lock passed on').toBe(before);
 });
 
 test('[L11] the server is lost: the command is ended within the TTL, with the code of a lost lock', async () => {
   const { command: other, url: gone } = await serve(['--engine', 'memory']);
   const file = join(folder, 'lost');
-  const holder = runWaymark(gone, ['lock', '/lost', '--ttl', '2s', '--', ...worker(file)]);
+  const holder = runWaymark(gone, ['lock', '/lost', '--ttl', '2s', '--', ...stubborn(file)]);
   await holder.says('started');
   const killed = Date.now();
   await other.stop('SIGKILL');
@@ -54,14 +37,7 @@ test('[L11] the server is lost: the command is ended within the TTL, with the co
 });
 
 test('[L11] what a command leaves behind is gone before the lock is released', async () => {
-  const holder = runWaymark(url, [
-    'lock',
-    '/left',
-    '--',
-    'sh',
-    '-c',
-    'sleep 600 & echo $!; exit 5',
-  ]);
+  const holder = cli.begin(['lock', '/left', '--', 'sh', '-c', 'sleep 600 & echo $!; exit 5']);
   const { code, out } = await holder.done;
   expect(code).toBe(5);
   // Gone, or dead and only not yet waited for by init.
@@ -70,9 +46,9 @@ test('[L11] what a command leaves behind is gone before the lock is released', a
 });
 
 test('[cli] bytes go in and out as they are', async () => {
-  const { out } = await runWaymark(url, ['put', '/bytes', '-'], 'no line end').done;
+  const { out } = await cli.begin(['put', '/bytes', '-'], 'no line end').done;
   expect(out).toBe('');
-  expect((await runWaymark(url, ['get', '/bytes', '--raw']).done).out).toBe('no line end');
-  const wrong = await runWaymark(url, ['put', '/json', '{', '--as-json']).done;
+  expect((await cli.begin(['get', '/bytes', '--raw']).done).out).toBe('no line end');
+  const wrong = await cli.begin(['put', '/json', '{', '--as-json']).done;
   expect(wrong).toMatchObject({ code: errorTable.invalid.exit, out: '' });
 });

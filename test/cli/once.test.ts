@@ -1,36 +1,26 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { type Command, runWaymark, serve } from '../support/command.js';
-import { lastStep, stubborn } from '../support/worker.js';
+import { runWaymark, serve } from '../support/command.js';
+import { lastStep, shell, stubborn } from '../support/shell.js';
 
 /** `waymark once PATH -- COMMAND`: of all who come one runs the command, and nothing of it runs on when another can. */
 
-const folder = mkdtempSync(join(tmpdir(), 'waymark-once-'));
-let server: Command;
-let url: string;
-beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
-});
-afterAll(async () => {
-  await server.stop();
-  rmSync(folder, { recursive: true });
-});
+const cli = shell();
+const { folder, run } = cli;
 
-const run = async (...args: string[]) => await runWaymark(url, args).done;
 /** Says that it runs, and ends when its input does. */
 const held = (code: number): string[] => ['sh', '-c', `echo ran; cat > /dev/null; exit ${code}`];
 
 test('[O1] of many one runs the command; the others wait for its end, and do not run it', async () => {
-  const first = runWaymark(url, ['once', '/m/1', '--owner', 'one', '--', ...held(0)], null);
+  const first = cli.begin(['once', '/m/1', '--owner', 'one', '--', ...held(0)], null);
   await first.says('ran');
   const refused = await run('once', '/m/1', '--no-wait', '--', 'echo', 'no');
   expect(refused).toMatchObject({ code: errorTable.timeout.exit, out: '' });
   const late = await run('once', '/m/1', '--wait', '50ms', '--', 'echo', 'no');
   expect(late).toMatchObject({ code: errorTable.timeout.exit, out: '' });
-  const waiting = [1, 2].map(() => runWaymark(url, ['once', '/m/1', '--', 'echo', 'twice']));
+  const waiting = [1, 2].map(() => cli.begin(['once', '/m/1', '--', 'echo', 'twice']));
   while (!(await run('once', 'show', '/m/1')).out.includes('2 wait'));
   expect((await run('once', 'show', '/m/1')).code, 'not done yet').toBe(1);
   first.child.stdin?.end();
@@ -44,9 +34,9 @@ test('[O1] of many one runs the command; the others wait for its end, and do not
 });
 
 test('[O3] a command that fails is run by the next; or by nobody, until it is forgotten', async () => {
-  const first = runWaymark(url, ['once', '/fails', '--', ...held(3)], null);
+  const first = cli.begin(['once', '/fails', '--', ...held(3)], null);
   await first.says('ran');
-  const second = runWaymark(url, ['once', '/fails', '--', 'sh', '-c', 'echo $WAYMARK_ONCE_PATH']);
+  const second = cli.begin(['once', '/fails', '--', 'sh', '-c', 'echo $WAYMARK_ONCE_PATH']);
   while (!(await run('once', 'show', '/fails')).out.includes('1 wait'));
   first.child.stdin?.end();
   expect((await first.done).code, 'the exit code of the command').toBe(3);
@@ -67,9 +57,9 @@ test('[O3] a command that fails is run by the next; or by nobody, until it is fo
 test('[O2] waymark is killed: its command is gone before the next one runs it, under a greater token', async () => {
   const file = join(folder, 'killed');
   const args = ['once', '/killed', '--ttl', '2s', '--'];
-  const first = runWaymark(url, [...args, ...stubborn(file)]);
+  const first = cli.begin([...args, ...stubborn(file)]);
   await first.says('started');
-  const next = runWaymark(url, [...args, 'sh', '-c', 'date +%s%3N; echo $WAYMARK_TOKEN']);
+  const next = cli.begin([...args, 'sh', '-c', 'date +%s%3N; echo $WAYMARK_TOKEN']);
   first.child.kill('SIGKILL');
   const { code, out } = await next.done;
   const [began = 0, token = 0] = out.split('\n').map(Number);
@@ -92,9 +82,9 @@ test('[O11] the server is lost: the command is ended within the TTL, and not rec
 });
 
 test('[O4] interrupted: who waits leaves with 130, whose command runs ends it and records nothing', async () => {
-  const first = runWaymark(url, ['once', '/stop', '--record-failure', '--', ...held(0)], null);
+  const first = cli.begin(['once', '/stop', '--record-failure', '--', ...held(0)], null);
   await first.says('ran');
-  const waiting = runWaymark(url, ['once', '/stop', '--', 'true']);
+  const waiting = cli.begin(['once', '/stop', '--', 'true']);
   while (!(await run('once', 'show', '/stop')).out.includes('1 wait'));
   expect((await waiting.stop('SIGINT')).code).toBe(130);
   expect((await first.stop('SIGTERM')).code, '128 + TERM').toBe(143);
@@ -106,7 +96,7 @@ test('[O9] schedule runs each due time once, is listed, and goes on elsewhere wh
   writeFileSync(file, '');
   const args = ['schedule', '/due', '--every', '200ms', '--', 'sh', '-c'];
   const job = `echo "$WAYMARK_DUE $WAYMARK_TOKEN $PPID" >> ${file}`;
-  const both = [1, 2].map(() => runWaymark(url, [...args, job]));
+  const both = [1, 2].map(() => cli.begin([...args, job]));
   const lines = (): string[] => readFileSync(file, 'utf8').trim().split('\n');
   const until = async (fact: () => boolean): Promise<void> => {
     while (!fact()) await run('schedules');
@@ -132,9 +122,9 @@ test('[O6] waymark is killed: the command of its schedule is gone before another
   const file = join(folder, 'leads');
   const began = join(folder, 'began');
   const args = ['schedule', '/long', '--every', '200ms', '--ttl', '2s', '--'];
-  const first = runWaymark(url, [...args, ...stubborn(file)]);
+  const first = cli.begin([...args, ...stubborn(file)]);
   await first.says('started');
-  const next = runWaymark(url, [...args, 'sh', '-c', `date +%s%3N >> ${began}; echo taken`]);
+  const next = cli.begin([...args, 'sh', '-c', `date +%s%3N >> ${began}; echo taken`]);
   first.child.kill('SIGKILL');
   await next.says('taken');
   await next.stop();
@@ -142,7 +132,7 @@ test('[O6] waymark is killed: the command of its schedule is gone before another
 });
 
 test('[O8] a failing command of a schedule is told, and what is asked badly is refused', async () => {
-  const failing = runWaymark(url, [
+  const failing = cli.begin([
     'schedule',
     '/f',
     '--every',
