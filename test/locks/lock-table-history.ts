@@ -6,15 +6,8 @@ import {
   type LockInput,
   type LockOutput,
 } from 'waymark/testing';
+import { type MortalClient, orDeath } from '../faults/mortal.js';
 import type { SeededRandom } from '../faults/random.js';
-
-/** A client that can die: from then on it says nothing, and its leases are left to end. */
-export interface MortalClient {
-  readonly space: Space;
-  /** Aborts at its death. */
-  readonly dead: AbortSignal;
-  kill(): void;
-}
 
 export interface LockTableOptions {
   readonly random: SeededRandom;
@@ -134,21 +127,5 @@ async function written(write: Promise<unknown>): Promise<boolean> {
   } catch (error) {
     if (isWaymarkError(error, 'lost') || isWaymarkError(error, 'locked')) return false;
     throw error;
-  }
-}
-
-/** Null at the client's death. */
-async function orDeath<T>(work: Promise<T>, dead: AbortSignal): Promise<T | null> {
-  work.catch(() => undefined);
-  if (dead.aborted) return null;
-  let stop = (): void => undefined;
-  const death = new Promise<null>((resolve) => {
-    stop = () => resolve(null);
-    dead.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, death]);
-  } finally {
-    dead.removeEventListener('abort', stop);
   }
 }

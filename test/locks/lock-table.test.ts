@@ -2,7 +2,6 @@ import { setImmediate as turn, setTimeout as sleepReally } from 'node:timers/pro
 import { expect, test } from 'vitest';
 import { type Namespace, open } from 'waymark';
 import {
-  type Clock,
   createLocalHost,
   createMemoryEngine,
   createSpace,
@@ -13,19 +12,10 @@ import { checkLinearizable, FakeClock, lockTableModel } from 'waymark/testing';
 import { FaultProxy } from '../faults/proxy.js';
 import { chooseSeed, SeededRandom, sized } from '../faults/random.js';
 import { ServerProcess } from '../faults/server-process.js';
-import { type LockTableHistory, type MortalClient, recordLockTable } from './lock-table-history.js';
+import { type MortalClient, mortalClock } from '../faults/mortal.js';
+import { type LockTableHistory, recordLockTable } from './lock-table-history.js';
 
 const file = 'test/locks/lock-table.test.ts';
-
-/** A clock whose owner can die: none of its timers runs after that. */
-function mortalClock(clock: Clock, dead: AbortSignal): Clock {
-  return {
-    now: () => clock.now(),
-    wallNow: () => clock.wallNow(),
-    after: (delayMs, task) => clock.after(delayMs, () => void (dead.aborted || task())),
-    nextTurn: (task) => clock.nextTurn(task),
-  };
-}
 
 async function inProcess(seed: number): Promise<LockTableHistory> {
   const clock = new FakeClock();

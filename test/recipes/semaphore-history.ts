@@ -10,6 +10,7 @@ import {
   systemRandom,
 } from 'waymark/engine';
 import { FakeClock } from 'waymark/testing';
+import { type MortalClient, mortalClock, orDeath } from '../faults/mortal.js';
 import type { SeededRandom } from '../faults/random.js';
 
 /**
@@ -35,12 +36,6 @@ export interface SemaphoreHistoryOptions {
   readonly requests: number;
   readonly deaths: number;
   readonly resizes: boolean;
-}
-
-interface Mortal {
-  readonly space: Space;
-  readonly dead: AbortSignal;
-  kill(): void;
 }
 
 interface Run {
@@ -112,7 +107,7 @@ async function runClient(run: Run, client: number): Promise<void> {
   mortal.kill();
 }
 
-async function once(run: Run, mortal: Mortal): Promise<void> {
+async function once(run: Run, mortal: MortalClient): Promise<void> {
   const { random, options, tally, clock } = run;
   const semaphore = mortal.space.namespace('n').semaphore(path, {
     limit: options.resizes ? undefined : options.limit,
@@ -231,7 +226,7 @@ async function changesOf(engine: Engine): Promise<Map<number, Change[]>> {
   return revisions;
 }
 
-function connect({ clock, engine, spaces }: Run, owner: string): Mortal {
+function connect({ clock, engine, spaces }: Run, owner: string): MortalClient {
   const death = new AbortController();
   const host = createLocalHost(engine, { clock });
   const mortal = mortalClock(clock, death.signal);
@@ -240,32 +235,6 @@ function connect({ clock, engine, spaces }: Run, owner: string): Mortal {
   return { space, dead: death.signal, kill: () => death.abort() };
 }
 
-/** A clock whose owner can die: none of its timers runs after that, so its leases are not renewed. */
-function mortalClock(clock: Clock, dead: AbortSignal): Clock {
-  return {
-    now: () => clock.now(),
-    wallNow: () => clock.wallNow(),
-    after: (delayMs, task) => clock.after(delayMs, () => void (dead.aborted || task())),
-    nextTurn: (task) => clock.nextTurn(task),
-  };
-}
-
 function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => void clock.after(ms, resolve));
-}
-
-/** Null at the client's death. */
-async function orDeath<T>(work: Promise<T>, dead: AbortSignal): Promise<T | null> {
-  work.catch(() => undefined);
-  if (dead.aborted) return null;
-  let stop = (): void => undefined;
-  const death = new Promise<null>((resolve) => {
-    stop = () => resolve(null);
-    dead.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, death]);
-  } finally {
-    dead.removeEventListener('abort', stop);
-  }
 }

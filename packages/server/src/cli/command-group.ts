@@ -1,5 +1,5 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import type { Hold } from 'waymark';
@@ -42,7 +42,7 @@ export async function runUnder(
   const [file = '', ...args] = argv;
   const env = { ...process.env, ...options.env };
   const watchdog = new Watchdog(options.ttlMs);
-  const child = spawn(file, args, { stdio: 'inherit', detached: true, env });
+  const child = spawnGated(file, args, env);
   const exit = exitOf(child);
   const { pid } = child;
   if (pid === undefined) {
@@ -50,6 +50,7 @@ export async function runUnder(
     return { code: await exit, ended: false };
   }
   watchdog.guard(pid);
+  begin(child);
   const looking = look(pid, hold, options);
   try {
     return { code: await exit, ended: looking.ended() };
@@ -58,6 +59,27 @@ export async function runUnder(
     await groupGone(pid);
     watchdog.letGo();
   }
+}
+
+const shell = '/bin/sh';
+
+/** Does not begin the command before `begin`: so it never runs without its watchdog, whenever this process is killed. */
+function spawnGated(file: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  // Where there is no shell there is no watchdog either.
+  if (!existsSync(shell)) return spawn(file, args, { stdio: 'inherit', detached: true, env });
+  const script = 'read -r _ <&3 || exit 1; exec 3<&-; exec "$@"';
+  return spawn(shell, ['-c', script, 'waymark', file, ...args], {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    detached: true,
+    env,
+  });
+}
+
+function begin({ stdio }: ChildProcess): void {
+  const gate = stdio[3] as Writable | undefined;
+  // A command that was ended before it began reads no more.
+  gate?.on('error', () => undefined);
+  gate?.end('begin\n');
 }
 
 function look(
@@ -88,8 +110,7 @@ function look(
 }
 
 /**
- * Ends the group when this process dies: `read` fails at the end of the pipe. It stands before the command begins, so that no time is left
- * in which the command runs alone.
+ * Ends the group when this process dies: `read` fails at the end of the pipe.
  */
 class Watchdog {
   readonly #shell: ChildProcessByStdio<Writable, null, null>;
@@ -99,7 +120,7 @@ class Watchdog {
     const end = 'kill -TERM "-$group"; sleep "$1"; kill -KILL "-$group"';
     const script = `read -r group || exit; read -r _ || { ${end}; }`;
     const graceS = Math.min(graceMsMax, ttlMs / 4) / 1_000;
-    this.#shell = spawn('/bin/sh', ['-c', script, 'waymark-watchdog', String(graceS)], {
+    this.#shell = spawn(shell, ['-c', script, 'waymark-watchdog', String(graceS)], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });
