@@ -29,11 +29,14 @@ async function ioredis(address: string, enableAutoPipelining: boolean): Promise<
       return value;
     },
     publish: (topic, value) => redis.publish(topic, value),
-    // One message a connection, spread to its watchers here: the best a Redis user can do.
+    // One message a connection, the best a Redis user can do; and a listener for each watcher, as every other side has.
     subscribe: async (topic, watchers, told) => {
-      redis.on('message', (_topic: string, value: string) => {
-        for (let watcher = 0; watcher < watchers; watcher++) told(watcher, value, 0);
-      });
+      redis.setMaxListeners(0);
+      for (let watcher = 0; watcher < watchers; watcher++) {
+        redis.on('message', (subject: string, value: string) => {
+          if (subject === topic) told(watcher, value, 0);
+        });
+      }
       await redis.subscribe(topic);
     },
     respond: (subject) => respond(redis, subject),
