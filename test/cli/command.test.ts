@@ -29,6 +29,8 @@ test('[cli] put, get, ls, del: text in, text out, and JSON', async () => {
   const { out } = await run('get', '/a/b', '--json');
   expect(JSON.parse(out)).toMatchObject({ path: '/a/b', value: 'hello', version: 1 });
   expect(await run('get', '/nothing')).toMatchObject({ code: 1, out: '' });
+  expect((await run('get', '/a/b/c/d', '--nearest')).out).toBe('/a/b  hello\n');
+  expect(await run('get', '/x/y', '--nearest')).toMatchObject({ code: 1, out: '' });
   expect((await run('del', '/a', '--tree')).out).toBe('2 deleted\n');
   expect((await run('del', '/a')).code).toBe(1);
 });
@@ -68,6 +70,11 @@ test('[cli] ls shows the tree in its order, by levels, and says when there is mo
   expect(part.out.split('\n').length).toBe(3);
   expect(part.err).toContain('more than 2 entries');
   expect((await run('ls', '/ls', '--depth', '0')).code).toBe(errorTable.invalid.exit);
+  expect((await run('ls', '/ls', '--leaves')).out).toBe('/ls/a-b\n/ls/a/c\n/ls/d/e/f\n');
+  const leaf = await run('ls', '/ls', '--leaves', '--limit', '1', '--json');
+  expect([leaf.out, leaf.err]).toEqual(['{"path":"/ls/a-b"}\n', expect.stringContaining('more')]);
+  const both = await run('ls', '/ls', '--leaves', '--depth', '1');
+  expect(both.code).toBe(errorTable.invalid.exit);
   const json = (await run('ls', '/ls/d', '--json')).out.trim().split('\n');
   expect(json.map((line) => JSON.parse(line) as unknown)).toEqual([
     { path: '/ls/d/e' },

@@ -20,20 +20,25 @@ function get(program: Command, run: Run): void {
     .command('get <path>')
     .description('print a value; exit code 1 when there is none')
     .option('--at <revision>', 'read the past', Number)
+    .option('--nearest', 'or that of the nearest ancestor that has one, behind its path', false)
     .option('--raw', 'the bytes as they are, without a line end after them', false);
   command.action(
     run(async (options) => {
-      const { at, raw } = command.opts<{ at?: number; raw: boolean }>();
+      const { at, nearest, raw } = command.opts<{ at?: number; nearest: boolean; raw: boolean }>();
       const path = command.processedArgs[0] as string;
       const entry = await withNamespace(options, (ns, _space, signal) =>
-        ns.as(codecs.bytes).get(path, { at, signal }),
+        ns.as(codecs.bytes)[nearest ? 'nearest' : 'get'](path, { at, signal }),
       );
       const text = entry === null ? '' : Buffer.from(entry.value).toString('utf8');
       if (raw && !options.json) process.stdout.write(entry?.value ?? '');
-      else print(options, entry && { ...entry, value: text }, text);
+      else print(options, entry && { ...entry, value: text }, nearest ? told(entry, text) : text);
       return entry === null ? 1 : 0;
     }),
   );
+}
+
+function told(entry: { readonly path: string } | null, text: string): string {
+  return entry === null ? '' : `${entry.path}  ${text}`;
 }
 
 function put(program: Command, run: Run): void {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type Namespace, WaymarkError } from 'waymark';
 import { outColors } from './colors.js';
-import { print, withNamespace } from './context.js';
+import { type GlobalOptions, print, withNamespace } from './context.js';
 import type { Run } from './program.js';
 
 /** Gets in one transaction, below the limit of 128 operations. */
@@ -24,14 +24,19 @@ export function ls(program: Command, run: Run): void {
     .command('ls [path]')
     .description('show the tree below a path')
     .option('--depth <n>', 'levels to show; reads no deeper', Number)
+    .option('--leaves', 'only what has nothing below it, a whole path a line', false)
     .option('--limit <n>', 'entries to show at most', Number, 10_000);
   command.action(
     run(async (options) => {
       const path = (command.processedArgs[0] as string | undefined) ?? '/';
-      const { depth, limit } = command.opts<{ depth?: number; limit: number }>();
+      const { depth, leaves, limit } = command.opts<LsOptions>();
       refuseBadCount('--depth', depth);
       refuseBadCount('--limit', limit);
+      if (leaves && depth !== undefined) {
+        throw new WaymarkError('invalid', '--leaves goes to the end of each branch: without --depth');
+      }
       await withNamespace(options, async (ns, _space, signal) => {
+        if (leaves) return await showLeaves(ns, path, { options, limit, signal });
         let shown = 0;
         // A line of text shows the beginning of a value; a whole one is kept for JSON alone.
         const keep = options.json ? (value: string): string => value : short;
@@ -48,6 +53,35 @@ export function ls(program: Command, run: Run): void {
       });
     }),
   );
+}
+
+interface LsOptions {
+  readonly depth?: number;
+  readonly leaves: boolean;
+  readonly limit: number;
+}
+
+async function showLeaves(
+  ns: Namespace<string>,
+  path: string,
+  call: {
+    readonly options: GlobalOptions;
+    readonly limit: number;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { options, signal } = call;
+  let left = call.limit;
+  let [after, at]: [string | undefined, number | undefined] = [undefined, undefined];
+  for (;;) {
+    const page = await ns.leaves(path, { after, at, limit: Math.min(left, 1_000), signal });
+    for (const leaf of page.entries) print(options, { path: leaf }, leaf);
+    left -= page.entries.length;
+    if (!page.more) return;
+    if (left === 0) return tellMore(call.limit);
+    after = page.entries.at(-1);
+    at = page.revision;
+  }
 }
 
 function refuseBadCount(option: string, count: number | undefined): void {
