@@ -33,7 +33,10 @@ export function ls(program: Command, run: Run): void {
       refuseBadCount('--depth', depth);
       refuseBadCount('--limit', limit);
       if (leaves && depth !== undefined) {
-        throw new WaymarkError('invalid', '--leaves goes to the end of each branch: without --depth');
+        throw new WaymarkError(
+          'invalid',
+          '--leaves goes to the end of each branch: without --depth',
+        );
       }
       await withNamespace(options, async (ns, _space, signal) => {
         if (leaves) return await showLeaves(ns, path, { options, limit, signal });
