@@ -30,11 +30,11 @@ export async function connectWaymark(url: string): Promise<Client> {
         const events = namespace.watch(topic, { locks: false });
         // The initial entry tells that the watch stands.
         await events.next();
-        void (async () => {
-          for await (const event of events) {
+        events
+          .forEach((event) => {
             if (event.kind === 'put') told(watcher, event.value, event.revision);
-          }
-        })().catch(() => undefined);
+          })
+          .catch(() => undefined);
       }
     },
     respond: async (subject, responders) => {

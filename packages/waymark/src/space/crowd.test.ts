@@ -1,14 +1,18 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Engine } from '../core/engine.js';
+import type { BatchSink } from '../core/batch-sink.js';
+import type { Batch, Engine } from '../core/engine.js';
 import { systemClock as clock, systemRandom as random } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { recorded, type RecordedEvent } from '../wrap/recorded.js';
+import { Crowds } from './crowd.js';
+import { EventIterator } from './event-iterator.js';
 import { createLocalHost } from './local-host.js';
 import { createSpace } from './space.js';
-import type { Namespace, Space, WatchEvent } from './types.js';
+import type { Namespace, Space, Watch as WatchOf, WatchEvent } from './types.js';
+import type { EventGroups } from './watch.js';
 
-type Watch = AsyncIterableIterator<WatchEvent<number>>;
+type Watch = WatchOf<number>;
 
 async function withNamespace(
   use: (
@@ -87,7 +91,7 @@ test('[N6] one that is slower parts from the others, misses nothing, and meets t
 test('[N6] one that parted knows what it had seen: what went while it slept over a compaction is told as gone', async () => {
   await withNamespace(async (ns, engine) => {
     await ns.put('/gone', 1);
-    const watches = Array.from({ length: 3 }, () => ns.watch('/', { tree: true }));
+    const watches: Watch[] = Array.from({ length: 3 }, () => ns.watch('/', { tree: true }));
     for (const watch of watches) expect(await valueOf(watch.next())).toBe(1);
     for (const value of [2, 3]) {
       const all = watches.map(async (watch) => await valueOf(watch.next()));
@@ -161,6 +165,110 @@ test('[N6] loops over one path are told the same, and leave alone', async () => 
     expect(told).toEqual([all.slice(0, 4), all.slice(0, 6), all, all]);
     expect(ends).toEqual(['superseded', 'superseded']);
   });
+});
+
+test('[N6] forEach tells each of many everything in order, and one that returns a promise is waited for, by itself alone', async () => {
+  await withNamespace(async (ns, _engine, _open, space) => {
+    await ns.put('/a', 0);
+    const told: number[][] = [[], [], [], []];
+    let free = (): void => undefined;
+    const ends = told.map(async (own, index) => {
+      await ns.watch('/a').forEach((event) => {
+        if (event.kind !== 'put') return undefined;
+        own.push(event.value);
+        if (index !== 3 || event.value !== 2) return undefined;
+        return new Promise<void>((resolve) => (free = resolve));
+      });
+    });
+    const allTold = async (count: number, of: number): Promise<void> => {
+      while (told.slice(0, of).some((own) => own.length < count)) await nextTurn();
+    };
+    for (let value = 1; value < 6; value++) {
+      await allTold(value, value < 4 ? 4 : 3);
+      await ns.put('/a', value);
+    }
+    await allTold(6, 3);
+    expect(told[3]).toEqual([0, 1, 2]);
+    free();
+    await allTold(6, 4);
+    await ns.put('/a', 6);
+    await allTold(7, 4);
+    await space.removeNamespace('crowd');
+    const ended = await Promise.allSettled(ends);
+    expect(ended.map((end) => end.status === 'rejected' && end.reason.code)).toEqual(
+      told.map(() => 'superseded'),
+    );
+    expect(told).toEqual(told.map(() => [0, 1, 2, 3, 4, 5, 6]));
+  });
+});
+
+test('[N6] forEach ends with what its function throws, or when the watch is left', async () => {
+  await withNamespace(async (ns) => {
+    await ns.put('/a', 0);
+    const told: string[] = [];
+    const [thrower, leaver, stays] = ['thrower', 'leaver', 'stays'].map(() => ns.watch('/a')) as [
+      Watch,
+      Watch,
+      Watch,
+    ];
+    const note = (
+      name: string,
+      at: number,
+      act: () => void,
+    ): ((event: WatchEvent<number>) => void) => {
+      return (event) => {
+        if (event.kind !== 'put') return;
+        told.push(`${name} ${event.value}`);
+        if (event.value === at) act();
+      };
+    };
+    const thrown = thrower.forEach(
+      note('thrower', 2, () => {
+        throw new Error('enough');
+      }),
+    );
+    const left = leaver.forEach(note('leaver', 2, () => void leaver.return?.()));
+    const staying = stays.forEach(note('stays', Infinity, () => undefined));
+    for (let value = 1; value < 5; value++) {
+      while (!told.includes(`stays ${value - 1}`)) await nextTurn();
+      await ns.put('/a', value);
+    }
+    await expect(thrown).rejects.toThrow('enough');
+    await left;
+    while (!told.includes('stays 4')) await nextTurn();
+    await stays.return?.();
+    await staying;
+    await ns.put('/a', 5);
+    await nextTurn();
+    expect(told.filter((line) => !line.startsWith('stays'))).toEqual([
+      'thrower 0',
+      'leaver 0',
+      'thrower 1',
+      'leaver 1',
+      'thrower 2',
+      'leaver 2',
+    ]);
+    expect(told.at(-1)).toBe('stays 4');
+  });
+});
+
+test('[N6] forEach reads what is at hand without a deeper stack', async () => {
+  const count = 50_000;
+  let [told, given] = [0, 0];
+  const batch: Batch = { revision: 1, changes: [] };
+  const pulled = (sink: BatchSink): void => {
+    if (++given <= count) sink.batch(batch);
+  };
+  const event = { kind: 'resync', path: '/', revision: 1, from: 0 } as const;
+  const source = { batches: { pull: pulled }, keysSeen: 0, take: () => [event] };
+  const groups = source as unknown as EventGroups<number>;
+  const ended = new EventIterator(groups, { of: new Crowds<number>(clock), key: '' }).forEach(
+    () => {
+      told++;
+    },
+  );
+  expect(told).toBe(count);
+  await Promise.race([ended, nextTurn()]);
 });
 
 test('[N6] what ends the watch ends it for all who wait', async () => {

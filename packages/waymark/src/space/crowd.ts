@@ -63,8 +63,12 @@ export class Crowd<T> implements BatchSink {
   #waiting: CrowdMember<T>[] = [];
   /** What those who wait together wait for, once somebody does. */
   #round: Round<T> | null = null;
-  #state: 'idle' | 'pulling' | 'recovering' | 'over' = 'idle';
+  #state: 'idle' | 'wanted' | 'pulling' | 'recovering' | 'over' = 'idle';
   #scheduled = false;
+  /** While members are given events some wait again at once: what comes next is asked for when all have been. */
+  #giving = false;
+  /** A watch may hand over what it has while it is asked: then it is asked again from here, and not from in there. */
+  #asking = false;
 
   constructor(groups: EventGroups<T>, clock: Clock, over: () => void) {
     this.#groups = groups;
@@ -141,7 +145,7 @@ export class Crowd<T> implements BatchSink {
 
   /** When all wait, the next batch is asked for at once; else those that still work on the last one have until the next turn of the loop. */
   #arm(): void {
-    if (this.#state !== 'idle' || this.#waiting.length === 0) return;
+    if (this.#state !== 'idle' || this.#giving || this.#waiting.length === 0) return;
     if (this.#waiting.length === this.#members.size) return this.#pull();
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -152,10 +156,16 @@ export class Crowd<T> implements BatchSink {
   }
 
   #pull(): void {
-    this.#state = 'pulling';
-    const { batches } = this.#groups;
-    if (batches === null) this.ended();
-    else pull(batches, this);
+    this.#state = 'wanted';
+    if (this.#asking) return;
+    this.#asking = true;
+    while (this.#state === 'wanted') {
+      this.#state = 'pulling';
+      const { batches } = this.#groups;
+      if (batches === null) this.ended();
+      else pull(batches, this);
+    }
+    this.#asking = false;
   }
 
   #give(events: readonly WatchEvent<T>[]): void {
@@ -166,8 +176,11 @@ export class Crowd<T> implements BatchSink {
     const round = this.#round;
     this.#waiting = [];
     this.#round = null;
+    this.#giving = true;
     for (const member of waiting) member.give(events, first);
+    this.#giving = false;
     round?.resolve(first);
+    this.#arm();
   }
 
   #partFromLate(): void {

@@ -2,15 +2,13 @@ import { type BatchSink, pull } from '../core/batch-sink.js';
 import type { Batch } from '../core/engine.js';
 import type { EventGroup, EventGroups } from './watch.js';
 import type { Crowd, CrowdMember } from './crowd.js';
-import type { WatchEvent } from './types.js';
+import type { Watch, WatchEvent } from './types.js';
 import type { WatchParts } from './watch-events.js';
 
 type Step<T> = IteratorResult<WatchEvent<T>>;
 
 /** Groups of events, one event at a time. A class and not a generator: what is at hand costs one promise. */
-export class EventIterator<T>
-  implements AsyncIterableIterator<WatchEvent<T>>, BatchSink, CrowdMember<T>
-{
+export class EventIterator<T> implements Watch<T>, BatchSink, CrowdMember<T> {
   #groups: EventGroups<T>;
   readonly #crowds: WatchParts<T>['crowds'];
   /** Those it waits with, over one watch; then `#groups` is not its own. */
@@ -24,6 +22,8 @@ export class EventIterator<T>
    * who calls `next` by hand has one of its own, which leaving settles.
    */
   #looped = false;
+  /** Told each event by `forEach`. */
+  #each: ((event: WatchEvent<T>) => unknown) | null = null;
   /** Settles the promise that is this iterator's own; null while it waits for a shared one. */
   #resolve: ((step: Step<T> | Promise<Step<T>>) => void) | null = null;
 
@@ -59,6 +59,21 @@ export class EventIterator<T>
     return Promise.resolve({ value: undefined, done: true });
   }
 
+  async forEach(each: (event: WatchEvent<T>) => unknown): Promise<void> {
+    this.#each = each;
+    try {
+      for (;;) {
+        const { value, done } = await this.next();
+        if (done === true) return;
+        const told = each(value);
+        if (isThenable(told)) await told;
+      }
+    } finally {
+      this.#each = null;
+      void this.return();
+    }
+  }
+
   #pull(): Promise<Step<T>> {
     if (this.#left) return Promise.resolve({ value: undefined, done: true });
     const { batches } = this.#groups;
@@ -70,7 +85,7 @@ export class EventIterator<T>
     const crowd = this.#crowd;
     this.#resolve = null;
     const pulling =
-      crowd !== null && this.#looped
+      crowd !== null && this.#looped && this.#each === null
         ? crowd.together()
         : new Promise<Step<T>>((resolve) => (this.#resolve = resolve));
     this.#pulling = pulling;
@@ -80,10 +95,29 @@ export class EventIterator<T>
   }
 
   give(events: readonly WatchEvent<T>[], first: Step<T>): void {
+    if (this.#each !== null) return this.#tell(this.#each, events);
     this.#pulling = null;
     this.#events = events;
     this.#at = 1;
     this.#resolve?.(first);
+  }
+
+  /** Without a promise: the loop of `forEach` goes on waiting for its step, unless there is something for it to wait for. */
+  #tell(each: (event: WatchEvent<T>) => unknown, events: readonly WatchEvent<T>[]): void {
+    for (let at = 0; at < events.length && !this.#left; at++) {
+      let told: unknown;
+      try {
+        told = each(events[at] as WatchEvent<T>);
+      } catch (error) {
+        told = Promise.reject(error as Error);
+      }
+      if (!isThenable(told)) continue;
+      this.#pulling = null;
+      this.#events = events;
+      this.#at = at + 1;
+      return this.#resolve?.(told.then(() => this.next()));
+    }
+    if (!this.#left) this.#crowd?.wait(this);
   }
 
   lose(error: unknown): void {
@@ -143,4 +177,8 @@ export class EventIterator<T>
     if (this.#left) return { value: undefined, done: true };
     throw error;
   };
+}
+
+function isThenable(told: unknown): told is Promise<unknown> {
+  return typeof told === 'object' && told !== null && 'then' in told;
 }

@@ -157,7 +157,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return toTxnResults(this, call, outcome);
   }
 
-  watch(path: string, call: types.WatchCall = {}): AsyncIterableIterator<types.WatchEvent<T>> {
+  watch(path: string, call: types.WatchCall = {}): types.Watch<T> {
     return watchPath(this.#watchParts(path, call));
   }
 

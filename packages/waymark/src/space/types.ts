@@ -121,6 +121,18 @@ export type WatchEvent<T> =
       readonly from: Revision;
     };
 
+/** Read by `for await`, or by `forEach`. */
+export interface Watch<T> extends AsyncIterableIterator<WatchEvent<T>> {
+  [Symbol.asyncIterator](): Watch<T>;
+  /**
+   * Calls `each` with every event, in order, and without a promise for each: the way for many watches in one process. When `each`
+   * returns a promise, the next event waits for it.
+   *
+   * @returns when the watch has ended; rejects with what ended it, or what `each` threw, which ends it
+   */
+  forEach(each: (event: WatchEvent<T>) => unknown): Promise<void>;
+}
+
 export interface WatchCall extends Call {
   /** The path and all below it. Default false: the path alone. */
   readonly tree?: boolean | undefined;
@@ -267,7 +279,7 @@ export interface Namespace<T = unknown> {
    * Gapless: what is there (unless `after`), then every change, across reconnects. After a compaction it has not
    * seen, one `resync` with the difference.
    */
-  watch(path: string, call?: WatchCall): AsyncIterableIterator<WatchEvent<T>>;
+  watch(path: string, call?: WatchCall): Watch<T>;
 
   lock(path: string, call?: LockCall): Promise<Lock>;
   /** @returns null when it is not free now */

@@ -3,7 +3,7 @@ import { isWaymarkError } from '../core/errors.js';
 import { EventIterator } from './event-iterator.js';
 import { auditRange, below, dataKey, exactly } from './layout.js';
 import { pathToBytes } from './paths.js';
-import type { WatchCall, WatchEvent } from './types.js';
+import type { Watch, WatchCall, WatchEvent } from './types.js';
 import { pause } from './pause.js';
 import { Seen } from './seen.js';
 import {
@@ -25,7 +25,7 @@ export interface EventGroup<T> {
 }
 
 /** One event at a time. */
-export function watchPath<T>(parts: WatchParts<T>): AsyncIterableIterator<WatchEvent<T>> {
+export function watchPath<T>(parts: WatchParts<T>): Watch<T> {
   return new EventIterator(new EventGroups(parts), parts.crowds);
 }
 
