@@ -30,8 +30,8 @@ export interface OpenOptions {
 /**
  * Opens a space.
  *
- * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `http://host:port` or
- *             `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket
+ * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `etcd://host:port/root` on an
+ *             etcd cluster; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket
  * @throws {WaymarkError} `invalid` for an unknown scheme, `unavailable` when the server cannot be reached, `taken` when another
  *                        process has the directory, `corrupt` when its files are damaged
  */
@@ -60,13 +60,17 @@ export async function openEngine(url: string, options: OpenOptions = {}): Promis
     const { openFileEngine } = await import('./engines/file/file-engine.js');
     return await openFileEngine(directoryOf(url), options);
   }
+  if (/^etcds?:/.test(url)) {
+    const { openEtcdEngine } = await import('./engines/etcd/etcd-engine.js');
+    return await openEtcdEngine(url, options);
+  }
   if (isServer(url)) {
     const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
     return await openRemoteEngine(url, options);
   }
   throw new WaymarkError(
     'invalid',
-    `no engine for '${url}': take memory:, file:DIR, http://host:port, ws://host:port or unix:/path`,
+    `no engine for '${url}': take memory:, file:DIR, etcd://host:port, http://host:port, ws://host:port or unix:/path`,
   );
 }
 

@@ -104,7 +104,7 @@ export interface PutOperation {
   readonly previous?: boolean | undefined;
   /** Keep the value there is (the key must exist: `not_found` else). */
   readonly keepValue?: boolean | undefined;
-  /** Keep the lease there is (the key must exist: `not_found` else). */
+  /** Keep the lease there is (the key must exist: `not_found` else); then `lease` is none. */
   readonly keepLease?: boolean | undefined;
 }
 
@@ -228,7 +228,7 @@ export interface EngineStatus {
   readonly compacted: Revision;
   readonly keys: number;
   readonly leases: number;
-  /** Bytes of keys and values that are live. */
+  /** Bytes of keys and values that are live; of an engine elsewhere, what its store takes. */
   readonly bytes: number;
 }
 

@@ -1,4 +1,4 @@
-import type { ByteString, Check, KeyRange, Operation, Query, Txn } from './engine.js';
+import type { ByteString, Check, KeyRange, Operation, PutOperation, Query, Txn } from './engine.js';
 import { WaymarkError } from './errors.js';
 import { limits, type LimitName } from './limits.js';
 import { isByteString } from './bytes.js';
@@ -43,7 +43,7 @@ function isOnePut({ when, apply, otherwise }: Txn): boolean {
   if (when !== undefined && weightOf(when) > fewBytes) return false;
   validateKey(put.key);
   validateValue(put.value);
-  if (put.lease !== undefined && put.lease !== 0) validateLeaseId(put.lease);
+  validatePutLease(put);
   return true;
 }
 
@@ -121,6 +121,12 @@ function validateValue(value: ByteString): void {
   if (value.length > limits.valueBytesMax)
     throw tooLarge('valueBytesMax', value.length, 'bytes of a value');
   if (!isByteString(value)) throw invalid('a value is a byte string: encode text to UTF-8 first');
+}
+
+function validatePutLease({ lease, keepLease }: PutOperation): void {
+  if (lease === undefined || lease === 0) return;
+  validateLeaseId(lease);
+  if (keepLease === true) throw invalid('a put takes a lease or keeps the one there is, not both');
 }
 
 const fixed = new WeakMap<readonly Check[], Tally>();
@@ -202,7 +208,7 @@ function tallyOperation(operation: Operation, tally: Tally, depth: number): void
     case 'put':
       validateKey(operation.key);
       validateValue(operation.value);
-      if (operation.lease !== undefined && operation.lease !== 0) validateLeaseId(operation.lease);
+      validatePutLease(operation);
       tally.bytes += operation.key.length + operation.value.length;
       return;
     case 'delete':

@@ -15,7 +15,10 @@ interface HeldLease {
  * engine gave to what changed something.
  */
 export class Model {
+  /** Of the last change. */
   revision = 0;
+  /** The engine's, which may be ahead where others write beside it. */
+  present = 0;
   compacted = 0;
   nowMs = 0;
   readonly leases = new Map<core.LeaseId, HeldLease>();
@@ -32,7 +35,7 @@ export class Model {
   /** Why a read at `at` is refused, if it is. */
   refusal(at: number | undefined): ErrorCode | null {
     if (at === undefined) return null;
-    return at > this.revision ? 'future_revision' : at < this.compacted ? 'compacted' : null;
+    return at > this.present ? 'future_revision' : at < this.compacted ? 'compacted' : null;
   }
 
   read(query: core.Query): Omit<core.Reading, 'revision'> {

@@ -150,7 +150,8 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
       return null;
     }
     const changes = this.#idle ? [] : this.#scan();
-    const revision = this.#idle ? source.published : this.#scannedTo();
+    const scanned = this.#idle ? source.published : this.#scannedTo();
+    const revision = Math.max(this.#told, scanned);
     if (changes.length === 0 && !this.#bookmark && this.#idle && revision === this.#told)
       return null;
     this.#bookmark = false;
@@ -178,7 +179,8 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
         position >= scanEnd || changes.length >= batchChangesMax || bytes >= batchBytesMax;
       if (full && version.modRevision !== revision) break;
       revision = version.modRevision;
-      if (!this.#matches(version.slot.key)) continue;
+      // Behind a source elsewhere, what was told may still be to come.
+      if (revision <= this.#told || !this.#matches(version.slot.key)) continue;
       changes.push(version.change(this.#previous));
       bytes += version.bytes;
     }

@@ -95,6 +95,14 @@ export class Version {
     slot.head = this;
   }
 
+  /** Becomes a change that happened elsewhere, on a slot that nothing else knows. */
+  repeat(change: Change, slot: Slot): void {
+    const { kind, entry } = change;
+    this.restore(slot, entry);
+    this.kind = kind;
+    this.told = { plain: change, full: null };
+  }
+
   /** Nothing large is kept alive by it until it is written anew. */
   clear(): void {
     this.value = '';

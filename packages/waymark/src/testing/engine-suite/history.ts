@@ -149,11 +149,11 @@ export const historyTests = testsOf('K9', {
     await refused(engine.read({ key: 'a', at: r2 }), 'compacted');
   },
 
-  'compaction advances no revision and changes no entry': async ({ engine }) => {
+  'compaction changes no entry': async ({ engine }) => {
     await putEach(engine, 'a', 'b', 'a');
     const before = await engine.read(everything);
     await engine.compact(before.revision);
-    assert.deepEqual(await engine.read(everything), before);
+    assert.deepEqual((await engine.read(everything)).entries, before.entries);
     assert.deepEqual(
       (await engine.read({ ...everything, at: before.revision })).entries,
       before.entries,

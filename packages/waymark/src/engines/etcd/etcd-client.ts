@@ -1,0 +1,281 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type * as GrpcTypes from '@grpc/grpc-js';
+import type { Clock, Random } from '../../core/clock.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { Auth } from './gen/etcd_pb.js';
+import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
+import type { EtcdTarget } from './etcd-url.js';
+import type { Grpc } from './grpc.js';
+
+/** A call of etcd's API: what it takes and answers. */
+export interface Method<I extends DescMessage, O extends DescMessage> extends DescMethod {
+  readonly input: I;
+  readonly output: O;
+}
+
+export interface EtcdCall {
+  readonly kind: CallKind;
+  readonly signal?: AbortSignal | undefined;
+  /** Default: the target's. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** One member of the cluster. */
+interface Endpoint {
+  readonly address: string;
+  readonly client: GrpcTypes.Client;
+  /** It failed, and is passed over until then while others are there. */
+  suspectUntil: number;
+}
+
+export type EtcdStream<I extends DescMessage, O extends DescMessage> = GrpcTypes.ClientDuplexStream<
+  MessageShape<I>,
+  MessageShape<O>
+>;
+
+const suspectMs = 5_000;
+const backoffMs = [0, 20, 50, 100, 200, 400] as const;
+/** As etcd's own clients take them: servers cut off who pings more often than each 5 s. */
+const pings = { everyMs: 10_000, withinMs: 5_000 } as const;
+
+/**
+ * etcd's members, one of which is spoken to until it fails. Calls that were certainly not done, and reads, go on to the next member
+ * until their deadline; a write that may have been applied is never repeated.
+ */
+export class EtcdClient {
+  readonly #grpc: Grpc;
+  readonly #target: EtcdTarget;
+  readonly #clock: Clock;
+  readonly #endpoints: readonly Endpoint[];
+  #current: number;
+  #token: Promise<string> | null = null;
+  #closed = false;
+
+  constructor(grpc: Grpc, target: EtcdTarget, options: { clock: Clock; random: Random }) {
+    this.#grpc = grpc;
+    this.#target = target;
+    this.#clock = options.clock;
+    this.#endpoints = target.endpoints.map((address) => this.#endpoint(address));
+    this.#current = Math.floor(options.random.next() * this.#endpoints.length);
+  }
+
+  /**
+   * @throws {WaymarkError} `unavailable`, `uncertain` for a write that may have been applied, or why etcd refused. An abort rejects
+   *   with the signal's reason, but for a write on its way: `uncertain`
+   */
+  async call<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    request: MessageInitShape<I>,
+    call: EtcdCall,
+  ): Promise<MessageShape<O>> {
+    call.signal?.throwIfAborted();
+    const message = create(method.input, request);
+    const deadline = this.#clock.now() + (call.timeoutMs ?? this.#target.timeoutMs);
+    for (let attempt = 0; ; attempt++) {
+      const endpoint = this.#pick();
+      try {
+        return await this.#attempt(endpoint, method, message, call, deadline);
+      } catch (error) {
+        const failure = toWaymarkError(error, call.kind);
+        const stale = isStaleToken(error);
+        if (call.signal?.aborted === true && failure.code !== 'uncertain') throw call.signal.reason;
+        if (stale) this.#token = null;
+        else if (failure.code === 'unavailable' || failure.code === 'uncertain')
+          this.#suspect(endpoint);
+        const again = failure.code === 'unavailable' || (stale && attempt < this.#endpoints.length);
+        const waitMs = this.#backoff(attempt);
+        if (!again || this.#closed || this.#clock.now() + waitMs >= deadline) throw failure;
+        if (waitMs > 0) await this.#pause(waitMs, call.signal);
+      }
+    }
+  }
+
+  /** A stream to the member spoken to; it fails when that one has no leader. `failed` tells that it should be passed over for a while. */
+  async stream<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+  ): Promise<{ stream: EtcdStream<I, O>; failed: () => void }> {
+    if (this.#closed) throw new WaymarkError('unavailable', 'the engine is closed');
+    const endpoint = this.#pick();
+    const metadata = await this.#metadata(endpoint);
+    // A member that was cut off from the others ends the stream instead of keeping it silent.
+    metadata.set('hasleader', 'true');
+    const stream = endpoint.client.makeBidiStreamRequest<MessageShape<I>, MessageShape<O>>(
+      pathOf(method),
+      (message) => encode(method.input, message),
+      (bytes) => fromBinary(method.output, bytes),
+      metadata,
+    );
+    return { stream, failed: () => this.#suspect(endpoint) };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { client } of this.#endpoints) client.close();
+  }
+
+  #endpoint(address: string): Endpoint {
+    const { tls } = this.#target;
+    const { credentials, Client } = this.#grpc;
+    const made =
+      tls === null
+        ? credentials.createInsecure()
+        : credentials.createSsl(tls.ca, tls.key, tls.cert);
+    const client = new Client(address, made, {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      'grpc.keepalive_time_ms': pings.everyMs,
+      'grpc.keepalive_timeout_ms': pings.withinMs,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+      'grpc.enable_retries': 0,
+      'grpc.service_config_disable_resolution': 1,
+      // Members that share nothing: a connection of this engine ends with it.
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    return { address, client, suspectUntil: 0 };
+  }
+
+  #pick(): Endpoint {
+    const now = this.#clock.now();
+    const { length } = this.#endpoints;
+    for (let step = 0; step < length; step++) {
+      const index = (this.#current + step) % length;
+      const endpoint = this.#endpoints[index] as Endpoint;
+      if (endpoint.suspectUntil > now) continue;
+      this.#current = index;
+      return endpoint;
+    }
+    this.#current = (this.#current + 1) % length;
+    return this.#endpoints[this.#current] as Endpoint;
+  }
+
+  #suspect(endpoint: Endpoint): void {
+    endpoint.suspectUntil = this.#clock.now() + suspectMs;
+  }
+
+  async #attempt<I extends DescMessage, O extends DescMessage>(
+    endpoint: Endpoint,
+    method: Method<I, O>,
+    message: MessageShape<I>,
+    call: EtcdCall,
+    deadline: number,
+  ): Promise<MessageShape<O>> {
+    const metadata = await this.#metadata(endpoint);
+    const left = deadline - this.#clock.now();
+    // A read has time for another member, should this one be silent.
+    const share = call.kind === 'read' && this.#endpoints.length > 1 ? left / 2 : left;
+    return this.#unary(endpoint, method, message, metadata, share, call.signal);
+  }
+
+  #unary<I extends DescMessage, O extends DescMessage>(
+    { address, client }: Endpoint,
+    method: Method<I, O>,
+    message: MessageShape<I>,
+    metadata: GrpcTypes.Metadata,
+    withinMs: number,
+    signal?: AbortSignal,
+  ): Promise<MessageShape<O>> {
+    return new Promise((resolve, reject) => {
+      let stop = (): void => {};
+      let unsent = false;
+      const late = this.#clock.after(withinMs, () => stop(), true);
+      const abort = (): void => stop();
+      const call = client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
+        pathOf(method),
+        (value) => encode(method.input, value),
+        (bytes) => fromBinary(method.output, bytes),
+        message,
+        metadata,
+        {},
+        (error, answer) => {
+          late();
+          signal?.removeEventListener('abort', abort);
+          if (unsent)
+            reject(new WaymarkError('unavailable', `no connection to etcd at ${address}`));
+          else if (error !== null) reject(error);
+          else if (answer === undefined) reject(new Error('an answer without a message'));
+          else resolve(answer);
+        },
+      );
+      stop = () => {
+        // A request on a connection that broke has failed by then: this one still waits for its connection.
+        unsent =
+          client.getChannel().getConnectivityState(false) !== this.#grpc.connectivityState.READY;
+        call.cancel();
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  async #metadata(endpoint: Endpoint): Promise<GrpcTypes.Metadata> {
+    const metadata = new this.#grpc.Metadata();
+    if (this.#target.user !== undefined) metadata.set('token', await this.#login(endpoint));
+    return metadata;
+  }
+
+  #login(endpoint: Endpoint): Promise<string> {
+    if (this.#token !== null) return this.#token;
+    const { user = '', password = '', timeoutMs } = this.#target;
+    const request = create(Auth.method.authenticate.input, { name: user, password });
+    const none = new this.#grpc.Metadata();
+    const token = this.#unary(
+      endpoint,
+      Auth.method.authenticate,
+      request,
+      none,
+      timeoutMs / 2,
+    ).then(
+      (answer) => answer.token,
+      (error: unknown) => {
+        if (this.#token === token) this.#token = null;
+        throw toWaymarkError(error, 'read');
+      },
+    );
+    this.#token = token;
+    return token;
+  }
+
+  #backoff(attempt: number): number {
+    const round = Math.floor((attempt + 1) / this.#endpoints.length);
+    return backoffMs[Math.min(round, backoffMs.length - 1)] as number;
+  }
+
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        cancel();
+        reject((signal as AbortSignal).reason as Error);
+      };
+      const cancel = this.#clock.after(
+        ms,
+        () => {
+          signal?.removeEventListener('abort', abort);
+          resolve();
+        },
+        true,
+      );
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+}
+
+export function isUnavailable(error: unknown): boolean {
+  return isWaymarkError(error, 'unavailable');
+}
+
+function pathOf(method: DescMethod): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+function encode<I extends DescMessage>(schema: I, message: MessageShape<I>): Buffer {
+  const bytes = toBinary(schema, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

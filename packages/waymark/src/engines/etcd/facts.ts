@@ -1,0 +1,55 @@
+import { arrayToBytes } from '../../core/bytes.js';
+import type { LeaseId, Operation, ReadOperation, Revision, Txn } from '../../core/engine.js';
+import { WaymarkError } from '../../core/errors.js';
+import type { RangeResponse, TxnResponse } from './gen/etcd_pb.js';
+
+/** What answers of etcd tell, and refusals with what belongs to them. */
+
+export function rangesOf({ responses }: TxnResponse): RangeResponse[] {
+  return responses.flatMap(({ response }) =>
+    response.case === 'responseRange' ? [response.value] : [],
+  );
+}
+
+/** Where history begins, as the root has it. */
+export function floorOf(answer: RangeResponse | undefined): Revision {
+  const kv = answer?.kvs[0];
+  return kv === undefined ? 0 : Number(arrayToBytes(kv.value));
+}
+
+/** Progress that a client asks for is told ahead of events before etcd 3.4.25 and 3.5.8 (etcd issue 15220). */
+export function soundProgress(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map((part) => parseInt(part, 10));
+  if (major !== 3) return major > 3;
+  if (minor < 5) return minor === 4 && patch >= 25;
+  return minor > 5 || patch >= 8;
+}
+
+export function futureRevision(asked: Revision, revision: Revision): WaymarkError {
+  const text = `revision ${asked} is above the present, ${revision}`;
+  return new WaymarkError('future_revision', text, { revision });
+}
+
+export function leaseNotFound(lease: LeaseId): WaymarkError {
+  return new WaymarkError('not_found', `there is no lease ${lease}: it has ended, or never was`, {
+    lease,
+  });
+}
+
+export function readsOf(txn: Txn): ReadOperation[] {
+  return operationsOf(txn).filter((operation) => operation.type === 'read');
+}
+
+/** The leases that it attaches keys to. */
+export function leasesOf(txn: Txn): Set<LeaseId> {
+  const leases = operationsOf(txn).map((operation) =>
+    operation.type === 'put' ? (operation.lease ?? 0) : 0,
+  );
+  return new Set(leases.filter((id) => id !== 0));
+}
+
+function operationsOf({ apply = [], otherwise = [] }: Txn): Operation[] {
+  return [...apply, ...otherwise].flatMap((operation) =>
+    operation.type === 'txn' ? operationsOf(operation.txn) : [operation],
+  );
+}
