@@ -1,4 +1,3 @@
-import { arrayToBytes } from '../../core/bytes.js';
 import type { Clock, Random } from '../../core/clock.js';
 import type {
   Batch,
@@ -31,23 +30,16 @@ import {
 import { Feed, type FeedSource } from '../kit/feed.js';
 import { CommitGroups } from './commit-groups.js';
 import { readReading, revisionOf, toNumber, writeQuery } from './entry-codec.js';
-import { compareResult, compareTarget } from './enums.js';
 import { EtcdClient } from './etcd-client.js';
+import { EtcdHistory } from './etcd-history.js';
+import { EtcdLeases } from './etcd-leases.js';
 import { type EtcdTarget, parseEtcdUrl } from './etcd-url.js';
-import { compactedAt, follow, type FollowOptions } from './follow.js';
-import { KV, Lease as LeaseService, Maintenance, type RangeResponse } from './gen/etcd_pb.js';
+import { floorOf, leaseNotFound, leasesOf, rangesOf, readsOf, soundProgress } from './facts.js';
+import { follow, type FollowOptions } from './follow.js';
+import { KV, Maintenance } from './gen/etcd_pb.js';
 import { loadGrpc } from './grpc.js';
-import {
-  floorOf,
-  futureRevision,
-  leaseNotFound,
-  leasesOf,
-  rangesOf,
-  readsOf,
-  soundProgress,
-} from './facts.js';
-import { KeepAlive } from './keep-alive.js';
-import { Layout, toBuffer } from './layout.js';
+import { claimIdentity } from './identity.js';
+import { Layout } from './layout.js';
 import { ReadGroups } from './read-groups.js';
 import { readOutcome, writeTxn } from './txn-codec.js';
 
@@ -81,38 +73,6 @@ export async function openEtcdEngine(
   }
 }
 
-/** The name of this order of commits: whoever opens the root first gives it. */
-async function claimIdentity(
-  client: EtcdClient,
-  layout: Layout,
-  random: Random,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const key = layout.identityKey;
-  const read = { request: { case: 'requestRange' as const, value: { key } } };
-  const put = { key, value: toBuffer(random.id()) };
-  const answer = await client.call(
-    KV.method.txn,
-    {
-      compare: [
-        {
-          key,
-          result: compareResult.equal,
-          target: compareTarget.version,
-          targetUnion: { case: 'version', value: 0n },
-        },
-      ],
-      success: [{ request: { case: 'requestPut', value: put } }, read],
-      failure: [read],
-    },
-    // Sent twice it does the same.
-    { kind: 'read', signal },
-  );
-  const response = answer.responses.at(-1)?.response;
-  const kv = response?.case === 'responseRange' ? response.value.kvs[0] : undefined;
-  return arrayToBytes(kv?.value ?? new Uint8Array());
-}
-
 interface Parts {
   readonly target: EtcdTarget;
   readonly client: EtcdClient;
@@ -124,39 +84,37 @@ interface Parts {
   readonly random: Random;
 }
 
-/** As many tries to find a lease id that is free. */
-const idTriesMax = 5;
-
 class EtcdEngine implements Engine, FeedSource {
   readonly #parts: Parts;
   readonly #commits: CommitGroups;
   readonly #reads: ReadGroups;
-  readonly #keepAlive: KeepAlive;
+  readonly #leases: EtcdLeases;
+  readonly #history: EtcdHistory;
   readonly #feed: Feed;
-  readonly #soundProgress: boolean;
-  /** The highest floor seen. */
-  #floor: Revision = 0;
   #closed = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     const { client, clock, layout, target, identity } = parts;
-    this.#soundProgress = soundProgress(parts.version);
+    this.#history = new EtcdHistory(client, layout, target.owned, (signal) =>
+      this.follow(0, signal),
+    );
     this.#commits = new CommitGroups({
       clock,
-      write: (txn) => writeTxn({ layout, floor: this.#floor }, txn),
+      write: (txn) => writeTxn({ layout, floor: this.#history.floor }, txn),
       read: (txn, answer, revision) => readOutcome(layout, txn, answer, revision),
       send: (request, signal) => client.call(KV.method.txn, request, { kind: 'write', signal }),
     });
     this.#reads = new ReadGroups(client, layout, clock);
-    this.#keepAlive = new KeepAlive(client, clock, target.timeoutMs);
+    this.#leases = new EtcdLeases(client, layout, { ...parts, timeoutMs: target.timeoutMs });
     this.#feed = new Feed(this, { clock, identity });
   }
 
   async read(query: Query, { stale, signal }: ReadOptions = {}): Promise<Reading> {
     validateQuery(query);
     this.#open(signal);
-    if (query.at !== undefined) return await this.#readPast(query, signal);
+    const { at } = query;
+    if (at !== undefined) return await this.#history.read({ ...query, at }, { signal });
     if (stale !== true && query.end === undefined) return await this.#reads.read(query, signal);
     const { client, layout } = this.#parts;
     const request = { ...writeQuery({ layout }, query), serializable: stale === true };
@@ -167,12 +125,13 @@ class EtcdEngine implements Engine, FeedSource {
   async commit(txn: Txn, options: CommitOptions = {}): Promise<Outcome> {
     validateTxn(txn);
     this.#open(options.signal);
-    if (readsOf(txn).some(({ at }) => at !== undefined))
-      await this.#floorAndPresent(options.signal);
+    // A read of the past is refused below the floor, which must be known.
+    if (readsOf(txn).some(({ at }) => at !== undefined)) await this.#history.present();
     try {
       return await this.#commits.commit(txn, options);
     } catch (error) {
-      throw await this.#explained(error, txn);
+      const lease = isWaymarkError(error, 'not_found') ? await this.#missingLease(txn) : null;
+      throw lease === null ? await this.#history.explained(error, txn) : leaseNotFound(lease);
     }
   }
 
@@ -180,117 +139,40 @@ class EtcdEngine implements Engine, FeedSource {
     return this.#feed.watch(ranges, options);
   }
 
-  async grant(ttlMs: number, { id, signal }: GrantOptions = {}): Promise<Lease> {
+  async grant(ttlMs: number, options: GrantOptions = {}): Promise<Lease> {
     validateTtl(ttlMs);
-    if (id !== undefined) validateLeaseId(id);
-    this.#open(signal);
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#grant(ttlMs, id ?? this.#newId(), signal);
-      } catch (error) {
-        if (!isWaymarkError(error, 'conflict') || id !== undefined || tries >= idTriesMax)
-          throw error;
-      }
-    }
+    if (options.id !== undefined) validateLeaseId(options.id);
+    this.#open(options.signal);
+    return await this.#leases.grant(ttlMs, options);
   }
 
   async renew(id: LeaseId, options: CallOptions = {}): Promise<Lease> {
     validateLeaseId(id);
     this.#open(options.signal);
-    let ttlMs: number;
-    try {
-      ttlMs = await this.#keepAlive.renew(id, options);
-    } catch (error) {
-      if (!isWaymarkError(error, 'unavailable') || this.#closed) throw error;
-      ttlMs = await this.#keepAlive.renew(id, options);
-    }
-    if (ttlMs <= 0) throw leaseNotFound(id);
-    return { id, ttlMs };
+    return await this.#leases.renew(id, options);
   }
 
-  async revoke(
-    id: LeaseId,
-    { signal }: CallOptions = {},
-  ): Promise<{ readonly revision: Revision }> {
+  async revoke(id: LeaseId, options: CallOptions = {}): Promise<{ readonly revision: Revision }> {
     validateLeaseId(id);
-    this.#open(signal);
-    const request = { ID: BigInt(id) };
-    try {
-      const { leaseRevoke } = LeaseService.method;
-      const answer = await this.#parts.client.call(leaseRevoke, request, { kind: 'write', signal });
-      return { revision: revisionOf(answer) };
-    } catch (error) {
-      throw isWaymarkError(error, 'not_found') ? leaseNotFound(id) : error;
-    }
+    this.#open(options.signal);
+    return await this.#leases.revoke(id, options);
   }
 
-  async lease(id: LeaseId, { signal }: CallOptions = {}): Promise<LeaseState | null> {
+  async lease(id: LeaseId, options: CallOptions = {}): Promise<LeaseState | null> {
     validateLeaseId(id);
-    this.#open(signal);
-    const { client, layout } = this.#parts;
-    const { leaseTimeToLive } = LeaseService.method;
-    let state;
-    try {
-      const request = { ID: BigInt(id), keys: true };
-      state = await client.call(leaseTimeToLive, request, { kind: 'read', signal });
-    } catch (error) {
-      if (isWaymarkError(error, 'not_found')) return null;
-      throw error;
-    }
-    if (state.TTL < 0n) return null;
-    const keys: string[] = [];
-    for (const raw of state.keys) {
-      const place = layout.read(raw);
-      if (place.kind === 'entry') keys.push(place.key);
-    }
-    const ttlMs = toNumber(state.grantedTTL) * 1_000;
-    return { id, ttlMs, remainingMs: toNumber(state.TTL) * 1_000, keys: keys.sort() };
+    this.#open(options.signal);
+    return await this.#leases.lease(id, options);
   }
 
-  async leases({ signal }: CallOptions = {}): Promise<readonly LeaseId[]> {
-    this.#open(signal);
-    const { client, layout } = this.#parts;
-    const { key, end: rangeEnd } = layout.leaseRange;
-    const request = { key, rangeEnd, keysOnly: true };
-    const { kvs } = await client.call(KV.method.range, request, { kind: 'read', signal });
-    return kvs.flatMap((kv) => {
-      const place = layout.read(kv.key);
-      return place.kind === 'lease' ? [place.id] : [];
-    });
+  async leases(options: CallOptions = {}): Promise<readonly LeaseId[]> {
+    this.#open(options.signal);
+    return await this.#leases.leases(options);
   }
 
-  async compact(through: Revision, { signal }: CallOptions = {}): Promise<void> {
+  async compact(through: Revision, options: CallOptions = {}): Promise<void> {
     validateRevision('through', through);
-    this.#open(signal);
-    const { client, layout, target } = this.#parts;
-    for (;;) {
-      const [floor, present] = await this.#floorAndPresent(signal);
-      if (through > present) throw futureRevision(through, present);
-      if (through <= floor) break;
-      const compare = {
-        key: layout.floorKey,
-        result: compareResult.equal,
-        target: compareTarget.value,
-        targetUnion: { case: 'value' as const, value: toBuffer(String(floor)) },
-      };
-      const unset = {
-        ...compare,
-        target: compareTarget.version,
-        targetUnion: { case: 'version' as const, value: 0n },
-      };
-      const put = { key: layout.floorKey, value: toBuffer(String(through)) };
-      const { succeeded } = await client.call(
-        KV.method.txn,
-        {
-          compare: [floor === 0 ? unset : compare],
-          success: [{ request: { case: 'requestPut', value: put } }],
-        },
-        // Sent twice it does the same: the second time the floor is there.
-        { kind: 'read', signal },
-      );
-      if (succeeded) this.#floor = Math.max(this.#floor, through);
-    }
-    if (target.owned) await this.#compactPhysically(through, signal);
+    this.#open(options.signal);
+    await this.#history.compact(through, options);
   }
 
   async status({ signal }: CallOptions = {}): Promise<EngineStatus> {
@@ -333,7 +215,7 @@ class EtcdEngine implements Engine, FeedSource {
     this.#closed = true;
     this.#commits.close();
     this.#feed.close();
-    this.#keepAlive.close();
+    this.#leases.close();
     this.#parts.client.close();
   }
 
@@ -349,12 +231,8 @@ class EtcdEngine implements Engine, FeedSource {
     return follow(after, this.#following({ ...options, ranges }));
   }
 
-  async present(at?: Revision): Promise<Revision> {
-    const [floor, present] = await this.#floorAndPresent(undefined);
-    if (at === undefined) return present;
-    if (at > present) throw futureRevision(at, present);
-    if (at < floor) throw compactedAt(floor);
-    return present;
+  present(at?: Revision): Promise<Revision> {
+    return this.#history.present(at);
   }
 
   #open(signal: AbortSignal | undefined): void {
@@ -363,15 +241,15 @@ class EtcdEngine implements Engine, FeedSource {
   }
 
   #following(call: Pick<FollowOptions, 'signal' | 'ranges' | 'previous'>): FollowOptions {
-    const { client, layout, clock, identity } = this.#parts;
+    const { client, layout, clock, identity, version } = this.#parts;
     return {
       ...call,
       client,
       layout,
       clock,
-      soundProgress: this.#soundProgress,
+      soundProgress: soundProgress(version),
       noticed: (notice) => {
-        if ('floor' in notice) this.#floor = Math.max(this.#floor, notice.floor);
+        if ('floor' in notice) this.#history.noticeFloor(notice.floor);
         else if (notice.identity !== identity) {
           const text = `the root of engine ${identity} was given to another: open it again`;
           throw new WaymarkError('superseded', text);
@@ -380,108 +258,8 @@ class EtcdEngine implements Engine, FeedSource {
     };
   }
 
-  async #readPast(query: Query, signal: AbortSignal | undefined): Promise<Reading> {
-    const { client, layout } = this.#parts;
-    const at = query.at as Revision;
-    try {
-      const answer = await client.call(
-        KV.method.txn,
-        {
-          success: [{ key: layout.floorKey }, writeQuery({ layout }, query)].map((value) => ({
-            request: { case: 'requestRange' as const, value },
-          })),
-        },
-        { kind: 'read', signal },
-      );
-      const [floor, range] = rangesOf(answer);
-      if (at < floorOf(floor)) throw compactedAt(floorOf(floor));
-      return readReading(layout, query, range as RangeResponse, revisionOf(answer));
-    } catch (error) {
-      throw await this.#explained(error, { apply: [{ type: 'read', ...query }] });
-    }
-  }
-
-  async #floorAndPresent(signal: AbortSignal | undefined): Promise<[Revision, Revision]> {
-    const { client, layout } = this.#parts;
-    const request = { key: layout.floorKey };
-    const answer = await client.call(KV.method.range, request, { kind: 'read', signal });
-    this.#floor = Math.max(this.#floor, floorOf(answer));
-    return [this.#floor, revisionOf(answer)];
-  }
-
-  async #grant(ttlMs: number, id: LeaseId, signal: AbortSignal | undefined): Promise<Lease> {
-    const { client, layout } = this.#parts;
-    const { leaseGrant } = LeaseService.method;
-    const request = { ID: BigInt(id), TTL: BigInt(Math.ceil(ttlMs / 1_000)) };
-    let granted;
-    try {
-      granted = await client.call(leaseGrant, request, { kind: 'write', signal });
-    } catch (error) {
-      if (!isWaymarkError(error, 'conflict')) throw error;
-      const text = `lease ${id} exists: ask for another id, or for none`;
-      throw new WaymarkError('conflict', text, { lease: id }, error);
-    }
-    const put = { key: layout.leaseMarker(id), lease: BigInt(id) };
-    // A lease without its marker, should this fail, is renewed by nobody and ends by itself.
-    await client.call(
-      KV.method.txn,
-      { success: [{ request: { case: 'requestPut', value: put } }] },
-      { kind: 'read', signal },
-    );
-    return { id, ttlMs: toNumber(granted.TTL) * 1_000 };
-  }
-
-  /** 53 random bits. */
-  #newId(): LeaseId {
-    const { random } = this.#parts;
-    return 1 + Math.floor(random.next() * (Number.MAX_SAFE_INTEGER - 1));
-  }
-
-  async #compactPhysically(through: Revision, signal: AbortSignal | undefined): Promise<void> {
-    const { client } = this.#parts;
-    try {
-      const request = { revision: BigInt(through) };
-      await client.call(KV.method.compact, request, { kind: 'read', signal });
-    } catch (error) {
-      if (!isWaymarkError(error, 'compacted')) throw error;
-    }
-  }
-
-  /** etcd's refusals with the facts that belong to them, some of which must be asked for. */
-  async #explained(error: unknown, txn: Txn): Promise<unknown> {
-    if (isWaymarkError(error, 'not_found')) {
-      const lease = await this.#missingLease(txn);
-      if (lease !== null) return leaseNotFound(lease);
-    }
-    if (isWaymarkError(error, 'future_revision')) {
-      const [floor, present] = await this.#floorAndPresent(undefined);
-      const asked = readsOf(txn).map(({ at = present }) => at);
-      if (asked.some((at) => at < floor)) return compactedAt(floor);
-      return futureRevision(Math.max(...asked), present);
-    }
-    if (isWaymarkError(error, 'compacted') && error.facts.compacted === undefined) {
-      return compactedAt(Math.max(this.#floor, await this.#physicalFloor()));
-    }
-    return error;
-  }
-
   async #missingLease(txn: Txn): Promise<LeaseId | null> {
-    for (const id of leasesOf(txn)) if ((await this.lease(id)) === null) return id;
+    for (const id of leasesOf(txn)) if ((await this.#leases.lease(id)) === null) return id;
     return null;
-  }
-
-  /** etcd tells where it was compacted only to a watch that asks for what is gone. */
-  async #physicalFloor(): Promise<Revision> {
-    const stop = new AbortController();
-    const { signal } = stop;
-    try {
-      for await (const batch of this.follow(0, signal)) return batch.revision;
-    } catch (error) {
-      if (isWaymarkError(error, 'compacted')) return error.facts.compacted ?? 0;
-      throw error;
-    } finally {
-      stop.abort();
-    }
-    return 0;
   }
 }

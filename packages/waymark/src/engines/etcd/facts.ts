@@ -30,6 +30,11 @@ export function futureRevision(asked: Revision, revision: Revision): WaymarkErro
   return new WaymarkError('future_revision', text, { revision });
 }
 
+export function compactedAt(compacted: Revision): WaymarkError {
+  const text = `history below revision ${compacted} was compacted`;
+  return new WaymarkError('compacted', text, { compacted });
+}
+
 export function leaseNotFound(lease: LeaseId): WaymarkError {
   return new WaymarkError('not_found', `there is no lease ${lease}: it has ended, or never was`, {
     lease,
@@ -38,6 +43,16 @@ export function leaseNotFound(lease: LeaseId): WaymarkError {
 
 export function readsOf(txn: Txn): ReadOperation[] {
   return operationsOf(txn).filter((operation) => operation.type === 'read');
+}
+
+/** The same checks, and of the operations those reads alone. */
+export function onlyReads(txn: Txn, keep: (read: ReadOperation) => boolean): Txn {
+  const readsIn = (branch: readonly Operation[] = []): Operation[] =>
+    branch.flatMap((operation): Operation[] => {
+      if (operation.type === 'txn') return [{ type: 'txn', txn: onlyReads(operation.txn, keep) }];
+      return operation.type === 'read' && keep(operation) ? [operation] : [];
+    });
+  return { when: txn.when, apply: readsIn(txn.apply), otherwise: readsIn(txn.otherwise) };
 }
 
 /** The leases that it attaches keys to. */

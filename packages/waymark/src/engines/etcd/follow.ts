@@ -8,6 +8,7 @@ import type { EtcdClient, EtcdStream } from './etcd-client.js';
 import { eventType } from './enums.js';
 import { readEntry, toNumber } from './entry-codec.js';
 import { toWaymarkError } from './etcd-errors.js';
+import { compactedAt } from './facts.js';
 import { type Event, Watch, WatchRequestSchema, type WatchResponseSchema } from './gen/etcd_pb.js';
 import type { Layout } from './layout.js';
 
@@ -114,11 +115,6 @@ function refuseEnd({ canceled, compactRevision, cancelReason }: Response): void 
   if (!canceled) return;
   if (compactRevision === 0n) throw toWaymarkError({ details: cancelReason }, 'read');
   throw compactedAt(toNumber(compactRevision));
-}
-
-export function compactedAt(compacted: Revision): WaymarkError {
-  const text = `history below revision ${compacted} was compacted`;
-  return new WaymarkError('compacted', text, { compacted });
 }
 
 /** Events come in whole revisions. In one in which a lease's marker vanishes everything does, with that lease. */

@@ -1,4 +1,4 @@
-import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type {
   Check,
   CheckTarget,
