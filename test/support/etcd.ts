@@ -8,6 +8,8 @@ export interface RunningEtcd {
   /** `host:port`. */
   readonly address: string;
   readonly pid: number;
+  /** Ends it hard and starts it again, with its data, at the same address. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -15,26 +17,62 @@ export interface EtcdCall {
   /** Default: `etcd` from PATH. */
   readonly binary?: string;
   readonly flags?: readonly string[];
+  /** Files of this folder are its certificate: `server.crt`, `server.key`, and `ca.crt` for those of clients, which are asked for. */
+  readonly tls?: string;
 }
 
 /** One etcd on loopback, without fsync: nothing in it outlives the test. */
 export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
   const directory = await mkdtemp(join(tmpdir(), 'waymark-etcd-'));
   const address = `127.0.0.1:${await freePort()}`;
+  const url = `${call.tls === undefined ? 'http' : 'https'}://${address}`;
   const peer = `http://127.0.0.1:${await freePort()}`;
   const args = [
     '--name=one',
     `--data-dir=${join(directory, 'data')}`,
-    `--listen-client-urls=http://${address}`,
-    `--advertise-client-urls=http://${address}`,
+    `--listen-client-urls=${url}`,
+    `--advertise-client-urls=${url}`,
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=one=${peer}`,
     '--unsafe-no-fsync',
     '--log-level=error',
+    ...(call.tls === undefined ? [] : tlsFlags(call.tls)),
     ...(call.flags ?? []),
   ];
-  const child = spawn(call.binary ?? 'etcd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const binary = call.binary ?? 'etcd';
+  let child = await start(binary, args, address);
+  return {
+    address,
+    get pid() {
+      return child.pid as number;
+    },
+    restart: async () => {
+      await end(child);
+      child = await start(binary, args, address);
+    },
+    stop: async () => {
+      await end(child);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function tlsFlags(folder: string): string[] {
+  return [
+    `--cert-file=${join(folder, 'server.crt')}`,
+    `--key-file=${join(folder, 'server.key')}`,
+    `--trusted-ca-file=${join(folder, 'ca.crt')}`,
+    '--client-cert-auth',
+  ];
+}
+
+async function start(
+  binary: string,
+  args: readonly string[],
+  address: string,
+): Promise<ChildProcess> {
+  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
   let failure = '';
@@ -46,16 +84,14 @@ export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
       throw new Error(`etcd did not start: ${failure}${said}`);
     }
   }
-  return { address, pid: child.pid as number, stop: async () => await end(child, directory) };
+  return child;
 }
 
-async function end(child: ChildProcess, directory: string): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
-    await ended;
-  }
-  await rm(directory, { recursive: true, force: true });
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await ended;
 }
 
 function answers(address: string): Promise<boolean> {
