@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { openEtcdEngine } from 'waymark/engine';
+import { openEngine } from 'waymark/engine';
 import { engineSuite, type OpenedEngine, propertySuite } from 'waymark/testing';
 import { type RunningEtcd, startEtcd } from '../support/etcd.js';
 import { runsOf } from './engines.js';
@@ -17,7 +17,7 @@ afterAll(async () => {
 
 /** A root of its own in the one etcd; nothing is left in it. */
 async function open(): Promise<OpenedEngine> {
-  const engine = await openEtcdEngine(`etcd://${etcd.address}/suite-${roots++}`);
+  const engine = await openEngine(`etcd://${etcd.address}/suite-${roots++}`);
   const close = async (): Promise<void> => {
     for (const id of await engine.leases()) await engine.revoke(id);
     await engine[Symbol.asyncDispose]();

@@ -10,6 +10,7 @@ const longFiles: Readonly<Record<string, string>> = {
   'packages/waymark/src/engines/kit/keyspace.ts':
     'one state machine: every method changes the same few fields',
   'packages/waymark/src/space/types.ts': 'the public types, with their docs',
+  'packages/waymark/src/engines/etcd/gen/etcd_pb.ts': 'generated from proto/etcd.proto',
   'packages/waymark/src/core/engine.ts': 'the waist, with its docs',
   'packages/waymark/src/space/namespace.ts':
     'a method for each call of a namespace, most of a line',

@@ -33,7 +33,6 @@ export { createSpace, type SpaceOptions } from './space/space.js';
 export { within } from './wrap/within.js';
 export { openEngine, type OpenOptions } from './open.js';
 export { openFileEngine, type FileEngineOptions } from './engines/file/file-engine.js';
-export { openEtcdEngine, type EtcdEngineOptions } from './engines/etcd/etcd-engine.js';
 export { errorTable, type ErrorFaces } from './core/error-table.js';
 export { HostNamespace } from './space/namespace.js';
 export type { EventGroup } from './space/watch.js';

@@ -9,7 +9,7 @@ import {
 } from '@bufbuild/protobuf';
 import type * as GrpcTypes from '@grpc/grpc-js';
 import type { Clock, Random } from '../../core/clock.js';
-import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { WaymarkError } from '../../core/errors.js';
 import { Auth } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
@@ -40,6 +40,12 @@ export type EtcdStream<I extends DescMessage, O extends DescMessage> = GrpcTypes
   MessageShape<I>,
   MessageShape<O>
 >;
+
+export interface OpenedStream<I extends DescMessage, O extends DescMessage> {
+  readonly stream: EtcdStream<I, O>;
+  /** Tells what it ended with: the member is passed over for a while. */
+  failed(error?: unknown): void;
+}
 
 const suspectMs = 5_000;
 const backoffMs = [0, 20, 50, 100, 200, 400] as const;
@@ -86,11 +92,13 @@ export class EtcdClient {
       } catch (error) {
         const failure = toWaymarkError(error, call.kind);
         const stale = isStaleToken(error);
-        if (call.signal?.aborted === true && failure.code !== 'uncertain') throw call.signal.reason;
+        if (call.signal?.aborted === true) {
+          throw failure.code === 'uncertain' ? failure : call.signal.reason;
+        }
         if (stale) this.#token = null;
         else if (failure.code === 'unavailable' || failure.code === 'uncertain')
           this.#suspect(endpoint);
-        const again = failure.code === 'unavailable' || (stale && attempt < this.#endpoints.length);
+        const again = failure.code === 'unavailable' || stale;
         const waitMs = this.#backoff(attempt);
         if (!again || this.#closed || this.#clock.now() + waitMs >= deadline) throw failure;
         if (waitMs > 0) await this.#pause(waitMs, call.signal);
@@ -98,10 +106,10 @@ export class EtcdClient {
     }
   }
 
-  /** A stream to the member spoken to; it fails when that one has no leader. `failed` tells that it should be passed over for a while. */
+  /** A stream to the member spoken to; it fails when that one has no leader. */
   async stream<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
-  ): Promise<{ stream: EtcdStream<I, O>; failed: () => void }> {
+  ): Promise<OpenedStream<I, O>> {
     if (this.#closed) throw new WaymarkError('unavailable', 'the engine is closed');
     const endpoint = this.#pick();
     const metadata = await this.#metadata(endpoint);
@@ -113,7 +121,11 @@ export class EtcdClient {
       (bytes) => fromBinary(method.output, bytes),
       metadata,
     );
-    return { stream, failed: () => this.#suspect(endpoint) };
+    const failed = (error?: unknown): void => {
+      if (isStaleToken(error)) this.#token = null;
+      else this.#suspect(endpoint);
+    };
+    return { stream, failed };
   }
 
   close(): void {
@@ -265,10 +277,6 @@ export class EtcdClient {
       signal?.addEventListener('abort', abort, { once: true });
     });
   }
-}
-
-export function isUnavailable(error: unknown): boolean {
-  return isWaymarkError(error, 'unavailable');
 }
 
 function pathOf(method: DescMethod): string {

@@ -42,7 +42,7 @@ const staleToken = /invalid auth token|revision of auth store is old/;
 const unsent = /No connection established|Name resolution failed|Waiting for LB pick/i;
 
 export function isStaleToken(error: unknown): boolean {
-  return staleToken.test((error as ServiceError).details ?? '');
+  return staleToken.test((error as Partial<ServiceError> | undefined)?.details ?? '');
 }
 
 /** What a failed call of gRPC means. `uncertain` only where etcd may have applied it (K11). */

@@ -7,7 +7,7 @@ import { rangeContains } from '../../core/ranges.js';
 import type { EtcdClient, EtcdStream } from './etcd-client.js';
 import { eventType } from './enums.js';
 import { readEntry, toNumber } from './entry-codec.js';
-import { toWaymarkError } from './etcd-errors.js';
+import { isStaleToken, toWaymarkError } from './etcd-errors.js';
 import { compactedAt } from './facts.js';
 import { type Event, Watch, WatchRequestSchema, type WatchResponseSchema } from './gen/etcd_pb.js';
 import type { Layout } from './layout.js';
@@ -45,7 +45,8 @@ export async function* follow(after: Revision, options: FollowOptions): AsyncGen
   let told = after;
   for (let failures = 0; ;) {
     signal.throwIfAborted();
-    let failed = (): void => {};
+    let failed: (error?: unknown) => void = () => {};
+    let reason: unknown;
     try {
       const opened = await client.stream(Watch.method.watch);
       failed = opened.failed;
@@ -57,9 +58,10 @@ export async function* follow(after: Revision, options: FollowOptions): AsyncGen
     } catch (error) {
       signal.throwIfAborted();
       const failure = toWaymarkError(error, 'read');
-      if (isFinal(failure)) throw failure;
+      if (isFinal(failure) && !isStaleToken(error)) throw failure;
+      reason = error;
     }
-    failed();
+    failed(reason);
     const waitMs = retryMs[Math.min(failures++, retryMs.length - 1)] as number;
     await new Promise<void>((resolve) => clock.after(waitMs, resolve));
   }

@@ -3,11 +3,11 @@ import type { Clock } from '../../core/clock.js';
 import type { CallOptions, LeaseId } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { toNumber } from './entry-codec.js';
-import type { EtcdClient, EtcdStream } from './etcd-client.js';
+import type { EtcdClient, OpenedStream } from './etcd-client.js';
 import { Lease, LeaseKeepAliveRequestSchema } from './gen/etcd_pb.js';
 
 type KeepAliveMethod = typeof Lease.method.leaseKeepAlive;
-type Stream = EtcdStream<KeepAliveMethod['input'], KeepAliveMethod['output']>;
+type Opened = OpenedStream<KeepAliveMethod['input'], KeepAliveMethod['output']>;
 
 interface Asked {
   resolve(ttlMs: number): void;
@@ -20,7 +20,7 @@ export class KeepAlive {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #asked = new Map<bigint, Asked[]>();
-  #stream: Promise<{ readonly stream: Stream; readonly failed: () => void }> | null = null;
+  #stream: Promise<Opened> | null = null;
 
   constructor(client: EtcdClient, clock: Clock, timeoutMs: number) {
     this.#client = client;
@@ -65,14 +65,14 @@ export class KeepAlive {
     this.#end(new WaymarkError('unavailable', 'the engine is closed'));
   }
 
-  #open(): Promise<{ readonly stream: Stream; readonly failed: () => void }> {
+  #open(): Promise<Opened> {
     return (this.#stream ??= this.#connect().catch((error: unknown) => {
       this.#stream = null;
       throw error;
     }));
   }
 
-  async #connect(): Promise<{ readonly stream: Stream; readonly failed: () => void }> {
+  async #connect(): Promise<Opened> {
     const opened = await this.#client.stream(Lease.method.leaseKeepAlive);
     const { stream } = opened;
     stream.on('data', ({ ID, TTL }) => {
@@ -82,14 +82,14 @@ export class KeepAlive {
       first?.resolve(toNumber(TTL) * 1_000);
     });
     let open = true;
-    const over = (): void => {
+    const over = (error?: unknown): void => {
       if (!open) return;
       open = false;
-      opened.failed();
+      opened.failed(error);
       this.#end(silent());
     };
     stream.on('error', over);
-    stream.on('end', over);
+    stream.on('end', () => over());
     return opened;
   }
 
