@@ -120,6 +120,13 @@ function merged(a: () => Slot | undefined, b: () => Slot | undefined): () => Slo
   };
 }
 
+/** Whether nothing but the key is asked about, of the present. */
+export function asksForOne(query: Query): boolean {
+  const { end, at, limit, orderBy } = query;
+  const one = end === undefined && at === undefined && limit === undefined;
+  return one && orderBy === undefined && isPlain(query);
+}
+
 function isPlain(query: Query): boolean {
   return (
     query.keysOnly !== true &&
