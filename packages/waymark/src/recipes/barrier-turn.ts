@@ -1,4 +1,4 @@
-import type { Batch, Check, Engine, Entry, Operation } from '../core/engine.js';
+import type { Batch, Check, Engine, Entry, Operation, Revision } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import {
   type BarrierKeys,
@@ -36,7 +36,7 @@ export async function come(
   coming: Coming,
   signal: AbortSignal | undefined,
 ): Promise<Passed> {
-  for (let came = false; ;) {
+  for (let entered: Revision | null = null; ;) {
     signal?.throwIfAborted();
     const view = await look(engine, keys);
     const passed = passedIn(view, keys, coming.id);
@@ -44,11 +44,11 @@ export async function come(
     refuseMismatch(view, coming);
     const at = view.waiting.findIndex((place) => keys.id(place) === coming.id);
     if (at < 0) {
-      if (came) throw lostPlace(coming.path);
-      came = await enter(engine, keys, coming, view);
+      if (entered !== null) return await becameOf(engine, keys, coming, entered, signal);
+      entered = await enter(engine, keys, coming, view);
       continue;
     }
-    came = true;
+    entered ??= view.waiting[at]?.createRevision ?? null;
     if (at >= coming.parties - 1 && view.inside.length === 0) {
       const generation = await pass(engine, keys, coming, view);
       const created = view.waiting[at]?.createRevision ?? 0;
@@ -92,13 +92,13 @@ function passedIn(view: BarrierView, keys: BarrierKeys, id: string): Passed | nu
   return !through && passed.includes(id) ? { generation, created: 0 } : null;
 }
 
-/** @returns whether the place was put; else the barrier changed, and is to be looked at anew */
+/** @returns the revision of the place; null when the barrier changed, and is to be looked at anew */
 async function enter(
   engine: Engine,
   keys: BarrierKeys,
   coming: Coming,
   view: BarrierView,
-): Promise<boolean> {
+): Promise<Revision | null> {
   const { state } = view;
   const { parties, lease } = coming;
   const first = { generation: 0, passed: [], through: 0 };
@@ -110,7 +110,32 @@ async function enter(
     apply.push({ type: 'put', key: keys.state, value });
   }
   // A revision of its own: it tells the places apart.
-  return (await engine.commit({ when: [unchanged(keys, view)], apply }, { alone: true })).succeeded;
+  const when = [unchanged(keys, view)];
+  const { succeeded, revision } = await engine.commit({ when, apply }, { alone: true });
+  return succeeded ? revision : null;
+}
+
+/**
+ * What became of a place that stood and is gone. Where the engine is elsewhere, more than one generation may have passed since it was put,
+ * and the state names the last one alone: history tells.
+ */
+async function becameOf(
+  engine: Engine,
+  keys: BarrierKeys,
+  { id, path }: Coming,
+  entered: Revision,
+  signal: AbortSignal | undefined,
+): Promise<Passed> {
+  const own = keys.place(id);
+  const ranges = [{ key: keys.state }, { key: own }];
+  const found = await waitForChange(engine, ranges, { after: entered, signal }, (batch) => {
+    const passed = passedBy(batch, keys, id);
+    if (passed !== null && passed !== 'look') return passed;
+    const gone = batch.changes.some(({ kind, entry }) => entry.key === own && kind !== 'put');
+    return gone ? 'gone' : null;
+  });
+  if (found === null || found === 'gone') throw lostPlace(path);
+  return found;
 }
 
 /** Lets the first so many through. @returns the generation; null when one of them was gone, and it is to be looked at anew */
