@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Batch, type Engine, openEngine } from 'waymark/engine';
+import { type Batch, type Engine, openEngine, type Operation } from 'waymark/engine';
 import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 const everything = [{ key: '', end: '' }];
@@ -62,6 +62,29 @@ test('[K11] one of a group that etcd refuses takes none of the others with it', 
   expect(outcomes.filter(({ status }) => status === 'fulfilled').length).toBe(19);
   expect(outcomes[7]).toMatchObject({ reason: { code: 'not_found', facts: { lease: 4_711 } } });
   expect((await engine.read({ key: '', end: '', countOnly: true })).count).toBe(19);
+});
+
+test('[K4] a long branch with nested transactions is one commit, answered operation by operation', async () => {
+  await using engine = await open();
+  const nested = (key: string): Operation => ({
+    type: 'txn',
+    txn: {
+      when: [{ key: 'absent', target: 'version', is: '=', to: 0 }],
+      apply: [put(key), { type: 'read', key: 'k3' }],
+    },
+  });
+  const apply: Operation[] = Array.from({ length: 124 }, (_, n) =>
+    n === 50 ? nested('n50') : n === 123 ? nested('n123') : put(`k${n}`, String(n)),
+  );
+  const { revision, results } = await engine.commit({ apply });
+  expect(results.map(({ type }) => type)).toEqual(apply.map(({ type }) => type));
+  expect(results[123]).toMatchObject({
+    succeeded: true,
+    results: [{ type: 'put' }, { reading: { revision, count: 1, entries: [{ value: '3' }] } }],
+  });
+  const { entries } = await engine.read({ key: '', end: '' });
+  expect(entries.length).toBe(124);
+  expect(new Set(entries.map(({ modRevision }) => modRevision))).toEqual(new Set([revision]));
 });
 
 test('[K5] nothing outside the root is written, and nothing there is seen', async () => {
