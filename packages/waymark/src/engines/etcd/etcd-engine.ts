@@ -219,6 +219,10 @@ class EtcdEngine implements Engine, FeedSource {
     this.#parts.client.close();
   }
 
+  get compacted(): Revision {
+    return this.#history.floor;
+  }
+
   follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch> {
     return follow(after, this.#following({ signal, ranges: null, previous: false }));
   }

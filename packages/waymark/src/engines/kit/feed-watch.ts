@@ -45,7 +45,9 @@ export class FeedWatch implements AsyncIterableIterator<Batch>, DirectBatches, B
     this.#waiting = sink;
     if (this.#failure !== null) return this.#finish((waiting, error) => waiting.failed(error));
     if (this.#batches !== null) return pull(this.#batches, this);
-    if (this.#agreed) return this.#open(this.#told as Revision);
+    const told = this.#told;
+    this.#agreed ||= told !== undefined && this.#feed.covers(told);
+    if (this.#agreed) return this.#open(told as Revision);
     this.#agree().catch((error: unknown) => this.fail(error));
   }
 

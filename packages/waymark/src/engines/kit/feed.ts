@@ -11,6 +11,9 @@ import { WatchIndex } from './watch-index.js';
 
 /** Where a feed has its changes from: an engine that is elsewhere. */
 export interface FeedSource {
+  /** History below this is gone, as far as this process knows (K9). */
+  readonly compacted: Revision;
+
   /**
    * Every change after `after`, whole revisions in order. It bridges interruptions by itself, and ends by throwing what ends every watch:
    * `compacted`, `superseded`, or that it is closed.
@@ -94,6 +97,13 @@ export class Feed implements CursorSource {
   /** Whether nothing after `revision` is missing here. */
   reaches(revision: Revision): boolean {
     return this.#floor !== null && this.#floor <= revision;
+  }
+
+  /** Whether a watch after `revision` can begin here, and the source would have nothing against it. */
+  covers(revision: Revision): boolean {
+    return (
+      this.reaches(revision) && revision <= this.published && revision >= this.source.compacted
+    );
   }
 
   /** A cursor from `after`, which the feed reaches. */
