@@ -12,7 +12,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'engines/remote': ['core', 'engines/kit', 'wire'],
   'engines/etcd': ['core', 'engines/kit'],
   'engines/postgres': ['core', 'engines/kit'],
-  wrap: ['core'],
+  wrap: ['core', 'engines/kit'],
   'space/base': ['core'],
   recipes: ['core', 'space/base'],
   space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes'],

@@ -30,6 +30,7 @@ export { faulty, type FaultyOptions } from './wrap/faulty.js';
 export { ForwardingEngine } from './wrap/forward.js';
 export { createLocalHost, type LocalHostOptions } from './space/local-host.js';
 export { createSpace, type SpaceOptions } from './space/space.js';
+export { mirror, type MirrorEvent, type MirrorOptions, type MirrorState } from './wrap/mirror.js';
 export { within } from './wrap/within.js';
 export { openEngine, type OpenOptions } from './open.js';
 export { openFileEngine, type FileEngineOptions } from './engines/file/file-engine.js';

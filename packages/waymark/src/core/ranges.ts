@@ -26,3 +26,10 @@ export function prefixEnd(prefix: ByteString): ByteString {
 export function prefixRange(prefix: ByteString): KeyRange {
   return { key: prefix, end: prefixEnd(prefix) };
 }
+
+/** Whether every key of `inner` is in `outer`. */
+export function rangeWithin(inner: KeyRange, outer: KeyRange): boolean {
+  if (inner.end === undefined) return rangeContains(outer, inner.key);
+  if (outer.end === undefined || inner.key < outer.key) return false;
+  return outer.end === '' || (inner.end !== '' && inner.end <= outer.end);
+}

@@ -59,8 +59,8 @@ export class FeedWatch implements AsyncIterableIterator<Batch>, DirectBatches, B
   batch(batch: Batch): void {
     const told = this.#told as Revision;
     this.#told = Math.max(told, batch.revision);
-    const replaying = this.#stopReplay !== null && !this.#previous;
-    if (replaying && this.#feed.reaches(this.#told)) this.#leave();
+    const replaying = this.#stopReplay !== null;
+    if (replaying && this.#feed.reaches(this.#told, this.#previous)) this.#leave();
     const sink = this.#waiting;
     this.#waiting = null;
     sink?.batch(batch);
@@ -99,8 +99,8 @@ export class FeedWatch implements AsyncIterableIterator<Batch>, DirectBatches, B
 
   #open(after: Revision): void {
     const { source } = this.#feed;
-    if (!this.#previous && this.#feed.reaches(after)) {
-      this.#batches = this.#feed.join(this.#ranges, after);
+    if (this.#feed.reaches(after, this.#previous)) {
+      this.#batches = this.#feed.join(this.#ranges, after, this.#previous);
     } else {
       this.#stopReplay = new AbortController();
       const { signal } = this.#stopReplay;

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import type { Batch, Change, KeyRange, Revision, WatchOptions } from '../../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { validateRanges, validateRevision } from '../../core/validate.js';
-import { Cursor, type CursorSource } from './cursor.js';
+import { compactedError, Cursor, type CursorSource } from './cursor.js';
 import { FeedWatch } from './feed-watch.js';
 import { History } from './history.js';
 import { lazyWatch } from './lazy-watch.js';
@@ -16,9 +16,9 @@ export interface FeedSource {
 
   /**
    * Every change after `after`, whole revisions in order. It bridges interruptions by itself, and ends by throwing what ends every watch:
-   * `compacted`, `superseded`, or that it is closed.
+   * `compacted`, `superseded`, or that it is closed. Absent: whoever made the feed brings it the changes, see `begin`.
    */
-  follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch>;
+  follow?(after: Revision, signal: AbortSignal): AsyncIterable<Batch>;
 
   /** As `follow`, of these ranges, for one watch alone: what the feed does not keep. Bookmarks tell how far it has come. */
   replay(
@@ -41,6 +41,8 @@ export interface FeedOptions {
   /** Changes kept for those who lag: at most so many, and so many bytes. */
   readonly changesMax?: number | undefined;
   readonly bytesMax?: number | undefined;
+  /** The changes that come carry the entry before: a watch that asks for it reads the feed as well. Default false. */
+  readonly previous?: boolean | undefined;
 }
 
 /** Without watches the source is followed so much longer: the next one mostly comes soon. */
@@ -59,6 +61,7 @@ export class Feed implements CursorSource {
   publishedEnd = 0;
   readonly #clock: Clock;
   readonly #identity: string;
+  readonly #previous: boolean;
   readonly #changesMax: number;
   readonly #bytesMax: number;
   readonly #index = new WatchIndex();
@@ -73,6 +76,7 @@ export class Feed implements CursorSource {
     this.source = source;
     this.#clock = options.clock;
     this.#identity = options.identity;
+    this.#previous = options.previous === true;
     this.#changesMax = options.changesMax ?? 10_000;
     this.#bytesMax = options.bytesMax ?? 16 * 1_048_576;
   }
@@ -94,8 +98,9 @@ export class Feed implements CursorSource {
     });
   }
 
-  /** Whether nothing after `revision` is missing here. */
-  reaches(revision: Revision): boolean {
+  /** Whether nothing after `revision` is missing here, of what a watch asks for. */
+  reaches(revision: Revision, previous: boolean): boolean {
+    if (previous && !this.#previous) return false;
     return this.#floor !== null && this.#floor <= revision;
   }
 
@@ -107,20 +112,32 @@ export class Feed implements CursorSource {
   }
 
   /** A cursor from `after`, which the feed reaches. */
-  join(ranges: readonly KeyRange[], after: Revision): Cursor {
-    const cursor = new Cursor(this, ranges, { after, previous: false, signal: undefined });
+  join(ranges: readonly KeyRange[], after: Revision, previous: boolean): Cursor {
+    const cursor = new Cursor(this, ranges, { after, previous, signal: undefined });
     this.#index.add(cursor);
     return cursor;
   }
 
   /** Follows the source from `revision`, unless it does already. */
   start(revision: Revision): void {
-    if (this.#floor !== null || this.#closed) return;
-    this.#floor = revision;
-    this.published = Math.max(this.published, revision);
+    const { source } = this;
+    if (source.follow === undefined || this.#floor !== null || this.#closed) return;
+    this.begin(revision);
     const stop = new AbortController();
     this.#stopFollowing = stop;
-    void this.#follow(revision, stop.signal);
+    void this.#follow(source.follow(revision, stop.signal), stop.signal);
+  }
+
+  /** What is pushed from now on is all that comes after `revision`. */
+  begin(revision: Revision): void {
+    this.#floor = revision;
+    this.published = Math.max(this.published, revision);
+  }
+
+  /** Keeps nothing any more: each watch replays from the source, until the feed begins again and they meet. */
+  letGo(): void {
+    this.#stop();
+    for (const cursor of [...this.#index.cursors]) cursor.fail(compactedError(this.compacted));
   }
 
   forget(cursor: Cursor): void {
@@ -132,30 +149,12 @@ export class Feed implements CursorSource {
     if (!this.#watches.delete(watch) || this.#watches.size > 0 || this.#closed) return;
     this.#cancelLinger();
     this.#cancelLinger = this.#clock.after(lingerMs, () => {
-      if (this.#watches.size === 0) this.#stop();
+      if (this.#watches.size === 0 && this.#stopFollowing !== null) this.#stop();
     });
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#cancelLinger();
-    this.#stop();
-    for (const watch of [...this.#watches]) watch.fail(closedError());
-  }
-
-  async #follow(after: Revision, signal: AbortSignal): Promise<void> {
-    try {
-      for await (const batch of this.source.follow(after, signal)) {
-        if (signal.aborted) return;
-        this.#push(batch);
-      }
-    } catch (error) {
-      if (!signal.aborted) this.#fail(error);
-    }
-  }
-
-  #push({ changes, revision }: Batch): void {
+  /** What came next, whole revisions. */
+  push({ changes, revision }: Batch): void {
     const { history } = this;
     const begin = history.end;
     for (const change of changes) this.#keep(change);
@@ -167,6 +166,26 @@ export class Feed implements CursorSource {
     }
     this.#forgetOldest();
   }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cancelLinger();
+    this.#stop();
+    for (const watch of [...this.#watches]) watch.fail(closedError());
+  }
+
+  async #follow(batches: AsyncIterable<Batch>, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const batch of batches) {
+        if (signal.aborted) return;
+        this.push(batch);
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error);
+    }
+  }
+
 
   #keep(change: Change): void {
     const version = this.history.take();

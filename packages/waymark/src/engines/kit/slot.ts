@@ -100,7 +100,8 @@ export class Version {
     const { kind, entry } = change;
     this.restore(slot, entry);
     this.kind = kind;
-    this.told = { plain: change, full: null };
+    const plain = change.previous === undefined;
+    this.told = { plain: plain ? change : { kind, entry }, full: plain ? null : change };
   }
 
   /** Nothing large is kept alive by it until it is written anew. */
