@@ -13,6 +13,7 @@ import {
   type Random,
   systemClock,
   systemRandom,
+  withoutPassword,
 } from 'waymark/engine';
 import { createApp } from './http/app.js';
 import { repeat } from './http/streams.js';
@@ -26,10 +27,12 @@ export interface ServerOptions {
   readonly listen?: readonly string[] | undefined;
   /** Where other servers reach this one, as a URL. Default: the first address it listens on. */
   readonly advertise?: string | undefined;
-  /** `memory` or `file:DIR`, or an engine of the caller's, which stays open. Default `file:./waymark-data`. */
+  /** `memory`, `file:DIR` or `etcd://…`, or an engine of the caller's, which stays open. Default `file:./waymark-data`. */
   readonly engine?: string | Engine | undefined;
   /** How much history the engine keeps at least: `{ revisions, bytes }`, 10 000 and 64 MiB unless told. */
   readonly history?: OpenOptions['history'];
+  /** Keep what is there in memory too, for stale reads and watches: see `mirror` of waymark/engine. Default false. */
+  readonly mirror?: OpenOptions['mirror'];
   /** Listen beyond loopback though there are no access rules. */
   readonly insecure?: boolean | undefined;
   /** Raw engine verbs and backups for clients. Default true on loopback and Unix sockets, else false. */
@@ -71,7 +74,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     pino.destination({ dest: 2, sync: true }),
   );
   const told = (message: string): void => logger.info(message);
-  const opened = { clock, random, history: options.history, told };
+  const opened = { clock, random, history: options.history, mirror: options.mirror, told };
   const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
   let reachable = options.advertise;
   const host = createLocalHost(engine, {
@@ -98,7 +101,10 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     const { listener, stop } = await serve({ engine, host, space, logger, clock, random, options });
     reachable ??= urlOf(listener.addresses[0]);
     logger.info(
-      { addresses: listener.addresses, engine: typeof url === 'string' ? url : 'given' },
+      {
+        addresses: listener.addresses,
+        engine: typeof url === 'string' ? withoutPassword(url) : 'given',
+      },
       'serving',
     );
     let closed: Promise<void> | undefined;

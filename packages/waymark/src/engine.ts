@@ -20,6 +20,7 @@ export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';
 export * from './core/ranges.js';
+export { withoutPassword } from './core/shown-url.js';
 export * from './core/clock.js';
 export * from './core/batch-sink.js';
 export { soon } from './core/soon.js';
@@ -42,6 +43,7 @@ export { resolvePath } from './space/paths.js';
 export * as barrierCalls from './recipes/barrier.js';
 export { openRemoteEngine } from './engines/remote/remote-engine.js';
 export { connectHost } from './space/remote-host.js';
+export { addressesOf as serverAddresses } from './engines/remote/addresses.js';
 export type { ConnectOptions } from './engines/remote/connection.js';
 export {
   createDataDirectory,

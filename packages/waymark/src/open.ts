@@ -3,12 +3,14 @@ import { systemClock, systemRandom } from './core/system-clock.js';
 import type { Clock, Random } from './core/clock.js';
 import type { Engine } from './core/engine.js';
 import { WaymarkError } from './core/errors.js';
+import { withoutPassword } from './core/shown-url.js';
 import { validateWholeNumber } from './core/validate.js';
 import type { HistoryBounds } from './engines/kit/keyspace.js';
 import { createMemoryEngine } from './engines/memory/memory-engine.js';
 import { createLocalHost } from './space/local-host.js';
 import { createSpace } from './space/space.js';
 import type { Space } from './space/types.js';
+import { mirror, type MirrorState } from './wrap/mirror.js';
 
 export interface OpenOptions {
   /** Who to show as holder in `explain` and events. Default: `host:pid`. */
@@ -21,6 +23,8 @@ export interface OpenOptions {
   readonly told?: ((message: string) => void) | undefined;
   /** On a server: the first connection must stand within this. Default 10 000. */
   readonly connectTimeoutMs?: number | undefined;
+  /** What is there is kept in memory as well, by one watch of the engine: see `mirror` in waymark/engine. Not on a server. Default false. */
+  readonly mirror?: boolean | { readonly bytesMax?: number | undefined } | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
@@ -31,7 +35,8 @@ export interface OpenOptions {
  * Opens a space.
  *
  * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `etcd://host:port/root` on an
- *             etcd cluster; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket
+ *             etcd cluster; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket;
+ *             `http://a:7420,b:7420` on one of several servers over the same engine, and on another when that fails
  * @throws {WaymarkError} `invalid` for an unknown scheme, `unavailable` when the server cannot be reached, `taken` when another
  *                        process has the directory, `corrupt` when its files are damaged
  */
@@ -42,6 +47,10 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
     owner = `${hostname()}:${process.pid}`,
   } = options;
   if (isServer(url)) {
+    if (options.mirror !== undefined && options.mirror !== false) {
+      const text = 'a mirror is of an engine: let the server have one, and its clients read stale';
+      throw new WaymarkError('invalid', text);
+    }
     const { connectHost } = await import('./space/remote-host.js');
     const host = await connectHost(url, { ...options, client: owner });
     return createSpace(host, { clock, random, owner });
@@ -52,6 +61,30 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
 
 /** The engine alone, for a server or a tool. @throws as `open` */
 export async function openEngine(url: string, options: OpenOptions = {}): Promise<Engine> {
+  const { mirror: mirrored = false, clock, told } = options;
+  const engine = await openScheme(url, options);
+  if (mirrored === false) return engine;
+  const bytesMax = mirrored === true ? undefined : mirrored.bytesMax;
+  try {
+    return mirror(engine, {
+      clock,
+      bytesMax,
+      told: ({ state, message }) => told?.(`the mirror is ${wordOf[state]}: ${message}`),
+    });
+  } catch (error) {
+    await engine[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+const wordOf: Record<MirrorState, string> = {
+  building: 'being built',
+  standing: 'standing',
+  behind: 'behind',
+  let_go: 'let go',
+};
+
+async function openScheme(url: string, options: OpenOptions): Promise<Engine> {
   options.signal?.throwIfAborted();
   validateWholeNumber('history.revisions', options.history?.revisions);
   validateWholeNumber('history.bytes', options.history?.bytes);
@@ -70,7 +103,7 @@ export async function openEngine(url: string, options: OpenOptions = {}): Promis
   }
   throw new WaymarkError(
     'invalid',
-    `no engine for '${url}': take memory:, file:DIR, etcd://host:port, http://host:port, ws://host:port or unix:/path`,
+    `no engine for '${withoutPassword(url)}': take memory:, file:DIR, etcd://host:port, http://host:port, ws://host:port or unix:/path`,
   );
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { outColors } from './colors.js';
+import { withoutPassword } from 'waymark/engine';
 import type { Run } from './program.js';
 
 interface ServeOptions {
@@ -9,6 +10,8 @@ interface ServeOptions {
   readonly insecure: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
+  readonly mirror: boolean;
+  readonly mirrorBytes?: number;
   readonly logLevel: string;
 }
 
@@ -23,7 +26,13 @@ export function serveCommand(program: Command, run: Run): void {
       '-l, --listen <address...>',
       'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420',
     )
-    .option('-e, --engine <url>', 'memory, or file:DIR', 'file:./waymark-data')
+    .option(
+      '-e, --engine <url>',
+      'memory, file:DIR, or etcd://host:port/root, which many servers may share',
+      'file:./waymark-data',
+    )
+    .option('--mirror', 'keep what is there in memory too, for stale reads and watches', false)
+    .option('--mirror-bytes <n>', 'at most so much, or no mirror; default 67108864', Number)
     .option('--advertise <url>', 'where other servers reach this one, default the first address')
     .option('--history-revisions <n>', 'keep at least so many; default 10000', Number)
     .option(
@@ -35,13 +44,15 @@ export function serveCommand(program: Command, run: Run): void {
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
       'after',
-      '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory',
+      '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory\n  waymark serve --engine etcd://10.0.0.1:2379,10.0.0.2:2379/orders --mirror',
     );
   command.action(
     run(async ({ json }) => {
       const { listen, engine, advertise, insecure, logLevel, ...kept } =
         command.opts<ServeOptions>();
+      const mirror = kept.mirror && { bytesMax: kept.mirrorBytes };
       const history = { revisions: kept.historyRevisions, bytes: kept.historyBytes };
+      const shown = withoutPassword(engine);
       // Before anyone can know the address, and send a signal.
       const stopped = stopSignal();
       // Loaded here alone: every other command starts in half the time without the server's libraries.
@@ -51,14 +62,15 @@ export function serveCommand(program: Command, run: Run): void {
         engine,
         advertise,
         history,
+        mirror,
         insecure,
         logLevel,
       });
       if (json)
         process.stdout.write(
-          `${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`,
+          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
-      else process.stdout.write(welcome(server.addresses, engine));
+      else process.stdout.write(welcome(server.addresses, shown));
       await stopped;
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();

@@ -186,7 +186,6 @@ export class Feed implements CursorSource {
     }
   }
 
-
   #keep(change: Change): void {
     const version = this.history.take();
     version.repeat(change, new Slot(change.entry.key));
