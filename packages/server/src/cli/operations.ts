@@ -9,6 +9,7 @@ import {
   describeFact,
   inspectFiles,
   type RestoredEntry,
+  serverAddresses,
 } from 'waymark/engine';
 import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
@@ -76,20 +77,25 @@ function backup(program: Command, run: Run): void {
   );
 }
 
+/** From the first server that answers. */
 async function fetchBackup(options: GlobalOptions): Promise<Response> {
-  const response = await fetch(new URL('/v1/backup', options.server)).catch((cause: unknown) => {
-    throw new WaymarkError(
-      'unavailable',
-      `no server answers at ${options.server}: start one, or name another by --server`,
-      {},
-      cause,
-    );
-  });
+  let cause: unknown;
+  for (const address of serverAddresses(options.server)) {
+    try {
+      return await refuseProblem(await fetch(new URL('/v1/backup', address)));
+    } catch (error) {
+      if (error instanceof WaymarkError) throw error;
+      cause = error;
+    }
+  }
+  const text = `no server answers at ${options.server}: start one, or name another by --server`;
+  throw new WaymarkError('unavailable', text, {}, cause);
+}
+
+async function refuseProblem(response: Response): Promise<Response> {
   if (response.ok) return response;
-  throw new WaymarkError(
-    'denied',
-    `the server refuses a backup (${response.status}): ${await response.text()}`,
-  );
+  const text = `the server refuses a backup (${response.status}): ${await response.text()}`;
+  throw new WaymarkError('denied', text);
 }
 
 function restore(program: Command, run: Run): void {

@@ -67,7 +67,7 @@ function describe(program: Command): void {
     .version(version)
     .option(
       '-s, --server <url>',
-      'http://host:port or unix:/path (WAYMARK_SERVER)',
+      'http://host:port, unix:/path, or several of one engine: http://a:7420,b:7420 (WAYMARK_SERVER)',
       server ?? 'http://127.0.0.1:7420',
     )
     .option('--namespace <name>', 'the tree to work in (WAYMARK_NAMESPACE)', namespace ?? 'default')

@@ -5,6 +5,7 @@ import { systemClock, systemRandom } from '../../core/system-clock.js';
 import type { Welcome } from '../../wire/hello.js';
 import { messages } from '../../wire/messages.js';
 import type { Method } from '../../wire/method.js';
+import { addressesOf } from './addresses.js';
 import { Link } from './link.js';
 import type { Pending, Sink } from './pending.js';
 import { overloaded, PlaceTable, uncertain } from './place-table.js';
@@ -59,7 +60,8 @@ export class Connection {
     const { random = systemRandom, client = 'waymark', token, reconnect = true } = options;
     const { callTimeoutMs = 30_000 } = options;
     this.#told = options.closed;
-    this.#link = new Link({ url, clock, random, client, token }, this.#table, {
+    const addresses = addressesOf(url);
+    this.#link = new Link({ addresses, clock, random, client, token }, this.#table, {
       ready: () => {
         this.#opening?.resolve();
         this.#drainQueue();
@@ -85,7 +87,10 @@ export class Connection {
     this.#callTicks = this.#pulse.ticksOf(callTimeoutMs);
   }
 
-  /** @throws {WaymarkError} `unavailable` when no server answers in time, or its refusal */
+  /**
+   * @param url  of a server, or of several that serve the same engine: see addresses.ts
+   * @throws {WaymarkError} `unavailable` when no server answers in time, or its refusal; `invalid` for the URL
+   */
   static async open(url: string, options: ConnectOptions = {}): Promise<Connection> {
     const { signal, clock = systemClock, connectTimeoutMs = 10_000 } = options;
     signal?.throwIfAborted();

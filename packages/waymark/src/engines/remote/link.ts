@@ -13,6 +13,8 @@ const backoffMsMin = 20;
 const backoffMsMax = 2_000;
 /** A transport that was ended is given so long to send what is left. */
 const lingerMs = 1_000;
+/** Where there are other servers, one has so long to answer the handshake. */
+const handshakeMsMax = 2_000;
 
 export interface LinkEvents {
   /** A server answered the handshake: calls can be sent. */
@@ -27,7 +29,8 @@ export interface LinkEvents {
 }
 
 export interface LinkOptions {
-  readonly url: string;
+  /** Of servers that are one as good as the other. */
+  readonly addresses: readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly client: string;
@@ -48,7 +51,9 @@ export class Link {
   #answers: Answers | null = null;
   /** Counts transports, so that events of an old one are told apart. */
   #generation = 0;
+  /** Since a handshake was answered. */
   #tries = 0;
+  #address: number;
   #flushing = false;
   #closed = false;
   #stopWaiting: () => void = () => {};
@@ -57,6 +62,7 @@ export class Link {
     this.#options = options;
     this.#table = table;
     this.#events = events;
+    this.#address = Math.floor(options.random.next() * options.addresses.length);
   }
 
   get buffered(): number {
@@ -95,7 +101,8 @@ export class Link {
         if (current()) this.broke(cause);
       },
     };
-    openTransport(this.#options.url, events).then(
+    this.#expect(current);
+    openTransport(this.#url, events).then(
       (transport) => {
         if (current() && !this.#closed) this.#transport = transport;
         else transport.destroy();
@@ -104,7 +111,7 @@ export class Link {
     );
   }
 
-  /** Gives the transport up and makes another after a jittered pause. */
+  /** Gives the transport up and makes another, to the next server; after a jittered pause, but when all the others are still to be tried. */
   broke(cause: unknown): void {
     if (this.#closed) return;
     this.#stopWaiting();
@@ -117,8 +124,11 @@ export class Link {
     this.writer = new Writer();
     this.#events.broke(cause);
     if (this.#closed) return;
-    const { clock, random } = this.#options;
-    const span = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#tries++);
+    const { clock, random, addresses } = this.#options;
+    this.#address = (this.#address + 1) % addresses.length;
+    const round = Math.floor(this.#tries / addresses.length);
+    const first = this.#tries++ % addresses.length === 0;
+    const span = first ? Math.min(backoffMsMax, backoffMsMin * 2 ** round) : 0;
     // The process stays for it: it would wait for an answer else, and end.
     this.#stopWaiting = clock.after(span * random.next(), () => this.connect(), true);
   }
@@ -165,6 +175,19 @@ export class Link {
     if (this.#table.queue.length > 0) this.#events.moved();
   };
 
+  get #url(): string {
+    return this.#options.addresses[this.#address] as string;
+  }
+
+  /** A server that takes the connection and stays silent must not keep others from being tried. */
+  #expect(current: () => boolean): void {
+    if (this.#options.addresses.length === 1) return;
+    const silent = new Error(`${this.#url} did not answer within ${handshakeMsMax} ms`);
+    this.#options.clock.after(handshakeMsMax, () => {
+      if (current() && !this.ready) this.broke(silent);
+    });
+  }
+
   #hello(): void {
     const { client, token } = this.#options;
     this.writer = new Writer();
@@ -185,7 +208,8 @@ export class Link {
         this.#events.ready();
       },
       refused: (error: WaymarkError) => {
-        if (this.welcome === null) this.#events.refused(error);
+        const others = this.#options.addresses.length > 1 && error.code === 'unavailable';
+        if (this.welcome === null && !others) this.#events.refused(error);
         else this.broke(error);
       },
       goaway: () => {

@@ -39,6 +39,8 @@ export class ServedConnection {
   #ended = false;
   #heard = false;
   #draining = false;
+  /** All that the client sent before it was told to leave has come. */
+  #heardLast = false;
   #stopTimer: () => void = () => {};
 
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
@@ -67,13 +69,15 @@ export class ServedConnection {
   }
 
   /**
-   * Asks the client to connect elsewhere, answers what is under way and ends. Places in queues are left to their leases: the
-   * client asks for them again.
+   * Asks the client to connect elsewhere, answers what is under way and ends. Calls that were on the wire by then are under way too: the
+   * client answers a ping after them. Places in queues are left to their leases: the client asks for them again.
    */
   async drain(graceMs: number): Promise<void> {
     if (this.#ended) return;
     this.#draining = true;
     this.#outlet.signal(messages.goaway);
+    this.#outlet.signal(messages.ping);
+    this.#heardLast = this.#greeted !== 'yes';
     const stop = this.#options.clock.after(graceMs, () => this.destroy());
     this.#endIfDrained();
     await this.closed;
@@ -123,6 +127,8 @@ export class ServedConnection {
       case messages.ping:
         return this.#outlet.signal(messages.pong);
       case messages.pong:
+        this.#heardLast = this.#draining;
+        if (this.#draining) this.#endIfDrained();
         return;
       default:
         throw malformed(`a message of the unknown type ${type}`);
@@ -268,7 +274,7 @@ export class ServedConnection {
   }
 
   #endIfDrained(): void {
-    if (this.#calls > this.#waiting || this.#ended) return;
+    if (this.#calls > this.#waiting || this.#ended || !this.#heardLast) return;
     this.#outlet.finish();
     this.gone();
   }

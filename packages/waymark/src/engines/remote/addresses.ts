@@ -1,0 +1,33 @@
+import { WaymarkError } from '../../core/errors.js';
+
+const addressesMax = 64;
+
+/**
+ * The servers that a URL names, each a URL: `http://a:1,http://b:2`, or with one scheme for all `http://a,b:7421,c`. Any of them will do: a
+ * client begins with one at random and goes on to the next when that fails or sends it away.
+ *
+ * @throws {WaymarkError} `invalid` for an empty one, or more than 64
+ */
+export function addressesOf(url: string): readonly string[] {
+  const addresses: string[] = [];
+  let scheme = '';
+  // The path of a socket may hold commas: a comma ends it only where another scheme follows.
+  for (const part of url.split(/,(?=[a-z]+:)/)) {
+    if (part.startsWith('unix:')) {
+      addresses.push(part);
+      continue;
+    }
+    for (const address of part.split(',')) {
+      const own = /^[a-z]+:\/\//.exec(address)?.[0];
+      scheme = own ?? scheme;
+      if (address === (own ?? '')) throw invalid(`'${url}' names a server without a host`);
+      addresses.push(own === undefined ? scheme + address : address);
+    }
+  }
+  if (addresses.length <= addressesMax) return addresses;
+  throw invalid(`${addresses.length} servers in one URL: at most ${addressesMax}`);
+}
+
+function invalid(message: string): WaymarkError {
+  return new WaymarkError('invalid', message);
+}

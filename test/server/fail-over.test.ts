@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startServer } from '@waymark/server';
+import { isWaymarkError, type Namespace, open, type Space } from 'waymark';
+import { systemRandom } from 'waymark/engine';
+import { ServerProcess } from '../faults/server-process.js';
+import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
+
+let etcd: RunningEtcd;
+let roots = 0;
+
+beforeAll(async () => {
+  etcd = await startEtcd();
+});
+
+afterAll(async () => {
+  await etcd.stop();
+});
+
+function engineUrl(): string {
+  return `etcd://${etcd.address}/fail-over-${roots++}`;
+}
+
+/** Begins with the first of its servers. */
+const first = { ...systemRandom, next: () => 0 };
+
+interface Load {
+  /** What was answered. */
+  readonly written: number[];
+  readonly failures: unknown[];
+  /** Resolves after so many more answers. */
+  more(count: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Writers that go on whatever happens, each value once. */
+function load(ns: Namespace, writers: number): Load {
+  const written: number[] = [];
+  const failures: unknown[] = [];
+  const waiting = new Set<{ readonly at: number; resolve(): void }>();
+  let going = true;
+  let next = 0;
+  const work = async (writer: number): Promise<void> => {
+    while (going) {
+      const value = next++;
+      try {
+        await ns.put(`/load/${writer}`, value);
+        written.push(value);
+      } catch (error) {
+        failures.push(error);
+      }
+      for (const wait of waiting) if (written.length >= wait.at) wait.resolve();
+    }
+  };
+  const running = Promise.all(Array.from({ length: writers }, async (_, n) => await work(n)));
+  return {
+    written,
+    failures,
+    more: async (count) =>
+      await new Promise<void>((resolve) => waiting.add({ at: written.length + count, resolve })),
+    stop: async () => {
+      going = false;
+      await running;
+    },
+  };
+}
+
+/** Everything a watch of the load tells, until it has told the last value of each writer. */
+async function follow(ns: Namespace, seen: number[], until: Promise<unknown>): Promise<void> {
+  const stop = new AbortController();
+  const watching = (async () => {
+    for await (const event of ns.watch('/load', { tree: true, signal: stop.signal })) {
+      if (event.kind === 'put') seen.push(event.value as number);
+    }
+  })().catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error;
+  });
+  await until;
+  stop.abort();
+  await watching;
+}
+
+/** What a client goes through when its server is taken away by `away`. */
+async function moves(urls: readonly string[], away: () => Promise<void>) {
+  await using space = await open(urls.join(','), { owner: 'mover', random: first });
+  await using other = await open(urls[1] as string, { owner: 'witness' });
+  const ns = space.namespace('n');
+  await using lock = await ns.lock('/lock', { ttlMs: 10_000 });
+  const seen: number[] = [];
+  let told = (): void => {};
+  const complete = new Promise<void>((resolve) => (told = resolve));
+  const following = follow(ns, seen, complete);
+  const working = load(ns, 16);
+  await working.more(200);
+  await away();
+  await working.more(500);
+  await working.stop();
+  expect(lock.signal.aborted).toBe(false);
+  expect(lock.isHeld()).toBe(true);
+  expect((await holder(other))?.token).toBe(lock.token);
+  await ns.put('/load/fenced', -1, { hold: lock });
+  for (;;) {
+    if (seen.includes(-1)) break;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  told();
+  await following;
+  return { working, seen };
+}
+
+async function holder(space: Space): Promise<{ readonly token?: number | undefined } | undefined> {
+  return (await space.namespace('n').explain('/lock')).holders[0];
+}
+
+test('a client whose server is killed under load goes on at another: its lock stands, its watch misses nothing', async () => {
+  const engine = engineUrl();
+  await using a = await ServerProcess.start(engine);
+  await using b = await ServerProcess.start(engine);
+  const { working, seen } = await moves([a.url, b.url], async () => {
+    a.child.kill('SIGKILL');
+    await new Promise((resolve) => a.child.once('exit', resolve));
+  });
+  for (const failure of working.failures) {
+    expect(isWaymarkError(failure, 'uncertain'), String(failure)).toBe(true);
+  }
+  expect(working.failures.length).toBeLessThanOrEqual(16);
+  const told = new Set(seen);
+  expect(told.size, 'nothing is told twice').toBe(seen.length);
+  expect(working.written.filter((value) => !told.has(value))).toEqual([]);
+});
+
+test('a client whose server is drained under load loses no call', async () => {
+  const engine = engineUrl();
+  const start = async () =>
+    await startServer({ engine, listen: ['127.0.0.1:0'], logLevel: 'silent' });
+  const a = await start();
+  const b = await start();
+  try {
+    const urls = [a, b].map(({ addresses }) => `http://${addresses[0]}`);
+    const { working, seen } = await moves(urls, async () => await a.close());
+    expect(working.failures).toEqual([]);
+    expect(new Set(seen).size).toBe(seen.length);
+  } finally {
+    await a.close();
+    await b.close();
+  }
+});
+
+test('the first connection passes over servers that are not there, and one that stays silent', async () => {
+  const server = await startServer({
+    engine: 'memory',
+    listen: ['127.0.0.1:0'],
+    logLevel: 'silent',
+  });
+  await using silent = await ServerProcess.start('memory');
+  silent.child.kill('SIGSTOP');
+  try {
+    const nobody = `127.0.0.1:${await freePort()}`;
+    const url = `http://${nobody},${silent.url.slice('http://'.length)},${server.addresses[0]}`;
+    await using space = await open(url, { random: first });
+    await space.namespace('n').put('/a', 1);
+  } finally {
+    await server.close();
+  }
+});
