@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startServer } from '@waymark/server';
 import { open, type Space } from 'waymark';
-import { createMemoryEngine, type Engine, openFileEngine } from 'waymark/engine';
+import { createMemoryEngine, type Engine, openEtcdEngine, openFileEngine } from 'waymark/engine';
 import type { RecipeContext } from 'waymark/testing';
 import { spaceOver } from './spaces.js';
 
@@ -53,14 +53,39 @@ export async function overFile(): Promise<RecipeContext> {
 }
 
 export async function overServer(): Promise<RecipeContext> {
-  const server = await startServer({
-    listen: ['127.0.0.1:0'],
-    engine: 'memory',
-    logLevel: 'silent',
-  });
-  const url = `http://${server.addresses[0]}`;
-  return await contextOf(
-    (owner) => open(url, { owner }),
-    () => server.close(),
+  return await overServers(['memory']);
+}
+
+/** Each client in turn at the next of the servers, one per engine URL. */
+async function overServers(engines: readonly string[]): Promise<RecipeContext> {
+  const servers = await Promise.all(
+    engines.map(
+      async (engine) => await startServer({ listen: ['127.0.0.1:0'], engine, logLevel: 'silent' }),
+    ),
   );
+  let next = 0;
+  return await contextOf(
+    (owner) => {
+      const { addresses } = servers[next++ % servers.length] as (typeof servers)[number];
+      return open(`http://${addresses[0]}`, { owner });
+    },
+    () => Promise.all(servers.map((server) => server.close())),
+  );
+}
+
+let roots = 0;
+
+/** A root of its own on an etcd that runs. */
+function rootOn(address: string): string {
+  return `etcd://${address}/recipes-${roots++}`;
+}
+
+export async function overEtcd(address: string): Promise<RecipeContext> {
+  return await over(await openEtcdEngine(rootOn(address)));
+}
+
+/** Two servers over one etcd: neighbours are clients of different ones. */
+export async function overServersOnEtcd(address: string): Promise<RecipeContext> {
+  const url = rootOn(address);
+  return await overServers([url, url]);
 }

@@ -34,9 +34,13 @@ export class Metrics {
     return values;
   }
 
-  /** @param read  asked at each scrape */
-  gauge(name: string, help: string, read: () => number | Promise<number>): void {
-    this.#register({ name, help, type: 'gauge', lines: async () => [`${name} ${await read()}`] });
+  /** @param read  asked at each scrape; null when it is not known: then there is no sample */
+  gauge(name: string, help: string, read: () => number | null | Promise<number | null>): void {
+    const lines = async (): Promise<string[]> => {
+      const value = await read();
+      return value === null ? [] : [`${name} ${value}`];
+    };
+    this.#register({ name, help, type: 'gauge', lines });
   }
 
   histogram(name: string, help: string, buckets: readonly number[] = secondsBuckets): Histogram {

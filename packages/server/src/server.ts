@@ -19,6 +19,7 @@ import { createApp } from './http/app.js';
 import { repeat } from './http/streams.js';
 import { upgrader } from './http/websocket.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
+import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 
@@ -187,7 +188,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     { listen: addresses, insecure, connectionsMax, firstByteMs, clock, refused },
     faces,
   );
-  describe(metrics, host, () => ({
+  describe(metrics, { host, clock }, () => ({
     waymark_connections: listener.connections(),
     waymark_binary_connections: binary.connections,
     waymark_watch_streams: watches.streams.open,
@@ -218,30 +219,4 @@ async function drain(
   still();
   app.server.close();
   await app.close();
-}
-
-type Counted = 'waymark_connections' | 'waymark_binary_connections' | 'waymark_watch_streams';
-
-function describe(metrics: Metrics, host: Host, counted: () => Record<Counted, number>): void {
-  const status = (name: 'revision' | 'compacted' | 'keys' | 'leases' | 'bytes') => async () =>
-    (await host.status())[name];
-  metrics.gauge('waymark_connections', 'Open connections.', () => counted().waymark_connections);
-  metrics.gauge(
-    'waymark_binary_connections',
-    'Of these, with the binary protocol.',
-    () => counted().waymark_binary_connections,
-  );
-  metrics.gauge(
-    'waymark_watch_streams',
-    'Watches and messages under way over HTTP and WebSocket.',
-    () => counted().waymark_watch_streams,
-  );
-  metrics.gauge('waymark_revision', 'The newest revision.', status('revision'));
-  metrics.gauge('waymark_compacted_revision', 'History below this is gone.', status('compacted'));
-  metrics.gauge('waymark_keys', 'Live keys.', status('keys'));
-  metrics.gauge('waymark_leases', 'Live leases.', status('leases'));
-  metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', status('bytes'));
-  metrics.gauge('waymark_resident_memory_bytes', 'Resident memory of the process.', () =>
-    process.memoryUsage.rss(),
-  );
 }

@@ -1,3 +1,4 @@
+import { byRevision } from '../core/by-revision.js';
 import type { Batch, Entry } from '../core/engine.js';
 import { bytesToText } from '../core/bytes.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
@@ -93,11 +94,13 @@ export class HostNames implements types.Names {
         const options = { after: revision, signal: call.signal };
         let list = names;
         for await (const batch of this.#space.host.watch(this.#namespace, ranges, options)) {
-          list = this.#listIn(batch) ?? list;
-          const after = this.#after(before, batch, list);
-          const change = changeOf(before, after, batch.revision);
-          before = after;
-          if (change.claimed.length + change.freed.length > 0) yield change;
+          for (const step of byRevision(batch)) {
+            list = this.#listIn(step) ?? list;
+            const after = this.#after(before, step, list);
+            const change = changeOf(before, after, step.revision);
+            before = after;
+            if (change.claimed.length + change.freed.length > 0) yield change;
+          }
         }
         return;
       } catch (error) {

@@ -203,6 +203,27 @@ export const namesCases: readonly RecipeCase[] = [
     },
   },
   {
+    name: '[A7] a watch tells what came and went while it was not read, one step after the other',
+    async run({ a, b }) {
+      const ended = new AbortController();
+      const changes = peaksOf(b).watch({ signal: ended.signal });
+      const watch = changes[Symbol.asyncIterator]();
+      await watch.next();
+      const [first] = await claimAll(peaksOf(a), ['one']);
+      await first?.release();
+      await claimAll(peaksOf(a), ['two']);
+      const told: string[] = [];
+      while (told.length < 3) {
+        const { value } = (await soon('a change', watch.next())) as { value: NamesChange };
+        const { claimed, freed } = value;
+        told.push(`${claimed.map(({ owner }) => owner)}/${freed.map(({ owner }) => owner)}`);
+      }
+      same(told, ['one/', '/one', 'two/'], 'every step');
+      ended.abort();
+      await watch.next().catch(() => undefined);
+    },
+  },
+  {
     name: '[A7] members are one snapshot; a watch tells every claim and every end of one',
     async run({ a, b }) {
       const ended = new AbortController();

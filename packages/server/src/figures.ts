@@ -1,0 +1,60 @@
+import type { Clock, EngineStatus, Host } from 'waymark/engine';
+import type { Metrics } from './metrics.js';
+
+type Counted = 'waymark_connections' | 'waymark_binary_connections' | 'waymark_watch_streams';
+
+/** How long a scrape waits for an engine that is elsewhere. */
+const statusMsMax = 3_000;
+
+/** The figures of a server that are asked for at each scrape. Those of an engine that does not answer are left out. */
+export function describe(
+  metrics: Metrics,
+  { host, clock }: { readonly host: Host; readonly clock: Clock },
+  counted: () => Record<Counted, number>,
+): void {
+  const status = oncePerScrape(host, clock);
+  const figure =
+    (name: 'revision' | 'compacted' | 'keys' | 'leases' | 'bytes') =>
+    async (): Promise<number | null> =>
+      (await status())?.[name] ?? null;
+  metrics.gauge('waymark_connections', 'Open connections.', () => counted().waymark_connections);
+  metrics.gauge(
+    'waymark_binary_connections',
+    'Of these, with the binary protocol.',
+    () => counted().waymark_binary_connections,
+  );
+  metrics.gauge(
+    'waymark_watch_streams',
+    'Watches and messages under way over HTTP and WebSocket.',
+    () => counted().waymark_watch_streams,
+  );
+  metrics.gauge('waymark_engine_up', 'Whether the engine answers: 1 or 0.', async () =>
+    (await status()) === null ? 0 : 1,
+  );
+  metrics.gauge('waymark_revision', 'The newest revision.', figure('revision'));
+  metrics.gauge('waymark_compacted_revision', 'History below this is gone.', figure('compacted'));
+  metrics.gauge('waymark_keys', 'Live keys.', figure('keys'));
+  metrics.gauge('waymark_leases', 'Live leases.', figure('leases'));
+  metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', figure('bytes'));
+  metrics.gauge('waymark_resident_memory_bytes', 'Resident memory of the process.', () =>
+    process.memoryUsage.rss(),
+  );
+}
+
+/** The engine is asked once for all figures of a scrape, which are read one behind the other. */
+function oncePerScrape(host: Host, clock: Clock): () => Promise<EngineStatus | null> {
+  let asked: Promise<EngineStatus | null> | null = null;
+  return () => {
+    if (asked !== null) return asked;
+    const late = new AbortController();
+    const disarm = clock.after(statusMsMax, () => late.abort(), true);
+    asked = host
+      .status({ signal: late.signal })
+      .catch(() => null)
+      .finally(() => {
+        disarm();
+        clock.nextTurn(() => (asked = null));
+      });
+    return asked;
+  };
+}
