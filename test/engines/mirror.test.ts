@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { type Engine, mirror, openEtcdEngine } from 'waymark/engine';
+import { type Engine, mirror, openEngine } from 'waymark/engine';
 import { engineSuite, type OpenedEngine, propertySuite } from 'waymark/testing';
 import { type RunningEtcd, startEtcd } from '../support/etcd.js';
 import { openMemory, runsOf } from './engines.js';
@@ -34,10 +34,7 @@ async function overMemory(): Promise<OpenedEngine> {
 }
 
 async function overEtcd(): Promise<OpenedEngine> {
-  const engine = await mirrored(
-    await openEtcdEngine(`etcd://${etcd.address}/mirror-${roots++}`),
-    {},
-  );
+  const engine = await mirrored(await openEngine(`etcd://${etcd.address}/mirror-${roots++}`), {});
   const close = async (): Promise<void> => {
     for (const id of await engine.leases()) await engine.revoke(id);
     await engine[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startServer } from '@waymark/server';
 import { open, type Space } from 'waymark';
-import { createMemoryEngine, type Engine, openEtcdEngine, openFileEngine } from 'waymark/engine';
+import { createMemoryEngine, type Engine, openEngine, openFileEngine } from 'waymark/engine';
 import type { RecipeContext } from 'waymark/testing';
 import { spaceOver } from './spaces.js';
 
@@ -81,7 +81,7 @@ function rootOn(address: string): string {
 }
 
 export async function overEtcd(address: string): Promise<RecipeContext> {
-  return await over(await openEtcdEngine(rootOn(address)));
+  return await over(await openEngine(rootOn(address)));
 }
 
 /** Two servers over one etcd: neighbours are clients of different ones. */

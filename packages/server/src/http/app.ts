@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { limits, type Space, WaymarkError } from 'waymark';
+import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
 import { answers, problem, problemAnswer } from './answers.js';
@@ -135,8 +135,7 @@ function operations(app: FastifyInstance, parts: AppParts): void {
   app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
   app.get('/readyz', { schema: { tags, response: answers.ready } }, async () => {
     parts.stopping.throwIfAborted();
-    // Writes nothing, and fails where a write would: a full or broken disk.
-    await parts.engine.commit({});
+    await refuseUnwritable(parts.engine);
     return { ok: true, ...(await parts.host.status()) };
   });
   app.get('/metrics', { schema: { tags, response: answers.text } }, async (_request, reply) =>
@@ -145,6 +144,16 @@ function operations(app: FastifyInstance, parts: AppParts): void {
   app.get('/openapi.json', { schema: { tags, response: answers.document } }, async () =>
     app.swagger(),
   );
+}
+
+/** Writes nothing, and fails where a write would: a full or broken disk, an engine elsewhere that is away. */
+async function refuseUnwritable(engine: Engine): Promise<void> {
+  try {
+    await engine.commit({});
+  } catch (error) {
+    if (!isWaymarkError(error, 'uncertain')) throw error;
+    throw new WaymarkError('unavailable', 'the engine does not answer', {}, error);
+  }
 }
 
 function measure(app: FastifyInstance, metrics: Metrics): void {

@@ -1,11 +1,13 @@
 import type { Clock } from '../core/clock.js';
 import type {
   Batch,
+  CallOptions,
   Engine,
   KeyRange,
   Query,
   Reading,
   ReadOptions,
+  Revision,
   WatchOptions,
 } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
@@ -91,6 +93,8 @@ class Mirror extends ForwardingEngine {
   #feed: Feed | null = null;
   #identity: string | undefined;
   #copy: MirrorCopy | null = null;
+  /** What was compacted through here. */
+  #compacted: Revision = 0;
   #state: MirrorState = 'let_go';
   /** Ends the one watch. */
   #watching = new AbortController();
@@ -121,6 +125,11 @@ class Mirror extends ForwardingEngine {
     const inside = ranges.every((range) => rangeWithin(range, this.#range));
     if (this.#feed === null || !inside) return super.watch(ranges, options);
     return this.#feed.watch(ranges, options);
+  }
+
+  override async compact(through: Revision, options?: CallOptions): Promise<void> {
+    await super.compact(through, options);
+    this.#compacted = Math.max(this.#compacted, through);
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
@@ -172,7 +181,11 @@ class Mirror extends ForwardingEngine {
   #source(identity: string): FeedSource {
     const { key } = this.#range;
     const one = { key: key === '' ? '\0' : key, countOnly: true };
+    const compacted = (): Revision => this.#compacted;
     return {
+      get compacted() {
+        return compacted();
+      },
       replay: (ranges, after, options) =>
         this.engine.watch(ranges, { ...options, after, identity }),
       present: async (at) => (await this.engine.read({ ...one, at })).revision,

@@ -46,7 +46,7 @@ export class FeedWatch implements AsyncIterableIterator<Batch>, DirectBatches, B
     if (this.#failure !== null) return this.#finish((waiting, error) => waiting.failed(error));
     if (this.#batches !== null) return pull(this.#batches, this);
     const told = this.#told;
-    this.#agreed ||= told !== undefined && this.#feed.covers(told);
+    this.#agreed ||= told !== undefined && this.#feed.covers(told, this.#previous);
     if (this.#agreed) return this.#open(told as Revision);
     this.#agree().catch((error: unknown) => this.fail(error));
   }

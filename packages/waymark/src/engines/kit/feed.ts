@@ -105,10 +105,9 @@ export class Feed implements CursorSource {
   }
 
   /** Whether a watch after `revision` can begin here, and the source would have nothing against it. */
-  covers(revision: Revision): boolean {
-    return (
-      this.reaches(revision) && revision <= this.published && revision >= this.source.compacted
-    );
+  covers(revision: Revision, previous: boolean): boolean {
+    const { compacted } = this.source;
+    return this.reaches(revision, previous) && revision <= this.published && revision >= compacted;
   }
 
   /** A cursor from `after`, which the feed reaches. */
