@@ -22,17 +22,30 @@ export async function openFile(): Promise<OpenedEngine> {
   return { engine, clock, close };
 }
 
-/** A whole server on loopback, spoken to over its one port. */
+/** A whole server on loopback, spoken to over its one port; the engine's clock can be moved. */
 export async function openServed(engineUrl: string): Promise<OpenedEngine> {
   const clock = new FakeClock();
-  const listen = ['127.0.0.1:0'];
-  const server = await startServer({ engine: engineUrl, listen, clock, logLevel: 'silent' });
-  const engine = await openRemoteEngine(`http://${server.addresses[0] ?? ''}`);
+  return { ...(await serve(engineUrl, clock)), clock };
+}
+
+/** The same on an engine that is elsewhere, whose leases end in real time. Nothing of them is left there. */
+export async function openServedElsewhere(engineUrl: string): Promise<OpenedEngine> {
+  const { engine, close } = await serve(engineUrl);
+  const closeAll = async (): Promise<void> => {
+    for (const id of await engine.leases()) await engine.revoke(id);
+    await close();
+  };
+  return { engine, close: closeAll };
+}
+
+async function serve(engine: string, clock?: FakeClock): Promise<OpenedEngine> {
+  const server = await startServer({ engine, listen: ['127.0.0.1:0'], clock, logLevel: 'silent' });
+  const remote = await openRemoteEngine(`http://${server.addresses[0] ?? ''}`);
   const close = async (): Promise<void> => {
-    await engine[Symbol.asyncDispose]();
+    await remote[Symbol.asyncDispose]();
     await server.close();
   };
-  return { engine, clock, close };
+  return { engine: remote, close };
 }
 
 export async function openServedFile(): Promise<OpenedEngine> {
