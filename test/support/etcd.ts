@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { service } from '#services';
 
 export interface RunningEtcd {
   /** `host:port`. */
@@ -12,13 +13,14 @@ export interface RunningEtcd {
 }
 
 export interface EtcdCall {
-  /** Default: `etcd` from PATH. */
-  readonly binary?: string;
+  /** Default 3.4, Debian's. */
+  readonly version?: '3.4' | '3.5';
   readonly flags?: readonly string[];
 }
 
 /** One etcd on loopback, without fsync: nothing in it outlives the test. */
 export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
+  const { path } = service(`etcd-${call.version ?? '3.4'}`);
   const directory = await mkdtemp(join(tmpdir(), 'waymark-etcd-'));
   const address = `127.0.0.1:${await freePort()}`;
   const peer = `http://127.0.0.1:${await freePort()}`;
@@ -34,7 +36,7 @@ export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
     '--log-level=error',
     ...(call.flags ?? []),
   ];
-  const child = spawn(call.binary ?? 'etcd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
   let failure = '';
