@@ -12,9 +12,11 @@ export interface RunningEtcd {
   stop(): Promise<void>;
 }
 
+export type EtcdVersion = '3.4' | '3.5';
+
 export interface EtcdCall {
-  /** Default 3.4, Debian's. */
-  readonly version?: '3.4' | '3.5';
+  /** Default 3.4. */
+  readonly version?: EtcdVersion;
   readonly flags?: readonly string[];
 }
 

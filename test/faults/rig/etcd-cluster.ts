@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { service } from '#services';
+import type { EtcdVersion } from '../../support/etcd.js';
 import { endProcess, type Host } from './namespaces.js';
 
 export const clientPort = 2_379;
@@ -35,7 +36,7 @@ export class EtcdCluster implements AsyncDisposable {
     }));
   }
 
-  static async start(hosts: readonly Host[], version: '3.4' | '3.5'): Promise<EtcdCluster> {
+  static async start(hosts: readonly Host[], version: EtcdVersion): Promise<EtcdCluster> {
     const { directory: binaries } = service(`etcd-${version}`);
     const directory = await mkdtemp(join(tmpdir(), 'waymark-cluster-'));
     const cluster = new EtcdCluster(directory, binaries, hosts);

@@ -1,3 +1,4 @@
+import type { EtcdVersion } from '../../support/etcd.js';
 import { EtcdCluster, type Member, peerPort } from './etcd-cluster.js';
 import { type Drop, Network } from './namespaces.js';
 import { Parts } from './parts.js';
@@ -25,7 +26,7 @@ export class Rig implements AsyncDisposable {
 
   /** @param options.alone  servers that speak to the member on their own host alone; the others to all members */
   static async start(options: {
-    readonly version: '3.4' | '3.5';
+    readonly version: EtcdVersion;
     readonly alone?: readonly number[];
   }): Promise<Rig> {
     await using parts = new Parts();
