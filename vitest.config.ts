@@ -5,6 +5,7 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Tests that measure time, or load both cores with processes of their own: one file at a time, after the others. */
 const faults = [
+  'faults',
   'locks',
   'durability',
   'linearizability',

@@ -11,6 +11,7 @@ const parts = {
   engines: ['test/engines'],
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],
+  cluster: ['test/faults'],
 };
 const files = parts[process.argv[2]];
 if (files === undefined) {

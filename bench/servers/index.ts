@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ensureDebian } from '../harness/debian.js';
+import { ensureDebian } from '#services';
 import { freePort, type Running, start, temporaryDirectory } from '../harness/processes.js';
 
 /** Every server of the bench, on loopback, with its data in a temporary folder. */

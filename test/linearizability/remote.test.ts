@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { checkLinearizable, checkRevisions, checkWatch, versionedModel } from 'waymark/testing';
 import { chooseSeed, sized } from '../faults/random.js';
 import { ServerProcess } from '../faults/server-process.js';
-import { perKey, type RecordedHistory, recordHistory } from './remote-history.js';
+import { type RecordedHistory, recordHistory } from './remote-history.js';
+import { perKey } from './workload.js';
 
 const file = 'test/linearizability/remote.test.ts';
 

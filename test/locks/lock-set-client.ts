@@ -8,7 +8,8 @@ import { StoreClient } from './fenced-store.js';
  */
 export interface ClientTask {
   readonly url: string;
-  readonly storePort: number;
+  /** Absent: there is no store. */
+  readonly storePort?: number;
   readonly locks: number;
   readonly lanes: number;
   readonly ttlMs: number;
@@ -30,7 +31,7 @@ const task = JSON.parse(process.argv[2] ?? '{}') as ClientTask;
 const space = await open(task.url, { owner: `client-${process.pid}` });
 const locks = space.namespace<number>('locks');
 const plain = space.namespace<number>('locks', { guard: false });
-const store = new StoreClient(task.storePort);
+const store = task.storePort === undefined ? null : new StoreClient(task.storePort);
 const added: Record<string, number> = {};
 const tally = { refused: 0, unknown: 0, lost: 0 };
 const busy = new Set<string>();
@@ -39,7 +40,7 @@ const stopping = new AbortController();
 process.once('message', () => stopping.abort());
 process.send?.('ready');
 await Promise.all(Array.from({ length: task.lanes }, lane));
-store.close();
+store?.close();
 await space.close().catch(() => undefined);
 process.send?.({ added, ...tally } satisfies ClientReport);
 process.disconnect();
@@ -71,13 +72,13 @@ async function lane(): Promise<void> {
 
 async function section(lock: Lock, name: string): Promise<void> {
   const { token } = lock;
-  const count = task.target === 'store' ? await store.ask({ name, token }) : await readKey(name);
+  const count = store === null ? await readKey(name) : await store.ask({ name, token });
   if (count === null || !lock.isHeld()) return;
   await sleep(Math.random() * task.sectionMsMax);
   const done =
-    task.target === 'store'
-      ? await store.ask({ name, token, write: count + 1 })
-      : await writeKey(lock, name, count + 1);
+    store === null
+      ? await writeKey(lock, name, count + 1)
+      : await store.ask({ name, token, write: count + 1 });
   if (done === null) tally.refused++;
   else added[name] = (added[name] ?? 0) + 1;
 }

@@ -36,7 +36,7 @@ async function runLockSet(run: Run): Promise<Sum> {
   await using store = await FencedStore.open({ fenced: run.fenced });
   const task: ClientTask = {
     url: server.url,
-    storePort: store.port,
+    ...(run.target === 'store' ? { storePort: store.port } : {}),
     locks: lockCount,
     lanes: 6,
     ttlMs,

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { service } from '#services';
 
 export interface RunningEtcd {
   /** `host:port`. */
@@ -13,9 +14,11 @@ export interface RunningEtcd {
   stop(): Promise<void>;
 }
 
+export type EtcdVersion = '3.4' | '3.5';
+
 export interface EtcdCall {
-  /** Default: `etcd` from PATH. */
-  readonly binary?: string;
+  /** Default 3.4. */
+  readonly version?: EtcdVersion;
   readonly flags?: readonly string[];
   /** Files of this folder are its certificate: `server.crt`, `server.key`, and `ca.crt` for those of clients, which are asked for. */
   readonly tls?: string;
@@ -23,6 +26,7 @@ export interface EtcdCall {
 
 /** One etcd on loopback, without fsync: nothing in it outlives the test. */
 export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
+  const { path } = service(`etcd-${call.version ?? '3.4'}`);
   const directory = await mkdtemp(join(tmpdir(), 'waymark-etcd-'));
   const address = `127.0.0.1:${await freePort()}`;
   const url = `${call.tls === undefined ? 'http' : 'https'}://${address}`;
@@ -40,8 +44,7 @@ export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
     ...(call.tls === undefined ? [] : tlsFlags(call.tls)),
     ...(call.flags ?? []),
   ];
-  const binary = call.binary ?? 'etcd';
-  let child = await start(binary, args, address);
+  let child = await start(path, args, address);
   return {
     address,
     get pid() {
@@ -49,7 +52,7 @@ export async function startEtcd(call: EtcdCall = {}): Promise<RunningEtcd> {
     },
     restart: async () => {
       await end(child);
-      child = await start(binary, args, address);
+      child = await start(path, args, address);
     },
     stop: async () => {
       await end(child);

@@ -11,17 +11,24 @@ export default class CountReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
     let passed = 0;
     let failed = unhandled.length;
+    const notRun: string[] = [];
     for (const module of modules) {
       for (const test of module.children.allTests()) {
         const { state } = test.result();
-        if (state === 'passed') passed++;
+        const { notRun: reason } = test.meta();
+        if (reason !== undefined) notRun.push(reason);
+        else if (state === 'passed') passed++;
         // A test that did not run is not a passed one, unless -t asked for others.
         else if (state !== 'skipped' || !this.#filtered) failed++;
       }
       const collected = [...module.children.allTests()].length > 0;
       if (!collected || module.errors().length > 0) failed++;
     }
-    process.once('exit', () => process.stdout.write(`\n${passed} passed, ${failed} failed\n`));
+    const missing = notRun.map((reason) => `not run: ${reason}\n`).join('');
+    const told = notRun.length === 0 ? '' : `\n${missing}${notRun.length} not run\n`;
+    process.once('exit', () =>
+      process.stdout.write(`${told}\n${passed} passed, ${failed} failed\n`),
+    );
     if (failed > 0) process.exitCode = 1;
   }
 }

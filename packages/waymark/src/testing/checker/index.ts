@@ -1,3 +1,4 @@
+export * from './commit-history.js';
 export * from './linearizable.js';
 export * from './models.js';
 export * from './lock-table.js';

@@ -9,7 +9,10 @@ export interface OpenCall<O> {
   drop(): void;
 }
 
-/** Records what clients of one process do. Times are a counter: one total order that real time allows. */
+/**
+ * Records what clients do. Times are a counter, one total order that real time allows; processes whose records are put together share a
+ * clock instead.
+ */
 export class HistoryRecorder<I, O> {
   readonly #calls: {
     client: number;
@@ -19,12 +22,18 @@ export class HistoryRecorder<I, O> {
     output: O | undefined;
     dropped: boolean;
   }[] = [];
-  #time = 0;
+  readonly #clock: () => number;
+
+  /** @param clock  never goes back, and is the same for all whose records are put together. Default: a counter */
+  constructor(clock?: () => number) {
+    let time = 0;
+    this.#clock = clock ?? (() => ++time);
+  }
 
   begin(client: number, input: I): OpenCall<O> {
     const call = {
       client,
-      call: ++this.#time,
+      call: this.#clock(),
       ret: Infinity,
       input,
       output: undefined as O | undefined,
@@ -33,7 +42,7 @@ export class HistoryRecorder<I, O> {
     this.#calls.push(call);
     return {
       ok: (output) => {
-        call.ret = ++this.#time;
+        call.ret = this.#clock();
         call.output = output;
       },
       unknown: () => undefined,
@@ -45,7 +54,7 @@ export class HistoryRecorder<I, O> {
 
   /** A moment in the recorder's time. */
   now(): number {
-    return ++this.#time;
+    return this.#clock();
   }
 
   /** By time of call. */

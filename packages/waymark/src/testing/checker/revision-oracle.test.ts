@@ -1,11 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  checkRevisions,
-  type CommitCall,
-  type CommitInput,
-  type CommitOutput,
-  type LoggedChange,
-} from './revision-oracle.js';
+import type { CommitCall, CommitInput, CommitOutput, LoggedChange } from './commit-history.js';
+import { checkRevisions } from './revision-oracle.js';
 
 function call(
   times: readonly [number, number],
@@ -89,4 +84,43 @@ const breaches: readonly (readonly [string, readonly CommitCall[], readonly Logg
 
 test.each(breaches)('[checker] the oracle tells of %s', (_, calls, entries) => {
   expect(checkRevisions(calls, entries)).not.toEqual([]);
+});
+
+const apart = call([7, 8], put('c', 'x'), wrote(3));
+const sharing = [...log, logged(3, 'c', 'x', 1, 3)];
+const shared = { shared: true };
+
+test('[checker] independent commits may share a revision where that is allowed, known ones and unknown', () => {
+  const acknowledged = call([7, 8], both, wrote(3, 2));
+  expect(checkRevisions([first, second, acknowledged, apart], sharing, shared)).toEqual([]);
+  expect(checkRevisions([first, second, third, apart], sharing, shared)).toEqual([]);
+  expect(checkRevisions([first, second, acknowledged, apart], sharing).join()).toMatch(/\(e\)/);
+});
+
+test.each<[string, readonly CommitCall[], readonly LoggedChange[], RegExp]>([
+  ['half of an unknown commit', [first, second, third, apart], sharing.toSpliced(3, 1), /\(e\)/],
+  ['a write that is not in the log', [first, second, third, apart], log, /\(c\)/],
+  [
+    'one that reads what the other writes',
+    [
+      first,
+      second,
+      call([7, 8], both, wrote(3, 2)),
+      call(
+        [7, 8],
+        { apply: [...put('c', 'x').apply, { op: 'get', key: 'b' }] },
+        { succeeded: true, revision: 3, results: [null, null] },
+      ),
+    ],
+    sharing,
+    /\(a\)/,
+  ],
+  [
+    'two writers of one key',
+    [first, call([3, 4], put('a', '2'), wrote(2)), call([3, 4], put('a', '9'), wrote(2)), third],
+    log,
+    /\(c\)/,
+  ],
+])('[checker] where revisions are shared the oracle tells of %s', (_, calls, entries, rule) => {
+  expect(checkRevisions(calls, entries, shared).join()).toMatch(rule);
 });

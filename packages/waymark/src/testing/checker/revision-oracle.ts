@@ -1,63 +1,34 @@
-import type { Call } from './linearizable.js';
+import type {
+  CommitCall,
+  CommitInput,
+  CommitStep,
+  KnownEntry,
+  LoggedChange,
+} from './commit-history.js';
+import { mark, sameChanges, show, touchedBy, without, writesOf } from './logged-changes.js';
 
 /**
  * Checks a history in linear time by trusting nothing but what the store itself claims: the revisions in its answers and the log of its
  * changes. Write order is then known, and checking needs no search. Its rules:
- * (a) acknowledged writes have distinct revisions; (b) they grow in real time; (c) each answer is the replay of the log at
+ * (a) acknowledged writes have distinct revisions, or share one and none reads, checks or writes what another writes; (b) they grow in real time; (c) each answer is the replay of the log at
  * its revision; (d) no read is older than what was acknowledged before its call; (e) each change of the log belongs to an
  * acknowledged commit, whole, or to one unknown commit, whole. The watches (f) are watch-rules.ts.
  */
 
-/** One change as the log tells it. */
-export interface LoggedChange {
-  readonly revision: number;
-  readonly key: string;
-  readonly kind: 'put' | 'delete' | 'expire';
-  /** Empty for a delete. */
-  readonly value: string;
-  /** Writes since creation; 0 for a delete. */
-  readonly version: number;
-  /** 0 for a delete. */
-  readonly createRevision: number;
+export interface RevisionRules {
+  /** Independent commits may share a revision (K1). Default false. */
+  readonly shared?: boolean | undefined;
 }
-
-export interface KnownEntry {
-  readonly value: string;
-  readonly revision: number;
-  readonly createRevision: number;
-  readonly version: number;
-}
-
-export type CommitStep =
-  | { readonly op: 'get'; readonly key: string }
-  | { readonly op: 'put'; readonly key: string; readonly value: string }
-  | { readonly op: 'delete'; readonly key: string };
-
-/** When each key's revision is as told (0: absent), `apply`, else `otherwise`. Written values are unique in a history. */
-export interface CommitInput {
-  readonly when?: readonly { readonly key: string; readonly revision: number }[];
-  readonly apply: readonly CommitStep[];
-  readonly otherwise?: readonly CommitStep[];
-}
-
-export interface CommitOutput {
-  /** Absent where the answer has none: a refused condition. */
-  readonly revision?: number | undefined;
-  readonly succeeded: boolean;
-  /** One per step of the branch: for a get what it saw, for a delete how many, null for a put. Absent where the answer has none. */
-  readonly results?: readonly (KnownEntry | number | null)[] | undefined;
-}
-
-export type CommitCall = Call<CommitInput, CommitOutput>;
 
 /** @returns what is wrong, one sentence each; empty when all is well */
 export function checkRevisions(
   history: readonly CommitCall[],
   log: readonly LoggedChange[],
+  rules: RevisionRules = {},
 ): string[] {
   const floors = floorsOf(history);
   const wrong: string[] = [];
-  const replay = new Replay(history, log, floors, wrong);
+  const replay = new Replay(history, log, { floors, wrong, shared: rules.shared === true });
   const byRevision = new Map<number, CommitCall[]>();
   for (const call of history) {
     const { output } = call;
@@ -96,6 +67,12 @@ function floorsOf(history: readonly CommitCall[]): Map<CommitCall, number> {
   return floors;
 }
 
+interface ReplayFacts {
+  readonly floors: ReadonlyMap<CommitCall, number>;
+  readonly wrong: string[];
+  readonly shared: boolean;
+}
+
 class Replay {
   readonly #state = new Map<string, KnownEntry>();
   readonly #changes = new Map<number, LoggedChange[]>();
@@ -103,15 +80,12 @@ class Replay {
   readonly #unknown = new Map<string, Set<CommitCall>>();
   readonly #floors: ReadonlyMap<CommitCall, number>;
   readonly #wrong: string[];
+  readonly #shared: boolean;
 
-  constructor(
-    history: readonly CommitCall[],
-    log: readonly LoggedChange[],
-    floors: ReadonlyMap<CommitCall, number>,
-    wrong: string[],
-  ) {
-    this.#floors = floors;
-    this.#wrong = wrong;
+  constructor(history: readonly CommitCall[], log: readonly LoggedChange[], facts: ReplayFacts) {
+    this.#floors = facts.floors;
+    this.#wrong = facts.wrong;
+    this.#shared = facts.shared;
     for (const change of log) {
       const same = this.#changes.get(change.revision);
       if (same === undefined) this.#changes.set(change.revision, [change]);
@@ -140,41 +114,80 @@ class Replay {
     }
   }
 
-  /** Finds whose the changes are. @returns the calls that are not their author */
+  /** Finds whose the changes are. @returns the calls that are not their authors */
   #claim(
     revision: number,
     changes: readonly LoggedChange[],
     calls: readonly CommitCall[],
   ): readonly CommitCall[] {
-    const authors = calls.filter((call) => this.#fault(call, revision, changes) === null);
-    if (authors.length > 1)
-      this.#wrong.push(`(a) revision ${revision} was acknowledged to ${authors.length} writers`);
-    const [author] = authors;
-    if (author !== undefined) {
-      if ((this.#floors.get(author) ?? 0) >= revision) {
+    const authors: CommitCall[] = [];
+    let left = changes;
+    for (const call of calls) {
+      const written = this.#writtenBy(call, revision, left);
+      if (written === null || this.#fault(call, revision, written) !== null) continue;
+      authors.push(call);
+      left = without(left, written);
+      if ((this.#floors.get(call) ?? 0) >= revision) {
         this.#wrong.push(
-          `(b) ${show(author)} wrote at ${revision}, which was acknowledged to another before its call`,
+          `(b) ${show(call)} wrote at ${revision}, which was acknowledged to another before its call`,
         );
       }
-      return calls.filter((call) => call !== author);
     }
-    const first = changes[0] as LoggedChange;
-    const candidates =
-      this.#unknown.get(mark(first.key, first.kind === 'put' ? first.value : undefined)) ?? [];
-    for (const call of candidates) {
+    for (let first = left[0]; first !== undefined; first = left[0]) {
+      const written = this.#claimUnknown(revision, first, left);
+      if (written === null) break;
+      left = without(left, written);
+    }
+    this.#refuseDependent(revision, authors);
+    if (left.length > 0) {
+      const what = left.map((change) => `${change.kind} ${change.key} ${change.value}`).join(', ');
+      this.#wrong.push(
+        `(e) revision ${revision} (${what}) belongs to no commit, or only to a part of one`,
+      );
+    }
+    return calls.filter((call) => !authors.includes(call));
+  }
+
+  /** What a call wrote at a revision, where that is all of what is left there, or with shared revisions a part of it; else null. */
+  #writtenBy(
+    { input }: CommitCall,
+    revision: number,
+    left: readonly LoggedChange[],
+  ): readonly LoggedChange[] | null {
+    const steps = (this.#holds(input) ? input.apply : input.otherwise) ?? [];
+    const { written } = this.#run(steps, revision);
+    const rest = without(left, written);
+    const all = rest.length === left.length - written.length;
+    return written.length > 0 && all && (this.#shared || rest.length === 0) ? written : null;
+  }
+
+  #claimUnknown(
+    revision: number,
+    first: LoggedChange,
+    left: readonly LoggedChange[],
+  ): readonly LoggedChange[] | null {
+    const name = mark(first.key, first.kind === 'put' ? first.value : undefined);
+    for (const call of this.#unknown.get(name) ?? []) {
       if ((this.#floors.get(call) ?? 0) >= revision) continue;
-      const branches = [call.input.apply, call.input.otherwise ?? []];
-      const succeeded = this.#holds(call.input);
-      const { written } = this.#run(branches[succeeded ? 0 : 1] ?? [], revision);
-      if (!sameChanges(written, changes)) continue;
+      const written = this.#writtenBy(call, revision, left);
+      if (written === null) continue;
       for (const set of this.#unknown.values()) set.delete(call);
-      return calls;
+      return written;
     }
-    const what = changes.map((change) => `${change.kind} ${change.key} ${change.value}`).join(', ');
-    this.#wrong.push(
-      `(e) revision ${revision} (${what}) belongs to no commit, or only to a part of one`,
-    );
-    return calls;
+    return null;
+  }
+
+  /** Who shares a revision may not touch what another writes. */
+  #refuseDependent(revision: number, authors: readonly CommitCall[]): void {
+    if (authors.length < 2) return;
+    for (const author of authors) {
+      const own = writesOf(author.input);
+      const met = authors.find(
+        (other) => other !== author && touchedBy(other.input).some((key) => own.has(key)),
+      );
+      if (met === undefined) continue;
+      this.#wrong.push(`(a) revision ${revision} is shared by ${show(author)} and ${show(met)}`);
+    }
   }
 
   /** Why the answer is not that of the replay with these changes, or null. */
@@ -235,27 +248,4 @@ class Replay {
     if (kind === 'put') this.#state.set(key, { value, revision, createRevision, version });
     else this.#state.delete(key);
   }
-}
-
-function sameChanges(one: readonly LoggedChange[], two: readonly LoggedChange[]): boolean {
-  return one.length === two.length && JSON.stringify(inOrder(one)) === JSON.stringify(inOrder(two));
-}
-
-function inOrder(changes: readonly LoggedChange[]): unknown[] {
-  const rows = changes.map(({ key, kind, value, version, createRevision }) => [
-    key,
-    kind,
-    value,
-    version,
-    createRevision,
-  ]);
-  return rows.sort((a, b) => ((a[0] as string) < (b[0] as string) ? -1 : 1));
-}
-
-function mark(key: string, value: string | undefined): string {
-  return value === undefined ? `delete ${key}` : `put ${key} ${value}`;
-}
-
-function show(call: CommitCall): string {
-  return `client ${call.client} [${call.call}..${call.ret}] ${JSON.stringify(call.input)}`;
 }

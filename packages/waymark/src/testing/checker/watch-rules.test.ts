@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LoggedChange } from './revision-oracle.js';
+import type { LoggedChange } from './commit-history.js';
 import { checkWatch, type SeenChange, type WatchRecord, type WatchRule } from './watch-rules.js';
 
 const put = (

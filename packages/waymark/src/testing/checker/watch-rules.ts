@@ -1,4 +1,4 @@
-import type { KnownEntry, LoggedChange } from './revision-oracle.js';
+import type { KnownEntry, LoggedChange } from './commit-history.js';
 
 /**
  * The nine rules of a watch (they are those of etcd's robustness tests), over what one watcher recorded and the replayed log:

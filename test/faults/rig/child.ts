@@ -1,0 +1,49 @@
+import type { ChildProcess } from 'node:child_process';
+import { endProcess, type Host } from './namespaces.js';
+
+/** A program of the tests on a host of the rig, spoken to in turns: each order is answered by one message. */
+export class Child<Order, Answer> implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  readonly #name: string;
+
+  private constructor(child: ChildProcess, name: string) {
+    this.#process = child;
+    this.#name = name;
+  }
+
+  /** @param program  a file of the build. @returns the child, and the first thing it said */
+  static async start<Order, Answer, First>(
+    host: Host,
+    program: string,
+    args: readonly string[] = [],
+  ): Promise<[Child<Order, Answer>, First]> {
+    const command = [process.execPath, program, ...args];
+    const child = new Child<Order, Answer>(
+      host.spawn(command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      program,
+    );
+    return [child, (await child.#answer()) as First];
+  }
+
+  async ask(order: Order): Promise<Answer> {
+    const answer = this.#answer();
+    this.#process.send(order as object);
+    return (await answer) as Answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await endProcess(this.#process, 'SIGKILL');
+  }
+
+  #answer(): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const ended = (code: number | null): void =>
+        reject(new Error(`${this.#name} ended with ${code}: is the build there (npm run build)?`));
+      this.#process.once('exit', ended);
+      this.#process.once('message', (message) => {
+        this.#process.off('exit', ended);
+        resolve(message);
+      });
+    });
+  }
+}

@@ -1,0 +1,51 @@
+import { checkLinearizable, checkRevisions, checkWatch, versionedModel } from 'waymark/testing';
+import { perKey } from '../../linearizability/workload.js';
+import type { RigHistory } from './history.js';
+
+/** Everything wrong with a history, one sentence each: by the search for an order, by revisions against etcd's own log, and by the rules of watches. */
+export function faultsOf({ calls, log, watched, after }: RigHistory): string[] {
+  const verdict = checkLinearizable(versionedModel, perKey(calls));
+  const found =
+    verdict.result === 'ok'
+      ? []
+      : [`${verdict.result}: ${verdict.partition} ${JSON.stringify(verdict.stuck)}`];
+  found.push(...checkRevisions(calls, log, { shared: true }));
+  for (const records of watched) {
+    if (typeof records === 'string') found.push(`a watch: ${records}`);
+    else {
+      const broken = checkWatch({ after, records, matches: () => true }, log);
+      found.push(...broken.map(({ rule, message }) => `watch ${rule}: ${message}`));
+    }
+  }
+  return found;
+}
+
+/** What many histories add up to: none of them is kept. */
+export class Tally {
+  histories = 0;
+  calls = 0;
+  unknown = 0;
+  changes = 0;
+  readonly kinds = new Map<string, number>();
+  /** The first few of each history, with how to see it again. */
+  readonly faults: string[] = [];
+
+  add(history: RigHistory, kind: string, replay: string): void {
+    this.histories++;
+    this.calls += history.calls.length;
+    this.unknown += history.calls.filter((call) => call.output === undefined).length;
+    this.changes += history.log.length;
+    this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1);
+    const faults = faultsOf(history);
+    if (faults.length === 0) return;
+    const told = [`${JSON.stringify(history.fault)}; replay: ${replay}`, ...faults.slice(0, 5)];
+    console.log(told.join('\n'));
+    this.faults.push(...told);
+  }
+
+  toString(): string {
+    const { histories, calls, unknown, changes, faults } = this;
+    const kinds = [...this.kinds].map(([kind, count]) => `${kind} ${count}`).join(', ');
+    return `${histories} histories (${kinds}), ${calls} calls, ${unknown} unknown, ${changes} changes, ${faults.length === 0 ? 'all right' : 'FAULTS'}`;
+  }
+}
