@@ -47,6 +47,8 @@ export interface EtcdEngineOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Tells the members' addresses, `host:port`, the one to speak to first: at once, and whenever they change. @returns ends that */
+  readonly follow?: ((changed: (addresses: readonly string[]) => void) => () => void) | undefined;
 }
 
 /**
@@ -63,11 +65,13 @@ export async function openEtcdEngine(
   const { clock = systemClock, random = systemRandom, signal } = options;
   const client = new EtcdClient(await loadGrpc(), target, { clock, random });
   const layout = new Layout(target.root);
+  const unfollow = options.follow?.((addresses) => client.setEndpoints(addresses));
   try {
     const identity = await claimIdentity(client, layout, random, signal);
     const { version } = await client.call(Maintenance.method.status, {}, { kind: 'read', signal });
-    return new EtcdEngine({ target, client, layout, identity, version, clock, random });
+    return new EtcdEngine({ target, client, layout, identity, version, clock, random, unfollow });
   } catch (error) {
+    unfollow?.();
     client.close();
     throw error;
   }
@@ -82,6 +86,7 @@ interface Parts {
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly unfollow: (() => void) | undefined;
 }
 
 class EtcdEngine implements Engine, FeedSource {
@@ -213,6 +218,7 @@ class EtcdEngine implements Engine, FeedSource {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#parts.unfollow?.();
     this.#commits.close();
     this.#feed.close();
     this.#leases.close();
