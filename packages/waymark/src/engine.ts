@@ -34,6 +34,10 @@ export { within } from './wrap/within.js';
 export { openEngine, type OpenOptions } from './open.js';
 export { openFileEngine, type FileEngineOptions } from './engines/file/file-engine.js';
 export { openEtcdEngine, type EtcdEngineOptions } from './engines/etcd/etcd-engine.js';
+export {
+  openPostgresEngine,
+  type PostgresEngineOptions,
+} from './engines/postgres/postgres-engine.js';
 export { errorTable, type ErrorFaces } from './core/error-table.js';
 export { HostNamespace } from './space/namespace.js';
 export type { EventGroup } from './space/watch.js';

@@ -13,7 +13,7 @@ import type { Space } from './space/types.js';
 export interface OpenOptions {
   /** Who to show as holder in `explain` and events. Default: `host:pid`. */
   readonly owner?: string | undefined;
-  /** How much history the memory and file engines keep at least. */
+  /** How much history the memory, file and PostgreSQL engines keep at least. */
   readonly history?: HistoryBounds | undefined;
   /** File engine: 'flushed' (default) answers after fdatasync; 'async' loses the last moments in a crash. */
   readonly durability?: 'flushed' | 'async' | undefined;
@@ -31,7 +31,7 @@ export interface OpenOptions {
  * Opens a space.
  *
  * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `etcd://host:port/root` on an
- *             etcd cluster; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket
+ *             etcd cluster; `postgres://host/database?schema=waymark` in a PostgreSQL database; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket
  * @throws {WaymarkError} `invalid` for an unknown scheme, `unavailable` when the server cannot be reached, `taken` when another
  *                        process has the directory, `corrupt` when its files are damaged
  */
@@ -64,13 +64,17 @@ export async function openEngine(url: string, options: OpenOptions = {}): Promis
     const { openEtcdEngine } = await import('./engines/etcd/etcd-engine.js');
     return await openEtcdEngine(url, options);
   }
+  if (/^postgres(ql)?:/.test(url)) {
+    const { openPostgresEngine } = await import('./engines/postgres/postgres-engine.js');
+    return await openPostgresEngine(url, options);
+  }
   if (isServer(url)) {
     const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
     return await openRemoteEngine(url, options);
   }
   throw new WaymarkError(
     'invalid',
-    `no engine for '${url}': take memory:, file:DIR, etcd://host:port, http://host:port, ws://host:port or unix:/path`,
+    `no engine for '${url}': take memory:, file:DIR, etcd://host:port, postgres://host/database, http://host:port, ws://host:port or unix:/path`,
   );
 }
 
