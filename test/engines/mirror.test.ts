@@ -2,17 +2,19 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { type Engine, mirror, openEngine } from 'waymark/engine';
 import { engineSuite, type OpenedEngine, propertySuite } from 'waymark/testing';
 import { type RunningEtcd, startEtcd } from '../support/etcd.js';
+import { type RunningPostgres, startPostgres } from '../support/postgres.js';
 import { openMemory, runsOf } from './engines.js';
 
 let etcd: RunningEtcd;
-let roots = 0;
+let postgres: RunningPostgres;
+let opened = 0;
 
 beforeAll(async () => {
-  etcd = await startEtcd();
+  [etcd, postgres] = await Promise.all([startEtcd(), startPostgres()]);
 });
 
 afterAll(async () => {
-  await etcd.stop();
+  await Promise.all([etcd.stop(), postgres.stop()]);
 });
 
 /** A mirror that stands. */
@@ -33,8 +35,8 @@ async function overMemory(): Promise<OpenedEngine> {
   return { ...opened, engine, close: () => Promise.resolve(engine[Symbol.asyncDispose]()) };
 }
 
-async function overEtcd(): Promise<OpenedEngine> {
-  const engine = await mirrored(await openEngine(`etcd://${etcd.address}/mirror-${roots++}`), {});
+async function overElsewhere(url: string): Promise<OpenedEngine> {
+  const engine = await mirrored(await openEngine(url), {});
   const close = async (): Promise<void> => {
     for (const id of await engine.leases()) await engine.revoke(id);
     await engine[Symbol.asyncDispose]();
@@ -44,7 +46,8 @@ async function overEtcd(): Promise<OpenedEngine> {
 
 for (const [name, open, runs] of [
   ['mirror over memory', overMemory, 200],
-  ['mirror over etcd', overEtcd, 10],
+  ['mirror over etcd', () => overElsewhere(`etcd://${etcd.address}/mirror-${opened++}`), 10],
+  ['mirror over PostgreSQL', () => overElsewhere(`${postgres.url}?schema=mirror-${opened++}`), 10],
 ] as const) {
   const suite = { name, runner: { describe, test }, open };
   engineSuite(suite);
