@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { LineResult } from './harness/duel.js';
 import { printTable, report } from './report.js';
+import { clusterSuite } from './suites/cluster.js';
 import { coreSuite } from './suites/core.js';
 import { fileSuite } from './suites/file.js';
 import { lockSuite } from './suites/lock.js';
@@ -17,6 +18,7 @@ const suites = {
   lock: lockSuite,
   messaging: messagingSuite,
   file: fileSuite,
+  cluster: clusterSuite,
 } as const;
 
 const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only TEXT] [--json FILE]

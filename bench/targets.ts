@@ -5,7 +5,7 @@ import type { LineResult } from './harness/duel.js';
  * meant to be. For `less` lower is better.
  */
 export interface Target {
-  readonly suite: 'core' | 'server' | 'watch' | 'lock' | 'messaging' | 'file';
+  readonly suite: 'core' | 'server' | 'watch' | 'lock' | 'messaging' | 'file' | 'cluster';
   /** The line's name, as the suite calls it. */
   readonly line: string;
   /** The side it is compared with; absent: the first side's own value is judged. */
@@ -47,6 +47,9 @@ const rows: readonly Row[] = [
   ['file', 'put flushed, 128 in flight', 'own memory engine', 'more', 0.25, 0.4],
   ['file', 'put flushed, 1 in flight', 'redis AOF always', 'more', 0.5, 0.9],
   ['file', 'put flushed, 16 in flight', 'redis AOF always', 'more', 0.6, 1.0],
+  ['cluster', 'put through the etcd engine, 128 in flight', 'etcd3', 'more', 10, 20],
+  ['cluster', 'put through the etcd engine, 128 in flight', 'plain grpc-js', 'more', 3, 6],
+  ['cluster', 'CPU of etcd under 1 000 watchers of one server', 'one watcher', 'less', 1.2, 1.2],
   ['lock', 'lock + release, 16 uncontended', 'redis-semaphore', 'more', 1.2, 2],
   ['lock', 'lock + release, 16 uncontended', 'etcd3', 'more', 50, 120],
   ['lock', 'fair hand-over, 16 contending', 'PostgreSQL advisory', 'more', 0.5, 1],

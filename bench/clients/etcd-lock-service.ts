@@ -1,4 +1,5 @@
 import { Client, credentials } from '@grpc/grpc-js';
+import { bytesField, numberField } from './protobuf.js';
 
 export interface LockService {
   lock(name: string, lease: bigint): Promise<Buffer>;
@@ -28,22 +29,6 @@ export function openLockService(address: string): LockService {
     unlock: async (key) => void (await call('Unlock', bytesField(1, key))),
     close: () => client.close(),
   };
-}
-
-function bytesField(field: number, bytes: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([(field << 3) | 2]), varint(BigInt(bytes.length)), bytes]);
-}
-
-function numberField(field: number, value: bigint): Buffer {
-  return Buffer.concat([Buffer.from([field << 3]), varint(value)]);
-}
-
-function varint(value: bigint): Buffer {
-  const bytes: number[] = [];
-  let left = BigInt.asUintN(64, value);
-  for (; left > 127n; left >>= 7n) bytes.push(Number(left & 127n) | 128);
-  bytes.push(Number(left));
-  return Buffer.from(bytes);
 }
 
 /** The answers hold only length-delimited fields, each shorter than 128 bytes. */

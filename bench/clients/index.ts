@@ -1,6 +1,7 @@
 import type { Connect } from './client.js';
 import { connectEcho } from './echo.js';
 import { connectEtcd, connectEtcdLockService } from './etcd.js';
+import { connectEtcdPlain } from './etcd-plain.js';
 import { connectNats } from './nats.js';
 import { connectPostgres } from './postgres.js';
 import {
@@ -24,6 +25,7 @@ const clients = {
   redisSemaphore: connectRedisSemaphore,
   redlock: connectRedlock,
   etcd3: connectEtcd,
+  etcdPlain: connectEtcdPlain,
   etcdLockService: connectEtcdLockService,
   postgres: connectPostgres,
   zooKeeper: connectZooKeeper,

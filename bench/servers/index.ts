@@ -127,7 +127,8 @@ export async function startPostgres(): Promise<Running> {
 }
 
 export interface WaymarkCall {
-  readonly engine?: 'memory' | 'file';
+  /** `memory`, `file` in a folder of its own, or an engine elsewhere by its URL. */
+  readonly engine?: string;
   readonly unix?: boolean;
 }
 
@@ -141,7 +142,8 @@ export async function startWaymark(call: WaymarkCall = {}): Promise<Running> {
   const socket = join(directory, 'waymark.sock');
   const address = call.unix === true ? socket : `127.0.0.1:${await freePort()}`;
   const listen = call.unix === true ? `unix:${socket}` : address;
-  const engine = call.engine === 'file' ? `file:${join(directory, 'data')}` : 'memory';
+  const { engine: asked = 'memory' } = call;
+  const engine = asked === 'file' ? `file:${join(directory, 'data')}` : asked;
   const running = await start({
     name: 'waymark',
     command: process.execPath,
