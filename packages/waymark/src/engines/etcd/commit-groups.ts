@@ -1,19 +1,17 @@
 import type { Clock } from '../../core/clock.js';
 import type { CommitOptions, Outcome, Revision, Txn } from '../../core/engine.js';
-import { assert, isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { soon } from '../../core/soon.js';
 import { type Footprint, footprintOf, Footprints } from './footprint.js';
-import { create } from '@bufbuild/protobuf';
-import { revisionOf } from './entry-codec.js';
-import { type TxnRequest, TxnRequestSchema, type TxnResponse } from './gen/etcd_pb.js';
-import { sizeOf, txnSizeMax } from './txn-codec.js';
+import { readAnswerBytes, readNestedBytes, writeGroupBytes, type WrittenTxn } from './txn-bytes.js';
+import { txnSizeMax } from './txn-codec.js';
 
 export interface CommitGroupsOptions {
   readonly clock: Clock;
-  write(txn: Txn): TxnRequest;
-  read(txn: Txn, answer: TxnResponse, revision: Revision): Outcome;
+  write(txn: Txn): WrittenTxn;
+  read(txn: Txn, answer: Buffer, revision: Revision): Outcome;
   /** @throws {WaymarkError} `uncertain` when it may have been applied; else it was not */
-  send(request: TxnRequest, signal?: AbortSignal): Promise<TxnResponse>;
+  send(request: Buffer, signal?: AbortSignal): Promise<Buffer>;
 }
 
 /** A group holds so many commits and about so many bytes, well below etcd's 1.5 MiB. */
@@ -26,18 +24,15 @@ const lookedAtMax = 1_024;
 
 interface Waiting {
   readonly txn: Txn;
-  readonly request: TxnRequest;
+  readonly request: WrittenTxn;
   readonly footprint: Footprint;
-  /** Of etcd's limit. */
-  readonly size: number;
-  readonly bytes: number;
   readonly alone: boolean;
   readonly signal: AbortSignal | undefined;
   resolve(outcome: Outcome): void;
   reject(error: unknown): void;
   settled: boolean;
   sent: boolean;
-  stopListening(): void;
+  readonly abort: (() => void) | undefined;
 }
 
 /**
@@ -59,22 +54,20 @@ export class CommitGroups {
   commit(txn: Txn, { signal, alone }: CommitOptions = {}): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const request = this.#options.write(txn);
-      const abort = (): void => this.#abort(waiting);
+      const abort = signal && ((): void => this.#abort(waiting));
       const waiting: Waiting = {
         txn,
         request,
         footprint: footprintOf(txn),
-        size: sizeOf(request),
-        bytes: bytesOf(txn),
         alone: alone === true,
         signal,
         resolve,
         reject,
         settled: false,
         sent: false,
-        stopListening: () => signal?.removeEventListener('abort', abort),
+        abort,
       };
-      signal?.addEventListener('abort', abort, { once: true });
+      if (abort !== undefined) signal?.addEventListener('abort', abort, { once: true });
       this.#waiting.push(waiting);
       this.#schedule();
     });
@@ -126,8 +119,8 @@ export class CommitGroups {
       }
       group.push(waiting);
       together.add(waiting.footprint);
-      limit.size = Math.max(limit.size, waiting.size);
-      limit.bytes += waiting.bytes;
+      limit.size = Math.max(limit.size, waiting.request.size);
+      limit.bytes += waiting.request.bytes.length;
       limit.closed = waiting.alone || group.length >= groupMax;
     }
     this.#waiting = rest;
@@ -158,18 +151,10 @@ export class CommitGroups {
 
   async #sendGroup(group: readonly Waiting[]): Promise<void> {
     try {
-      const answer = await this.#options.send(
-        create(TxnRequestSchema, {
-          success: group.map(({ request }) => ({
-            request: { case: 'requestTxn' as const, value: request },
-          })),
-        }),
-      );
-      const revision = revisionOf(answer);
+      const request = writeGroupBytes(group.map(({ request: { bytes } }) => bytes));
+      const { revision, responses } = readAnswerBytes(await this.#options.send(request));
       for (const [index, waiting] of group.entries()) {
-        const own = answer.responses[index]?.response;
-        assert(own?.case === 'responseTxn', 'etcd answers each of a group');
-        this.#answer(waiting, own.value, revision);
+        this.#answer(waiting, readNestedBytes(responses[index]), revision);
       }
     } catch (error) {
       // Refused as a whole, for the sake of one: each hears for itself. Sent again is only what was certainly not applied.
@@ -184,14 +169,14 @@ export class CommitGroups {
   async #sendAlone(waiting: Waiting): Promise<void> {
     if (waiting.settled) return;
     try {
-      const answer = await this.#options.send(waiting.request, waiting.signal);
-      this.#answer(waiting, answer, revisionOf(answer));
+      const answer = await this.#options.send(waiting.request.bytes, waiting.signal);
+      this.#answer(waiting, answer, readAnswerBytes(answer).revision);
     } catch (error) {
       settle(waiting, () => waiting.reject(error));
     }
   }
 
-  #answer(waiting: Waiting, answer: TxnResponse, revision: Revision): void {
+  #answer(waiting: Waiting, answer: Buffer, revision: Revision): void {
     settle(waiting, () => {
       try {
         waiting.resolve(this.#options.read(waiting.txn, answer, revision));
@@ -213,28 +198,17 @@ export class CommitGroups {
 }
 
 function fitsWith(
-  { size, bytes, alone }: Waiting,
+  { request: { size, bytes }, alone }: Waiting,
   count: number,
   limit: { readonly size: number; readonly bytes: number },
 ): boolean {
-  if (alone || limit.bytes + bytes > groupBytesMax) return false;
+  if (alone || limit.bytes + bytes.length > groupBytesMax) return false;
   return count + 1 + Math.max(limit.size, size) <= txnSizeMax;
 }
 
 function settle(waiting: Waiting, tell: () => void): void {
   if (waiting.settled) return;
   waiting.settled = true;
-  waiting.stopListening();
+  if (waiting.abort !== undefined) waiting.signal?.removeEventListener('abort', waiting.abort);
   tell();
-}
-
-function bytesOf(txn: Txn): number {
-  let bytes = 0;
-  for (const check of txn.when ?? []) bytes += check.key.length + 32;
-  for (const operation of [...(txn.apply ?? []), ...(txn.otherwise ?? [])]) {
-    if (operation.type === 'txn') bytes += bytesOf(operation.txn);
-    else
-      bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0) + 32;
-  }
-  return bytes;
 }

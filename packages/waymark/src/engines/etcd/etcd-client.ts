@@ -28,6 +28,13 @@ export interface EtcdCall {
   readonly timeoutMs?: number | undefined;
 }
 
+/** One call: where it goes, what is sent, and how the answer is read. */
+interface Exchange<O> {
+  readonly path: string;
+  encode(): Buffer;
+  decode(bytes: Buffer): O;
+}
+
 /** One member of the cluster. */
 interface Endpoint {
   readonly address: string;
@@ -82,13 +89,23 @@ export class EtcdClient {
     request: MessageInitShape<I>,
     call: EtcdCall,
   ): Promise<MessageShape<O>> {
-    call.signal?.throwIfAborted();
     const message = create(method.input, request);
+    return await this.#call(exchangeOf(method, message), call);
+  }
+
+  /** As `call`, of messages that are written and read elsewhere. */
+  async callBytes(method: DescMethod, request: Buffer, call: EtcdCall): Promise<Buffer> {
+    const decode = (bytes: Buffer): Buffer => bytes;
+    return await this.#call({ path: pathOf(method), encode: () => request, decode }, call);
+  }
+
+  async #call<O>(exchange: Exchange<O>, call: EtcdCall): Promise<O> {
+    call.signal?.throwIfAborted();
     const deadline = this.#clock.now() + (call.timeoutMs ?? this.#target.timeoutMs);
     for (let attempt = 0; ; attempt++) {
       const endpoint = this.#pick();
       try {
-        return await this.#attempt(endpoint, method, message, call, deadline);
+        return await this.#attempt(endpoint, exchange, call, deadline);
       } catch (error) {
         const failure = toWaymarkError(error, call.kind);
         const stale = isStaleToken(error);
@@ -186,38 +203,36 @@ export class EtcdClient {
     endpoint.suspectUntil = this.#clock.now() + suspectMs;
   }
 
-  async #attempt<I extends DescMessage, O extends DescMessage>(
+  async #attempt<O>(
     endpoint: Endpoint,
-    method: Method<I, O>,
-    message: MessageShape<I>,
+    exchange: Exchange<O>,
     call: EtcdCall,
     deadline: number,
-  ): Promise<MessageShape<O>> {
+  ): Promise<O> {
     const metadata = await this.#metadata(endpoint);
     const left = deadline - this.#clock.now();
     // A read has time for another member, should this one be silent.
     const share = call.kind === 'read' && this.#endpoints.length > 1 ? left / 2 : left;
-    return this.#unary(endpoint, method, message, metadata, share, call.signal);
+    return this.#unary(endpoint, exchange, metadata, share, call.signal);
   }
 
-  #unary<I extends DescMessage, O extends DescMessage>(
+  #unary<O>(
     { address, client }: Endpoint,
-    method: Method<I, O>,
-    message: MessageShape<I>,
+    { path, encode: write, decode }: Exchange<O>,
     metadata: GrpcTypes.Metadata,
     withinMs: number,
     signal?: AbortSignal,
-  ): Promise<MessageShape<O>> {
+  ): Promise<O> {
     return new Promise((resolve, reject) => {
       let stop = (): void => {};
       let unsent = false;
       const late = this.#clock.after(withinMs, () => stop(), true);
       const abort = (): void => stop();
-      const call = client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
-        pathOf(method),
-        (value) => encode(method.input, value),
-        (bytes) => fromBinary(method.output, bytes),
-        message,
+      const call = client.makeUnaryRequest<null, O>(
+        path,
+        write,
+        decode,
+        null,
         metadata,
         {},
         (error, answer) => {
@@ -251,13 +266,8 @@ export class EtcdClient {
     const { user = '', password = '', timeoutMs } = this.#target;
     const request = create(Auth.method.authenticate.input, { name: user, password });
     const none = new this.#grpc.Metadata();
-    const token = this.#unary(
-      endpoint,
-      Auth.method.authenticate,
-      request,
-      none,
-      timeoutMs / 2,
-    ).then(
+    const exchange = exchangeOf(Auth.method.authenticate, request);
+    const token = this.#unary(endpoint, exchange, none, timeoutMs / 2).then(
       (answer) => answer.token,
       (error: unknown) => {
         if (this.#token === token) this.#token = null;
@@ -290,6 +300,17 @@ export class EtcdClient {
       signal?.addEventListener('abort', abort, { once: true });
     });
   }
+}
+
+function exchangeOf<I extends DescMessage, O extends DescMessage>(
+  method: Method<I, O>,
+  message: MessageShape<I>,
+): Exchange<MessageShape<O>> {
+  return {
+    path: pathOf(method),
+    encode: () => encode(method.input, message),
+    decode: (bytes) => fromBinary(method.output, bytes),
+  };
 }
 
 function pathOf(method: DescMethod): string {

@@ -34,14 +34,14 @@ import { EtcdClient } from './etcd-client.js';
 import { EtcdHistory } from './etcd-history.js';
 import { EtcdLeases } from './etcd-leases.js';
 import { type EtcdTarget, parseEtcdUrl } from './etcd-url.js';
-import { floorOf, leaseNotFound, leasesOf, rangesOf, readsOf, soundProgress } from './facts.js';
+import { floorOf, leaseNotFound, leasesOf, rangesOf, readsPast, soundProgress } from './facts.js';
 import { follow, type FollowOptions } from './follow.js';
 import { KV, Maintenance } from './gen/etcd_pb.js';
 import { loadGrpc } from './grpc.js';
 import { claimIdentity } from './identity.js';
 import { Layout } from './layout.js';
 import { ReadGroups } from './read-groups.js';
-import { readOutcome, writeTxn } from './txn-codec.js';
+import { readOutcomeBytes, writeTxnBytes } from './txn-bytes.js';
 
 export interface EtcdEngineOptions {
   readonly clock?: Clock | undefined;
@@ -106,9 +106,10 @@ class EtcdEngine implements Engine, FeedSource {
     );
     this.#commits = new CommitGroups({
       clock,
-      write: (txn) => writeTxn({ layout, floor: this.#history.floor }, txn),
-      read: (txn, answer, revision) => readOutcome(layout, txn, answer, revision),
-      send: (request, signal) => client.call(KV.method.txn, request, { kind: 'write', signal }),
+      write: (txn) => writeTxnBytes({ layout, floor: this.#history.floor }, txn),
+      read: (txn, answer, revision) => readOutcomeBytes(layout, txn, answer, revision),
+      send: (request, signal) =>
+        client.callBytes(KV.method.txn, request, { kind: 'write', signal }),
     });
     this.#reads = new ReadGroups(client, layout, clock);
     this.#leases = new EtcdLeases(client, layout, { ...parts, timeoutMs: target.timeoutMs });
@@ -131,7 +132,7 @@ class EtcdEngine implements Engine, FeedSource {
     validateTxn(txn);
     this.#open(options.signal);
     // A read of the past is refused below the floor, which must be known.
-    if (readsOf(txn).some(({ at }) => at !== undefined)) await this.#history.present();
+    if (readsPast(txn)) await this.#history.present();
     try {
       return await this.#commits.commit(txn, options);
     } catch (error) {

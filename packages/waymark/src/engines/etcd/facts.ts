@@ -45,6 +45,19 @@ export function readsOf(txn: Txn): ReadOperation[] {
   return operationsOf(txn).filter((operation) => operation.type === 'read');
 }
 
+/** Whether a branch reads the past. */
+export function readsPast({ apply, otherwise }: Txn): boolean {
+  return readsPastIn(apply) || readsPastIn(otherwise);
+}
+
+function readsPastIn(branch: readonly Operation[] = []): boolean {
+  for (const operation of branch) {
+    if (operation.type === 'read' && operation.at !== undefined) return true;
+    if (operation.type === 'txn' && readsPast(operation.txn)) return true;
+  }
+  return false;
+}
+
 /** The same checks, and of the operations those reads alone. */
 export function onlyReads(txn: Txn, keep: (read: ReadOperation) => boolean): Txn {
   const readsIn = (branch: readonly Operation[] = []): Operation[] =>

@@ -16,15 +16,16 @@ export class Layout {
   readonly leaseRange: { readonly key: Buffer; readonly end: Buffer };
   readonly floorKey: Buffer;
   readonly identityKey: Buffer;
-  readonly #data: ByteString;
-  readonly #dataEnd: ByteString;
+  /** Entries lie from here up to `dataEnd`. */
+  readonly data: ByteString;
+  readonly dataEnd: ByteString;
   readonly #leases: ByteString;
 
   /** @param root  bytes without a slash at the end */
   constructor(root: ByteString) {
     this.root = root;
-    this.#data = `${root}/d/`;
-    this.#dataEnd = `${root}/d0`;
+    this.data = `${root}/d/`;
+    this.dataEnd = `${root}/d0`;
     this.#leases = `${root}/l/`;
     this.rootRange = { key: toBuffer(`${root}/`), end: toBuffer(prefixEnd(`${root}/`)) };
     this.leaseRange = { key: toBuffer(this.#leases), end: toBuffer(prefixEnd(this.#leases)) };
@@ -33,13 +34,13 @@ export class Layout {
   }
 
   key(key: ByteString): Buffer {
-    return toBuffer(this.#data + key);
+    return toBuffer(this.data + key);
   }
 
   /** The `range_end` of etcd: empty for a single key. */
   end({ end }: KeyRange): Buffer {
     if (end === undefined) return nothing;
-    return toBuffer(end === '' ? this.#dataEnd : this.#data + end);
+    return toBuffer(end === '' ? this.dataEnd : this.data + end);
   }
 
   leaseMarker(id: LeaseId): Buffer {
@@ -49,7 +50,7 @@ export class Layout {
   /** What a key of etcd under the root is. */
   read(raw: Uint8Array): Place {
     const key = arrayToBytes(raw);
-    if (key.startsWith(this.#data)) return { kind: 'entry', key: key.slice(this.#data.length) };
+    if (key.startsWith(this.data)) return { kind: 'entry', key: key.slice(this.data.length) };
     if (key.startsWith(this.#leases)) {
       return { kind: 'lease', id: Number(key.slice(this.#leases.length)) };
     }
@@ -59,7 +60,7 @@ export class Layout {
 
   /** The key of an entry, without what stands before it. */
   entryKey(raw: Uint8Array): ByteString {
-    return arrayToBytes(raw.subarray(this.#data.length));
+    return arrayToBytes(raw.subarray(this.data.length));
   }
 }
 

@@ -1,0 +1,126 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import type { Txn } from '../../core/engine.js';
+import { TxnRequestSchema, TxnResponseSchema } from './gen/etcd_pb.js';
+import { Layout } from './layout.js';
+import {
+  readAnswerBytes,
+  readNestedBytes,
+  readOutcomeBytes,
+  writeGroupBytes,
+  writeTxnBytes,
+} from './txn-bytes.js';
+import { readOutcome, sizeOf, writeTxn } from './txn-codec.js';
+
+const layout = new Layout('root');
+const ground = { layout, floor: 0 };
+const long = '\xffx'.repeat(70_000);
+const most = Number.MAX_SAFE_INTEGER;
+
+/** With puts and checks alone, which are written by hand. */
+const plain: Txn[] = [
+  {},
+  { apply: [] },
+  { apply: [{ type: 'put', key: 'k', value: '' }] },
+  { apply: [{ type: 'put', key: '\x00\xff', value: long, lease: most }] },
+  {
+    when: [
+      { key: 'k', target: 'version', is: '=', to: 0 },
+      { key: 'k', target: 'create', is: '!=', to: 127 },
+      { key: 'k', end: 'l', target: 'mod', is: '<', to: 128 },
+      { key: long, end: '', target: 'lease', is: '>', to: most },
+      { key: 'k', target: 'mod', is: '=', to: 2 ** 31 },
+      { key: 'k', target: 'mod', is: '=', to: 2 ** 35 - 1 },
+    ],
+    apply: [
+      { type: 'put', key: 'a', value: 'v'.repeat(127), lease: 1 },
+      { type: 'put', key: 'b', value: 'v'.repeat(128), lease: 2 ** 32 },
+    ],
+    otherwise: [],
+  },
+];
+
+const others: Txn[] = [
+  { when: [{ key: 'k', target: 'value', is: '=', to: 'v' }], apply: plain[2]?.apply ?? [] },
+  { apply: [{ type: 'put', key: 'k', value: '', keepValue: true }] },
+  { apply: [{ type: 'put', key: 'k', value: 'v', previous: true }] },
+  { apply: [{ type: 'delete', key: 'k' }], otherwise: [{ type: 'read', key: 'k' }] },
+  { apply: [{ type: 'txn', txn: plain[4] as Txn }] },
+];
+
+test('what is written by hand is what generated messages would write', () => {
+  for (const txn of [...plain, ...others]) {
+    const { bytes, size } = writeTxnBytes(ground, txn);
+    const expected = writeTxn(ground, txn);
+    const read = fromBinary(TxnRequestSchema, bytes);
+    expect(toBinary(TxnRequestSchema, read)).toEqual(toBinary(TxnRequestSchema, expected));
+    expect(size).toBe(sizeOf(expected));
+  }
+});
+
+test('a group is one transaction of them all', () => {
+  const txns = [...plain, ...others];
+  const group = writeGroupBytes(txns.map((txn) => writeTxnBytes(ground, txn).bytes));
+  const expected = create(TxnRequestSchema, {
+    success: txns.map((txn) => ({
+      request: { case: 'requestTxn' as const, value: writeTxn(ground, txn) },
+    })),
+  });
+  const read = fromBinary(TxnRequestSchema, group);
+  expect(toBinary(TxnRequestSchema, read)).toEqual(toBinary(TxnRequestSchema, expected));
+});
+
+/** As etcd would answer a group of these, each applied or not. */
+function answerOf(txns: readonly Txn[], succeeded: boolean, revision: number): Buffer {
+  // Numbers of a cluster and its members take all of 64 bits.
+  const header = {
+    clusterId: 2n ** 64n - 1n,
+    memberId: 2n ** 63n,
+    revision: BigInt(revision),
+    raftTerm: 7n,
+  };
+  const put = { response: { case: 'responsePut' as const, value: {} } };
+  const answer = create(TxnResponseSchema, {
+    header,
+    succeeded: true,
+    responses: txns.map(({ apply = [] }) => ({
+      response: {
+        case: 'responseTxn' as const,
+        value: { header: {}, succeeded, responses: succeeded ? apply.map(() => put) : [] },
+      },
+    })),
+  });
+  return Buffer.from(toBinary(TxnResponseSchema, answer));
+}
+
+test('an answer is read as generated messages would be', () => {
+  for (const [succeeded, revision] of [
+    [true, 1],
+    [true, most],
+    [false, 2 ** 40],
+  ] as const) {
+    const read = readAnswerBytes(answerOf(plain, succeeded, revision));
+    expect([read.revision, read.succeeded, read.responses.length]).toEqual([
+      revision,
+      true,
+      plain.length,
+    ]);
+    for (const [index, txn] of plain.entries()) {
+      const nested = readNestedBytes(read.responses[index]);
+      const expected = fromBinary(TxnResponseSchema, nested);
+      expect(readOutcomeBytes(layout, txn, nested, revision)).toEqual(
+        readOutcome(layout, txn, expected, revision),
+      );
+    }
+  }
+});
+
+test('an answer that is cut off, or not of this kind, is no answer', () => {
+  const whole = answerOf(plain, true, 300);
+  for (const length of [whole.length - 1, 10, 3]) {
+    expect(() => readAnswerBytes(whole.subarray(0, length))).toThrow();
+  }
+  expect(() => readNestedBytes(undefined)).toThrow();
+  expect(() => readNestedBytes(Buffer.from([0x12, 0]))).toThrow();
+  expect(() => readOutcomeBytes(layout, plain[2] as Txn, Buffer.from([0x10, 1]), 1)).toThrow();
+});

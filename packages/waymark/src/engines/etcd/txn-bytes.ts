@@ -1,0 +1,199 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { Check, Operation, Outcome, PutOperation, Revision, Txn } from '../../core/engine.js';
+import { assert } from '../../core/errors.js';
+import { compareResult, compareTarget } from './enums.js';
+import type { Ground } from './entry-codec.js';
+import { TxnRequestSchema, TxnResponseSchema } from './gen/etcd_pb.js';
+import type { Layout } from './layout.js';
+import { bytesSize, ProtobufReader, ProtobufWriter, uintSize } from './protobuf.js';
+import { readOutcome, sizeOf, writeTxn } from './txn-codec.js';
+
+/**
+ * Transactions as bytes. Those of puts and checks alone, and the groups of all of them, are written and read by hand: with generated
+ * messages they were a third of what a put costs, most of it objects that live for one call. All else goes by txn-codec.ts.
+ */
+
+export interface WrittenTxn {
+  readonly bytes: Buffer;
+  /** Of etcd's limit. */
+  readonly size: number;
+}
+
+export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
+  if (isPlain(txn)) return writePuts(ground.layout, txn.when ?? [], txn.apply);
+  const request = writeTxn(ground, txn);
+  const bytes = toBinary(TxnRequestSchema, request);
+  return {
+    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    size: sizeOf(request),
+  };
+}
+
+/** One transaction that holds them all. */
+export function writeGroupBytes(txns: readonly Buffer[]): Buffer {
+  let size = 0;
+  for (const { length } of txns) size += bytesSize(bytesSize(length));
+  const writer = new ProtobufWriter(size);
+  for (const txn of txns) {
+    writer.begin(fields.success, bytesSize(txn.length));
+    writer.bytes(fields.requestTxn, txn);
+  }
+  return writer.done();
+}
+
+export interface AnswerBytes {
+  /** Of the header; 0 where there is none, as in what is nested. */
+  readonly revision: Revision;
+  readonly succeeded: boolean;
+  readonly responses: readonly Buffer[];
+}
+
+export function readAnswerBytes(bytes: Buffer): AnswerBytes {
+  const reader = new ProtobufReader(bytes);
+  let [revision, succeeded] = [0, false];
+  const responses: Buffer[] = [];
+  while (reader.next()) {
+    if (reader.field === fields.header) revision = revisionIn(reader.bytes());
+    else if (reader.field === fields.succeeded) succeeded = reader.uint() !== 0;
+    else if (reader.field === fields.responses) responses.push(reader.bytes());
+    else reader.skip();
+  }
+  return { revision, succeeded, responses };
+}
+
+/** What a response of a group holds: the answer of one transaction. */
+export function readNestedBytes(response: Buffer | undefined): Buffer {
+  assert(response !== undefined, 'etcd answers each of a group');
+  const reader = new ProtobufReader(response);
+  assert(reader.next() && reader.field === fields.responseTxn, 'etcd answers each of a group');
+  return reader.bytes();
+}
+
+export function readOutcomeBytes(
+  layout: Layout,
+  txn: Txn,
+  bytes: Buffer,
+  revision: Revision,
+): Outcome {
+  if (isPlain(txn)) {
+    const { succeeded, responses } = readAnswerBytes(bytes);
+    const branch = succeeded ? txn.apply : [];
+    assert(responses.length === branch.length, 'etcd answers each operation');
+    return { revision, succeeded, results: branch.map(() => ({ type: 'put' })) };
+  }
+  return readOutcome(layout, txn, fromBinary(TxnResponseSchema, bytes), revision);
+}
+
+/** Numbers of fields in etcd.proto. */
+const fields = {
+  compare: 1,
+  success: 2,
+  requestPut: 2,
+  requestTxn: 4,
+  header: 1,
+  succeeded: 2,
+  responses: 3,
+  responseTxn: 4,
+  revision: 3,
+  key: 1,
+  value: 2,
+  lease: 3,
+  result: 1,
+  target: 2,
+  checkedKey: 3,
+  rangeEnd: 64,
+} as const;
+
+const results = {
+  '=': compareResult.equal,
+  '!=': compareResult.notEqual,
+  '<': compareResult.less,
+  '>': compareResult.greater,
+} as const;
+
+/** The field of `target_union` that a number belongs to. */
+const unions = { version: 4, create: 5, mod: 6, lease: 8 } as const;
+
+interface Plain extends Txn {
+  readonly apply: readonly PutOperation[];
+  readonly when?: readonly PlainCheck[] | undefined;
+}
+
+interface PlainCheck extends Check {
+  readonly target: keyof typeof unions;
+  readonly to: number;
+}
+
+function isPlain(txn: Txn): txn is Plain {
+  const { when, apply, otherwise } = txn;
+  if (apply === undefined || (otherwise !== undefined && otherwise.length > 0)) return false;
+  for (const operation of apply) if (!isPlainPut(operation)) return false;
+  if (when === undefined) return true;
+  for (const { target, to } of when) {
+    if (target === 'value' || !Number.isSafeInteger(to) || (to as number) < 0) return false;
+  }
+  return true;
+}
+
+function isPlainPut(operation: Operation): boolean {
+  if (operation.type !== 'put') return false;
+  const { previous, keepValue, keepLease } = operation;
+  return previous !== true && keepValue !== true && keepLease !== true;
+}
+
+function writePuts(
+  layout: Layout,
+  checks: readonly PlainCheck[],
+  puts: readonly PutOperation[],
+): WrittenTxn {
+  let size = 0;
+  for (const check of checks) size += bytesSize(checkSize(layout, check));
+  for (const put of puts) size += bytesSize(bytesSize(putSize(layout, put)));
+  const writer = new ProtobufWriter(size);
+  for (const check of checks) writeCheck(writer, layout, check);
+  for (const put of puts) writePut(writer, layout, put);
+  return { bytes: writer.done(), size: Math.max(checks.length, puts.length) };
+}
+
+function putSize({ data }: Layout, { key, value, lease = 0 }: PutOperation): number {
+  const size = bytesSize(data.length + key.length) + bytesSize(value.length);
+  return lease === 0 ? size : size + 1 + uintSize(lease);
+}
+
+function writePut(writer: ProtobufWriter, layout: Layout, put: PutOperation): void {
+  const { key, value, lease = 0 } = put;
+  const size = putSize(layout, put);
+  writer.begin(fields.success, bytesSize(size));
+  writer.begin(fields.requestPut, size);
+  writer.text(fields.key, layout.data, key);
+  writer.text(fields.value, '', value);
+  if (lease !== 0) writer.uint(fields.lease, lease);
+}
+
+function checkSize(layout: Layout, { key, end, to }: PlainCheck): number {
+  const size = 4 + bytesSize(layout.data.length + key.length) + 1 + uintSize(to);
+  if (end === undefined) return size;
+  return size + 1 + bytesSize(endOf(layout, end).length);
+}
+
+function writeCheck(writer: ProtobufWriter, layout: Layout, check: PlainCheck): void {
+  writer.begin(fields.compare, checkSize(layout, check));
+  writer.uint(fields.result, results[check.is]);
+  writer.uint(fields.target, compareTarget[check.target]);
+  writer.text(fields.checkedKey, layout.data, check.key);
+  writer.uint(unions[check.target], check.to);
+  if (check.end !== undefined) writer.text(fields.rangeEnd, '', endOf(layout, check.end));
+}
+
+function endOf({ data, dataEnd }: Layout, end: string): string {
+  return end === '' ? dataEnd : data + end;
+}
+
+function revisionIn(header: Buffer): Revision {
+  const reader = new ProtobufReader(header);
+  while (reader.next()) {
+    if (reader.field === fields.revision) return reader.uint();
+    reader.skip();
+  }
+  return 0;
+}
