@@ -49,6 +49,7 @@ const rows: readonly Row[] = [
   ['file', 'put flushed, 16 in flight', 'redis AOF always', 'more', 0.6, 1.0],
   ['cluster', 'put through the etcd engine, 128 in flight', 'etcd3', 'more', 10, 20],
   ['cluster', 'put through the etcd engine, 128 in flight', 'plain grpc-js', 'more', 3, 6],
+  ['cluster', 'put through the PostgreSQL engine, 128 in flight', 'pg pool', 'more', 3, 8],
   ['cluster', 'CPU of etcd under 1 000 watchers of one server', 'one watcher', 'less', 1.2, 1.2],
   ['lock', 'lock + release, 16 uncontended', 'redis-semaphore', 'more', 1.2, 2],
   ['lock', 'lock + release, 16 uncontended', 'etcd3', 'more', 50, 120],

@@ -3,7 +3,7 @@ import { connectEcho } from './echo.js';
 import { connectEtcd, connectEtcdLockService } from './etcd.js';
 import { connectEtcdPlain } from './etcd-plain.js';
 import { connectNats } from './nats.js';
-import { connectPostgres } from './postgres.js';
+import { connectPostgres, connectPostgresPool } from './postgres.js';
 import {
   connectIoredis,
   connectIoredisPlain,
@@ -28,6 +28,7 @@ const clients = {
   etcdPlain: connectEtcdPlain,
   etcdLockService: connectEtcdLockService,
   postgres: connectPostgres,
+  postgresPool: connectPostgresPool,
   zooKeeper: connectZooKeeper,
   nats: connectNats,
   echo: connectEcho,

@@ -1,6 +1,6 @@
 import type { Side } from '../harness/duel.js';
 import { cpuMs } from '../harness/processes.js';
-import { startEtcd, startWaymark } from '../servers/index.js';
+import { startEtcd, startPostgres, startWaymark } from '../servers/index.js';
 import { none, type Stage } from './stage.js';
 
 /** Engines that are elsewhere: what one process writes through them, and what watchers cost them. */
@@ -23,6 +23,8 @@ export async function clusterSuite(stage: Stage): Promise<void> {
     );
   }
   await stage.clear();
+  await postgres(stage);
+  await stage.clear();
   await stage.line(
     'CPU of etcd under 1 000 watchers of one server',
     'ms for 5 000 puts at 1 000/s, of which 100 are watched',
@@ -31,6 +33,18 @@ export async function clusterSuite(stage: Stage): Promise<void> {
       await watched(stage, { name: 'one watcher', watchers: 1, connections: 1 }),
     ],
     none,
+  );
+}
+
+async function postgres(stage: Stage): Promise<void> {
+  const { address } = await stage.server('postgres', startPostgres);
+  const url = `postgres://bench@${address}/postgres?schema=bench`;
+  const params = { op: 'put', inFlight: 128, seconds: 2 };
+  await stage.line(
+    'put through the PostgreSQL engine, 128 in flight',
+    'operations/s, one server, flushed',
+    async () => [stage.side('waymark', 'waymarkEngine', url, 'load', params)],
+    async () => [stage.side('pg pool', 'postgresPool', address, 'load', params)],
   );
 }
 
