@@ -35,7 +35,7 @@ export function serveCommand(program: Command, run: Run): void {
     )
     .option(
       '-e, --engine <url>',
-      'memory, file:DIR, or etcd://host:port/root, which many servers may share',
+      'memory, file:DIR, or one that many servers share: etcd://host:port/root, postgres://host/db',
       'file:./waymark-data',
     )
     .option('--mirror', 'keep what is there in memory too, for stale reads and watches', false)
