@@ -5,7 +5,6 @@ import {
   fromBinary,
   type MessageInitShape,
   type MessageShape,
-  toBinary,
 } from '@bufbuild/protobuf';
 import type * as GrpcTypes from '@grpc/grpc-js';
 import type { Clock, Random } from '../../core/clock.js';
@@ -13,26 +12,14 @@ import { WaymarkError } from '../../core/errors.js';
 import { Auth } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
+import { encode, type Exchange, exchangeOf, type Method, pathOf } from './exchange.js';
 import type { Grpc } from './grpc.js';
-
-/** A call of etcd's API: what it takes and answers. */
-export interface Method<I extends DescMessage, O extends DescMessage> extends DescMethod {
-  readonly input: I;
-  readonly output: O;
-}
 
 export interface EtcdCall {
   readonly kind: CallKind;
   readonly signal?: AbortSignal | undefined;
   /** Default: the target's. */
   readonly timeoutMs?: number | undefined;
-}
-
-/** One call: where it goes, what is sent, and how the answer is read. */
-interface Exchange<O> {
-  readonly path: string;
-  encode(): Buffer;
-  decode(bytes: Buffer): O;
 }
 
 /** One member of the cluster. */
@@ -300,24 +287,4 @@ export class EtcdClient {
       signal?.addEventListener('abort', abort, { once: true });
     });
   }
-}
-
-function exchangeOf<I extends DescMessage, O extends DescMessage>(
-  method: Method<I, O>,
-  message: MessageShape<I>,
-): Exchange<MessageShape<O>> {
-  return {
-    path: pathOf(method),
-    encode: () => encode(method.input, message),
-    decode: (bytes) => fromBinary(method.output, bytes),
-  };
-}
-
-function pathOf(method: DescMethod): string {
-  return `/${method.parent.typeName}/${method.name}`;
-}
-
-function encode<I extends DescMessage>(schema: I, message: MessageShape<I>): Buffer {
-  const bytes = toBinary(schema, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,8 +1,9 @@
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
 import type { Check, Operation, Outcome, PutOperation, Revision, Txn } from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
 import { compareResult, compareTarget } from './enums.js';
 import type { Ground } from './entry-codec.js';
+import { encode } from './exchange.js';
 import { TxnRequestSchema, TxnResponseSchema } from './gen/etcd_pb.js';
 import type { Layout } from './layout.js';
 import { bytesSize, ProtobufReader, ProtobufWriter, uintSize } from './protobuf.js';
@@ -22,11 +23,7 @@ export interface WrittenTxn {
 export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
   if (isPlain(txn)) return writePuts(ground.layout, txn.when ?? [], txn.apply);
   const request = writeTxn(ground, txn);
-  const bytes = toBinary(TxnRequestSchema, request);
-  return {
-    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    size: sizeOf(request),
-  };
+  return { bytes: encode(TxnRequestSchema, request), size: sizeOf(request) };
 }
 
 /** One transaction that holds them all. */
