@@ -16,7 +16,7 @@ afterAll(async () => {
 describe('recipes', () => {
   recipeSuite({ name: 'etcd in process', test, open: () => overEtcd(etcd.address) });
   recipeSuite({
-    name: 'two servers over etcd',
+    name: 'two servers over etcd, one with a mirror',
     test,
     open: () => overServersOnEtcd(etcd.address),
   });

@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startServer } from '@waymark/server';
 import { isWaymarkError, type Namespace, open, type Space } from 'waymark';
 import { systemRandom } from 'waymark/engine';
 import { ServerProcess } from '../faults/server-process.js';
+import { Command, waymark } from '../support/command.js';
 import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 let etcd: RunningEtcd;
@@ -85,6 +89,10 @@ async function moves(urls: readonly string[], away: () => Promise<void>) {
   await using other = await open(urls[1] as string, { owner: 'witness' });
   const ns = space.namespace('n');
   await using lock = await ns.lock('/lock', { ttlMs: 10_000 });
+  await using term = await ns.election('/leader').campaign({ ttlMs: 10_000 });
+  const session = await space.lease(10_000);
+  await ns.put('/session', 1, { lease: session });
+  const waiting = other.namespace('n').lock('/lock', { waitMs: 30_000 });
   const seen: number[] = [];
   let told = (): void => {};
   const complete = new Promise<void>((resolve) => (told = resolve));
@@ -97,6 +105,9 @@ async function moves(urls: readonly string[], away: () => Promise<void>) {
   expect(lock.signal.aborted).toBe(false);
   expect(lock.isHeld()).toBe(true);
   expect((await holder(other))?.token).toBe(lock.token);
+  expect(term.signal.aborted || session.signal.aborted).toBe(false);
+  expect((await other.namespace('n').election('/leader').leader())?.term).toBe(term.token);
+  expect(await other.namespace('n').get('/session')).not.toBeNull();
   await ns.put('/load/fenced', -1, { hold: lock });
   for (;;) {
     if (seen.includes(-1)) break;
@@ -104,6 +115,8 @@ async function moves(urls: readonly string[], away: () => Promise<void>) {
   }
   told();
   await following;
+  await lock.release();
+  await (await waiting).release();
   return { working, seen };
 }
 
@@ -142,6 +155,26 @@ test('a client whose server is drained under load loses no call', async () => {
   } finally {
     await a.close();
     await b.close();
+  }
+});
+
+test('a command goes to the server that is there', async () => {
+  await using there = await ServerProcess.start('memory');
+  const nobody = `http://127.0.0.1:${await freePort()}`;
+  const folder = await mkdtemp(join(tmpdir(), 'waymark-fail-over-'));
+  try {
+    for (const [n, server] of [`${nobody},${there.url}`, `${there.url},${nobody}`].entries()) {
+      for (const args of [
+        ['put', '/a', '1'],
+        ['backup', join(folder, String(n))],
+      ]) {
+        const env = { WAYMARK_SERVER: server };
+        const { code, err } = await new Command(process.execPath, [waymark, ...args], { env }).done;
+        expect([code, err]).toEqual([0, '']);
+      }
+    }
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startServer } from '@waymark/server';
+import { type ServerOptions, startServer } from '@waymark/server';
 import { open, type Space } from 'waymark';
 import { createMemoryEngine, type Engine, openEngine, openFileEngine } from 'waymark/engine';
 import type { RecipeContext } from 'waymark/testing';
@@ -53,14 +53,14 @@ export async function overFile(): Promise<RecipeContext> {
 }
 
 export async function overServer(): Promise<RecipeContext> {
-  return await overServers(['memory']);
+  return await overServers([{ engine: 'memory' }]);
 }
 
-/** Each client in turn at the next of the servers, one per engine URL. */
-async function overServers(engines: readonly string[]): Promise<RecipeContext> {
+/** Each client in turn at the next of the servers. */
+async function overServers(calls: readonly ServerOptions[]): Promise<RecipeContext> {
   const servers = await Promise.all(
-    engines.map(
-      async (engine) => await startServer({ listen: ['127.0.0.1:0'], engine, logLevel: 'silent' }),
+    calls.map(
+      async (call) => await startServer({ listen: ['127.0.0.1:0'], logLevel: 'silent', ...call }),
     ),
   );
   let next = 0;
@@ -84,8 +84,8 @@ export async function overEtcd(address: string): Promise<RecipeContext> {
   return await over(await openEngine(rootOn(address)));
 }
 
-/** Two servers over one etcd: neighbours are clients of different ones. */
+/** Two servers over one etcd, of which one has a mirror: neighbours are clients of different ones. */
 export async function overServersOnEtcd(address: string): Promise<RecipeContext> {
-  const url = rootOn(address);
-  return await overServers([url, url]);
+  const engine = rootOn(address);
+  return await overServers([{ engine }, { engine, mirror: true }]);
 }
