@@ -14,6 +14,7 @@ import { Auth } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
 import type { Grpc } from './grpc.js';
+import { Standing } from './standing.js';
 
 /** A call of etcd's API: what it takes and answers. */
 export interface Method<I extends DescMessage, O extends DescMessage> extends DescMethod {
@@ -32,6 +33,7 @@ export interface EtcdCall {
 interface Endpoint {
   readonly address: string;
   readonly client: GrpcTypes.Client;
+  readonly standing: Standing;
   /** It failed, and is passed over until then while others are there. */
   suspectUntil: number;
 }
@@ -165,7 +167,8 @@ export class EtcdClient {
       // Members that share nothing: a connection of this engine ends with it.
       'grpc.use_local_subchannel_pool': 1,
     });
-    return { address, client, suspectUntil: 0 };
+    const standing = new Standing(client.getChannel(), this.#grpc.connectivityState);
+    return { address, client, standing, suspectUntil: 0 };
   }
 
   #pick(): Endpoint {
@@ -201,7 +204,7 @@ export class EtcdClient {
   }
 
   #unary<I extends DescMessage, O extends DescMessage>(
-    { address, client }: Endpoint,
+    { address, client, standing }: Endpoint,
     method: Method<I, O>,
     message: MessageShape<I>,
     metadata: GrpcTypes.Metadata,
@@ -213,6 +216,7 @@ export class EtcdClient {
       let unsent = false;
       const late = this.#clock.after(withinMs, () => stop(), true);
       const abort = (): void => stop();
+      const stood = standing.fromNow();
       const call = client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
         pathOf(method),
         (value) => encode(method.input, value),
@@ -231,9 +235,7 @@ export class EtcdClient {
         },
       );
       stop = () => {
-        // A request on a connection that broke has failed by then: this one still waits for its connection.
-        unsent =
-          client.getChannel().getConnectivityState(false) !== this.#grpc.connectivityState.READY;
+        unsent = !stood();
         call.cancel();
       };
       signal?.addEventListener('abort', abort, { once: true });
