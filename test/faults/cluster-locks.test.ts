@@ -61,7 +61,7 @@ async function runLocks(target: ClientTask['target'], faults: number, seed: numb
     await sleep(fault.lastsMs);
     await end();
   }
-  await sleep(faults === 0 ? 10_000 : 0);
+  await sleep(faults === 0 ? 7_000 : 0);
   working = false;
   await pausing;
   await rig.etcd.healthy();
@@ -112,7 +112,7 @@ test(
   { timeout: 1_200_000 },
   async () => {
     const seed = chooseSeed(file);
-    const sum = await runLocks('guarded', sized(16, 200), seed);
+    const sum = await runLocks('guarded', sized(10, 200), seed);
     console.log(`guarded: ${JSON.stringify(sum)}`);
     expect(sum).toMatchObject({ lost: 0, invented: 0, phantoms: 0 });
     expect(sum.added).toBeGreaterThan(0);
