@@ -10,6 +10,8 @@ import { sizeOf, txnSizeMax } from './txn-codec.js';
 
 export interface CommitGroupsOptions {
   readonly clock: Clock;
+  /** A key of etcd's that may be written. */
+  readonly ownKey: Uint8Array;
   write(txn: Txn): TxnRequest;
   read(txn: Txn, answer: TxnResponse, revision: Revision): Outcome;
   /** @throws {WaymarkError} `uncertain` when it may have been applied; else it was not */
@@ -163,6 +165,8 @@ export class CommitGroups {
           success: group.map(({ request }) => ({
             request: { case: 'requestTxn' as const, value: request },
           })),
+          // Never runs, as nothing is checked: etcd counts the room that puts take at the top alone.
+          failure: [{ request: { case: 'requestPut', value: { key: this.#options.ownKey } } }],
         }),
       );
       const revision = revisionOf(answer);

@@ -41,6 +41,7 @@ import { loadGrpc } from './grpc.js';
 import { claimIdentity } from './identity.js';
 import { Layout } from './layout.js';
 import { ReadGroups } from './read-groups.js';
+import { Room } from './room.js';
 import { readOutcome, writeTxn } from './txn-codec.js';
 
 export interface EtcdEngineOptions {
@@ -104,11 +105,14 @@ class EtcdEngine implements Engine, FeedSource {
     this.#history = new EtcdHistory(client, layout, target.owned, (signal) =>
       this.follow(0, signal),
     );
+    const room = new Room();
     this.#commits = new CommitGroups({
       clock,
+      ownKey: layout.floorKey,
       write: (txn) => writeTxn({ layout, floor: this.#history.floor }, txn),
       read: (txn, answer, revision) => readOutcome(layout, txn, answer, revision),
-      send: (request, signal) => client.call(KV.method.txn, request, { kind: 'write', signal }),
+      send: (request, signal) =>
+        room.write(request, () => client.call(KV.method.txn, request, { kind: 'write', signal })),
     });
     this.#reads = new ReadGroups(client, layout, clock);
     this.#leases = new EtcdLeases(client, layout, { ...parts, timeoutMs: target.timeoutMs });
