@@ -78,6 +78,11 @@ export class FaultProxy implements AsyncDisposable {
     this.cutAll();
   }
 
+  /** Says this to every client, between two replies. */
+  say(bytes: Buffer): void {
+    for (const { client } of this.#pairs) client.write(bytes);
+  }
+
   cutAll(): void {
     for (const pair of this.#pairs) this.#end(pair);
   }

@@ -27,8 +27,13 @@ export class Child<Order, Answer> implements AsyncDisposable {
 
   async ask(order: Order): Promise<Answer> {
     const answer = this.#answer();
-    this.#process.send(order as object);
+    // Who has ended is told of by the answer.
+    this.#process.send(order as object, () => {});
     return (await answer) as Answer;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -36,12 +41,14 @@ export class Child<Order, Answer> implements AsyncDisposable {
   }
 
   #answer(): Promise<unknown> {
+    const child = this.#process;
     return new Promise((resolve, reject) => {
-      const ended = (code: number | null): void =>
-        reject(new Error(`${this.#name} ended with ${code}: is the build there (npm run build)?`));
-      this.#process.once('exit', ended);
-      this.#process.once('message', (message) => {
-        this.#process.off('exit', ended);
+      const ended = (): void =>
+        reject(new Error(`${this.#name} ended: is the build there (npm run build)?`));
+      if (!child.connected) return ended();
+      child.once('disconnect', ended);
+      child.once('message', (message) => {
+        child.off('disconnect', ended);
         resolve(message);
       });
     });

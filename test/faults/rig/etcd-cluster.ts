@@ -23,9 +23,16 @@ export class EtcdCluster implements AsyncDisposable {
   readonly #directory: string;
   readonly #binaries: string;
   readonly #etcdctl: string;
+  readonly #flags: readonly string[];
   readonly #running = new Map<Member, ChildProcess>();
 
-  private constructor(directory: string, binaries: string, hosts: readonly Host[]) {
+  private constructor(
+    directory: string,
+    binaries: string,
+    hosts: readonly Host[],
+    flags: readonly string[],
+  ) {
+    this.#flags = flags;
     this.#directory = directory;
     this.#binaries = binaries;
     this.#etcdctl = join(binaries, 'etcdctl');
@@ -36,10 +43,14 @@ export class EtcdCluster implements AsyncDisposable {
     }));
   }
 
-  static async start(hosts: readonly Host[], version: EtcdVersion): Promise<EtcdCluster> {
+  static async start(
+    hosts: readonly Host[],
+    version: EtcdVersion,
+    flags: readonly string[] = [],
+  ): Promise<EtcdCluster> {
     const { directory: binaries } = service(`etcd-${version}`);
     const directory = await mkdtemp(join(tmpdir(), 'waymark-cluster-'));
-    const cluster = new EtcdCluster(directory, binaries, hosts);
+    const cluster = new EtcdCluster(directory, binaries, hosts, flags);
     try {
       for (const member of cluster.members) cluster.start(member);
       await cluster.healthy();
@@ -66,6 +77,7 @@ export class EtcdCluster implements AsyncDisposable {
       '--election-timeout=500',
       '--unsafe-no-fsync',
       '--log-level=panic',
+      ...this.#flags,
     ];
     const command = [join(this.#binaries, 'etcd'), ...args];
     this.#running.set(member, host.spawn(command, { stdio: 'ignore' }));

@@ -50,6 +50,17 @@ export async function readLog(etcd: EtcdCluster, call: LogCall): Promise<LoggedC
   return changes;
 }
 
+/** What stands below a prefix of etcd's keys, by key. */
+export async function readValues(
+  etcd: EtcdCluster,
+  prefix: string,
+): Promise<ReadonlyMap<string, string>> {
+  const [member] = etcd.members as readonly [Member, ...Member[]];
+  const said = await etcd.ctl(member, ['get', '--prefix', prefix, '-w', 'json']);
+  const { kvs = [] } = JSON.parse(said) as { kvs?: { key: string; value?: string }[] };
+  return new Map(kvs.map(({ key, value = '' }) => [text(key), text(value)]));
+}
+
 const nothing = { value: '', version: 0, createRevision: 0 };
 
 function text(base64: string): string {

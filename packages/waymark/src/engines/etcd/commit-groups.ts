@@ -8,10 +8,12 @@ import { txnSizeMax } from './txn-codec.js';
 
 export interface CommitGroupsOptions {
   readonly clock: Clock;
+  /** A key of etcd's that may be written. */
+  readonly ownKey: Buffer;
   write(txn: Txn): WrittenTxn;
   read(txn: Txn, answer: Buffer, revision: Revision): Outcome;
   /** @throws {WaymarkError} `uncertain` when it may have been applied; else it was not */
-  send(request: Buffer, signal?: AbortSignal): Promise<Buffer>;
+  send(request: Omit<WrittenTxn, 'size'>, signal?: AbortSignal): Promise<Buffer>;
 }
 
 /** A group holds so many commits and about so many bytes, well below etcd's 1.5 MiB. */
@@ -151,8 +153,10 @@ export class CommitGroups {
 
   async #sendGroup(group: readonly Waiting[]): Promise<void> {
     try {
-      const request = writeGroupBytes(group.map(({ request: { bytes } }) => bytes));
-      const { revision, responses } = readAnswerBytes(await this.#options.send(request));
+      const requests = group.map(({ request: { bytes } }) => bytes);
+      const request = writeGroupBytes(requests, this.#options.ownKey);
+      const sent = { bytes: request, takesRoom: true };
+      const { revision, responses } = readAnswerBytes(await this.#options.send(sent));
       for (const [index, waiting] of group.entries()) {
         this.#answer(waiting, readNestedBytes(responses[index]), revision);
       }
@@ -169,7 +173,7 @@ export class CommitGroups {
   async #sendAlone(waiting: Waiting): Promise<void> {
     if (waiting.settled) return;
     try {
-      const answer = await this.#options.send(waiting.request.bytes, waiting.signal);
+      const answer = await this.#options.send(waiting.request, waiting.signal);
       this.#answer(waiting, answer, readAnswerBytes(answer).revision);
     } catch (error) {
       settle(waiting, () => waiting.reject(error));

@@ -14,6 +14,7 @@ import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
 import { encode, type Exchange, exchangeOf, type Method, pathOf } from './exchange.js';
 import type { Grpc } from './grpc.js';
+import { Standing } from './standing.js';
 
 export interface EtcdCall {
   readonly kind: CallKind;
@@ -26,6 +27,7 @@ export interface EtcdCall {
 interface Endpoint {
   readonly address: string;
   readonly client: GrpcTypes.Client;
+  readonly standing: Standing;
   /** It failed, and is passed over until then while others are there. */
   suspectUntil: number;
 }
@@ -169,7 +171,8 @@ export class EtcdClient {
       // Members that share nothing: a connection of this engine ends with it.
       'grpc.use_local_subchannel_pool': 1,
     });
-    return { address, client, suspectUntil: 0 };
+    const standing = new Standing(client.getChannel(), this.#grpc.connectivityState);
+    return { address, client, standing, suspectUntil: 0 };
   }
 
   #pick(): Endpoint {
@@ -204,7 +207,7 @@ export class EtcdClient {
   }
 
   #unary<O>(
-    { address, client }: Endpoint,
+    { address, client, standing }: Endpoint,
     { path, encode: write, decode }: Exchange<O>,
     metadata: GrpcTypes.Metadata,
     withinMs: number,
@@ -215,6 +218,7 @@ export class EtcdClient {
       let unsent = false;
       const late = this.#clock.after(withinMs, () => stop(), true);
       const abort = (): void => stop();
+      const stood = standing.fromNow();
       const call = client.makeUnaryRequest<null, O>(
         path,
         write,
@@ -233,9 +237,7 @@ export class EtcdClient {
         },
       );
       stop = () => {
-        // A request on a connection that broke has failed by then: this one still waits for its connection.
-        unsent =
-          client.getChannel().getConnectivityState(false) !== this.#grpc.connectivityState.READY;
+        unsent = !stood();
         call.cancel();
       };
       signal?.addEventListener('abort', abort, { once: true });

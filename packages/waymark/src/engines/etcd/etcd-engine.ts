@@ -41,6 +41,7 @@ import { loadGrpc } from './grpc.js';
 import { claimIdentity } from './identity.js';
 import { Layout } from './layout.js';
 import { ReadGroups } from './read-groups.js';
+import { Room } from './room.js';
 import { readOutcomeBytes, writeTxnBytes } from './txn-bytes.js';
 
 export interface EtcdEngineOptions {
@@ -104,12 +105,16 @@ class EtcdEngine implements Engine, FeedSource {
     this.#history = new EtcdHistory(client, layout, target.owned, (signal) =>
       this.follow(0, signal),
     );
+    const room = new Room();
     this.#commits = new CommitGroups({
       clock,
+      ownKey: layout.floorKey,
       write: (txn) => writeTxnBytes({ layout, floor: this.#history.floor }, txn),
       read: (txn, answer, revision) => readOutcomeBytes(layout, txn, answer, revision),
-      send: (request, signal) =>
-        client.callBytes(KV.method.txn, request, { kind: 'write', signal }),
+      send: ({ bytes, takesRoom }, signal) =>
+        room.write(takesRoom, () =>
+          client.callBytes(KV.method.txn, bytes, { kind: 'write', signal }),
+        ),
     });
     this.#reads = new ReadGroups(client, layout, clock);
     this.#leases = new EtcdLeases(client, layout, { ...parts, timeoutMs: target.timeoutMs });

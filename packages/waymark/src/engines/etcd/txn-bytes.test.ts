@@ -50,21 +50,28 @@ const others: Txn[] = [
 
 test('what is written by hand is what generated messages would write', () => {
   for (const txn of [...plain, ...others]) {
-    const { bytes, size } = writeTxnBytes(ground, txn);
+    const { bytes, size, takesRoom } = writeTxnBytes(ground, txn);
     const expected = writeTxn(ground, txn);
     const read = fromBinary(TxnRequestSchema, bytes);
     expect(toBinary(TxnRequestSchema, read)).toEqual(toBinary(TxnRequestSchema, expected));
     expect(size).toBe(sizeOf(expected));
+    const top = [...expected.success, ...expected.failure].map(({ request }) => request.case);
+    expect(takesRoom).toBe(top.includes('requestPut'));
   }
 });
 
 test('a group is one transaction of them all', () => {
   const txns = [...plain, ...others];
-  const group = writeGroupBytes(txns.map((txn) => writeTxnBytes(ground, txn).bytes));
+  const key = Buffer.from('own');
+  const group = writeGroupBytes(
+    txns.map((txn) => writeTxnBytes(ground, txn).bytes),
+    key,
+  );
   const expected = create(TxnRequestSchema, {
     success: txns.map((txn) => ({
       request: { case: 'requestTxn' as const, value: writeTxn(ground, txn) },
     })),
+    failure: [{ request: { case: 'requestPut', value: { key } } }],
   });
   const read = fromBinary(TxnRequestSchema, group);
   expect(toBinary(TxnRequestSchema, read)).toEqual(toBinary(TxnRequestSchema, expected));

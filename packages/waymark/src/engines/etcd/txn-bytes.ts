@@ -18,19 +18,32 @@ export interface WrittenTxn {
   readonly bytes: Buffer;
   /** Of etcd's limit. */
   readonly size: number;
+  /** It puts something at its top, where etcd counts the room that puts take. */
+  readonly takesRoom: boolean;
 }
 
 export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
   if (isPlain(txn)) return writePuts(ground.layout, txn.when ?? [], txn.apply);
   const request = writeTxn(ground, txn);
-  return { bytes: encode(TxnRequestSchema, request), size: sizeOf(request) };
+  const takesRoom = [...request.success, ...request.failure].some(
+    (operation) => operation.request.case === 'requestPut',
+  );
+  return { bytes: encode(TxnRequestSchema, request), size: sizeOf(request), takesRoom };
 }
 
-/** One transaction that holds them all. */
-export function writeGroupBytes(txns: readonly Buffer[]): Buffer {
-  let size = 0;
+/**
+ * One transaction that holds them all.
+ *
+ * @param ownKey  put by the branch that never runs, as nothing is checked: etcd counts the room that puts take at the top alone
+ */
+export function writeGroupBytes(txns: readonly Buffer[], ownKey: Buffer): Buffer {
+  const put = bytesSize(ownKey.length);
+  let size = bytesSize(bytesSize(put));
   for (const { length } of txns) size += bytesSize(bytesSize(length));
   const writer = new ProtobufWriter(size);
+  writer.begin(fields.failure, bytesSize(put));
+  writer.begin(fields.requestPut, put);
+  writer.bytes(fields.key, ownKey);
   for (const txn of txns) {
     writer.begin(fields.success, bytesSize(txn.length));
     writer.bytes(fields.requestTxn, txn);
@@ -85,6 +98,7 @@ export function readOutcomeBytes(
 const fields = {
   compare: 1,
   success: 2,
+  failure: 3,
   requestPut: 2,
   requestTxn: 4,
   header: 1,
@@ -149,7 +163,8 @@ function writePuts(
   const writer = new ProtobufWriter(size);
   for (const check of checks) writeCheck(writer, layout, check);
   for (const put of puts) writePut(writer, layout, put);
-  return { bytes: writer.done(), size: Math.max(checks.length, puts.length) };
+  const largest = Math.max(checks.length, puts.length);
+  return { bytes: writer.done(), size: largest, takesRoom: puts.length > 0 };
 }
 
 function putSize({ data }: Layout, { key, value, lease = 0 }: PutOperation): number {
