@@ -15,7 +15,7 @@ import { mirror, type MirrorState } from './wrap/mirror.js';
 export interface OpenOptions {
   /** Who to show as holder in `explain` and events. Default: `host:pid`. */
   readonly owner?: string | undefined;
-  /** How much history the memory and file engines keep at least. */
+  /** How much history the memory, file and PostgreSQL engines keep at least. */
   readonly history?: HistoryBounds | undefined;
   /** File engine: 'flushed' (default) answers after fdatasync; 'async' loses the last moments in a crash. */
   readonly durability?: 'flushed' | 'async' | undefined;
@@ -35,9 +35,9 @@ export interface OpenOptions {
  * Opens a space.
  *
  * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `etcd://host:port/root` on an
- *             etcd cluster, `cluster:DIR` as a member of one that this process runs; `http://host:port` or `unix:/path` on a Waymark
- *             server, `ws://host:port` the same over WebSocket; `http://a:7420,b:7420` on one of several servers over the same engine, and on
- *             another when that fails
+ *             etcd cluster, `cluster:DIR` as a member of one that this process runs; `postgres://host/database?schema=waymark` in a
+ *             PostgreSQL database; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket;
+ *             `http://a:7420,b:7420` on one of several servers over the same engine, and on another when that fails
  * @throws {WaymarkError} `invalid` for an unknown scheme, `unavailable` when the server cannot be reached, `taken` when another
  *                        process has the directory, `corrupt` when its files are damaged
  */
@@ -102,13 +102,17 @@ async function openScheme(url: string, options: OpenOptions): Promise<Engine> {
     const { openCluster } = await import('./cluster/cluster.js');
     return (await openCluster(url, options)).engine;
   }
+  if (/^postgres(ql)?:/.test(url)) {
+    const { openPostgresEngine } = await import('./engines/postgres/postgres-engine.js');
+    return await openPostgresEngine(url, options);
+  }
   if (isServer(url)) {
     const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
     return await openRemoteEngine(url, options);
   }
   throw new WaymarkError(
     'invalid',
-    `no engine for '${withoutPassword(url)}': take memory:, file:DIR, etcd://host:port, cluster:DIR, http://host:port, ws://host:port or unix:/path`,
+    `no engine for '${withoutPassword(url)}': take memory:, file:DIR, etcd://host:port, cluster:DIR, postgres://host/database, http://host:port, ws://host:port or unix:/path`,
   );
 }
 

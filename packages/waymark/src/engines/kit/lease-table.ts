@@ -43,6 +43,10 @@ export class LeaseTable {
     return this.#leases.get(id);
   }
 
+  has(id: LeaseId): boolean {
+    return this.#leases.has(id);
+  }
+
   /** @throws {WaymarkError} `not_found` */
   require(id: LeaseId): HeldLease {
     const lease = this.#leases.get(id);

@@ -2,6 +2,7 @@ import type {
   Check,
   DeleteOperation,
   DeleteResult,
+  LeaseId,
   Operation,
   OperationResult,
   Outcome,
@@ -14,13 +15,17 @@ import type {
 } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import type { KeyIndex } from './key-index.js';
-import type { LeaseTable } from './lease-table.js';
 import { leaseNotFound } from './lease-table.js';
+
+/** The leases a put may attach to. */
+interface Leases {
+  has(id: LeaseId): boolean;
+}
 
 /** What a transaction is evaluated against; the writers apply and record at the commit's revision. */
 export interface TransactionState {
   readonly index: KeyIndex;
-  readonly leases: LeaseTable;
+  readonly leases: Leases;
   /** The newest revision. */
   readonly head: Revision;
   /** @throws {WaymarkError} `future_revision`, `compacted` (K9) */
@@ -97,7 +102,7 @@ function allHold(state: TransactionState, checks: readonly Check[] | undefined):
 
 function refuseBadPut(state: TransactionState, operation: PutOperation): void {
   const { lease } = operation;
-  if (lease !== undefined && lease !== 0 && state.leases.get(lease) === undefined)
+  if (lease !== undefined && lease !== 0 && !state.leases.has(lease))
     throw leaseNotFound(lease);
   if (operation.keepValue === true || operation.keepLease === true) {
     const head = state.index.get(operation.key)?.head;

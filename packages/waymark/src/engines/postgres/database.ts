@@ -1,0 +1,185 @@
+import type { Pool, PoolClient, PoolConfig, QueryArrayConfig } from 'pg';
+import type { Clock } from '../../core/clock.js';
+import type { CallOptions } from '../../core/engine.js';
+import { WaymarkError } from '../../core/errors.js';
+import type { Pg } from './pg.js';
+import { type Risk, toWaymarkError } from './postgres-errors.js';
+import type { PostgresTarget } from './postgres-url.js';
+import { quoteName } from './schema-sql.js';
+import { columnTypes, type Row } from './values.js';
+
+/** A parameter as the driver takes it. */
+export type Value = string | number | boolean | Buffer | null;
+
+export interface Statement {
+  readonly text: string;
+  readonly values?: readonly Value[] | undefined;
+}
+
+export interface Transaction {
+  query(text: string, values?: readonly Value[]): Promise<Row[]>;
+  /** Several statements without parameters. */
+  script(text: string): Promise<void>;
+}
+
+/** What a transaction came to, and the statement it ends with; `rollback` instead of a commit, when nothing was written. */
+interface Finish<T> {
+  readonly result: T;
+  readonly last?: Statement | undefined;
+  readonly rollback?: boolean | undefined;
+}
+
+/** The database of one schema: a pool of connections, on which every call has a deadline. */
+export class Database {
+  readonly schema: string;
+  /** The schema's name, quoted. */
+  readonly s: string;
+  readonly timeoutMs: number;
+  readonly #pool: Pool;
+  readonly #clock: Clock;
+  readonly #begin: string;
+
+  constructor(pg: Pg, target: PostgresTarget, clock: Clock) {
+    const { schema, timeoutMs, poolMax } = target;
+    this.schema = schema;
+    this.s = quoteName(schema);
+    this.timeoutMs = timeoutMs;
+    this.#clock = clock;
+    // The server ends by itself what its client has left behind, so that a lost client does not hold the row of revisions.
+    this.#begin = `begin isolation level read committed read write; set local statement_timeout = ${timeoutMs}; set local idle_in_transaction_session_timeout = ${timeoutMs}`;
+    this.#pool = new pg.Pool({
+      ...connectionOptions(target),
+      max: poolMax,
+      connectionTimeoutMillis: timeoutMs,
+    });
+    // A connection that breaks between two statements fails the next one; nobody else need know.
+    const ignore = (): void => {};
+    this.#pool.on('error', ignore);
+    this.#pool.on('connect', (client) => client.on('error', ignore));
+  }
+
+  /** A statement that changes nothing, or nothing that matters if it is done twice. */
+  async read(text: string, values: readonly Value[], { signal }: CallOptions): Promise<Row[]> {
+    return await this.#call(signal, (client) => rowsOf(client, text, values));
+  }
+
+  /** A statement that is a transaction by itself. @throws {WaymarkError} `uncertain` when it may have been done */
+  async write(text: string, values: readonly Value[], { signal }: CallOptions): Promise<Row[]> {
+    return await this.#call(signal, async (client, took) => {
+      took('everything');
+      return await rowsOf(client, text, values);
+    });
+  }
+
+  /**
+   * Runs `work` in a transaction and commits it with the statement it ends with.
+   *
+   * @throws {WaymarkError} `uncertain` when COMMIT was sent and not answered; before that it is certainly not applied
+   */
+  async transaction<T>(
+    { signal }: CallOptions,
+    work: (tx: Transaction) => Promise<Finish<T>>,
+  ): Promise<T> {
+    return await this.#call(signal, async (client, took) => {
+      // What follows is sent behind it, without waiting; a failure of it is told by what follows, too.
+      client.query(this.#begin).catch(() => {});
+      const tx = {
+        query: (text: string, values: readonly Value[] = []) => rowsOf(client, text, values),
+        script: async (text: string) => void (await client.query(text)),
+      };
+      let finish: Finish<T>;
+      try {
+        finish = await work(tx);
+      } catch (error) {
+        await client.query('rollback');
+        throw error;
+      }
+      if (finish.rollback === true) {
+        await client.query('rollback');
+        return finish.result;
+      }
+      took('everything');
+      await commit(client, finish.last);
+      return finish.result;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #call<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
+    signal?.throwIfAborted();
+    if (signal === undefined) return await this.#run(work, { risk: 'nothing' });
+    const state: { risk: Risk } = { risk: 'nothing' };
+    return await new Promise((resolve, reject) => {
+      const abort = (): void => reject(abortedError(state.risk, signal.reason));
+      signal.addEventListener('abort', abort, { once: true });
+      void this.#run(work, state)
+        .then(resolve, reject)
+        .finally(() => signal.removeEventListener('abort', abort));
+    });
+  }
+
+  /** Takes a connection, and gives it back; one that did not answer in time is destroyed. */
+  async #run<T>(work: Work<T>, state: { risk: Risk }): Promise<T> {
+    const since = this.#clock.now();
+    const client = await this.#connect();
+    let release = (error?: Error): void => {
+      release = () => {};
+      client.release(error);
+    };
+    const late = new Error(`no answer within ${this.timeoutMs} ms`);
+    const leftMs = this.timeoutMs - (this.#clock.now() - since);
+    const cancel = this.#clock.after(leftMs, () => release(late));
+    try {
+      return await work(client, (risk) => (state.risk = risk));
+    } catch (error) {
+      throw toWaymarkError(error, state.risk);
+    } finally {
+      cancel();
+      release();
+    }
+  }
+
+  async #connect(): Promise<PoolClient> {
+    try {
+      return await this.#pool.connect();
+    } catch (error) {
+      throw toWaymarkError(error, 'nothing');
+    }
+  }
+}
+
+type Work<T> = (client: PoolClient, took: (risk: Risk) => void) => Promise<T>;
+
+function abortedError(risk: Risk, reason: unknown): unknown {
+  if (risk === 'nothing') return reason;
+  const text = 'given up while PostgreSQL had it: it may have been applied';
+  return new WaymarkError('uncertain', text, {}, reason);
+}
+
+/** What every connection is opened with. */
+export function connectionOptions({ connectionString }: PostgresTarget): PoolConfig {
+  const options = { connectionString, keepAlive: true, application_name: 'waymark' };
+  // Statements follow each other without waiting for answers.
+  return { ...options, pipeline: true } as PoolConfig;
+}
+
+async function rowsOf(client: PoolClient, text: string, values: readonly Value[]): Promise<Row[]> {
+  const query = { text, values: values as Value[], rowMode: 'array', types: columnTypes };
+  const { rows } = await client.query(query as unknown as QueryArrayConfig);
+  return rows as Row[];
+}
+
+/** The last statement and COMMIT in one go. An error of the first makes the second a rollback. */
+async function commit(client: PoolClient, last: Statement | undefined): Promise<void> {
+  const done = last === undefined ? undefined : rowsOf(client, last.text, last.values ?? []);
+  const committed = client.query('commit');
+  committed.catch(() => {});
+  await done;
+  const { command } = await committed;
+  if (command !== 'COMMIT') {
+    throw new WaymarkError('unavailable', 'PostgreSQL: the transaction was rolled back');
+  }
+}

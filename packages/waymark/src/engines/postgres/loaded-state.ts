@@ -1,0 +1,123 @@
+import { bytesToText, ownBytes } from '../../core/bytes.js';
+import type {
+  Change,
+  ChangeKind,
+  DeleteOperation,
+  DeleteResult,
+  Entry,
+  LeaseId,
+  PutOperation,
+  PutResult,
+  Query,
+  Reading,
+  Revision,
+} from '../../core/engine.js';
+import { assert } from '../../core/errors.js';
+import { compactedError } from '../kit/cursor.js';
+import { KeyIndex } from '../kit/key-index.js';
+import { Slot, Version } from '../kit/slot.js';
+import type { TransactionState } from '../kit/transaction.js';
+import { futureRevision } from './facts.js';
+import { readEntry, type Row } from './values.js';
+
+/**
+ * As much of the database as a group of commits looks at, on which they are evaluated one after the other. What they change is noted,
+ * to be written in one go.
+ */
+export class LoadedState implements TransactionState {
+  readonly index = new KeyIndex();
+  readonly leases = new Set<LeaseId>();
+  readonly changes: Change[] = [];
+  head: Revision;
+  /** Of the database when it was loaded. */
+  readonly base: Revision;
+  readonly compacted: Revision;
+  readonly identity: string;
+  readonly #past: ReadonlyMap<Query, Reading>;
+  /** Entries whose value was loaded. */
+  #settled = 0;
+
+  /** @param rows  of the functions `load` and `look` */
+  constructor(rows: readonly Row[], past: ReadonlyMap<Query, Reading>) {
+    const [meta] = rows;
+    assert(meta?.[0] === 'meta', 'the row of revisions comes first');
+    this.identity = bytesToText(meta[1] as string);
+    this.base = meta[3] as Revision;
+    this.compacted = meta[4] as Revision;
+    this.head = this.base;
+    this.#past = past;
+    for (const row of rows) {
+      if (row[0] === 'lease') this.leases.add(row[6] as LeaseId);
+      else if (row[0] === 'entry') this.#load(readEntry(row, 1));
+    }
+  }
+
+  /** Whether the commit under way has changed anything. */
+  readonly wrote = (): boolean => this.changes.length > this.#settled;
+
+  /** The commit under way has been evaluated. */
+  settle(): void {
+    if (this.wrote()) this.head++;
+    this.#settled = this.changes.length;
+  }
+
+  refuseOutsideHistory(at: Revision, present: Revision): void {
+    if (at > present) throw futureRevision(at, present);
+    if (at < this.compacted) throw compactedError(this.compacted);
+  }
+
+  readPast(query: Query, _at: Revision, revision: Revision): Reading {
+    const reading = this.#past.get(query);
+    assert(reading !== undefined, 'the past was read before');
+    return { ...reading, revision };
+  }
+
+  put(operation: PutOperation, revision: Revision): PutResult {
+    const slot = this.index.get(operation.key) ?? new Slot(ownBytes(operation.key));
+    const { head } = slot;
+    const value = operation.keepValue === true ? head.value : operation.value;
+    const lease = operation.keepLease === true ? head.lease : (operation.lease ?? 0);
+    this.#change(slot, { kind: 'put', value, lease }, revision);
+    if (operation.previous !== true) return { type: 'put' };
+    return { type: 'put', previous: head.version === 0 ? null : head.entry() };
+  }
+
+  delete(operation: DeleteOperation, revision: Revision): DeleteResult {
+    const slots = this.index.liveSlots(operation);
+    const previous: Entry[] | undefined = operation.previous === true ? [] : undefined;
+    for (const slot of slots) {
+      previous?.push(slot.head.entry());
+      this.#change(slot, { kind: 'delete', value: '', lease: 0 }, revision);
+    }
+    const deleted = slots.length;
+    return previous === undefined
+      ? { type: 'delete', deleted }
+      : { type: 'delete', deleted, previous };
+  }
+
+  /** What several demands ask for comes several times: the one with its value counts. */
+  #load(entry: Entry): void {
+    const known = this.index.get(entry.key);
+    if (known !== undefined) {
+      if (entry.value !== '') known.head.restore(known, entry);
+      return;
+    }
+    const slot = new Slot(entry.key);
+    new Version().restore(slot, entry);
+    this.index.add(slot);
+  }
+
+  #change(
+    slot: Slot,
+    { kind, value, lease }: { kind: ChangeKind; value: string; lease: LeaseId },
+    revision: Revision,
+  ): void {
+    const { head } = slot;
+    const known = this.index.get(slot.key) !== undefined;
+    const version = new Version();
+    version.succeed(slot, kind, value, revision, lease);
+    if (known) this.index.moved(slot, head.version !== 0);
+    else this.index.add(slot);
+    this.changes.push({ kind, entry: version.entry() });
+  }
+}

@@ -1,0 +1,58 @@
+import { WaymarkError } from '../../core/errors.js';
+import type { Database, Transaction } from './database.js';
+import { functions, tables } from './schema-sql.js';
+
+/** What brings a schema from each version to the next. The first makes it. */
+const migrations: readonly ((s: string) => readonly string[])[] = [
+  (s) => [tables(s), functions(s)],
+];
+
+/**
+ * Makes the schema, or brings it to this version; under an advisory lock, so that of many who open it at once one does.
+ *
+ * @returns its identity
+ * @throws {WaymarkError} `invalid` for one that is newer, `denied` without the right to make it
+ */
+export async function migrate(
+  database: Database,
+  newId: () => string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const { s, schema } = database;
+  return await database.transaction({ signal }, async (tx) => {
+    const known = await metaOf(tx, s);
+    if (known?.version === migrations.length) return { result: known.identity };
+    await tx.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [`waymark:${schema}`]);
+    const { version, identity } = (await metaOf(tx, s)) ?? { version: 0, identity: newId() };
+    if (version > migrations.length) throw newerSchema(schema, version);
+    if (version === 0) {
+      const [row] = await tx.query('select to_regnamespace($1) is null', [s]);
+      if (row?.[0] === true) await tx.query(`create schema ${s}`);
+    }
+    for (const migration of migrations.slice(version)) {
+      for (const statements of migration(s)) await tx.script(statements);
+    }
+    const values = [migrations.length, identity];
+    const upsert = `insert into ${s}.meta (version, identity) values ($1, $2)
+      on conflict (one) do update set version = excluded.version`;
+    await tx.query(upsert, values);
+    return { result: identity };
+  });
+}
+
+interface Meta {
+  readonly version: number;
+  readonly identity: string;
+}
+
+async function metaOf(tx: Transaction, s: string): Promise<Meta | null> {
+  const [there] = await tx.query('select to_regclass($1) is not null', [`${s}.meta`]);
+  if (there?.[0] !== true) return null;
+  const [row] = await tx.query(`select version, identity from ${s}.meta`);
+  return row === undefined ? null : { version: row[0] as number, identity: row[1] as string };
+}
+
+function newerSchema(schema: string, version: number): WaymarkError {
+  const text = `schema ${schema} is of version ${version}, this Waymark knows ${migrations.length}: upgrade it`;
+  return new WaymarkError('invalid', text);
+}

