@@ -109,7 +109,7 @@ class PostgresEngine implements Engine, FeedSource {
       ended: committed,
       reaping: () => retention.due(),
     });
-    this.#feed = new Feed(this, { clock, identity });
+    this.#feed = new Feed(this, { clock, identity, previous: true });
   }
 
   async read(query: Query, { signal }: ReadOptions = {}): Promise<Reading> {
@@ -187,7 +187,7 @@ class PostgresEngine implements Engine, FeedSource {
   }
 
   follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch> {
-    return follow(after, { ...this.#parts, ranges: null, previous: false, signal });
+    return follow(after, { ...this.#parts, ranges: null, previous: true, signal });
   }
 
   replay(
