@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { recipeSuite } from 'waymark/testing';
 import { type RunningPostgres, startPostgres } from '../support/postgres.js';
-import { overPostgres } from '../support/recipe-contexts.js';
+import { overPostgres, overServersOnPostgres } from '../support/recipe-contexts.js';
 
 let server: RunningPostgres;
 let schemas = 0;
@@ -15,6 +15,11 @@ afterAll(async () => {
 });
 
 describe('recipes', () => {
-  const open = () => overPostgres(`${server.url}?schema=recipes-${schemas++}`);
-  recipeSuite({ name: 'PostgreSQL', test, open });
+  const url = (): string => `${server.url}?schema=recipes-${schemas++}`;
+  recipeSuite({ name: 'PostgreSQL in process', test, open: () => overPostgres(url()) });
+  recipeSuite({
+    name: 'two servers over PostgreSQL',
+    test,
+    open: () => overServersOnPostgres(url()),
+  });
 });

