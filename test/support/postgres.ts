@@ -76,8 +76,15 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
     kill: () => end(child, 'SIGKILL'),
     async restart() {
       await end(child, 'SIGKILL');
-      await rm(join(data, 'postmaster.pid'), { force: true });
-      child = await run();
+      // Its children end by themselves, and until then it does not begin.
+      for (let tries = 1; ; tries++) {
+        try {
+          child = await run();
+          return;
+        } catch (error) {
+          if (tries >= 50) throw error;
+        }
+      }
     },
     async stop() {
       await end(child, 'SIGQUIT');
