@@ -101,12 +101,14 @@ interface Start {
 }
 
 async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> {
-  const [command, all] = asNobody(binary, args);
+  // Set by env, so that what is preloaded runs as the user without privileges from the first.
+  const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const [command, all] = asNobody('/usr/bin/env', [...settings, binary, ...args]);
   const { PATH = '' } = process.env;
   const child = spawn(command, all, {
     stdio: ['ignore', 'ignore', 'pipe'],
     cwd: '/',
-    env: { PATH, ...env },
+    env: { PATH },
   });
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
@@ -120,7 +122,7 @@ async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> 
   return child;
 }
 
-async function answers(port: number): Promise<boolean> {
+export async function answers(port: number): Promise<boolean> {
   const client = new pg.Client({
     connectionString: `postgres://waymark@127.0.0.1:${port}/postgres`,
     connectionTimeoutMillis: 2_000,
@@ -137,7 +139,7 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
-async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
+export async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill(signal);
@@ -145,7 +147,7 @@ async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<
 }
 
 /** PostgreSQL refuses to run as root. */
-function asNobody(binary: string, args: readonly string[]): [string, string[]] {
+export function asNobody(binary: string, args: readonly string[]): [string, string[]] {
   if (process.getuid?.() !== 0) return [binary, [...args]];
   const user = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
   return ['/usr/bin/setpriv', [...user, binary, ...args]];
