@@ -91,7 +91,7 @@ export class Database {
       try {
         finish = await work(tx);
       } catch (error) {
-        await client.query('rollback');
+        await client.query('rollback').catch(() => {});
         throw error;
       }
       if (finish.rollback === true) {
@@ -129,13 +129,16 @@ export class Database {
       release = () => {};
       client.release(error);
     };
-    const late = new Error(`no answer within ${this.timeoutMs} ms`);
+    let late: Error | null = null;
     const leftMs = this.timeoutMs - (this.#clock.now() - since);
-    const cancel = this.#clock.after(leftMs, () => release(late));
+    const cancel = this.#clock.after(leftMs, () => {
+      late = new Error(`no answer within ${this.timeoutMs} ms`);
+      release(late);
+    });
     try {
       return await work(client, (risk) => (state.risk = risk));
     } catch (error) {
-      throw toWaymarkError(error, state.risk);
+      throw toWaymarkError(late ?? error, state.risk);
     } finally {
       cancel();
       release();

@@ -18,11 +18,11 @@ import type {
   Txn,
   WatchOptions,
 } from '../../core/engine.js';
-import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import { validateQuery, validateRevision, validateTxn } from '../../core/validate.js';
 import { compactedError } from '../kit/cursor.js';
 import { closedError, Feed, type FeedSource } from '../kit/feed.js';
+import { isPlain } from '../kit/key-index.js';
 import type { HistoryBounds } from '../kit/keyspace.js';
 import { CommitGroups } from './commit-groups.js';
 import { Database } from './database.js';
@@ -117,7 +117,7 @@ class PostgresEngine implements Engine, FeedSource {
   async read(query: Query, { signal }: ReadOptions = {}): Promise<Reading> {
     validateQuery(query);
     this.#open(signal);
-    if (isOneKey(query)) return await this.#reads.read(query, signal);
+    if (query.end === undefined && query.at === undefined && isPlain(query)) return await this.#reads.read(query, signal);
     const { database, identity } = this.#parts;
     const { text, values = [] } = readStatement(database.s, query);
     return readingOf(await database.read(text, values, { signal }), query, identity);
@@ -241,9 +241,4 @@ class PostgresEngine implements Engine, FeedSource {
     await retention.close();
     await database.close();
   }
-}
-
-function isOneKey(query: Query): boolean {
-  const { key, end, limit, orderBy, descending, uncounted, ...filters } = query;
-  return end === undefined && Object.values(filters).every((value) => value === undefined);
 }
