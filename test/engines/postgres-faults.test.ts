@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isWaymarkError, WaymarkError } from 'waymark';
-import { type Engine, openEngine } from 'waymark/engine';
+import { type Engine, openEngine, type Outcome } from 'waymark/engine';
 import { FaultProxy } from '../faults/proxy.js';
 import { chooseSeed, SeededRandom, sized } from '../faults/random.js';
 import { type RunningPostgres, startPostgres } from '../support/postgres.js';
@@ -95,6 +95,40 @@ test('[K8] a schema that was made anew is superseded, for commits, reads and wat
   expect((await failureOf(engine.read({ key: 'k' })))?.code).toBe('superseded');
   expect((await failureOf(engine.read({ key: 'k', end: 'l' })))?.code).toBe('superseded');
   expect((await next)?.code).toBe('superseded');
+});
+
+test('[K3] in one group a check that a range is empty sees what the commits before it have left', async () => {
+  await using engine = await openEngine(`${server.url}?schema=emptied`);
+  const check = (): Promise<Outcome> =>
+    engine.commit({ when: [{ key: 'r/', end: 'r0', target: 'version', is: '=', to: 0 }] });
+  const remove = (key: string): Promise<Outcome> =>
+    engine.commit({ apply: [{ type: 'delete', key }] });
+  for (const key of ['r/a', 'r/b', 'r/c']) await put(engine, key);
+  const [, one, , two, , none] = await Promise.all([
+    remove('r/a'),
+    check(),
+    remove('r/b'),
+    check(),
+    remove('r/c'),
+    check(),
+  ]);
+  expect([one.succeeded, two.succeeded, none.succeeded]).toEqual([false, false, true]);
+});
+
+test('[K4] what one commit of a group is refused for disturbs none of the others', async () => {
+  await using engine = await openEngine(`${server.url}?schema=refused`);
+  const calls = Array.from({ length: 12 }, (_, n) =>
+    n % 3 === 0
+      ? engine.commit({ apply: [{ type: 'put', key: `k${n}`, value: '', lease: 4_711 }] })
+      : n % 3 === 1
+        ? engine.commit({ apply: [{ type: 'put', key: `k${n}`, value: '', keepValue: true }] })
+        : put(engine, `k${n}`),
+  );
+  const failures = await Promise.all(calls.map(failureOf));
+  expect(failures.map((failure) => failure?.code)).toEqual(
+    calls.map((_, n) => (n % 3 === 2 ? undefined : 'not_found')),
+  );
+  expect((await engine.read({ key: 'k', end: 'l' })).count).toBe(4);
 });
 
 test('[K11] with connections cut at any moment, what is answered is there, and what is unavailable is not', async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { codecs, open, type Space } from 'waymark';
@@ -165,4 +166,14 @@ test('[postgres] SQL is refused under a lock, at another revision, and for what 
   }
   expect(await refusal(`select put_text('a/b', '/x', '1')`)).toBe('WM003');
   expect(await refusal(`select put_text('jobs', '/x', null)`)).toBe('WM003');
+});
+
+test('[docs] every SQL block of the guide runs', async () => {
+  const guide = readFileSync(new URL('../../docs/guide/postgres.md', import.meta.url), 'utf8');
+  const blocks = [...guide.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+  expect(blocks.length).toBeGreaterThan(5);
+  await using own = await open(server.url);
+  await own.namespace('jobs').put('/41', 'there');
+  for (const text of blocks) expect((await client.query(text)).rowCount, text).not.toBeNull();
+  await expect(own.namespace('jobs').put('/41', 1)).rejects.toMatchObject({ code: 'superseded' });
 });

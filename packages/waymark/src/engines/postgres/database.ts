@@ -81,8 +81,9 @@ export class Database {
     work: (tx: Transaction) => Promise<Finish<T>>,
   ): Promise<T> {
     return await this.#call(signal, async (client, took) => {
-      // What follows is sent behind it, without waiting; a failure of it is told by what follows, too.
-      client.query(this.#begin).catch(() => {});
+      // What follows is sent behind it, without waiting.
+      const begun = client.query(this.#begin);
+      begun.catch(() => {});
       const tx = {
         query: (text: string, values: readonly Value[] = []) => rowsOf(client, text, values),
         script: async (text: string) => void (await client.query(text)),
@@ -90,6 +91,7 @@ export class Database {
       let finish: Finish<T>;
       try {
         finish = await work(tx);
+        await begun;
       } catch (error) {
         await client.query('rollback').catch(() => {});
         throw error;

@@ -117,7 +117,8 @@ class PostgresEngine implements Engine, FeedSource {
   async read(query: Query, { signal }: ReadOptions = {}): Promise<Reading> {
     validateQuery(query);
     this.#open(signal);
-    if (query.end === undefined && query.at === undefined && isPlain(query)) return await this.#reads.read(query, signal);
+    if (query.end === undefined && query.at === undefined && isPlain(query))
+      return await this.#reads.read(query, signal);
     const { database, identity } = this.#parts;
     const { text, values = [] } = readStatement(database.s, query);
     return readingOf(await database.read(text, values, { signal }), query, identity);
