@@ -1,5 +1,12 @@
 export type ServiceName =
-  'etcd-3.4' | 'etcd-3.5' | 'postgres-15' | 'postgres-18' | 'libfaketime' | 'iproute2' | 'nftables';
+  | 'etcd-3.4'
+  | 'etcd-3.5'
+  | 'postgres-15'
+  | 'postgres-18'
+  | 'pgbouncer'
+  | 'libfaketime'
+  | 'iproute2'
+  | 'nftables';
 
 export interface Found {
   /** Its main file: a program, or a library to preload. */

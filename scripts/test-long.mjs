@@ -12,6 +12,7 @@ const parts = {
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],
   cluster: ['test/faults'],
+  postgres: ['test/engines/postgres-order.test.ts', 'test/engines/postgres-faults.test.ts'],
 };
 const files = parts[process.argv[2]];
 if (files === undefined) {

@@ -1,18 +1,13 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { openEngine } from 'waymark/engine';
 import { engineSuite, type OpenedEngine, propertySuite } from 'waymark/testing';
-import {
-  binariesOf,
-  type PostgresVersion,
-  type RunningPostgres,
-  startPostgres,
-} from '../support/postgres.js';
+import { orNotRun } from '../support/not-run.js';
+import { type PostgresVersion, type RunningPostgres, startPostgres } from '../support/postgres.js';
 import { runsOf } from './engines.js';
 
 for (const version of [15, 18] as const) {
-  if (binariesOf(version) === null) {
-    describe.skip(`not run: PostgreSQL ${version} is not to be had here`, () => {});
-  } else onVersion(version);
+  const what = `engineSuite and propertySuite on PostgreSQL ${version}`;
+  if (orNotRun(`postgres-${version}`, what) !== null) onVersion(version);
 }
 
 function onVersion(version: PostgresVersion): void {

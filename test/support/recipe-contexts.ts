@@ -89,3 +89,12 @@ export async function overServersOnEtcd(address: string): Promise<RecipeContext>
   const engine = rootOn(address);
   return await overServers([{ engine }, { engine, mirror: true }]);
 }
+
+export async function overPostgres(url: string): Promise<RecipeContext> {
+  return await over(await openEngine(url));
+}
+
+/** Two servers over one schema. */
+export async function overServersOnPostgres(url: string): Promise<RecipeContext> {
+  return await overServers([url, url]);
+}

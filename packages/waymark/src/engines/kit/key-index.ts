@@ -127,7 +127,8 @@ export function asksForOne(query: Query): boolean {
   return one && orderBy === undefined && isPlain(query);
 }
 
-function isPlain(query: Query): boolean {
+/** Whether it asks for whole entries, without filters. */
+export function isPlain(query: Query): boolean {
   return (
     query.keysOnly !== true &&
     query.countOnly !== true &&

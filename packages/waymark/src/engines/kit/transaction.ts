@@ -102,8 +102,7 @@ function allHold(state: TransactionState, checks: readonly Check[] | undefined):
 
 function refuseBadPut(state: TransactionState, operation: PutOperation): void {
   const { lease } = operation;
-  if (lease !== undefined && lease !== 0 && !state.leases.has(lease))
-    throw leaseNotFound(lease);
+  if (lease !== undefined && lease !== 0 && !state.leases.has(lease)) throw leaseNotFound(lease);
   if (operation.keepValue === true || operation.keepLease === true) {
     const head = state.index.get(operation.key)?.head;
     if (head === undefined || head.version === 0) {

@@ -81,8 +81,9 @@ export class Database {
     work: (tx: Transaction) => Promise<Finish<T>>,
   ): Promise<T> {
     return await this.#call(signal, async (client, took) => {
-      // What follows is sent behind it, without waiting; a failure of it is told by what follows, too.
-      client.query(this.#begin).catch(() => {});
+      // What follows is sent behind it, without waiting.
+      const begun = client.query(this.#begin);
+      begun.catch(() => {});
       const tx = {
         query: (text: string, values: readonly Value[] = []) => rowsOf(client, text, values),
         script: async (text: string) => void (await client.query(text)),
@@ -90,8 +91,9 @@ export class Database {
       let finish: Finish<T>;
       try {
         finish = await work(tx);
+        await begun;
       } catch (error) {
-        await client.query('rollback');
+        await client.query('rollback').catch(() => {});
         throw error;
       }
       if (finish.rollback === true) {
@@ -129,13 +131,16 @@ export class Database {
       release = () => {};
       client.release(error);
     };
-    const late = new Error(`no answer within ${this.timeoutMs} ms`);
+    let late: Error | null = null;
     const leftMs = this.timeoutMs - (this.#clock.now() - since);
-    const cancel = this.#clock.after(leftMs, () => release(late));
+    const cancel = this.#clock.after(leftMs, () => {
+      late = new Error(`no answer within ${this.timeoutMs} ms`);
+      release(late);
+    });
     try {
       return await work(client, (risk) => (state.risk = risk));
     } catch (error) {
-      throw toWaymarkError(error, state.risk);
+      throw toWaymarkError(late ?? error, state.risk);
     } finally {
       cancel();
       release();

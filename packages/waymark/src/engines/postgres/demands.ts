@@ -17,7 +17,8 @@ interface RangeDemand {
 export class Demands {
   readonly #keys = new Set<string>();
   readonly #fullKeys = new Set<string>();
-  readonly #ranges: RangeDemand[] = [];
+  /** By start and end: a group often asks for the same many times. */
+  readonly #ranges = new Map<string, RangeDemand>();
   readonly #leases = new Set<LeaseId>();
   /** Reads of the past, which are answered before anything is evaluated. */
   readonly past: Query[] = [];
@@ -33,18 +34,25 @@ export class Demands {
 
   /** Parameters of the functions `load` and `look`. */
   parameters(): Value[] {
-    const bounds = this.#ranges.map(({ range }) => boundsOf(range));
-    const limits = this.#ranges.map(({ first }) =>
+    const wide = [...this.#ranges.values()].filter(({ first }) => first === undefined);
+    const ranges = [...this.#ranges.values()].filter((demand) => !isWithin(demand, wide));
+    const bounds = ranges.map(({ range }) => boundsOf(range));
+    const limits = ranges.map(({ first }) =>
       first === undefined ? null : first + this.#deletedKeys,
     );
-    const keys = [...this.#keys].filter((key) => !this.#fullKeys.has(key));
+    const keys = [...this.#keys].filter(
+      (key) => !this.#fullKeys.has(key) && !isWithin({ range: { key }, values: false }, wide),
+    );
+    const fullKeys = [...this.#fullKeys].filter(
+      (key) => !isWithin({ range: { key }, values: true }, wide),
+    );
     return [
       bytesArray(keys),
-      bytesArray([...this.#fullKeys]),
+      bytesArray(fullKeys),
       bytesArray(bounds.map(([start]) => start)),
       bytesArray(bounds.map(([, end]) => end)),
       plainArray(limits),
-      plainArray(this.#ranges.map(({ values }) => values)),
+      plainArray(ranges.map(({ values }) => values)),
       plainArray([...this.#leases]),
     ];
   }
@@ -84,8 +92,35 @@ export class Demands {
   }
 
   #range(demand: RangeDemand): void {
-    this.#ranges.push(demand);
+    const { key, end } = demand.range;
+    const name = `${key}\xff\0${end ?? ''}`;
+    const known = this.#ranges.get(name);
+    if (known === undefined) {
+      this.#ranges.set(name, demand);
+      return;
+    }
+    const first = known.first === undefined ? undefined : demand.first;
+    this.#ranges.set(name, { ...known, first, values: known.values || demand.values });
   }
+}
+
+/** As many ranges are looked at for whether they hold others. */
+const wideMax = 32;
+
+/** Whether another, that is read whole, brings what this one asks for. */
+function isWithin(
+  demand: Pick<RangeDemand, 'range' | 'values'>,
+  wide: readonly RangeDemand[],
+): boolean {
+  const { key, end } = demand.range;
+  return wide.slice(0, wideMax).some((other) => {
+    if (other === demand || (demand.values && !other.values)) return false;
+    const { key: start, end: limit = '' } = other.range;
+    if (key < start) return false;
+    if (end === undefined) return limit === '' || key < limit;
+    if (limit === '') return key > start || end !== '';
+    return end !== '' && end <= limit && (key > start || end < limit);
+  });
 }
 
 /** Whether the check holds exactly when the range is empty: what lives has none of these at 0. */

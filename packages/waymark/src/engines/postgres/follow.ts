@@ -17,6 +17,8 @@ export interface FollowOptions {
   readonly ranges: readonly KeyRange[] | null;
   readonly previous: boolean;
   readonly signal: AbortSignal;
+  /** Told where history is compacted. */
+  readonly noticed: (compacted: Revision) => void;
 }
 
 /** One look at history reads so many changes, or about so many bytes. */
@@ -73,6 +75,7 @@ async function lookAfter(told: Revision, options: FollowOptions): Promise<Look> 
     Revision | null,
   ];
   refuseOther(owner, identity);
+  options.noticed(compacted);
   if (dropped > told) throw compactedError(compacted);
   const changes = rows.filter((row) => row[5] !== null).map((row) => changeOf(row, previous));
   const more = upTo !== null && upTo < revision;

@@ -1,10 +1,11 @@
 import { WaymarkError } from '../../core/errors.js';
 import type { Database, Transaction } from './database.js';
 import { functions, tables } from './schema-sql.js';
+import { textViews } from './text-sql.js';
 
 /** What brings a schema from each version to the next. The first makes it. */
 const migrations: readonly ((s: string) => readonly string[])[] = [
-  (s) => [tables(s), functions(s)],
+  (s) => [tables(s), functions(s), textViews(s)],
 ];
 
 /**
@@ -20,14 +21,14 @@ export async function migrate(
 ): Promise<string> {
   const { s, schema } = database;
   return await database.transaction({ signal }, async (tx) => {
-    const known = await metaOf(tx, s);
+    const known = await metaOf(tx, database);
     if (known?.version === migrations.length) return { result: known.identity };
     await tx.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [`waymark:${schema}`]);
-    const { version, identity } = (await metaOf(tx, s)) ?? { version: 0, identity: newId() };
+    const { version, identity } = (await metaOf(tx, database)) ?? { version: 0, identity: newId() };
     if (version > migrations.length) throw newerSchema(schema, version);
     if (version === 0) {
-      const [row] = await tx.query('select to_regnamespace($1) is null', [s]);
-      if (row?.[0] === true) await tx.query(`create schema ${s}`);
+      const there = await tx.query('select 1 from pg_namespace where nspname = $1', [schema]);
+      if (there.length === 0) await tx.query(`create schema ${s}`);
     }
     for (const migration of migrations.slice(version)) {
       for (const statements of migration(s)) await tx.script(statements);
@@ -45,9 +46,13 @@ interface Meta {
   readonly identity: string;
 }
 
-async function metaOf(tx: Transaction, s: string): Promise<Meta | null> {
-  const [there] = await tx.query('select to_regclass($1) is not null', [`${s}.meta`]);
-  if (there?.[0] !== true) return null;
+/** The catalogue is asked as a table: to_regclass may answer from what this session knew before it waited for the lock. */
+async function metaOf(tx: Transaction, { s, schema }: Database): Promise<Meta | null> {
+  const there = await tx.query(
+    `select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = 'meta'`,
+    [schema],
+  );
+  if (there.length === 0) return null;
   const [row] = await tx.query(`select version, identity from ${s}.meta`);
   return row === undefined ? null : { version: row[0] as number, identity: row[1] as string };
 }

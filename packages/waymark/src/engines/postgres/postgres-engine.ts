@@ -18,11 +18,11 @@ import type {
   Txn,
   WatchOptions,
 } from '../../core/engine.js';
-import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import { validateQuery, validateRevision, validateTxn } from '../../core/validate.js';
 import { compactedError } from '../kit/cursor.js';
 import { closedError, Feed, type FeedSource } from '../kit/feed.js';
+import { isPlain } from '../kit/key-index.js';
 import type { HistoryBounds } from '../kit/keyspace.js';
 import { CommitGroups } from './commit-groups.js';
 import { Database } from './database.js';
@@ -87,14 +87,14 @@ interface Parts {
 }
 
 class PostgresEngine implements Engine, FeedSource {
-  /** As last heard. */
-  compacted: Revision = 0;
   readonly #parts: Parts;
   readonly #commits: CommitGroups;
   readonly #reads: KeyReads;
   readonly #leases: Leases;
   readonly #leaseClock: LeaseClock;
   readonly #feed: Feed;
+  /** The highest point seen. */
+  #compacted: Revision = 0;
   #closed: Promise<void> | null = null;
 
   constructor(parts: Parts) {
@@ -111,13 +111,14 @@ class PostgresEngine implements Engine, FeedSource {
       ended: committed,
       reaping: () => retention.due(),
     });
-    this.#feed = new Feed(this, { clock, identity });
+    this.#feed = new Feed(this, { clock, identity, previous: true });
   }
 
   async read(query: Query, { signal }: ReadOptions = {}): Promise<Reading> {
     validateQuery(query);
     this.#open(signal);
-    if (isOneKey(query)) return await this.#reads.read(query, signal);
+    if (query.end === undefined && query.at === undefined && isPlain(query))
+      return await this.#reads.read(query, signal);
     const { database, identity } = this.#parts;
     const { text, values = [] } = readStatement(database.s, query);
     return readingOf(await database.read(text, values, { signal }), query, identity);
@@ -165,7 +166,7 @@ class PostgresEngine implements Engine, FeedSource {
     );
     const [revision] = row as [Revision];
     if (through > revision) throw futureRevision(through, revision);
-    this.compacted = Math.max(this.compacted, through);
+    this.#noticed(through);
   }
 
   async status(options: CallOptions = {}): Promise<EngineStatus> {
@@ -189,8 +190,13 @@ class PostgresEngine implements Engine, FeedSource {
     return (this.#closed ??= this.#close());
   }
 
+  get compacted(): Revision {
+    return this.#compacted;
+  }
+
   follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch> {
-    return follow(after, { ...this.#parts, ranges: null, previous: false, signal });
+    const noticed = this.#noticed;
+    return follow(after, { ...this.#parts, noticed, ranges: null, previous: true, signal });
   }
 
   replay(
@@ -198,7 +204,7 @@ class PostgresEngine implements Engine, FeedSource {
     after: Revision,
     options: { readonly previous: boolean; readonly signal: AbortSignal },
   ): AsyncIterable<Batch> {
-    return follow(after, { ...this.#parts, ...options, ranges });
+    return follow(after, { ...this.#parts, ...options, noticed: this.#noticed, ranges });
   }
 
   async present(at?: Revision): Promise<Revision> {
@@ -207,11 +213,15 @@ class PostgresEngine implements Engine, FeedSource {
     const [row] = await database.read(text, [], {});
     const [owner, revision, compacted] = row as [string, Revision, Revision];
     refuseOther(owner, identity);
-    this.compacted = Math.max(this.compacted, compacted);
+    this.#noticed(compacted);
     if (at !== undefined && at > revision) throw futureRevision(at, revision);
     if (at !== undefined && at < compacted) throw compactedError(compacted);
     return revision;
   }
+
+  readonly #noticed = (compacted: Revision): void => {
+    this.#compacted = Math.max(this.#compacted, compacted);
+  };
 
   #open(signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
@@ -232,9 +242,4 @@ class PostgresEngine implements Engine, FeedSource {
     await retention.close();
     await database.close();
   }
-}
-
-function isOneKey(query: Query): boolean {
-  const { key, end, limit, orderBy, descending, uncounted, ...filters } = query;
-  return end === undefined && Object.values(filters).every((value) => value === undefined);
 }

@@ -31,6 +31,7 @@ export class Wake {
   readonly #waiting = new Set<() => void>();
   #joined = 0;
   #client: Client | null = null;
+  /** Whether the database tells. */
   #heard = false;
   #probe: { readonly word: string; heard(): void } | null = null;
   #cancel: () => void = () => {};
@@ -38,11 +39,6 @@ export class Wake {
 
   constructor(options: WakeOptions) {
     this.#options = options;
-  }
-
-  /** Whether the database tells. */
-  get listening(): boolean {
-    return this.#heard;
   }
 
   /** There may be more. */
