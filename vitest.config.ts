@@ -13,6 +13,7 @@ const faults = [
   'cli',
   'elections',
   'messages',
+  'cluster',
 ].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({

@@ -27,8 +27,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'space/base',
     'index',
   ],
+  cluster: ['core', 'space/base', 'engines/kit', 'engines/etcd'],
   index: [
     'core',
+    'cluster',
     'wire',
     'wrap',
     'engines/kit',
@@ -46,6 +48,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 /** What recipes stand on in space/: paths, layout and types, but no host and no space. */
 const base = new Set([
   'paths',
+  'pause',
   'layout',
   'types',
   'codecs',

@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { type OpenOptions, type Space, WaymarkError } from 'waymark';
 import {
   type Clock,
+  type Cluster,
   connectHost,
   createLocalHost,
   createSpace,
@@ -30,6 +31,8 @@ export interface ServerOptions {
   readonly advertise?: string | undefined;
   /** `memory`, `file:DIR` or `etcd://…`, or an engine of the caller's, which stays open. Default `file:./waymark-data`. */
   readonly engine?: string | Engine | undefined;
+  /** The member whose engine it is: others join by this server. */
+  readonly cluster?: Cluster | undefined;
   /** How much history the engine keeps at least: `{ revisions, bytes }`, 10 000 and 64 MiB unless told. */
   readonly history?: OpenOptions['history'];
   /** Keep what is there in memory too, for stale reads and watches: see `mirror` of waymark/engine. Default false. */
@@ -146,6 +149,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const hosts = insecure ? null : new Set(['localhost', '127.0.0.1', '[::1]']);
   const { app, watches } = await createApp({
     ...parts,
+    cluster: options.cluster,
     metrics,
     hosts,
     allowBackup: allowEngine,

@@ -51,3 +51,15 @@ export {
   type RestoredEntry,
 } from './engines/file/create-directory.js';
 export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';
+export {
+  type Cluster,
+  type ClusterOptions,
+  type ClusterStatus,
+  makeMember,
+  type MakeMemberOptions,
+  openCluster,
+} from './cluster/cluster.js';
+export { askMember } from './cluster/control.js';
+export type { JoinGrant, JoinRequest } from './cluster/join.js';
+export { checkSettings, type MemberSettings } from './cluster/cluster-url.js';
+export { etcdVersion } from './cluster/etcd-binary.js';

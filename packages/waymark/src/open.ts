@@ -35,7 +35,7 @@ export interface OpenOptions {
  * Opens a space.
  *
  * @param url  absent or `memory:` in this process's memory; `file:DIR` on disk, one process at a time; `etcd://host:port/root` on an
- *             etcd cluster; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket;
+ *             etcd cluster; `cluster:DIR` as a member of one, whose etcd this process runs; `http://host:port` or `unix:/path` on a Waymark server, `ws://host:port` the same over WebSocket;
  *             `http://a:7420,b:7420` on one of several servers over the same engine, and on another when that fails
  * @throws {WaymarkError} `invalid` for an unknown scheme, `unavailable` when the server cannot be reached, `taken` when another
  *                        process has the directory, `corrupt` when its files are damaged
@@ -97,13 +97,17 @@ async function openScheme(url: string, options: OpenOptions): Promise<Engine> {
     const { openEtcdEngine } = await import('./engines/etcd/etcd-engine.js');
     return await openEtcdEngine(url, options);
   }
+  if (url.startsWith('cluster:')) {
+    const { openCluster } = await import('./cluster/cluster.js');
+    return (await openCluster(url, options)).engine;
+  }
   if (isServer(url)) {
     const { openRemoteEngine } = await import('./engines/remote/remote-engine.js');
     return await openRemoteEngine(url, options);
   }
   throw new WaymarkError(
     'invalid',
-    `no engine for '${withoutPassword(url)}': take memory:, file:DIR, etcd://host:port, http://host:port, ws://host:port or unix:/path`,
+    `no engine for '${withoutPassword(url)}': take memory:, file:DIR, etcd://host:port, cluster:DIR, http://host:port, ws://host:port or unix:/path`,
   );
 }
 

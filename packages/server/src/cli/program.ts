@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { barrierCommands } from './barrier.js';
+import { clusterCommands } from './cluster.js';
 import { completionCommand } from './completion.js';
 import { electionCommands } from './elect.js';
 import { fail, type GlobalOptions } from './context.js';
@@ -47,6 +48,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   onceCommand(program, wrap);
   scheduleCommands(program, wrap);
   operationCommands(program, wrap);
+  clusterCommands(program, wrap);
   completionCommand(program, wrap);
   try {
     await program.parseAsync(argv);

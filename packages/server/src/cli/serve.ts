@@ -1,11 +1,24 @@
 import type { Command } from 'commander';
+import { WaymarkError } from 'waymark';
+import {
+  type Cluster,
+  type Engine,
+  mirror,
+  type MirrorOptions,
+  openCluster,
+  withoutPassword,
+} from 'waymark/engine';
+import type { RunningServer } from '../server.js';
 import { outColors } from './colors.js';
-import { withoutPassword } from 'waymark/engine';
+import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
 
 interface ServeOptions {
   readonly listen?: string[];
   readonly engine: string;
+  readonly cluster?: string;
+  readonly etcdBin: string;
+  readonly autoRecover?: string;
   readonly advertise?: string;
   readonly insecure: boolean;
   readonly historyRevisions?: number;
@@ -33,6 +46,13 @@ export function serveCommand(program: Command, run: Run): void {
     )
     .option('--mirror', 'keep what is there in memory too, for stale reads and watches', false)
     .option('--mirror-bytes <n>', 'at most so much, or no mirror; default 67108864', Number)
+    .option('--cluster <dir>', 'as a member of a cluster, see `waymark cluster`; no --engine then')
+    .option('--etcd-bin <path>', 'with --cluster: the etcd to run', 'etcd')
+    .option(
+      '--auto-recover <duration>',
+      'with --cluster: go on alone after so long without any other member; RISK: should the others only be out of reach, ' +
+        'two clusters take writes, and what one of them took is lost',
+    )
     .option('--advertise <url>', 'where other servers reach this one, default the first address')
     .option('--history-revisions <n>', 'keep at least so many; default 10000', Number)
     .option(
@@ -48,35 +68,85 @@ export function serveCommand(program: Command, run: Run): void {
     );
   command.action(
     run(async ({ json }) => {
-      const { listen, engine, advertise, insecure, logLevel, ...kept } =
-        command.opts<ServeOptions>();
-      const mirror = kept.mirror && { bytesMax: kept.mirrorBytes };
-      const history = { revisions: kept.historyRevisions, bytes: kept.historyBytes };
-      const shown = withoutPassword(engine);
+      const options = command.opts<ServeOptions>();
       // Before anyone can know the address, and send a signal.
       const stopped = stopSignal();
-      // Loaded here alone: every other command starts in half the time without the server's libraries.
-      const { startServer } = await import('../server.js');
-      const server = await startServer({
-        listen,
-        engine,
-        advertise,
-        history,
-        mirror,
-        insecure,
-        logLevel,
-      });
+      const cluster = await clusterOf(options, stopped);
+      const shown =
+        cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
+      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
+      const server = await startServerOn(options, cluster, member);
       if (json)
         process.stdout.write(
           `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
       else process.stdout.write(welcome(server.addresses, shown));
-      await stopped;
+      await ended(stopped, cluster);
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();
+      await member?.[Symbol.asyncDispose]();
       clearTimeout(forced);
     }),
   );
+}
+
+/** @param member  the engine of the cluster, instead of `--engine` */
+async function startServerOn(
+  options: ServeOptions,
+  cluster: Cluster | undefined,
+  member: Engine | undefined,
+): Promise<RunningServer> {
+  const { listen, advertise, insecure, logLevel } = options;
+  const history = { revisions: options.historyRevisions, bytes: options.historyBytes };
+  const engine = member ?? options.engine;
+  const mirrored = member === undefined && mirrorOf(options);
+  const call = {
+    listen,
+    engine,
+    cluster,
+    advertise,
+    history,
+    mirror: mirrored,
+    insecure,
+    logLevel,
+  };
+  // Loaded here alone: every other command starts in half the time without the server's libraries.
+  const { startServer } = await import('../server.js');
+  try {
+    return await startServer(call);
+  } catch (error) {
+    await member?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function mirrorOf({ mirror: asked, mirrorBytes }: ServeOptions): false | MirrorOptions {
+  return asked && { bytesMax: mirrorBytes };
+}
+
+function memberEngine(options: ServeOptions, { engine }: Cluster): Engine {
+  const asked = mirrorOf(options);
+  return asked === false ? engine : mirror(engine, asked);
+}
+
+/** The member of the directory, once it has a majority. What it tells on its way goes to standard error. */
+async function clusterOf(
+  options: ServeOptions,
+  stopped: Promise<void>,
+): Promise<Cluster | undefined> {
+  const { cluster, etcdBin, autoRecover } = options;
+  if (cluster === undefined) return undefined;
+  const query = new URLSearchParams({ etcdBin });
+  if (autoRecover !== undefined) query.set('autoRecover', String(secondsMs(autoRecover)));
+  const opening = new AbortController();
+  void stopped.then(() => opening.abort(new WaymarkError('unavailable', 'told to stop')));
+  const told = (message: string): void => void process.stderr.write(`waymark: ${message}\n`);
+  return await openCluster(`cluster:${cluster}?${query}`, { told, signal: opening.signal });
+}
+
+/** A signal, or that the member has left its cluster. */
+async function ended(stopped: Promise<void>, cluster: Cluster | undefined): Promise<void> {
+  await (cluster === undefined ? stopped : Promise.race([stopped, aborted(cluster.gone)]));
 }
 
 function welcome(addresses: readonly string[], engine: string): string {

@@ -1,11 +1,12 @@
 import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
-import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import type { Clock, Cluster, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
+import { clusterRoutes } from './cluster.js';
 import { counterRoutes } from './counters.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
@@ -26,6 +27,8 @@ import { watchRoutes } from './watch.js';
 
 export interface AppParts {
   readonly engine: Engine;
+  /** What the engine is a member of, if it is. */
+  readonly cluster: Cluster | undefined;
   readonly host: Host;
   readonly space: Space;
   readonly metrics: Metrics;
@@ -109,6 +112,7 @@ export async function createApp(
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
   operations(app, parts);
+  if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
   return { app, watches };

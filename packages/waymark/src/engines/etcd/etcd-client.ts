@@ -60,7 +60,7 @@ export class EtcdClient {
   readonly #grpc: Grpc;
   readonly #target: EtcdTarget;
   readonly #clock: Clock;
-  readonly #endpoints: readonly Endpoint[];
+  #endpoints: readonly Endpoint[];
   #current: number;
   #token: Promise<string> | null = null;
   #closed = false;
@@ -126,6 +126,19 @@ export class EtcdClient {
       else this.#suspect(endpoint);
     };
     return { stream, failed };
+  }
+
+  /** The members changed: these are spoken to from now on, the first of them first. */
+  setEndpoints(addresses: readonly string[]): void {
+    if (this.#closed) return;
+    const before = this.#endpoints;
+    this.#endpoints = addresses.map(
+      (address) => before.find((known) => known.address === address) ?? this.#endpoint(address),
+    );
+    this.#current = 0;
+    // Calls under way on them go on.
+    for (const gone of before) if (!this.#endpoints.includes(gone)) gone.client.close();
+    for (const endpoint of this.#endpoints.slice(0, 1)) endpoint.suspectUntil = 0;
   }
 
   close(): void {

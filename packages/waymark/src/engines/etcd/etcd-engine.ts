@@ -47,6 +47,8 @@ export interface EtcdEngineOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Tells the members' addresses, `host:port`, whenever they change. @returns ends that */
+  readonly follow?: ((changed: (addresses: readonly string[]) => void) => () => void) | undefined;
 }
 
 /**
@@ -66,7 +68,8 @@ export async function openEtcdEngine(
   try {
     const identity = await claimIdentity(client, layout, random, signal);
     const { version } = await client.call(Maintenance.method.status, {}, { kind: 'read', signal });
-    return new EtcdEngine({ target, client, layout, identity, version, clock, random });
+    const unfollow = options.follow?.((addresses) => client.setEndpoints(addresses));
+    return new EtcdEngine({ target, client, layout, identity, version, clock, random, unfollow });
   } catch (error) {
     client.close();
     throw error;
@@ -82,6 +85,7 @@ interface Parts {
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly unfollow: (() => void) | undefined;
 }
 
 class EtcdEngine implements Engine, FeedSource {
@@ -213,6 +217,7 @@ class EtcdEngine implements Engine, FeedSource {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#parts.unfollow?.();
     this.#commits.close();
     this.#feed.close();
     this.#leases.close();

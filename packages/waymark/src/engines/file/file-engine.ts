@@ -5,7 +5,7 @@ import { systemClock, systemRandom } from '../../core/system-clock.js';
 import type { JournalRecord } from '../kit/journal.js';
 import { type HistoryBounds, Keyspace } from '../kit/keyspace.js';
 import { lazyWatch } from '../kit/lazy-watch.js';
-import { lockDirectory } from './directory-lock.js';
+import { lockDirectory } from '../kit/directory-lock.js';
 import { type Disk, realDisk } from './disk.js';
 import { failed, messageOf, unlessAborted } from './endings.js';
 import { HeldClock } from './held-clock.js';
