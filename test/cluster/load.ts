@@ -27,13 +27,11 @@ export class Load {
   /** Resolves once so many more were written. */
   async more(count: number): Promise<void> {
     const enough = this.acked.size + count;
-    const late = AbortSignal.timeout(60_000);
+    const late = new Promise<never>((_resolve, reject) => {
+      setTimeout(() => reject(new Error(`no ${count} writes within 60 s`)), 60_000).unref();
+    });
     while (this.acked.size < enough) {
-      late.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        this.#heard.push(resolve);
-        late.addEventListener('abort', () => resolve(), { once: true });
-      });
+      await Promise.race([late, new Promise<void>((resolve) => this.#heard.push(resolve))]);
     }
   }
 
