@@ -9,7 +9,7 @@ export type Verb = 'status' | 'token' | 'leave' | 'recover';
 
 /** A folder for members, whose processes and data are gone when it is disposed. */
 export class ClusterFolder implements AsyncDisposable {
-  readonly path = mkdtempSync(join(tmpdir(), 'waymark-cluster-'));
+  readonly path = mkdtempSync(join(tmpdir(), 'waymark-members-'));
   readonly #made: string[] = [];
 
   /** The directory of a member, that need not be there yet. */

@@ -8,7 +8,7 @@ import { lockDirectory } from '../engines/kit/directory-lock.js';
 import { admit } from './admission.js';
 import { ClusterEngine } from './cluster-engine.js';
 import { type ClusterTarget, parseClusterUrl } from './cluster-url.js';
-import { type Control, startControl } from './control.js';
+import { type Control, socketPath, startControl } from './control.js';
 import { etcdVersion } from './etcd-binary.js';
 import { removed } from './etcd-members.js';
 import type { ClusterState, MemberHealth } from './health.js';
@@ -78,7 +78,7 @@ export async function openCluster(url: string, options: ClusterOptions = {}): Pr
   const { clock = systemClock, random = systemRandom, told = () => {}, signal } = options;
   signal?.throwIfAborted();
   const version = await etcdVersion(target.etcdBin);
-  if (target.entry !== null) mkdirSync(target.directory, { recursive: true, mode: 0o700 });
+  if (target.entry !== null) makeDirectory(target.directory);
   const lock = await lockMember(target.directory);
   let member: Member | undefined;
   try {
@@ -128,13 +128,18 @@ export interface MakeMemberOptions extends PrepareOptions {
  * @throws {WaymarkError} `taken` when it is one already or another process has it; `unauthenticated` for the token; `unavailable`
  */
 export async function makeMember(options: MakeMemberOptions): Promise<MemberFile> {
-  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+  makeDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
   try {
     return await make(options);
   } finally {
     await lock[Symbol.asyncDispose]();
   }
+}
+
+function makeDirectory(directory: string): void {
+  socketPath(directory);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
 }
 
 async function make({ entry, ...options }: MakeMemberOptions): Promise<MemberFile> {
@@ -188,8 +193,8 @@ class Member {
     });
     const why = (): string | null => supervisor.health.why;
     const close = (): Promise<void> => this.close();
-    this.#engine = new ClusterEngine(await this.#firstEngine(signal), { clock, why, close });
     this.#autoRecover();
+    this.#engine = new ClusterEngine(await this.#firstEngine(signal), { clock, why, close });
     return {
       engine: this.#engine,
       gone: this.#gone.signal,
@@ -240,8 +245,9 @@ class Member {
 
   async #status(): Promise<ClusterStatus> {
     const { supervisor, version, target } = this.#parts;
-    const { state, why, members, own } = await supervisor.ask();
-    const { name, memory } = supervisor.file;
+    const { members, own, ...seen } = await supervisor.ask();
+    const { name, memory, recovering } = supervisor.file;
+    const { state, why } = recovering ? underRecovery : seen;
     const tokens =
       state === 'member' ? await supervisor.withClient(countTokens).catch(() => null) : null;
     const { autoRecoverMs } = target;
@@ -307,6 +313,11 @@ function autoRecoverWarning(autoRecoverMs: number): string {
     'of reach, two clusters take writes, and what one of them took is lost'
   );
 }
+
+const underRecovery = {
+  state: 'recovering',
+  why: 'a recovery is under way: nothing is read or written until it is done',
+} as const;
 
 function memoryWarning({ name, data }: MemberFile): string {
   return (

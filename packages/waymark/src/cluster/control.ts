@@ -110,7 +110,8 @@ function notRunning(directory: string, cause: unknown): WaymarkError {
   return new WaymarkError(member === null ? 'invalid' : 'unavailable', text, {}, cause);
 }
 
-function socketPath(directory: string): string {
+/** @throws {WaymarkError} `invalid` when the directory's path is too long */
+export function socketPath(directory: string): string {
   const path = join(directory, socketName);
   if (Buffer.byteLength(path) <= pathBytesMax) return path;
   const text = `${path} has more than ${pathBytesMax} bytes, which no socket can: take a shorter directory`;

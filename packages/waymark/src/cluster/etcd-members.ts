@@ -23,7 +23,7 @@ export interface MemberState {
 }
 
 /** Membership is changed, and refused with passing reasons for 5 s after each change: so long, and more, it is tried again. */
-const changeMs = 20_000;
+export const changeMs = 20_000;
 
 /** Runs work with a client on these addresses, `host:port`. */
 export async function withClient<T>(
@@ -89,11 +89,10 @@ export async function promote(client: EtcdClient, id: string): Promise<void> {
   await client.call(Cluster.method.memberPromote, { ID: BigInt(id) }, { kind: 'write' });
 }
 
-/** Does nothing for one that is none. */
+/** Does nothing for one that is none. Within the client's time. */
 export async function removeMember(client: EtcdClient, id: string): Promise<void> {
-  const call = { kind: 'write', timeoutMs: changeMs } as const;
   try {
-    await client.call(Cluster.method.memberRemove, { ID: BigInt(id) }, call);
+    await client.call(Cluster.method.memberRemove, { ID: BigInt(id) }, { kind: 'write' });
   } catch (error) {
     if ((await membersOf(client)).some((member) => member.id === id)) throw error;
   }

@@ -20,6 +20,8 @@ export type ClusterState =
   | 'no_majority'
   /** Enough answer, and no leader is known yet. */
   | 'electing'
+  /** It is being made a cluster of its own. */
+  | 'recovering'
   /** The others have removed it. */
   | 'removed'
   /** It has left. */

@@ -1,5 +1,5 @@
 import { WaymarkError } from '../core/errors.js';
-import { moveLeader, removeMember } from './etcd-members.js';
+import { changeMs, moveLeader, removeMember } from './etcd-members.js';
 import type { Health, MemberHealth } from './health.js';
 import { addressOf } from './member-file.js';
 import type { Supervisor } from './supervisor.js';
@@ -11,7 +11,8 @@ export interface LeaveRequest {
   readonly force: boolean;
 }
 
-const askMs = 25_000;
+/** Who goes in any case does not wait for what may pass. */
+const forcedMs = 3_000;
 const moveMs = 2_000;
 
 /**
@@ -66,7 +67,8 @@ async function remove(
       .with(leader, moveMs, (client) => moveLeader(client, next.id))
       .catch(() => undefined);
   }
-  await supervisor.with(addresses, askMs, (client) => removeMember(client, target.id));
+  const withinMs = force ? forcedMs : changeMs;
+  await supervisor.with(addresses, withinMs, (client) => removeMember(client, target.id));
 }
 
 function isLast({ members }: Health, target: MemberHealth | undefined): boolean {
