@@ -31,44 +31,61 @@ export class ClusterFolder implements AsyncDisposable {
 }
 
 /** `waymark ARGS` to its end. */
-export function run(...args: readonly string[]): Promise<Finished> {
-  return new Command(process.execPath, [waymark, ...args]).done;
+export async function run(...args: readonly string[]): Promise<Finished> {
+  return await new Command(process.execPath, [waymark, ...args]).done;
+}
+
+/** Where a server runs: by default on loopback, at a free port. */
+interface Where {
+  /** What runs a command on another host. */
+  readonly enter: readonly string[];
+  readonly address: string;
+}
+
+async function here(): Promise<Where> {
+  return { enter: [], address: `127.0.0.1:${await freePort()}` };
 }
 
 /** A member with its server, in a process of its own. */
 export class ClusterServer implements AsyncDisposable {
   readonly directory: string;
   readonly url: string;
+  readonly #where: Where;
   command: Command;
 
-  private constructor(directory: string, url: string, command: Command) {
+  private constructor(directory: string, where: Where, more: readonly string[]) {
     this.directory = directory;
-    this.url = url;
-    this.command = command;
+    this.url = `http://${where.address}`;
+    this.#where = where;
+    this.command = this.#launch(more);
   }
 
   /** @returns once it serves */
-  static async start(directory: string, more: readonly string[] = []): Promise<ClusterServer> {
-    const url = `http://127.0.0.1:${await freePort()}`;
-    const server = new ClusterServer(directory, url, launch(directory, url, more));
+  static async start(directory: string, where?: Where): Promise<ClusterServer> {
+    const server = new ClusterServer(directory, where ?? (await here()), []);
     await server.command.says('\n', 60_000);
     return server;
   }
 
   /** Makes the directory the first member, and starts it. */
-  static async init(directory: string, more: readonly string[] = []): Promise<ClusterServer> {
-    const { code, err } = await run('cluster', 'init', directory, ...more);
-    if (code !== 0) throw new Error(err);
-    return await ClusterServer.start(directory);
+  static async init(
+    directory: string,
+    more: readonly string[] = [],
+    where?: Where,
+  ): Promise<ClusterServer> {
+    await done(where, ['cluster', 'init', directory, ...more]);
+    return await ClusterServer.start(directory, where);
   }
 
   /** Makes the directory one more member, and starts it. */
-  async joinedBy(directory: string, more: readonly string[] = []): Promise<ClusterServer> {
-    const token = await this.token();
-    const from = ['--from', this.url, '--token', token];
-    const { code, err } = await run('cluster', 'join', directory, ...from, ...more);
-    if (code !== 0) throw new Error(err);
-    return await ClusterServer.start(directory);
+  async joinedBy(
+    directory: string,
+    more: readonly string[] = [],
+    where?: Where,
+  ): Promise<ClusterServer> {
+    const from = ['--from', this.url, '--token', await this.token()];
+    await done(where, ['cluster', 'join', directory, ...from, ...more]);
+    return await ClusterServer.start(directory, where);
   }
 
   async token(ttlMs = 60_000): Promise<string> {
@@ -96,8 +113,15 @@ export class ClusterServer implements AsyncDisposable {
 
   /** After it was killed: at the same address. @returns once it serves */
   async restart(more: readonly string[] = []): Promise<void> {
-    this.command = launch(this.directory, this.url, more);
+    this.command = this.#launch(more);
     await this.command.says('\n', 60_000);
+  }
+
+  #launch(more: readonly string[]): Command {
+    const { enter, address } = this.#where;
+    const beyond = enter.length === 0 ? [] : ['--insecure'];
+    const args = ['--json', 'serve', '--cluster', this.directory, '--listen', address, ...beyond];
+    return onHost(enter, [...args, ...more]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,10 +131,14 @@ export class ClusterServer implements AsyncDisposable {
   }
 }
 
-function launch(directory: string, url: string, more: readonly string[]): Command {
-  const address = url.slice('http://'.length);
-  const args = ['--json', 'serve', '--cluster', directory, '--listen', address, ...more];
-  return new Command(process.execPath, [waymark, ...args]);
+async function done(where: Where | undefined, args: readonly string[]): Promise<void> {
+  const { code, err } = await onHost(where?.enter ?? [], args).done;
+  if (code !== 0) throw new Error(err);
+}
+
+function onHost(enter: readonly string[], args: readonly string[]): Command {
+  const [file = '', ...rest] = [...enter, process.execPath, waymark, ...args];
+  return new Command(file, rest);
 }
 
 /** Its pid is in the directory; it is that of an etcd only if this has the directory's data. */

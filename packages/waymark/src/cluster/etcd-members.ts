@@ -111,14 +111,10 @@ export function removed(how: 'left' | 'removed' = 'removed'): WaymarkError {
   );
 }
 
-/** `host:port` of each that takes clients, these of `first` before the others. */
-export function clientAddresses(members: readonly Peer[], first: string): string[] {
+/** `host:port` of each that takes clients. */
+export function clientAddresses(members: readonly Peer[]): string[] {
   const voters = members.filter(({ learner }) => !learner);
-  const sorted = [
-    ...voters.filter(({ name }) => name === first),
-    ...voters.filter(({ name }) => name !== first),
-  ];
-  return sorted.flatMap(({ clientUrls }) => clientUrls.map(addressOf));
+  return voters.flatMap(({ clientUrls }) => clientUrls.map(addressOf));
 }
 
 function peerOf({ ID, name, peerURLs, clientURLs, isLearner }: Member): Peer {

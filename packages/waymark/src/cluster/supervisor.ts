@@ -84,15 +84,17 @@ export class Supervisor {
     return this.#health.state === 'member' ? 0 : this.#options.clock.now() - this.#wellAt;
   }
 
-  /** `host:port` of the members, own first. */
+  /** `host:port` of the members: this one first while it is well, else last. */
   get addresses(): readonly string[] {
-    const addresses = clientAddresses(this.#file.members, this.#file.name);
-    return addresses.length === 0 ? [clientAddress(this.#file)] : addresses;
+    const own = clientAddress(this.#file);
+    const others = clientAddresses(this.#file.members).filter((address) => address !== own);
+    return this.#health.state === 'member' ? [own, ...others] : [...others, own];
   }
 
-  /** Told of the members' addresses whenever they change, and when this one is well again. @returns ends that */
+  /** Told of the members' addresses: now, and whenever they change. @returns ends that */
   follow(changed: (addresses: readonly string[]) => void): () => void {
     this.#followers.add(changed);
+    changed(this.addresses);
     return () => void this.#followers.delete(changed);
   }
 
@@ -210,21 +212,21 @@ export class Supervisor {
     }
     if (health.state !== before.state)
       told(health.why ?? `member ${this.#file.name}: ${health.state}`);
-    this.#publish(health.state !== before.state && health.state === 'member');
+    this.#publish();
   }
 
-  #publish(again: boolean): void {
+  #publish(): void {
     const { addresses } = this;
     const published = addresses.join();
-    if (published === this.#published && !again) return;
+    if (published === this.#published) return;
     this.#published = published;
     for (const changed of this.#followers) changed(addresses);
   }
 
   /** By the others: a learner takes no such calls. */
   async #promote(): Promise<void> {
-    const { id, members, name } = this.#file;
-    const others = clientAddresses(members, name).filter((a) => a !== clientAddress(this.#file));
+    const { id, members } = this.#file;
+    const others = clientAddresses(members).filter((a) => a !== clientAddress(this.#file));
     const own = this.#health.own?.id ?? id;
     if (own === null || others.length === 0) return;
     await withClient(others, promoteMs, this.#options, (client) => promote(client, own));

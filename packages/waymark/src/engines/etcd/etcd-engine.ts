@@ -47,7 +47,7 @@ export interface EtcdEngineOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Tells the members' addresses, `host:port`, whenever they change. @returns ends that */
+  /** Tells the members' addresses, `host:port`, the one to speak to first: at once, and whenever they change. @returns ends that */
   readonly follow?: ((changed: (addresses: readonly string[]) => void) => () => void) | undefined;
 }
 
@@ -65,12 +65,13 @@ export async function openEtcdEngine(
   const { clock = systemClock, random = systemRandom, signal } = options;
   const client = new EtcdClient(await loadGrpc(), target, { clock, random });
   const layout = new Layout(target.root);
+  const unfollow = options.follow?.((addresses) => client.setEndpoints(addresses));
   try {
     const identity = await claimIdentity(client, layout, random, signal);
     const { version } = await client.call(Maintenance.method.status, {}, { kind: 'read', signal });
-    const unfollow = options.follow?.((addresses) => client.setEndpoints(addresses));
     return new EtcdEngine({ target, client, layout, identity, version, clock, random, unfollow });
   } catch (error) {
+    unfollow?.();
     client.close();
     throw error;
   }
