@@ -10,7 +10,7 @@ import {
 import { addressOf, type MemberFile, type Peer } from './member-file.js';
 
 export type ClusterState =
-  /** etcd does not answer yet, or not at the moment. */
+  /** etcd does not answer yet, or not at the moment, or has not yet found the leader that others have. */
   | 'starting'
   /** It is catching up, and has no vote yet. */
   | 'learner'

@@ -84,11 +84,19 @@ export class Supervisor {
     return this.#health.state === 'member' ? 0 : this.#options.clock.now() - this.#wellAt;
   }
 
-  /** `host:port` of the members: this one first while it is well, else last. */
+  /** `host:port` of the members, the best first: this one while its etcd answers, then those that did when last asked. */
   get addresses(): readonly string[] {
     const own = clientAddress(this.#file);
+    const { members, state } = this.#health;
+    const silent = new Set(
+      members.filter(({ answers }) => !answers).flatMap((member) => clientAddresses([member])),
+    );
     const others = clientAddresses(this.#file.members).filter((address) => address !== own);
-    return this.#health.state === 'member' ? [own, ...others] : [...others, own];
+    const sorted = [
+      ...others.filter((address) => !silent.has(address)),
+      ...others.filter((address) => silent.has(address)),
+    ];
+    return state === 'starting' ? [...sorted, own] : [own, ...sorted];
   }
 
   /** Told of the members' addresses: now, and whenever they change. @returns ends that */
