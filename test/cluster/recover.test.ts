@@ -108,6 +108,29 @@ test('[K8] a watch from before a recovery ends with superseded, and says so to w
   });
 });
 
+test('[W10] a survivor that is started again without a majority waits, says so, and can be recovered', async () => {
+  await using folder = new ClusterFolder();
+  await using a = await ClusterServer.init(folder.directory('a'));
+  await using b = await a.joinedBy(folder.directory('b'));
+  await using c = await a.joinedBy(folder.directory('c'));
+  const load = new Load('one', () => [c.url]);
+  await load.more(20);
+  await load.stop();
+  expect(await lost(a.url, load.acked)).toEqual([]);
+  await Promise.all([a, b, c].map((server) => server.killWithEtcd()));
+  const started = a.restart();
+  await until(
+    () => a.status(),
+    ({ state }) => state === 'no_majority',
+  );
+  expect((await a.cluster('recover')).code).toBe(21);
+  const { code, err } = await a.cluster('recover', '--yes');
+  expect(code, err).toBe(0);
+  await started;
+  expect(a.command.err).toContain('the majority is lost');
+  expect(await lost(a.url, load.acked)).toEqual([]);
+});
+
 test('[W10] --auto-recover: states its risk, and goes on alone when the other is gone', async () => {
   await using folder = new ClusterFolder();
   await using a = await ClusterServer.init(folder.directory('a'));

@@ -170,13 +170,13 @@ export class Supervisor {
   }
 
   async #nextLook(signal: AbortSignal | undefined): Promise<void> {
-    const stop = AbortSignal.any([this.#stopped.signal, ...(signal === undefined ? [] : [signal])]);
-    stop.throwIfAborted();
+    this.#stopped.signal.throwIfAborted();
+    signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      const abort = (): void => reject(stop.reason as Error);
-      stop.addEventListener('abort', abort, { once: true });
+      const abort = (): void => reject(signal?.reason as Error);
+      signal?.addEventListener('abort', abort, { once: true });
       this.#looked.push(() => {
-        stop.removeEventListener('abort', abort);
+        signal?.removeEventListener('abort', abort);
         resolve();
       });
     });
@@ -193,12 +193,13 @@ export class Supervisor {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const health = await look(this.#file, this.#own, { ...this.#options, thorough: false });
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       this.#note(health);
       if (health.state === 'learner') await this.#promote().catch(() => undefined);
       for (const looked of this.#looked.splice(0)) looked();
       await pause(this.#options.clock, lookMs, signal, true).catch(() => undefined);
     }
+    for (const looked of this.#looked.splice(0)) looked();
   }
 
   #note(health: Health): void {
