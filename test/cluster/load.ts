@@ -69,7 +69,7 @@ async function put(url: string, path: string, value: string): Promise<boolean> {
     const answer = await fetch(`${url}/v1/ns/default/keys${path}`, {
       method: 'PUT',
       body: value,
-      signal: AbortSignal.timeout(1_500),
+      signal: AbortSignal.timeout(1_000),
     });
     await answer.arrayBuffer();
     return answer.ok;

@@ -13,7 +13,8 @@ class Client implements AsyncDisposable {
   readonly #child: ChildProcess;
 
   constructor(host: Host, name: string, urls: readonly string[]) {
-    const [file = '', ...args] = [...host.enter(), process.execPath, program, name, ...urls];
+    const [file, ...enter] = host.enter();
+    const args = [...enter, process.execPath, program, name, ...urls];
     const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
     this.#child = spawn(file, args, { stdio: [...stdio] });
   }

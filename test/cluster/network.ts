@@ -58,16 +58,9 @@ export class Host {
   }
 
   static async open(number: number): Promise<Host> {
-    const stand = [
-      '--pdeathsig',
-      'KILL',
-      'unshare',
-      '--net',
-      'sh',
-      '-c',
-      'echo ready; exec sleep infinity',
-    ];
-    const anchor = spawn('setpriv', stand, { stdio: ['ignore', 'pipe', 'inherit'] });
+    // It ends with this process: by the end of its input.
+    const [file, ...args] = ['unshare', '--net', 'sh', '-c', 'echo ready; exec cat'] as const;
+    const anchor = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await new Promise<void>((resolve, reject) => {
       anchor.stdout.once('data', () => resolve());
       anchor.once('error', reject);
@@ -77,13 +70,15 @@ export class Host {
   }
 
   /** What runs a command here. */
-  enter(): string[] {
+  enter(): [string, ...string[]] {
     return ['nsenter', `--net=/proc/${this.pid}/ns/net`, '--'];
   }
 
   readonly ip = (...lines: readonly string[]): void => {
-    const [file = '', ...args] = [...this.enter(), 'ip', '-batch', '-'];
-    const { status, stderr } = spawnSync(file, args, { input: lines.join('\n') });
+    const [file, ...args] = this.enter();
+    const { status, stderr } = spawnSync(file, [...args, 'ip', '-batch', '-'], {
+      input: lines.join('\n'),
+    });
     if (status !== 0) throw new Error(`ip: ${stderr.toString()}`);
   };
 

@@ -108,6 +108,39 @@ test('[K8] a watch from before a recovery ends with superseded, and says so to w
   });
 });
 
+test('[W10] survivors that are started again without a majority wait, and say so; whom one sees it does not give up, not even with --yes', async () => {
+  await using folder = new ClusterFolder();
+  await using a = await ClusterServer.init(folder.directory('a'), ['--memory']);
+  await using b = await a.joinedBy(folder.directory('b'), ['--memory', '--name', 'bee']);
+  await using c = await a.joinedBy(folder.directory('c'), ['--memory']);
+  await using d = await a.joinedBy(folder.directory('d'), ['--memory']);
+  const load = new Load('one', () => [c.url]);
+  await load.more(20);
+  await load.stop();
+  expect(await lost(a.url, load.acked)).toEqual([]);
+  await Promise.all([a, b, c, d].map((server) => server.killWithEtcd()));
+  const started = a.restart();
+  b.restart().catch(() => undefined);
+  // Neither answers a client.
+  const two = await until(
+    () => a.status(),
+    ({ members }) => members.filter(({ answers }) => answers).length === 2,
+  );
+  expect(two.state).toBe('no_majority');
+  const refused = await a.cluster('recover', '--yes');
+  expect(refused.code).toBe(21);
+  expect(refused.err).toContain('bee of the others still answer');
+  await b.killWithEtcd();
+  await until(
+    () => a.status(),
+    ({ members }) => members.filter(({ answers }) => answers).length === 1,
+  );
+  const { code, err } = await a.cluster('recover', '--yes');
+  expect(code, err).toBe(0);
+  await started;
+  expect(await lost(a.url, load.acked)).toEqual([]);
+});
+
 test('[W10] --auto-recover: states its risk, and goes on alone when the other is gone', async () => {
   await using folder = new ClusterFolder();
   await using a = await ClusterServer.init(folder.directory('a'));

@@ -56,6 +56,35 @@ test('[W10] a server that dies alone leaves its etcd to the majority', async () 
   expect(await has(a, '/x')).toBe(true);
 });
 
+test('[W10] a server whose etcd hangs, or is gone, speaks to the other members', async () => {
+  await using folder = new ClusterFolder();
+  await using a = await ClusterServer.init(folder.directory('a'));
+  await using b = await a.joinedBy(folder.directory('b'));
+  await using c = await b.joinedBy(folder.directory('c'));
+  await until(
+    () => a.status(),
+    (status) => whole(status, 3),
+  );
+  for (const server of [a, b, c]) {
+    const pid = etcdPid(server.directory) ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    const since = performance.now();
+    await until(() => put(server, '/x'), Boolean);
+    expect(performance.now() - since).toBeLessThan(10_000);
+    process.kill(pid, 'SIGCONT');
+    await until(
+      () => server.status(),
+      (status) => whole(status, 3),
+    );
+    killEtcd(server.directory);
+    await until(() => put(server, '/x'), Boolean, 5_000);
+    await until(
+      () => server.status(),
+      (status) => whole(status, 3),
+    );
+  }
+});
+
 test('[W10] a member that died for good is taken out by another, says so should it come back, and can join anew', async () => {
   await using folder = new ClusterFolder();
   await using a = await ClusterServer.init(folder.directory('a'));

@@ -96,5 +96,5 @@ export async function overPostgres(url: string): Promise<RecipeContext> {
 
 /** Two servers over one schema. */
 export async function overServersOnPostgres(url: string): Promise<RecipeContext> {
-  return await overServers([url, url]);
+  return await overServers([{ engine: url }, { engine: url }]);
 }

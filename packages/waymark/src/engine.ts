@@ -52,13 +52,12 @@ export {
 } from './engines/file/create-directory.js';
 export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';
 export {
-  type Cluster,
   type ClusterOptions,
-  type ClusterStatus,
   makeMember,
   type MakeMemberOptions,
   openCluster,
 } from './cluster/cluster.js';
+export type { Cluster, ClusterStatus } from './cluster/member.js';
 export { askMember } from './cluster/control.js';
 export type { JoinGrant, JoinRequest } from './cluster/join.js';
 export { checkSettings, type MemberSettings } from './cluster/cluster-url.js';

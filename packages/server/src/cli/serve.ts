@@ -1,9 +1,15 @@
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import type { Cluster } from 'waymark/engine';
+import {
+  type Cluster,
+  type Engine,
+  mirror,
+  type MirrorOptions,
+  openCluster,
+  withoutPassword,
+} from 'waymark/engine';
 import type { RunningServer } from '../server.js';
 import { outColors } from './colors.js';
-import { withoutPassword } from 'waymark/engine';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
 
@@ -35,7 +41,7 @@ export function serveCommand(program: Command, run: Run): void {
     )
     .option(
       '-e, --engine <url>',
-      'memory, file:DIR, or one that many servers share: etcd://host:port/root, postgres://host/db',
+      'memory, file:DIR, or etcd://host:port/root, which many servers may share',
       'file:./waymark-data',
     )
     .option('--mirror', 'keep what is there in memory too, for stale reads and watches', false)
@@ -66,48 +72,61 @@ export function serveCommand(program: Command, run: Run): void {
       // Before anyone can know the address, and send a signal.
       const stopped = stopSignal();
       const cluster = await clusterOf(options, stopped);
-      const engine =
+      const shown =
         cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
-      const server = await startServerWith(options, cluster);
+      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
+      const server = await startServerOn(options, cluster, member);
       if (json)
         process.stdout.write(
-          `${JSON.stringify({ addresses: server.addresses, engine, pid: process.pid })}\n`,
+          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
-      else process.stdout.write(welcome(server.addresses, engine));
+      else process.stdout.write(welcome(server.addresses, shown));
       await ended(stopped, cluster);
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();
-      await cluster?.engine[Symbol.asyncDispose]();
+      await member?.[Symbol.asyncDispose]();
       clearTimeout(forced);
     }),
   );
 }
 
-async function startServerWith(
+/** @param member  the engine of the cluster, instead of `--engine` */
+async function startServerOn(
   options: ServeOptions,
   cluster: Cluster | undefined,
+  member: Engine | undefined,
 ): Promise<RunningServer> {
   const { listen, advertise, insecure, logLevel } = options;
   const history = { revisions: options.historyRevisions, bytes: options.historyBytes };
-  const mirror = options.mirror && { bytesMax: options.mirrorBytes };
-  const engine = cluster?.engine ?? options.engine;
+  const engine = member ?? options.engine;
+  const mirrored = member === undefined && mirrorOf(options);
+  const call = {
+    listen,
+    engine,
+    cluster,
+    advertise,
+    history,
+    mirror: mirrored,
+    insecure,
+    logLevel,
+  };
   // Loaded here alone: every other command starts in half the time without the server's libraries.
   const { startServer } = await import('../server.js');
   try {
-    return await startServer({
-      listen,
-      engine,
-      cluster,
-      advertise,
-      history,
-      mirror,
-      insecure,
-      logLevel,
-    });
+    return await startServer(call);
   } catch (error) {
-    await cluster?.engine[Symbol.asyncDispose]();
+    await member?.[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function mirrorOf({ mirror: asked, mirrorBytes }: ServeOptions): false | MirrorOptions {
+  return asked && { bytesMax: mirrorBytes };
+}
+
+function memberEngine(options: ServeOptions, { engine }: Cluster): Engine {
+  const asked = mirrorOf(options);
+  return asked === false ? engine : mirror(engine, asked);
 }
 
 /** The member of the directory, once it has a majority. What it tells on its way goes to standard error. */
@@ -122,7 +141,6 @@ async function clusterOf(
   const opening = new AbortController();
   void stopped.then(() => opening.abort(new WaymarkError('unavailable', 'told to stop')));
   const told = (message: string): void => void process.stderr.write(`waymark: ${message}\n`);
-  const { openCluster } = await import('waymark/engine');
   return await openCluster(`cluster:${cluster}?${query}`, { told, signal: opening.signal });
 }
 

@@ -10,9 +10,10 @@ import { join, resolve } from 'node:path';
 import { errorTable } from '../core/error-table.js';
 import { errorCodes, isWaymarkError, WaymarkError } from '../core/errors.js';
 import { type ClusterTarget, isLoopback } from './cluster-url.js';
-import type { ClusterStatus } from './cluster.js';
+
 import { joinPath, type JoinGrant, type JoinRequest } from './join.js';
 import type { LeaveRequest } from './leave.js';
+import type { ClusterStatus } from './member.js';
 import { readMemberFile } from './member-file.js';
 
 /**

@@ -7,10 +7,10 @@ import {
   stateOf,
   withClient,
 } from './etcd-members.js';
-import { addressOf, type MemberFile, type Peer } from './member-file.js';
+import { addressOf, type MemberFile, type Peer, peerUrl } from './member-file.js';
 
 export type ClusterState =
-  /** etcd does not answer yet, or not at the moment. */
+  /** etcd does not answer yet, or not at the moment, or has not yet found the leader that others have. */
   | 'starting'
   /** It is catching up, and has no vote yet. */
   | 'learner'
@@ -28,6 +28,7 @@ export type ClusterState =
   | 'left';
 
 export interface MemberHealth extends Peer {
+  /** Its etcd runs, and can be reached. */
   readonly answers: boolean;
   readonly leads: boolean;
 }
@@ -48,6 +49,8 @@ interface Seen {
   readonly state: MemberState | null;
   /** As it knows them; null when it cannot tell. */
   readonly members: readonly Peer[] | null;
+  /** Its etcd runs. One that was started without a majority answers no clients, only its like. */
+  readonly lives: boolean;
 }
 
 /**
@@ -66,42 +69,63 @@ export async function look(
   const members = known ?? file.members;
   const id = state?.id ?? file.id;
   const self = members.find((peer) => peer.id === id);
-  if (state !== null && state.leader !== '0' && self !== undefined && !options.thorough) {
-    return judge(file, members, state, []);
-  }
-  const others = members.filter((peer) => peer.id !== id);
-  const seen = await Promise.all(others.map((peer) => probe(peer, options)));
-  return judge(file, members, state, seen);
+  const well = state !== null && state.leader !== '0' && self !== undefined;
+  const others = well && !options.thorough ? [] : members.filter((peer) => peer.id !== id);
+  const [lives, ...seen] = await Promise.all([
+    state !== null || speaks(peerUrl(file)),
+    ...others.map((peer) => probe(peer, options)),
+  ]);
+  return judge({ file, members, id, own: state, lives, seen });
 }
 
 async function probe(peer: Peer, options: ClientOptions): Promise<Seen> {
   const addresses = peer.clientUrls.map(addressOf);
-  const unseen: Seen = { peer, state: null, members: null };
-  if (addresses.length === 0) return unseen;
-  return await withClient(addresses, probeMs, options, async (client) => ({
-    peer,
-    state: await stateOf(client),
-    members: await membersOf(client).catch(() => null),
-  })).catch(() => unseen);
+  const asked =
+    addresses.length === 0
+      ? null
+      : await withClient(addresses, probeMs, options, async (client) => ({
+          state: await stateOf(client),
+          members: await membersOf(client).catch(() => null),
+        })).catch(() => null);
+  if (asked !== null) return { peer, ...asked, lives: true };
+  const lives = (await Promise.all(peer.peerUrls.map(speaks))).includes(true);
+  return { peer, state: null, members: null, lives };
 }
 
-function judge(
-  file: MemberFile,
-  members: readonly Peer[],
-  own: MemberState | null,
-  seen: readonly Seen[],
-): Health {
-  const id = own?.id ?? file.id;
-  const answering = new Set(seen.flatMap(({ peer, state }) => (state === null ? [] : [peer.id])));
-  if (own !== null) answering.add(own.id);
+/** Whether an etcd answers its like. */
+async function speaks(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(`${url}/version`, { signal: AbortSignal.timeout(probeMs) });
+    await answer.arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface Sight {
+  readonly file: MemberFile;
+  readonly members: readonly Peer[];
+  /** Of this member, if it is known. */
+  readonly id: string | null;
+  readonly own: MemberState | null;
+  /** This member's etcd runs. */
+  readonly lives: boolean;
+  /** Empty when nobody was asked, as all is well. */
+  readonly seen: readonly Seen[];
+}
+
+function judge(sight: Sight): Health {
+  const { members, id, own, seen, lives } = sight;
+  const living = new Set(seen.flatMap((other) => (other.lives ? [other.peer.id] : [])));
+  if (lives && id !== null) living.add(id);
   const leader = leaderOf(own, seen);
   const health = members.map((peer) => ({
     ...peer,
-    // Nobody was asked: all is well.
-    answers: seen.length === 0 ? own !== null : answering.has(peer.id),
+    answers: seen.length === 0 ? own !== null : living.has(peer.id),
     leads: peer.id === leader,
   }));
-  const state = stateOfMember({ file, id, own, seen, leader, answering, members });
+  const state = stateOfMember(sight, leader, living);
   return { state, own, members: health, why: explain(state, health) };
 }
 
@@ -110,16 +134,11 @@ function leaderOf(own: MemberState | null, seen: readonly Seen[]): string {
   return leaders.find((leader) => leader !== '0') ?? '0';
 }
 
-function stateOfMember(facts: {
-  readonly file: MemberFile;
-  readonly id: string | null;
-  readonly own: MemberState | null;
-  readonly seen: readonly Seen[];
-  readonly leader: string;
-  readonly answering: ReadonlySet<string>;
-  readonly members: readonly Peer[];
-}): ClusterState {
-  const { file, id, own, seen, leader, answering, members } = facts;
+function stateOfMember(
+  { file, id, own, seen, members, lives }: Sight,
+  leader: string,
+  living: ReadonlySet<string>,
+): ClusterState {
   if (file.gone !== null) return file.gone;
   // Only who follows a leader can tell who is no member: others may be behind.
   const lists = seen.flatMap(({ state, members: list }) =>
@@ -129,11 +148,9 @@ function stateOfMember(facts: {
   if (own?.learner === true) return 'learner';
   if (own !== null && own.leader !== '0') return 'member';
   const voters = members.filter(({ learner }) => !learner);
+  if (leader !== '0' || !lives || voters.length === 0) return 'starting';
   const enough = Math.floor(voters.length / 2) + 1;
-  if (voters.filter((peer) => answering.has(peer.id)).length >= enough && leader === '0')
-    return 'electing';
-  if (leader !== '0' || voters.length === 0) return 'starting';
-  return own === null && answering.size === 0 ? 'starting' : 'no_majority';
+  return voters.filter((peer) => living.has(peer.id)).length >= enough ? 'electing' : 'no_majority';
 }
 
 function explain(state: ClusterState, members: readonly MemberHealth[]): string | null {

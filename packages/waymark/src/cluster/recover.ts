@@ -84,7 +84,7 @@ function refuseRecovery(
     const text = `${seen.join(', ')} of the others still answer: end them for good first, or start the missing ones again`;
     throw new WaymarkError('conflict', text);
   }
-  if (own === null)
+  if (!members.some((member) => member.id === (own?.id ?? id) && member.answers))
     throw new WaymarkError('unavailable', why ?? 'etcd of this member does not answer');
   if (yes) return;
   throw new WaymarkError(

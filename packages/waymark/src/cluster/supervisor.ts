@@ -84,11 +84,19 @@ export class Supervisor {
     return this.#health.state === 'member' ? 0 : this.#options.clock.now() - this.#wellAt;
   }
 
-  /** `host:port` of the members: this one first while it is well, else last. */
+  /** `host:port` of the members, the best first: this one while its etcd answers, then those that did when last asked. */
   get addresses(): readonly string[] {
     const own = clientAddress(this.#file);
+    const { members, state } = this.#health;
+    const silent = new Set(
+      members.filter(({ answers }) => !answers).flatMap((member) => clientAddresses([member])),
+    );
     const others = clientAddresses(this.#file.members).filter((address) => address !== own);
-    return this.#health.state === 'member' ? [own, ...others] : [...others, own];
+    const sorted = [
+      ...others.filter((address) => !silent.has(address)),
+      ...others.filter((address) => silent.has(address)),
+    ];
+    return state === 'starting' ? [...sorted, own] : [own, ...sorted];
   }
 
   /** Told of the members' addresses: now, and whenever they change. @returns ends that */
@@ -162,13 +170,13 @@ export class Supervisor {
   }
 
   async #nextLook(signal: AbortSignal | undefined): Promise<void> {
-    const stop = AbortSignal.any([this.#stopped.signal, ...(signal === undefined ? [] : [signal])]);
-    stop.throwIfAborted();
+    this.#stopped.signal.throwIfAborted();
+    signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      const abort = (): void => reject(stop.reason as Error);
-      stop.addEventListener('abort', abort, { once: true });
+      const abort = (): void => reject(signal?.reason as Error);
+      signal?.addEventListener('abort', abort, { once: true });
       this.#looked.push(() => {
-        stop.removeEventListener('abort', abort);
+        signal?.removeEventListener('abort', abort);
         resolve();
       });
     });
@@ -185,12 +193,13 @@ export class Supervisor {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const health = await look(this.#file, this.#own, { ...this.#options, thorough: false });
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       this.#note(health);
       if (health.state === 'learner') await this.#promote().catch(() => undefined);
       for (const looked of this.#looked.splice(0)) looked();
       await pause(this.#options.clock, lookMs, signal, true).catch(() => undefined);
     }
+    for (const looked of this.#looked.splice(0)) looked();
   }
 
   #note(health: Health): void {

@@ -134,7 +134,7 @@ export class EtcdClient {
     return { stream, failed };
   }
 
-  /** The members changed: these are spoken to from now on, the first of them first. */
+  /** The members changed: from now on these are spoken to, the first of them first. */
   setEndpoints(addresses: readonly string[]): void {
     if (this.#closed) return;
     const before = this.#endpoints;
@@ -144,7 +144,6 @@ export class EtcdClient {
     this.#current = 0;
     // Calls under way on them go on.
     for (const gone of before) if (!this.#endpoints.includes(gone)) gone.client.close();
-    for (const endpoint of this.#endpoints.slice(0, 1)) endpoint.suspectUntil = 0;
   }
 
   close(): void {
