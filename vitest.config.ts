@@ -24,6 +24,7 @@ export default defineConfig({
     alias: [
       { find: /^waymark$/, replacement: source('packages/waymark/src/index.ts') },
       { find: /^waymark\/engine$/, replacement: source('packages/waymark/src/engine.ts') },
+      { find: /^waymark\/cluster$/, replacement: source('packages/waymark/src/cluster/index.ts') },
       { find: /^waymark\/wire$/, replacement: source('packages/waymark/src/wire/index.ts') },
       { find: /^waymark\/testing$/, replacement: source('packages/waymark/src/testing/index.ts') },
       { find: /^@waymark\/server$/, replacement: source('packages/server/src/index.ts') },

@@ -11,6 +11,7 @@ const packages = {
     input: {
       index: './index.js',
       engine: './engine.js',
+      cluster: './cluster/index.js',
       wire: './wire/index.js',
       testing: './testing/index.js',
     },

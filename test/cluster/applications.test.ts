@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { askMember, type ClusterStatus } from 'waymark/engine';
+import { askMember, type ClusterStatus } from 'waymark/cluster';
 import { expect, test } from 'vitest';
 import { freePort } from '../support/etcd.js';
 import { ClusterFolder, killEtcd, until, whole } from './cluster-server.js';

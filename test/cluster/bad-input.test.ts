@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { open } from 'waymark';
-import { openCluster } from 'waymark/engine';
+import { openCluster } from 'waymark/cluster';
 import { ClusterFolder, ClusterServer, run, until } from './cluster-server.js';
 
 let folder: ClusterFolder;

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { askMember, type ClusterStatus } from 'waymark/engine';
+import { askMember, type ClusterStatus } from 'waymark/cluster';
 import { Command, type Finished, waymark } from '../support/command.js';
 import { freePort } from '../support/etcd.js';
 

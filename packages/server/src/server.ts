@@ -2,9 +2,9 @@ import { createRequire } from 'node:module';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { type OpenOptions, type Space, WaymarkError } from 'waymark';
+import type { Cluster } from 'waymark/cluster';
 import {
   type Clock,
-  type Cluster,
   connectHost,
   createLocalHost,
   createSpace,

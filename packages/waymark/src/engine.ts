@@ -51,14 +51,3 @@ export {
   type RestoredEntry,
 } from './engines/file/create-directory.js';
 export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';
-export {
-  type ClusterOptions,
-  makeMember,
-  type MakeMemberOptions,
-  openCluster,
-} from './cluster/cluster.js';
-export type { Cluster, ClusterStatus } from './cluster/member.js';
-export { askMember } from './cluster/control.js';
-export type { JoinGrant, JoinRequest } from './cluster/join.js';
-export { checkSettings, type MemberSettings } from './cluster/cluster-url.js';
-export { etcdVersion } from './cluster/etcd-binary.js';

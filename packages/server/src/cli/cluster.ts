@@ -1,17 +1,13 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import {
-  askMember,
-  checkSettings,
-  type ClusterStatus,
-  etcdVersion,
-  makeMember,
-  type MakeMemberOptions,
-  systemRandom,
-} from 'waymark/engine';
+import type { ClusterStatus, MakeMemberOptions } from 'waymark/cluster';
+import { systemRandom } from 'waymark/engine';
 import { print, secondsMs } from './context.js';
 import type { Run } from './program.js';
+
+/** Loaded by these commands alone: it brings the client of etcd along. */
+const loadCluster = () => import('waymark/cluster');
 
 interface MemberOptions {
   readonly name?: string;
@@ -62,6 +58,7 @@ async function prepared(command: Command): Promise<Omit<MakeMemberOptions, 'entr
   const { insecure, etcdBin, ...given } = command.opts<MemberOptions>();
   const { name, memory, advertise, bind, clientPort, peerPort } = given;
   const asked = { name, memory, advertise, bind, clientPort, peerPort };
+  const { checkSettings, etcdVersion } = await loadCluster();
   const settings = checkSettings(asked, insecure);
   await etcdVersion(etcdBin);
   return { directory: resolve(directoryOf(command)), settings, random: systemRandom };
@@ -75,6 +72,7 @@ function init(group: Command, run: Run): void {
     run(async (options) => {
       const asked = await prepared(command);
       const { directory } = asked;
+      const { makeMember } = await loadCluster();
       const { name, memory } = await makeMember({ ...asked, entry: 'init' });
       const text = `${directory} is member ${name} of a new cluster. Now: waymark serve --cluster ${directory}`;
       print(options, { name, directory, memory }, warned(text, memory));
@@ -96,6 +94,7 @@ function joinCommand(group: Command, run: Run): void {
       const asked = await prepared(command);
       const { directory } = asked;
       const entry = { from, token: given };
+      const { makeMember } = await loadCluster();
       const { name, memory, members } = await makeMember({ ...asked, entry });
       const text = `${directory} is member ${name}, of ${members.length}. Now, within 5 minutes: waymark serve --cluster ${directory}`;
       print(options, { name, directory, memory, members: members.length }, warned(text, memory));
@@ -117,7 +116,7 @@ function token(group: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const ttlMs = secondsMs(command.opts<{ ttl: string }>().ttl);
-      const answer = await askMember(directoryOf(command), 'token', { ttlMs });
+      const answer = await ask(command, 'token', { ttlMs });
       print(options, { ...answer, ttlMs }, String(answer['token']));
     }),
   );
@@ -129,7 +128,7 @@ function status(group: Command, run: Run): void {
     .description('who is a member, who answers, who leads, and what is wrong; exit code 1 then');
   command.action(
     run(async (options) => {
-      const answer = (await askMember(directoryOf(command), 'status')) as unknown as ClusterStatus;
+      const answer = (await ask(command, 'status')) as unknown as ClusterStatus;
       print(options, answer, describe(answer));
       return answer.why === null ? 0 : 1;
     }),
@@ -145,7 +144,7 @@ function leave(group: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const { member, force } = command.opts<{ member?: string; force: boolean }>();
-      const answer = await askMember(directoryOf(command), 'leave', { member, force });
+      const answer = await ask(command, 'leave', { member, force });
       print(options, answer, `${String(answer['left'])} is no member any more`);
     }),
   );
@@ -159,7 +158,7 @@ function recover(group: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const { yes } = command.opts<{ yes: boolean }>();
-      const answer = await askMember(directoryOf(command), 'recover', { yes });
+      const answer = await ask(command, 'recover', { yes });
       const text = `${String(answer['recovered'])} goes on alone. Let others join again: waymark cluster token`;
       print(options, answer, text);
     }),
@@ -187,6 +186,15 @@ function describe(status: ClusterStatus): string {
     ...lines,
     ...(why === null ? [] : [`WRONG: ${why}`]),
   ].join('\n');
+}
+
+async function ask(
+  command: Command,
+  verb: 'status' | 'token' | 'leave' | 'recover',
+  body: object = {},
+): Promise<Record<string, unknown>> {
+  const { askMember } = await loadCluster();
+  return await askMember(directoryOf(command), verb, body);
 }
 
 function directoryOf(command: Command): string {

@@ -1,13 +1,7 @@
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import {
-  type Cluster,
-  type Engine,
-  mirror,
-  type MirrorOptions,
-  openCluster,
-  withoutPassword,
-} from 'waymark/engine';
+import type { Cluster } from 'waymark/cluster';
+import { type Engine, mirror, type MirrorOptions, withoutPassword } from 'waymark/engine';
 import type { RunningServer } from '../server.js';
 import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
@@ -141,6 +135,7 @@ async function clusterOf(
   const opening = new AbortController();
   void stopped.then(() => opening.abort(new WaymarkError('unavailable', 'told to stop')));
   const told = (message: string): void => void process.stderr.write(`waymark: ${message}\n`);
+  const { openCluster } = await import('waymark/cluster');
   return await openCluster(`cluster:${cluster}?${query}`, { told, signal: opening.signal });
 }
 

@@ -1,7 +1,8 @@
 import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
-import type { Clock, Cluster, Engine, Host, Random } from 'waymark/engine';
+import type { Cluster } from 'waymark/cluster';
+import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';

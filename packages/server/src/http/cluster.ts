@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import type { Cluster, JoinRequest } from 'waymark/engine';
+import type { Cluster, JoinRequest } from 'waymark/cluster';
 
 const text = Type.String({ minLength: 1, maxLength: 256 });
 
