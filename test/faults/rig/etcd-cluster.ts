@@ -100,14 +100,10 @@ export class EtcdCluster implements AsyncDisposable {
     }
   }
 
-  /** Who leads, as a member that has a leader tells. */
+  /** Who leads, as that member itself tells; after a fault it takes an election until one does. */
   async leader(): Promise<Member> {
-    for (const member of this.members) {
-      const said = await this.ctl(member, ['endpoint', 'status', '-w', 'json']).catch(() => '[]');
-      const [status] = JSON.parse(said) as { Status: { header: Header; leader: number } }[];
-      if (status?.Status.header.member_id === status?.Status.leader && status !== undefined) {
-        return member;
-      }
+    for (const until = performance.now() + 20_000; performance.now() < until;) {
+      for (const member of this.members) if (await this.#leads(member)) return member;
     }
     throw new Error('no member says that it leads');
   }
@@ -125,6 +121,12 @@ export class EtcdCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#running.values()) await endProcess(child, 'SIGKILL');
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #leads(member: Member): Promise<boolean> {
+    const said = await this.ctl(member, ['endpoint', 'status', '-w', 'json']).catch(() => '[]');
+    const [status] = JSON.parse(said) as { Status: { header: Header; leader: number } }[];
+    return status !== undefined && status.Status.header.member_id === status.Status.leader;
   }
 
   async #untilAnswer(member: Member, args: readonly string[]): Promise<void> {
