@@ -103,6 +103,8 @@ export class Host {
     let [out, err] = ['', ''];
     child.stdout?.on('data', (bytes: Buffer) => (out += bytes.toString()));
     child.stderr?.on('data', (bytes: Buffer) => (err += bytes.toString()));
+    // A program may end without having read all; its code tells.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(input);
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject);
