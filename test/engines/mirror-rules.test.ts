@@ -222,6 +222,22 @@ test('beyond its bytes it lets go: all is answered by the engine, watches go on 
   expect(upstream.watches, 'it reads the mirror again').toBe(1);
 });
 
+test('what was overwritten or deleted takes no memory any more', async () => {
+  await using made = await rig({ bytesMax: 1_048_576 });
+  const { engine, states } = made;
+  await states.next('standing');
+  let revision = 0;
+  for (let n = 0; n < 30; n++) {
+    await put(engine, 'same', 'x'.repeat(100_000));
+    await put(engine, `other-${n}`, 'x'.repeat(100_000));
+    const apply = [{ type: 'delete' as const, key: `other-${n}` }];
+    revision = (await engine.commit({ apply })).revision;
+    await reaches(engine, revision);
+  }
+  expect(states.seen).not.toContain('let_go');
+  expect(made.upstream.staleReads).toBe(0);
+});
+
 test('a watch that breaks is made again where it stood; meanwhile the engine answers', async () => {
   await using made = await rig({}, async (inner) => void (await put(inner, 'a')));
   const { engine, upstream, states, clock } = made;

@@ -12,7 +12,9 @@ test('readyz and metrics know when the engine is away, and the server lives on',
       expect((await served.call('GET', '/readyz')).status).toBe(200);
       expect(await metrics(served.base)).toContain('waymark_engine_up 1');
       process.kill(etcd.pid, 'SIGSTOP');
-      const ready = await served.call('GET', '/readyz');
+      // The signal is on its way to a process of many threads: answers may still come after it.
+      let ready = await served.call('GET', '/readyz');
+      while (ready.status === 200) ready = await served.call('GET', '/readyz');
       expect([ready.status, ready.json['code']]).toEqual([503, 'unavailable']);
       expect((await served.call('GET', '/healthz')).status).toBe(200);
       const away = await metrics(served.base);

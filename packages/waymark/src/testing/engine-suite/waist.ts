@@ -40,7 +40,8 @@ export const waistTests = testsOf('K12', {
     const then = await engine.status();
     assert.equal(then.identity, first.identity);
     assert.deepEqual([then.keys, then.leases], [3, 1]);
-    assert.ok(then.bytes >= first.bytes);
+    // What the store of an engine elsewhere takes may shrink by itself.
+    assert.ok(then.bytes > 0 && Number.isSafeInteger(then.bytes));
     assert.equal(then.revision, (await engine.read(everything)).revision);
     await apply(engine, { type: 'delete', ...everything });
     const last = await engine.status();
