@@ -41,7 +41,7 @@ test(
     const more = (): boolean => committed < commits;
     const writers = Array.from({ length: sqlWriters + engineWriters }, (_, n) => {
       const call = { name: `w${n}`, random: new SeededRandom(seed + n), more, written };
-      return n < sqlWriters ? writeBySql(server.url, schema, call) : writeByEngine(engine, call);
+      return n < sqlWriters ? writeBySql(server.url, schema, call) : writeByEngine(url, call);
     });
     const kills = await killWhile(() => committed, random);
     await Promise.all(writers);
