@@ -6,7 +6,7 @@ import { type RunningPostgres, startPostgres } from '../support/postgres.js';
 import { writeByEngine, writeBySql, writerName, type Written } from './postgres-writers.js';
 
 const file = 'test/engines/postgres-order.test.ts';
-const commits = sized(1_000, 100_000);
+const commits = Number(process.env['COMMITS'] ?? sized(1_000, 100_000));
 /** So many commits apart a backend is killed, and each fifth time the server. */
 const killEvery = sized(150, 1_000);
 const sqlWriters = 12;
@@ -41,7 +41,7 @@ test(
     const more = (): boolean => committed < commits;
     const writers = Array.from({ length: sqlWriters + engineWriters }, (_, n) => {
       const call = { name: `w${n}`, random: new SeededRandom(seed + n), more, written };
-      return n < sqlWriters ? writeBySql(server.url, schema, call) : writeByEngine(engine, call);
+      return n < sqlWriters ? writeBySql(server.url, schema, call) : writeByEngine(url, call);
     });
     const kills = await killWhile(() => committed, random);
     await Promise.all(writers);

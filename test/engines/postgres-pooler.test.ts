@@ -33,7 +33,8 @@ if (orNotRun('pgbouncer', 'engineSuite on PostgreSQL through a pooler of transac
       await using pooled = await openEngine(url(pooler.url));
       await using direct = await openEngine(url(server.url));
       const watch = pooled.watch([{ key: 'k' }], { after: 0 })[Symbol.asyncIterator]();
-      for (const value of ['1', '2', '3']) {
+      for (const value of ['1', '2', '3', '4', '5', '6']) {
+        const since = performance.now();
         await direct.commit({ apply: [{ type: 'put', key: 'k', value }] });
         let seen: string[] = [];
         while (seen.length === 0) {
@@ -41,6 +42,7 @@ if (orNotRun('pgbouncer', 'engineSuite on PostgreSQL through a pooler of transac
           seen = batch.changes.map(({ entry }: { entry: { value: string } }) => entry.value);
         }
         expect(seen).toEqual([value]);
+        expect(performance.now() - since).toBeLessThan(2_000);
       }
       await watch.return?.();
     });

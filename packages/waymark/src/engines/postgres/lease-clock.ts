@@ -35,7 +35,8 @@ export interface LeaseClockOptions {
 
 export class LeaseClock {
   readonly #options: LeaseClockOptions;
-  readonly #me: string;
+  /** A name for each time it takes the row, so that a move of before that comes late is none. */
+  #me: string;
   /** When the row was last moved on; null while another does it. */
   #movedAt: number | null = null;
   /** Where the row stands, and at which milliseconds of it the leases are to be looked at. */
@@ -85,7 +86,7 @@ export class LeaseClock {
 
   /** Looks whether the reaper lives. @returns how long to wait, ms */
   async #watch(): Promise<number> {
-    const { database, clock } = this.#options;
+    const { database, clock, random } = this.#options;
     const [row] = await database.read(`select reaper, beat from ${database.s}.clock`, [], {});
     const [reaper, beat] = row as [string | null, number];
     const state = `${beat} ${reaper ?? ''}`;
@@ -93,6 +94,7 @@ export class LeaseClock {
     if (this.#seen?.row !== state) this.#seen = { row: state, at: now };
     const free = reaper === null || reaper === this.#me;
     if (!free && now - this.#seen.at < goneMs) return watchMs;
+    this.#me = random.id();
     const taken = await database.read(
       `update ${database.s}.clock set reaper = $1, beat = beat + 1, floor_ms = ms
        where beat = $2 and reaper is not distinct from $3 returning ms`,

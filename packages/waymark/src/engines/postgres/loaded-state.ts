@@ -34,7 +34,7 @@ export class LoadedState implements TransactionState {
   readonly compacted: Revision;
   readonly identity: string;
   readonly #past: ReadonlyMap<Query, Reading>;
-  /** Entries whose value was loaded. */
+  /** Changes of the commits before the one under way. */
   #settled = 0;
 
   /** @param rows  of the functions `load` and `look` */

@@ -33,7 +33,7 @@ export function tables(s: string): string {
 create table ${s}.meta (
   one boolean primary key default true check (one),
   version integer not null,
-  identity text not null,
+  identity text not null check (octet_length(identity) between 1 and 50),
   revision bigint not null default 0,
   compacted bigint not null default 0,
   dropped bigint not null default 0

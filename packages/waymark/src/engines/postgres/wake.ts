@@ -3,6 +3,7 @@ import type { Clock, Random } from '../../core/clock.js';
 import { connectionOptions, type Database } from './database.js';
 import type { Pg } from './pg.js';
 import type { PostgresTarget } from './postgres-url.js';
+import { quoteName } from './schema-sql.js';
 
 export interface WakeOptions {
   readonly pg: Pg;
@@ -33,6 +34,8 @@ export class Wake {
   #client: Client | null = null;
   /** Whether the database tells. */
   #heard = false;
+  /** Something was heard since it was last tried. */
+  #recent = false;
   #probe: { readonly word: string; heard(): void } | null = null;
   #cancel: () => void = () => {};
   #closed = false;
@@ -92,7 +95,7 @@ export class Wake {
     client.on('notification', ({ payload }) => this.#notified(payload ?? ''));
     try {
       await client.connect();
-      await client.query(`listen "waymark:${identity}"`);
+      await client.query(`listen ${quoteName(`waymark:${identity}`)}`);
       await this.#try(client);
     } catch {
       return this.#lost(client);
@@ -117,9 +120,11 @@ export class Wake {
     this.tell();
   }
 
+  /** Tries it, unless it has just shown that it works: of many processes one mostly does for all. */
   async #again(client: Client): Promise<void> {
     try {
-      await this.#try(client);
+      if (!this.#recent) await this.#try(client);
+      this.#recent = false;
     } catch {
       return this.#lost(client);
     }
@@ -128,6 +133,7 @@ export class Wake {
   }
 
   #notified(payload: string): void {
+    this.#recent = true;
     if (payload === this.#probe?.word) this.#probe.heard();
     else if (!payload.startsWith('probe ')) this.tell();
   }
