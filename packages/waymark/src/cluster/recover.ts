@@ -37,6 +37,7 @@ const inFlight = 100;
 export async function recover(options: RecoverOptions): Promise<void> {
   const { supervisor, told, yes, begun } = options;
   const health = await supervisor.ask();
+  if (supervisor.file.recovering && health.state === 'member') return await finishRecovery(options);
   refuseRecovery(health, supervisor.file.id, yes);
   told(
     `recovering: member ${supervisor.file.name} goes on alone. Writes that only the others had are lost, and so are the others`,

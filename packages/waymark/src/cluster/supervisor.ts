@@ -6,7 +6,7 @@ import { parseEtcdUrl } from '../engines/etcd/etcd-url.js';
 import { loadGrpc } from '../engines/etcd/grpc.js';
 import { pause } from '../space/pause.js';
 import { etcdFlags } from './etcd-binary.js';
-import { clientAddresses, promote, withClient } from './etcd-members.js';
+import { clientAddresses, promote, removed, withClient } from './etcd-members.js';
 import { EtcdProcess } from './etcd-process.js';
 import { type Health, look } from './health.js';
 import { clientAddress, type MemberFile, writeMemberFile } from './member-file.js';
@@ -36,7 +36,10 @@ export class Supervisor {
   readonly #process: EtcdProcess;
   readonly #own: EtcdClient;
   readonly #stopped = new AbortController();
+  readonly #gone = new AbortController();
   readonly #followers = new Set<(addresses: readonly string[]) => void>();
+  /** It has asked to be removed. */
+  leaving = false;
   #file: MemberFile;
   #health: Health = { state: 'starting', own: null, members: [], why: null };
   #loop: Promise<void> | null = null;
@@ -151,6 +154,12 @@ export class Supervisor {
   async left(): Promise<void> {
     this.update({ gone: 'left' });
     await this.#process.stop('SIGKILL');
+    this.#gone.abort(removed('left'));
+  }
+
+  /** Aborts when it is no member any more, and its etcd is ended. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
   }
 
   /** Starts etcd again, with these flags once. */
@@ -194,7 +203,11 @@ export class Supervisor {
     while (!signal.aborted) {
       const health = await look(this.#file, this.#own, { ...this.#options, thorough: false });
       if (signal.aborted) break;
-      this.#note(health);
+      try {
+        this.#note(health);
+      } catch (error) {
+        this.#options.told(`cannot write what is known of the cluster: ${String(error)}`);
+      }
       if (health.state === 'learner') await this.#promote().catch(() => undefined);
       for (const looked of this.#looked.splice(0)) looked();
       await pause(this.#options.clock, lookMs, signal, true).catch(() => undefined);
@@ -215,13 +228,17 @@ export class Supervisor {
       const same = JSON.stringify({ id, members: this.#file.members, started });
       if (same !== JSON.stringify(known)) this.update(known);
     }
-    if (health.state === 'removed' && this.#file.gone === null) {
-      this.update({ gone: 'removed' });
-      void this.#process.stop();
-    }
+    if (health.state === 'removed' && this.#file.gone === null && !this.leaving)
+      void this.#removed();
     if (health.state !== before.state)
       told(health.why ?? `member ${this.#file.name}: ${health.state}`);
     this.#publish();
+  }
+
+  async #removed(): Promise<void> {
+    this.update({ gone: 'removed' });
+    await this.#process.stop('SIGKILL');
+    this.#gone.abort(removed());
   }
 
   #publish(): void {
