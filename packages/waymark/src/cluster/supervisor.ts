@@ -22,6 +22,7 @@ export interface SupervisorOptions {
 
 const lookMs = 500;
 const ownMs = 1_000;
+const probeMs = 1_000;
 const promoteMs = 2_000;
 const tellEachMs = 10_000;
 /** An etcd that ends so often in a row, and has never answered, will not answer. */
@@ -109,9 +110,9 @@ export class Supervisor {
     return () => void this.#followers.delete(changed);
   }
 
-  /** Asks all members. */
-  async ask(): Promise<Health> {
-    return await look(this.#file, this.#own, { ...this.#options, thorough: true });
+  /** Asks all members. One that does not answer within `withinMs` counts as silent. */
+  async ask(withinMs: number = probeMs): Promise<Health> {
+    return await look(this.#file, this.#own, { ...this.#options, thorough: true, withinMs });
   }
 
   /** Runs work with a client on all members. */
@@ -201,7 +202,8 @@ export class Supervisor {
   async #watch(): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      const health = await look(this.#file, this.#own, { ...this.#options, thorough: false });
+      const options = { ...this.#options, thorough: false, withinMs: probeMs };
+      const health = await look(this.#file, this.#own, options);
       if (signal.aborted) break;
       try {
         this.#note(health);
