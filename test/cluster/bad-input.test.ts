@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -137,6 +137,15 @@ test('[W10] the directory: in use, a member already, none, too long a path', asy
   const long = join(folder.path, 'x'.repeat(110));
   expect((await run('cluster', 'init', long)).code).toBe(24);
   expect(existsSync(long)).toBe(false);
+});
+
+test('[W10] only the owner of the directory can tell a member what to do', async () => {
+  expect(statSync(join(a.directory, 'control.sock')).mode & 0o777).toBe(0o600);
+  expect(statSync(join(a.directory, 'member.json')).mode & 0o777).toBe(0o600);
+  for (const verb of ['status', 'token', 'leave', 'recover']) {
+    const { status } = await fetch(`${a.url}/${verb}`, { method: 'POST', body: '{}' });
+    expect(status, verb).toBe(404);
+  }
 });
 
 test('[W10] addresses beyond loopback need insecure; settings are kept, and others refused', async () => {

@@ -102,6 +102,10 @@ test('[W10] a member that died for good is taken out by another, says so should 
   await expect(b.restart()).rejects.toThrow('was removed from its cluster');
   await using again = await c.joinedBy(b.directory, ['--name', 'bee']);
   expect(whole(await again.status(), 3)).toBe(true);
+  // One that lives, too: its server ends.
+  expect((await a.cluster('leave', '--member', 'bee')).code).toBe(0);
+  expect((await again.command.done).code).toBe(0);
+  expect(again.command.err).toContain('was removed from its cluster');
   const nobody = await a.cluster('leave', '--member', 'nobody');
   expect(nobody.code).toBe(22);
 });

@@ -12,13 +12,6 @@ export interface EtcdProcessOptions {
   readonly told: (message: string) => void;
 }
 
-export interface EtcdEnd {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** How long it had run. */
-  readonly ranMs: number;
-}
-
 const restartMs = { first: 100, most: 5_000 } as const;
 /** Who ran so long was well: the next restart is quick again. */
 const wellMs = 10_000;
@@ -38,7 +31,6 @@ export class EtcdProcess {
   #cancelRestart: () => void = () => {};
   /** Ends in a row, each soon after its start. */
   failures = 0;
-  lastEnd: EtcdEnd | null = null;
 
   constructor(options: EtcdProcessOptions) {
     this.#options = options;
@@ -69,7 +61,9 @@ export class EtcdProcess {
     this.#cancelRestart();
     const child = this.#child;
     if (child !== null) {
-      const over = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      const over = new Promise<void>((resolve) => {
+        child.once('exit', () => resolve()).once('error', () => resolve());
+      });
       child.kill(first);
       const late = this.#options.clock.after(politeMs, () => child.kill('SIGKILL'), true);
       await over;
@@ -94,23 +88,41 @@ export class EtcdProcess {
   }
 
   #spawn(once: readonly string[] = []): void {
+    try {
+      this.#child = this.#launch([...this.#flags, ...once]);
+    } catch (error) {
+      this.#options.told(`etcd cannot be started: ${String(error)}`);
+      this.#again();
+    }
+  }
+
+  #launch(flags: readonly string[]): ChildProcess {
     const { binary, directory, clock } = this.#options;
     // A file and no pipe: etcd must be able to write on when this process is killed. A group of its own: an interrupt from the
     // terminal is for this process, which ends etcd last.
     const log = this.#openLog();
-    const flags = [...this.#flags, ...once];
-    const child = spawn(binary, flags, {
-      stdio: ['ignore', log, log],
-      detached: true,
-      env: environment(),
-    });
-    closeSync(log);
-    this.#child = child;
+    const stdio = ['ignore', log, log] as const;
+    let child: ChildProcess;
+    try {
+      child = spawn(binary, flags, { stdio: [...stdio], detached: true, env: environment() });
+    } finally {
+      closeSync(log);
+    }
     this.#startedAt = clock.now();
-    if (child.pid !== undefined) writePid(directory, child.pid);
     child.unref();
     child.once('error', () => this.#ended(child, null, null));
     child.once('exit', (code, signal) => this.#ended(child, code, signal));
+    if (child.pid !== undefined) this.#notePid(directory, child.pid);
+    return child;
+  }
+
+  /** Without it the next supervisor could not end an etcd that outlived this one: etcd's own lock on its data still keeps two apart. */
+  #notePid(directory: string, pid: number): void {
+    try {
+      writePid(directory, pid);
+    } catch (error) {
+      this.#options.told(`cannot write the pid of etcd: ${String(error)}`);
+    }
   }
 
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
@@ -118,17 +130,18 @@ export class EtcdProcess {
     const { clock, told } = this.#options;
     this.#child = null;
     const ranMs = clock.now() - this.#startedAt;
-    this.lastEnd = { code, signal, ranMs };
     if (!this.#wanted) return;
     if (ranMs > wellMs) {
       this.failures = 0;
       this.#backoffMs = restartMs.first;
     }
+    told(`etcd ended by ${signal ?? `exit code ${code}`}`);
+    this.#again();
+  }
+
+  #again(): void {
     this.failures++;
-    told(
-      `etcd ended by ${signal ?? `exit code ${code}`}; it starts again in ${this.#backoffMs} ms`,
-    );
-    this.#cancelRestart = clock.after(this.#backoffMs, () => this.#spawn(), true);
+    this.#cancelRestart = this.#options.clock.after(this.#backoffMs, () => this.#spawn(), true);
     this.#backoffMs = Math.min(this.#backoffMs * 2, restartMs.most);
   }
 

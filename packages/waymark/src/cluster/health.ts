@@ -42,7 +42,12 @@ export interface Health {
   readonly why: string | null;
 }
 
-const probeMs = 1_000;
+export interface LookOptions extends ClientOptions {
+  /** Asks the others also when this one follows a leader. */
+  readonly thorough: boolean;
+  /** Another member answers within this, or is silent. */
+  readonly withinMs: number;
+}
 
 interface Seen {
   readonly peer: Peer;
@@ -57,12 +62,11 @@ interface Seen {
  * How the cluster looks from this member.
  *
  * @param own  a client on this member's etcd alone
- * @param thorough  asks the others also when this one follows a leader
  */
 export async function look(
   file: MemberFile,
   own: EtcdClient,
-  options: ClientOptions & { readonly thorough: boolean },
+  options: LookOptions,
 ): Promise<Health> {
   const state = await stateOf(own).catch(() => null);
   const known = state === null || state.learner ? null : await membersOf(own).catch(() => null);
@@ -72,30 +76,42 @@ export async function look(
   const well = state !== null && state.leader !== '0' && self !== undefined;
   const others = well && !options.thorough ? [] : members.filter((peer) => peer.id !== id);
   const [lives, ...seen] = await Promise.all([
-    state !== null || speaks(peerUrl(file)),
+    state !== null || speaks(peerUrl(file), options.withinMs),
     ...others.map((peer) => probe(peer, options)),
   ]);
   return judge({ file, members, id, own: state, lives, seen });
 }
 
-async function probe(peer: Peer, options: ClientOptions): Promise<Seen> {
-  const addresses = peer.clientUrls.map(addressOf);
-  const asked =
-    addresses.length === 0
-      ? null
-      : await withClient(addresses, probeMs, options, async (client) => ({
-          state: await stateOf(client),
-          members: await membersOf(client).catch(() => null),
-        })).catch(() => null);
+async function probe(peer: Peer, options: LookOptions): Promise<Seen> {
+  const [asked, ...lives] = await Promise.all([
+    askPeer(peer, options),
+    ...peer.peerUrls.map((url) => speaks(url, options.withinMs)),
+  ]);
   if (asked !== null) return { peer, ...asked, lives: true };
-  const lives = (await Promise.all(peer.peerUrls.map(speaks))).includes(true);
-  return { peer, state: null, members: null, lives };
+  return { peer, state: null, members: null, lives: lives.includes(true) };
+}
+
+async function askPeer(
+  { clientUrls }: Peer,
+  options: LookOptions,
+): Promise<(Pick<Seen, 'members'> & { readonly state: MemberState }) | null> {
+  if (clientUrls.length === 0) return null;
+  const asked = withClient(
+    clientUrls.map(addressOf),
+    options.withinMs,
+    options,
+    async (client) => ({
+      state: await stateOf(client),
+      members: await membersOf(client).catch(() => null),
+    }),
+  );
+  return await asked.catch(() => null);
 }
 
 /** Whether an etcd answers its like. */
-async function speaks(url: string): Promise<boolean> {
+async function speaks(url: string, withinMs: number): Promise<boolean> {
   try {
-    const answer = await fetch(`${url}/version`, { signal: AbortSignal.timeout(probeMs) });
+    const answer = await fetch(`${url}/version`, { signal: AbortSignal.timeout(withinMs) });
     await answer.arrayBuffer();
     return true;
   } catch {

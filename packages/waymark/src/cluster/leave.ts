@@ -18,13 +18,10 @@ const moveMs = 2_000;
 /**
  * Takes a member out of the cluster.
  *
- * @returns who it was, and whether it was this one
+ * @returns who it was
  * @throws {WaymarkError} `not_found`; `conflict` for the last member, and when those who stay would have no majority; `unavailable`
  */
-export async function leave(
-  supervisor: Supervisor,
-  request: LeaveRequest,
-): Promise<{ readonly name: string; readonly self: boolean }> {
+export async function leave(supervisor: Supervisor, request: LeaveRequest): Promise<string> {
   const health = await supervisor.ask();
   const { name: own, id } = supervisor.file;
   const target = health.members.find((member) =>
@@ -36,13 +33,15 @@ export async function leave(
   const name = self ? own : target?.name || request.member || '';
   if (!self && target === undefined)
     throw new WaymarkError('not_found', `there is no member ${request.member}`);
+  supervisor.leaving = self;
   try {
     if (target !== undefined) await remove(supervisor, health, target, request.force);
   } catch (error) {
+    supervisor.leaving = false;
     if (!self || !request.force || isLast(health, target)) throw error;
   }
   if (self) await supervisor.left();
-  return { name, self };
+  return name;
 }
 
 async function remove(

@@ -52,12 +52,11 @@ export interface MemberParts {
   readonly told: (message: string) => void;
 }
 
-const autoRecoverEachMs = 1_000;
+const tendEachMs = 1_000;
 
 /** What runs in a directory: the supervisor of its etcd, the engine over it, and the ear for what it is told. */
 export class Member {
   readonly #parts: MemberParts;
-  readonly #gone = new AbortController();
   #engine: ClusterEngine | null = null;
   #control: Control | null = null;
   #closed: Promise<void> | null = null;
@@ -84,11 +83,11 @@ export class Member {
     });
     const why = (): string | null => supervisor.health.why;
     const close = (): Promise<void> => this.close();
-    this.#autoRecover();
+    this.#tend();
     this.#engine = new ClusterEngine(await this.#firstEngine(signal), { clock, why, close });
     return {
       engine: this.#engine,
-      gone: this.#gone.signal,
+      gone: supervisor.gone,
       status: () => this.#status(),
       token: (ttlMs) => this.#token(ttlMs),
       admit: (request) => this.#admit(request),
@@ -113,8 +112,8 @@ export class Member {
       await supervisor.ready(signal);
       await this.#recovery?.catch(() => undefined);
       const recovered = this.#recovered;
-      if (supervisor.file.recovering) await finishRecovery(this.#parts);
       try {
+        if (supervisor.file.recovering) await finishRecovery(this.#parts);
         const engine = await this.#openEngine();
         if (recovered === this.#recovered) return engine;
         await engine[Symbol.asyncDispose]();
@@ -162,9 +161,7 @@ export class Member {
   }
 
   async #leave(request: LeaveRequest): Promise<string> {
-    const left = await leave(this.#parts.supervisor, request);
-    if (left.self) this.#gone.abort(new WaymarkError('superseded', 'this member has left'));
-    return left.name;
+    return await leave(this.#parts.supervisor, request);
   }
 
   async #recover(yes: boolean): Promise<string> {
@@ -182,20 +179,22 @@ export class Member {
     this.#engine?.replace(await this.#openEngine());
   }
 
-  /** Only who was told to, and long after the last sign of any other. */
-  #autoRecover(): void {
+  /** Ends a recovery that was interrupted; begins one only for who was told to, and long after the last sign of any other. */
+  #tend(): void {
     const { target, supervisor, clock, told } = this.#parts;
+    if (this.#closed !== null) return;
     const { autoRecoverMs } = target;
-    if (autoRecoverMs === null) return;
-    const check = (): void => {
-      if (this.#closed !== null) return;
-      if (supervisor.health.state === 'no_majority' && supervisor.downMs >= autoRecoverMs) {
-        this.#recover(true).catch((error: unknown) => told(`no recovery: ${String(error)}`));
-      }
-      clock.after(autoRecoverEachMs, check);
-    };
-    check();
+    const { state } = supervisor.health;
+    const alone = autoRecoverMs !== null && supervisor.downMs >= autoRecoverMs;
+    const half = this.#engine !== null && supervisor.file.recovering && state === 'member';
+    if (this.#recovery === null && (half || (alone && state === 'no_majority')))
+      this.#recover(true).catch((error: unknown) => told(`no recovery: ${messageOf(error)}`));
+    clock.after(tendEachMs, () => this.#tend());
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function autoRecoverWarning(autoRecoverMs: number): string {

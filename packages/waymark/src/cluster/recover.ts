@@ -17,6 +17,8 @@ export interface RecoverOptions {
   readonly begun: () => void;
 }
 
+/** A machine that is merely busy must not be taken for a dead one. */
+const patientMs = 5_000;
 const startMs = 60_000;
 const callMs = 10_000;
 /**
@@ -36,7 +38,8 @@ const inFlight = 100;
  */
 export async function recover(options: RecoverOptions): Promise<void> {
   const { supervisor, told, yes, begun } = options;
-  const health = await supervisor.ask();
+  const health = await supervisor.ask(patientMs);
+  if (supervisor.file.recovering && health.state === 'member') return await finishRecovery(options);
   refuseRecovery(health, supervisor.file.id, yes);
   told(
     `recovering: member ${supervisor.file.name} goes on alone. Writes that only the others had are lost, and so are the others`,

@@ -6,7 +6,7 @@ import { parseEtcdUrl } from '../engines/etcd/etcd-url.js';
 import { loadGrpc } from '../engines/etcd/grpc.js';
 import { pause } from '../space/pause.js';
 import { etcdFlags } from './etcd-binary.js';
-import { clientAddresses, promote, withClient } from './etcd-members.js';
+import { clientAddresses, promote, removed, withClient } from './etcd-members.js';
 import { EtcdProcess } from './etcd-process.js';
 import { type Health, look } from './health.js';
 import { clientAddress, type MemberFile, writeMemberFile } from './member-file.js';
@@ -22,6 +22,7 @@ export interface SupervisorOptions {
 
 const lookMs = 500;
 const ownMs = 1_000;
+const probeMs = 1_000;
 const promoteMs = 2_000;
 const tellEachMs = 10_000;
 /** An etcd that ends so often in a row, and has never answered, will not answer. */
@@ -36,7 +37,10 @@ export class Supervisor {
   readonly #process: EtcdProcess;
   readonly #own: EtcdClient;
   readonly #stopped = new AbortController();
+  readonly #gone = new AbortController();
   readonly #followers = new Set<(addresses: readonly string[]) => void>();
+  /** It has asked to be removed. */
+  leaving = false;
   #file: MemberFile;
   #health: Health = { state: 'starting', own: null, members: [], why: null };
   #loop: Promise<void> | null = null;
@@ -106,9 +110,9 @@ export class Supervisor {
     return () => void this.#followers.delete(changed);
   }
 
-  /** Asks all members. */
-  async ask(): Promise<Health> {
-    return await look(this.#file, this.#own, { ...this.#options, thorough: true });
+  /** Asks all members. One that does not answer within `withinMs` counts as silent. */
+  async ask(withinMs: number = probeMs): Promise<Health> {
+    return await look(this.#file, this.#own, { ...this.#options, thorough: true, withinMs });
   }
 
   /** Runs work with a client on all members. */
@@ -151,6 +155,12 @@ export class Supervisor {
   async left(): Promise<void> {
     this.update({ gone: 'left' });
     await this.#process.stop('SIGKILL');
+    this.#gone.abort(removed('left'));
+  }
+
+  /** Aborts when it is no member any more, and its etcd is ended. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
   }
 
   /** Starts etcd again, with these flags once. */
@@ -192,9 +202,14 @@ export class Supervisor {
   async #watch(): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      const health = await look(this.#file, this.#own, { ...this.#options, thorough: false });
+      const options = { ...this.#options, thorough: false, withinMs: probeMs };
+      const health = await look(this.#file, this.#own, options);
       if (signal.aborted) break;
-      this.#note(health);
+      try {
+        this.#note(health);
+      } catch (error) {
+        this.#options.told(`cannot write what is known of the cluster: ${String(error)}`);
+      }
       if (health.state === 'learner') await this.#promote().catch(() => undefined);
       for (const looked of this.#looked.splice(0)) looked();
       await pause(this.#options.clock, lookMs, signal, true).catch(() => undefined);
@@ -215,13 +230,17 @@ export class Supervisor {
       const same = JSON.stringify({ id, members: this.#file.members, started });
       if (same !== JSON.stringify(known)) this.update(known);
     }
-    if (health.state === 'removed' && this.#file.gone === null) {
-      this.update({ gone: 'removed' });
-      void this.#process.stop();
-    }
+    if (health.state === 'removed' && this.#file.gone === null && !this.leaving)
+      void this.#removed();
     if (health.state !== before.state)
       told(health.why ?? `member ${this.#file.name}: ${health.state}`);
     this.#publish();
+  }
+
+  async #removed(): Promise<void> {
+    this.update({ gone: 'removed' });
+    await this.#process.stop('SIGKILL');
+    this.#gone.abort(removed());
   }
 
   #publish(): void {
