@@ -25,7 +25,7 @@ afterAll(async () => {
 
 test(
   `[K1 K8] ${commits} commits by ${sqlWriters + engineWriters} writers with open transactions, roll-backs and kills: watchers see all, in order`,
-  { timeout: sized(180_000, 5_400_000) },
+  { timeout: 180_000 + 60 * commits },
   async () => {
     const seed = chooseSeed(file);
     const random = new SeededRandom(seed);
