@@ -1,4 +1,4 @@
-import { open } from 'waymark';
+import { isWaymarkError, type Namespace, open } from 'waymark';
 import {
   type CommitCall,
   type CommitInput,
@@ -9,7 +9,7 @@ import {
 } from 'waymark/testing';
 import { FaultProxy } from '../faults/proxy.js';
 import { SeededRandom } from '../faults/random.js';
-import { collect, run, sentinel, work } from './workload.js';
+import { collect, run, sentinel, settle, work } from './workload.js';
 
 export interface HistoryOptions {
   /** The server's own address. */
@@ -33,13 +33,13 @@ export interface RecordedHistory {
 export async function recordHistory(options: HistoryOptions): Promise<RecordedHistory> {
   const random = new SeededRandom(options.seed);
   await using proxy = await FaultProxy.open(options.url);
-  await using direct = await open(options.url);
+  await using direct = await answered(() => open(options.url));
   const namespace = direct.namespace<string>(options.namespace);
-  const { revision: after } = await direct.status();
+  const { revision: after } = await answered(() => direct.status());
   const log = collect(namespace, after);
   const spaces = await Promise.all(
     Array.from({ length: options.clients + 2 }, (_, index) =>
-      open(proxy.url, { owner: `client-${index}` }),
+      answered(() => open(proxy.url, { owner: `client-${index}` })),
     ),
   );
   const watched = spaces
@@ -63,9 +63,7 @@ export async function recordHistory(options: HistoryOptions): Promise<RecordedHi
   );
   working = false;
   const cuts = await nemesis;
-  const input: CommitInput = { apply: [{ op: 'put', key: sentinel, value: 'end' }] };
-  const last = recorder.begin(-1, input);
-  last.ok(await run(namespace, input));
+  await end(namespace, recorder);
   const logged = await log;
   const streams = await Promise.all(watched);
   await Promise.all(spaces.map((space) => space.close()));
@@ -76,6 +74,41 @@ export async function recordHistory(options: HistoryOptions): Promise<RecordedHi
     after,
     cuts,
   };
+}
+
+/** Asks until there is an answer: the engine may be away. */
+async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + 20_000;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isWaymarkError(error, 'unavailable') || performance.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** The last write, which all watch for. An engine that is being harmed may need several tries; what may have been applied is looked for. */
+async function end(
+  namespace: Namespace<string>,
+  recorder: HistoryRecorder<CommitInput, CommitOutput>,
+): Promise<void> {
+  const input: CommitInput = { apply: [{ op: 'put', key: sentinel, value: 'end' }] };
+  for (let there = false; !there;) {
+    const last = recorder.begin(-1, input);
+    try {
+      last.ok(await run(namespace, input));
+      return;
+    } catch (error) {
+      settle(last, input, error);
+    }
+    const until = performance.now() + 1_000;
+    while (!there && performance.now() < until) {
+      there = (await namespace.get(sentinel).catch(() => null)) !== null;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
 }
 
 async function cutAtRandom(

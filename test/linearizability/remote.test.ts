@@ -2,87 +2,21 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { checkLinearizable, checkRevisions, checkWatch, versionedModel } from 'waymark/testing';
-import { chooseSeed, sized } from '../faults/random.js';
-import { ServerProcess } from '../faults/server-process.js';
-import { type RecordedHistory, recordHistory } from './remote-history.js';
-import { perKey } from './workload.js';
+import { sized } from '../faults/random.js';
+import { faultsOf, runHistories, tallyHistories } from './judged-histories.js';
+import type { RecordedHistory } from './remote-history.js';
 
 const file = 'test/linearizability/remote.test.ts';
-
-/** Everything wrong with a history, by both checkers and the rules of watches. */
-function faultsOf(history: RecordedHistory): string[] {
-  const { calls, log, after, watched } = history;
-  const verdict = checkLinearizable(versionedModel, perKey(calls));
-  const found =
-    verdict.result === 'ok'
-      ? []
-      : [`${verdict.result}: ${verdict.partition} ${JSON.stringify(verdict.stuck)}`];
-  found.push(...checkRevisions(calls, log));
-  for (const records of watched) {
-    const broken = checkWatch({ after, records, matches: () => true }, log);
-    found.push(...broken.map(({ rule, message }) => `watch ${rule}: ${message}`));
-  }
-  return found;
-}
-
-/** What many histories add up to: none of them is kept, as a thousand fill a heap. */
-class Tally {
-  histories = 0;
-  calls = 0;
-  unknown = 0;
-  cuts = 0;
-  changes = 0;
-  readonly faults: string[] = [];
-
-  add(history: RecordedHistory): void {
-    this.histories++;
-    this.calls += history.calls.length;
-    this.unknown += history.calls.filter((call) => call.output === undefined).length;
-    this.cuts += history.cuts;
-    this.changes += history.log.length;
-    this.faults.push(...faultsOf(history));
-  }
-
-  toString(): string {
-    const { histories, calls, unknown, cuts, changes, faults } = this;
-    return `${histories} histories, ${calls} calls, ${unknown} unknown, ${cuts} cuts, ${changes} changes, ${faults.length} faults`;
-  }
-}
-
-/** Histories of 8 clients, two at a time on one server, each judged as soon as it is recorded. */
-async function runHistories(
-  engine: string,
-  count: number,
-  judge: (history: RecordedHistory) => void,
-): Promise<void> {
-  await using server = await ServerProcess.start(engine);
-  const seed = chooseSeed(file);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let number = next++; number < count; number = next++) {
-      const options = { url: server.url, namespace: `history-${number}`, seed: seed + number };
-      judge(await recordHistory({ ...options, clients: 8, operations: 8_000 }));
-    }
-  };
-  await Promise.all([lane(), lane()]);
-}
-
-async function tallyHistories(engine: string, count: number): Promise<Tally> {
-  const tally = new Tally();
-  await runHistories(engine, count, (history) => {
-    tally.add(history);
-    if (tally.histories % 100 === 0 || tally.histories === count)
-      console.log(`${engine}: ${tally}`);
-  });
-  return tally;
-}
 
 test(
   '[K1 K2 K7 K8 K11] histories of 8 remote clients with cut connections are linearizable (memory)',
   { timeout: 4_800_000 },
   async () => {
-    const { faults, unknown } = await tallyHistories('memory', sized(80, 1_800));
+    const { faults, unknown } = await tallyHistories({
+      file,
+      engine: 'memory',
+      count: sized(80, 1_800),
+    });
     expect(faults).toEqual([]);
     expect(unknown).toBeGreaterThan(0);
   },
@@ -94,7 +28,11 @@ test(
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'waymark-histories-'));
     try {
-      const { faults } = await tallyHistories(`file:${directory}`, sized(20, 200));
+      const { faults } = await tallyHistories({
+        file,
+        engine: `file:${directory}`,
+        count: sized(20, 200),
+      });
       expect(faults).toEqual([]);
     } finally {
       await rm(directory, { recursive: true, force: true });
@@ -107,7 +45,7 @@ test(
   { timeout: 120_000 },
   async () => {
     const histories: RecordedHistory[] = [];
-    await runHistories('memory', 1, (history) => void histories.push(history));
+    await runHistories({ file, engine: 'memory', count: 1 }, (history) => histories.push(history));
     const [history] = histories;
     expect(history).toBeDefined();
     if (history === undefined) return;
