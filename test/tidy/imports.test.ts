@@ -48,7 +48,6 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 /** What recipes stand on in space/: paths, layout and types, but no host and no space. */
 const base = new Set([
   'paths',
-  'pause',
   'layout',
   'types',
   'codecs',

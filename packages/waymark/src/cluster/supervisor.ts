@@ -4,7 +4,7 @@ import { WaymarkError } from '../core/errors.js';
 import { EtcdClient } from '../engines/etcd/etcd-client.js';
 import { parseEtcdUrl } from '../engines/etcd/etcd-url.js';
 import { loadGrpc } from '../engines/etcd/grpc.js';
-import { pause } from '../space/pause.js';
+import { pause } from '../core/pause.js';
 import { etcdFlags } from './etcd-binary.js';
 import { clientAddresses, promote, removed, withClient } from './etcd-members.js';
 import { EtcdProcess } from './etcd-process.js';

@@ -3,7 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.js';
 import { WaymarkError } from '../core/errors.js';
-import { pause } from '../space/pause.js';
+import { pause } from '../core/pause.js';
 
 /**
  * An etcd outlives a supervisor that was killed: that keeps the cluster's majority. Its pid is written down, and the next supervisor of the

@@ -5,7 +5,7 @@ import { HeldTerm } from './election.js';
 import { giveBack } from './give-back.js';
 import type { Held } from './held.js';
 import type { HostNamespace } from './namespace.js';
-import { pause } from './pause.js';
+import { pause } from '../core/pause.js';
 
 export interface CandidacyParts {
   readonly namespace: HostNamespace<unknown>;

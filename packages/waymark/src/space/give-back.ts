@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import { pause } from './pause.js';
+import { pause } from '../core/pause.js';
 import type { Hold } from './types.js';
 
 /** Releases a hold. Waits no longer than it would stand by itself, as the engine may be out of reach. @throws what the release throws */

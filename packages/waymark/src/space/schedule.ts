@@ -8,7 +8,7 @@ import { scheduleKey } from './layout.js';
 import type { HostNamespace } from './namespace.js';
 import type { DueRun, Schedule, ScheduleCall, When } from './once-types.js';
 import { pathToBytes } from './paths.js';
-import { pause } from './pause.js';
+import { pause } from '../core/pause.js';
 import { encodeWhen } from './schedule-look.js';
 
 /** A wall clock that is set is noticed within so long. */

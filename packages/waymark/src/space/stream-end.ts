@@ -8,7 +8,7 @@ import type { RecipeCall } from '../core/recipe-call.js';
 import { lingerMs, type Side, waitMsMax } from '../recipes/channel.js';
 import { isCut, type PipeEnd } from '../recipes/pipe.js';
 import * as calls from '../recipes/streams.js';
-import { pause } from './pause.js';
+import { pause } from '../core/pause.js';
 
 export interface StreamEndParts {
   /** Where the member takes its messages, or who finds that. */

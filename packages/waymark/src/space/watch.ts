@@ -4,7 +4,7 @@ import { EventIterator } from './event-iterator.js';
 import { auditRange, below, dataKey, exactly } from './layout.js';
 import { pathToBytes } from './paths.js';
 import type { Watch, WatchCall, WatchEvent } from './types.js';
-import { pause } from './pause.js';
+import { pause } from '../core/pause.js';
 import { Seen } from './seen.js';
 import {
   difference,

@@ -11,6 +11,7 @@ import type {
   WatchOptions,
 } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import { rangeWithin } from '../core/ranges.js';
 import { systemClock } from '../core/system-clock.js';
 import { validateQuery, validateRange, validateWholeNumber } from '../core/validate.js';
@@ -278,17 +279,8 @@ class Mirror extends ForwardingEngine {
     return retryMs[Math.min(this.#failures++, retryMs.length - 1)] as number;
   }
 
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#closing;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = this.#clock.after(ms, done);
-      signal.addEventListener('abort', done, { once: true });
-    });
+  async #pause(ms: number): Promise<void> {
+    await pause(this.#clock, ms, this.#closing.signal).catch(() => undefined);
   }
 }
 

@@ -9,6 +9,7 @@ import {
 import type * as GrpcTypes from '@grpc/grpc-js';
 import type { Clock, Random } from '../../core/clock.js';
 import { WaymarkError } from '../../core/errors.js';
+import { pause } from '../../core/pause.js';
 import { Auth } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
@@ -107,7 +108,7 @@ export class EtcdClient {
         const again = failure.code === 'unavailable' || stale;
         const waitMs = this.#backoff(attempt);
         if (!again || this.#closed || this.#clock.now() + waitMs >= deadline) throw failure;
-        if (waitMs > 0) await this.#pause(waitMs, call.signal);
+        if (waitMs > 0) await pause(this.#clock, waitMs, call.signal, true);
       }
     }
   }
@@ -269,23 +270,5 @@ export class EtcdClient {
   #backoff(attempt: number): number {
     const round = Math.floor((attempt + 1) / this.#endpoints.length);
     return backoffMs[Math.min(round, backoffMs.length - 1)] as number;
-  }
-
-  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        cancel();
-        reject((signal as AbortSignal).reason as Error);
-      };
-      const cancel = this.#clock.after(
-        ms,
-        () => {
-          signal?.removeEventListener('abort', abort);
-          resolve();
-        },
-        true,
-      );
-      signal?.addEventListener('abort', abort, { once: true });
-    });
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import type { Clock } from './clock.js';
 
 /** Resolves after a while. @throws the signal's reason when it aborts first */
 export function pause(
