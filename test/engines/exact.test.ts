@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { openFile, openMemory } from './engines.js';
+import { openFile, openMemory, openServed } from './engines.js';
 
 /** An engine of one process, beside which nobody writes, tells revisions and bytes to the last one. */
 describe.each([
   ['memory', openMemory],
   ['file', openFile],
+  ['remote over memory', () => openServed('memory')],
 ])('%s', (_name, open) => {
   test('[K2] a revoke without keys and a compaction advance no revision', async () => {
     const { engine, close } = await open();
