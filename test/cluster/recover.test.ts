@@ -93,9 +93,10 @@ test('[K8] a watch from before a recovery ends with superseded, and says so to w
   await using b = await a.joinedBy(folder.directory('b'));
   await using space = await open(a.url);
   const ns = space.namespace('default');
-  await ns.put('/x', 1);
   const { identity, revision } = await space.status();
   const watch = ns.watch('/', { tree: true, after: revision, identity })[Symbol.asyncIterator]();
+  await ns.put('/x', 1);
+  expect((await watch.next()).value).toMatchObject({ path: '/x' });
   const next = watch.next();
   const ended = expect(next).rejects.toMatchObject({ code: 'superseded' });
   await b.killWithEtcd();

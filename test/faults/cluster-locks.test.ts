@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { ClientReport, ClientTask } from '../locks/lock-set-client.js';
+import type { ClientOrder, ClientReport, ClientTask } from '../locks/lock-set-client.js';
 import { chooseSeed, SeededRandom, sized } from './random.js';
 import { Child } from './rig/child.js';
 import { Parts } from './rig/parts.js';
@@ -16,7 +16,7 @@ const processes = 4;
 const lockCount = 8;
 const ttlMs = 1_000;
 
-type LockClient = Child<'stop', ClientReport>;
+type LockClient = Child<ClientOrder, ClientReport | 'paused'>;
 
 interface Sum {
   /** Acknowledged additions that are not there at the end. */
@@ -47,7 +47,11 @@ async function runLocks(target: ClientTask['target'], faults: number, seed: numb
       target,
     };
     const args = [JSON.stringify(task)];
-    const [client] = await Child.start<'stop', ClientReport, string>(rig.outside, program, args);
+    const [client] = await Child.start<ClientOrder, ClientReport | 'paused', string>(
+      rig.outside,
+      program,
+      args,
+    );
     clients.push(parts.add(client));
   }
   let working = true;
@@ -65,7 +69,9 @@ async function runLocks(target: ClientTask['target'], faults: number, seed: numb
   working = false;
   await pausing;
   await rig.etcd.healthy();
-  const reports = await Promise.all(clients.map((client) => client.ask('stop')));
+  const reports = (await Promise.all(
+    clients.map((client) => client.ask('stop')),
+  )) as ClientReport[];
   const there = await readValues(rig.etcd, 'rig/d/n/locks/d/data/');
   await sleep(2 * ttlMs + 1_000);
   const phantoms = await Promise.all(
@@ -74,6 +80,7 @@ async function runLocks(target: ClientTask['target'], faults: number, seed: numb
   return { ...sumUp(reports, there), phantoms: phantoms.reduce((sum, { size }) => sum + size, 0) };
 }
 
+/** Each pause hits a section, and is longer than any lease lives on. */
 async function pause(
   client: LockClient,
   random: SeededRandom,
@@ -81,8 +88,8 @@ async function pause(
 ): Promise<void> {
   while (working()) {
     await sleep(300 + random.below(1_500));
-    client.signal('SIGSTOP');
-    await sleep(ttlMs + 150 + random.below(500));
+    await client.ask('pause');
+    await sleep(2 * ttlMs + random.below(500));
     client.signal('SIGCONT');
   }
 }

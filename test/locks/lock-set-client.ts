@@ -20,6 +20,9 @@ export interface ClientTask {
   readonly target: 'store' | 'guarded' | 'unguarded';
 }
 
+/** `pause` is answered by `paused`, once a section has begun; `stop` by a {@link ClientReport}. */
+export type ClientOrder = 'pause' | 'stop';
+
 export interface ClientReport {
   /** Acknowledged additions by lock name. */
   readonly added: Readonly<Record<string, number>>;
@@ -39,7 +42,13 @@ const tally = { refused: 0, unknown: 0, lost: 0 };
 const busy = new Set<string>();
 const stopping = new AbortController();
 
-process.once('message', () => stopping.abort());
+/** The next section stops this process in its middle; whoever asked lets it go on. */
+let pauseNext = false;
+
+process.on('message', (order: ClientOrder) => {
+  if (order === 'pause') pauseNext = true;
+  else stopping.abort();
+});
 process.send?.('ready');
 await Promise.all(Array.from({ length: task.lanes }, lane));
 store?.close();
@@ -78,13 +87,24 @@ async function section(lock: Lock, name: string): Promise<void> {
   const { token } = lock;
   const count = store === null ? await readKey(name) : await store.ask({ name, token });
   if (count === null || !lock.isHeld()) return;
-  await sleep(Math.random() * task.sectionMsMax);
+  if (pauseNext) await pauseHere();
+  else await sleep(Math.random() * task.sectionMsMax);
   const done =
     store === null
       ? await writeKey(lock, name, count + 1)
       : await store.ask({ name, token, write: count + 1 });
   if (done === null) tally.refused++;
   else added[name] = (added[name] ?? 0) + 1;
+}
+
+function pauseHere(): Promise<void> {
+  pauseNext = false;
+  return new Promise((resolve) => {
+    process.send?.('paused', () => {
+      process.kill(process.pid, 'SIGSTOP');
+      resolve();
+    });
+  });
 }
 
 /** Beside the lock, not under it: only the hold that is named protects it. */
