@@ -25,8 +25,13 @@ export default defineConfig({
       { find: /^waymark$/, replacement: source('packages/waymark/src/index.ts') },
       { find: /^waymark\/engine$/, replacement: source('packages/waymark/src/engine.ts') },
       { find: /^waymark\/cluster$/, replacement: source('packages/waymark/src/cluster/index.ts') },
+      { find: /^waymark\/etcd$/, replacement: source('packages/waymark/src/etcd.ts') },
       { find: /^waymark\/wire$/, replacement: source('packages/waymark/src/wire/index.ts') },
       { find: /^waymark\/testing$/, replacement: source('packages/waymark/src/testing/index.ts') },
+      {
+        find: /^@waymark\/server\/testing$/,
+        replacement: source('packages/server/src/testing/index.ts'),
+      },
       { find: /^@waymark\/server$/, replacement: source('packages/server/src/index.ts') },
     ],
   },

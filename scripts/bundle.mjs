@@ -12,6 +12,7 @@ const packages = {
       index: './index.js',
       engine: './engine.js',
       cluster: './cluster/index.js',
+      etcd: './etcd.js',
       wire: './wire/index.js',
       testing: './testing/index.js',
     },
@@ -19,7 +20,7 @@ const packages = {
     external: /^(?!@bufbuild)[a-z@]/,
   },
   server: {
-    input: { index: './index.js', main: './cli/main.js' },
+    input: { index: './index.js', main: './cli/main.js', testing: './testing/index.js' },
     // typebox is three hundred files.
     external: /^(?!typebox)[a-z@]/,
   },

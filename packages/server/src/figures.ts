@@ -1,7 +1,11 @@
 import type { Clock, EngineStatus, Host } from 'waymark/engine';
 import type { Metrics } from './metrics.js';
 
-type Counted = 'waymark_connections' | 'waymark_binary_connections' | 'waymark_watch_streams';
+type Counted =
+  | 'waymark_connections'
+  | 'waymark_binary_connections'
+  | 'waymark_etcd_connections'
+  | 'waymark_watch_streams';
 
 /** How long a scrape waits for an engine that is elsewhere. */
 const statusMsMax = 3_000;
@@ -22,6 +26,11 @@ export function describe(
     'waymark_binary_connections',
     'Of these, with the binary protocol.',
     () => counted().waymark_binary_connections,
+  );
+  metrics.gauge(
+    'waymark_etcd_connections',
+    "Of these, with etcd's API.",
+    () => counted().waymark_etcd_connections,
   );
   metrics.gauge(
     'waymark_watch_streams',

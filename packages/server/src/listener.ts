@@ -21,7 +21,7 @@ export interface ListenOptions {
   /** A connection that has not told what it speaks by then is closed. */
   readonly firstByteMs: number;
   readonly clock?: Clock | undefined;
-  /** Told why a connection was not served: 'limit', 'silent', 'tls', 'http2', 'unknown'. */
+  /** Told why a connection was not served: 'limit', 'silent', 'tls', 'unknown'. */
   readonly refused?: ((reason: string) => void) | undefined;
 }
 
@@ -147,8 +147,6 @@ function tellApart(
     socket.off('readable', look);
     socket.off('end', ended);
     if (other === 'tls') return refuse('tls', tlsAlert);
-    if (other === 'http2')
-      return refuse('http2', refusal(505, 'HTTP Version Not Supported', noHttp2));
     if (face === undefined) return refuse('unknown', refusal(400, 'Bad Request', unknownBytes));
     socket.unshift(head);
     face.serve(socket);
@@ -162,9 +160,8 @@ function tellApart(
 /** A fatal alert, protocol_version: what a TLS client shows as a clear error. */
 const tlsAlert = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46]);
 
-const noHttp2 =
-  'this port speaks HTTP/1.1, WebSocket and the Waymark protocol; HTTP/2 and gRPC are not served';
-const unknownBytes = 'these first bytes are no HTTP/1.1 request and not the Waymark protocol';
+const unknownBytes =
+  'these first bytes are no HTTP/1.1 request, no HTTP/2 preface and not the Waymark protocol';
 
 function refusal(status: number, title: string, detail: string): string {
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, code: 'invalid' });

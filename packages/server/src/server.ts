@@ -16,6 +16,7 @@ import {
   systemRandom,
   withoutPassword,
 } from 'waymark/engine';
+import { createEtcdFace, type EtcdFace } from './etcd/face.js';
 import { createApp } from './http/app.js';
 import { repeat } from './http/streams.js';
 import { upgrader } from './http/websocket.js';
@@ -41,6 +42,8 @@ export interface ServerOptions {
   readonly insecure?: boolean | undefined;
   /** Raw engine verbs and backups for clients. Default true on loopback and Unix sockets, else false. */
   readonly allowEngine?: boolean | undefined;
+  /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
+  readonly etcdNamespace?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly connectionsMax?: number | undefined;
   readonly firstByteMs?: number | undefined;
@@ -61,6 +64,8 @@ export interface RunningServer {
 
 const drainMs = 8_000;
 const idleSweepMs = 20;
+const etcdGraceMs = 5_000;
+const http2Preface = 'PRI * HTTP/2.0';
 const version = (
   createRequire(import.meta.url)('@waymark/server/package.json') as { version: string }
 ).version;
@@ -174,6 +179,17 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
+  const refusals = metrics.counter(
+    'waymark_connections_refused_total',
+    'Connections not served, by reason.',
+  );
+  const refused = (reason: string): void => refusals.add({ reason });
+  const etcd = await createEtcdFace({
+    ...parts,
+    namespace: options.etcdNamespace,
+    stopping: stopping.signal,
+    refused,
+  });
   const faces: Face[] = [
     { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
     {
@@ -181,13 +197,9 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
       speaks: beginsWith(...methods),
       serve: (socket) => void app.server.emit('connection', socket),
     },
+    { name: 'etcd', speaks: beginsWith(http2Preface), serve: (socket) => etcd.serve(socket) },
   ];
-  const refusals = metrics.counter(
-    'waymark_connections_refused_total',
-    'Connections not served, by reason.',
-  );
   const { firstByteMs = 10_000 } = options;
-  const refused = (reason: string): void => refusals.add({ reason });
   const listener = await listen(
     { listen: addresses, insecure, connectionsMax, firstByteMs, clock, refused },
     faces,
@@ -195,30 +207,34 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   describe(metrics, { host, clock }, () => ({
     waymark_connections: listener.connections(),
     waymark_binary_connections: binary.connections,
+    waymark_etcd_connections: etcd.connections,
     waymark_watch_streams: watches.streams.open,
   }));
   const stop = async (): Promise<void> => {
     stopping.abort(
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
     );
-    await drain(app, listener, binary, clock);
+    await drain({ app, listener, binary, etcd, clock });
   };
   return { listener, stop };
 }
 
+interface Drained {
+  readonly app: FastifyInstance;
+  readonly listener: Listener;
+  readonly binary: SocketFace;
+  readonly etcd: EtcdFace;
+  readonly clock: Clock;
+}
+
 /** Calls under way finish; what has not by then is cut off. */
-async function drain(
-  app: FastifyInstance,
-  listener: Listener,
-  binary: SocketFace,
-  clock: Clock,
-): Promise<void> {
+async function drain({ app, listener, binary, etcd, clock }: Drained): Promise<void> {
   listener.stop();
   app.server.closeIdleConnections();
   // A stream that ends now leaves its connection idle only then.
   const still = repeat(clock, idleSweepMs, () => app.server.closeIdleConnections());
   const disarm = clock.after(drainMs, () => listener.destroy());
-  await Promise.all([binary.drain(), listener.close()]);
+  await Promise.all([binary.drain(), etcd.drain(etcdGraceMs), listener.close()]);
   disarm();
   still();
   app.server.close();

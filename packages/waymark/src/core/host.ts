@@ -2,6 +2,7 @@ import type {
   Batch,
   ByteString,
   CallOptions,
+  CommitOptions,
   EngineStatus,
   GrantOptions,
   KeyRange,
@@ -24,6 +25,7 @@ import type { RecipeCall } from './recipe-call.js';
  * wire protocol is this interface, call by call, so a recipe runs where its engine is and a hold is one round trip.
  *
  * Keys here are relative to the namespace, facet first: `d/orders/42` is the data of `/orders/42`, `h/…` held marks.
+ * What follows the `d` may be any bytes: what is no path is data too, which only callers who name keys can reach.
  * Only the data facet can be written; marks and places are written by recipes alone (`denied`).
  */
 export interface Host extends AsyncDisposable {
@@ -91,7 +93,7 @@ export interface Host extends AsyncDisposable {
   status(options?: CallOptions): Promise<EngineStatus>;
 }
 
-export interface GuardedCommitOptions extends CallOptions {
+export interface GuardedCommitOptions extends CommitOptions {
   /** Holds of the writer that bear on the paths written: where one stands, its mark must be the token's. */
   readonly holds?: readonly HoldProof[] | undefined;
   /** The write must happen under this hold, which need not cover the path (`lost` else). */

@@ -7,15 +7,14 @@ import { ancestorsOf, pathToBytes } from './paths.js';
 /**
  * The write guard: a write under someone else's held lock is refused, checked in the same commit as the write. A write to a path is
  * covered by tree marks on its ancestors and by any mark on the path itself; the deletion of everything below a path, by all marks
- * below as well. Where the writer holds exclusively, the mark there must be its own, by token; elsewhere there must be none.
+ * below as well; that of any other range, by the marks in it and by the trees that reach into it. Where the writer holds exclusively, the
+ * mark there must be its own, by token; elsewhere there must be none.
  */
 
-/** What a transaction writes, in paths. */
-export interface Written {
-  readonly path: ByteString;
-  /** Everything below the path, instead of the path itself. */
-  readonly descendants: boolean;
-}
+/** What a transaction writes: a path, everything below a path, or everything from there up to `end`, the end of a range of the data facet. */
+export type Written =
+  | { readonly what: 'path' | 'descendants'; readonly path: ByteString }
+  | { readonly what: 'range'; readonly path: ByteString; readonly end: ByteString };
 
 /** One thing the guard insists on: marks in a range are absent, or are the writer's own. */
 export interface Demand {
@@ -33,7 +32,7 @@ export function writes(txn: Txn): boolean {
   return true;
 }
 
-/** @throws {WaymarkError} `denied` for keys outside the data facet, `invalid` for ranges that are no path's */
+/** @throws {WaymarkError} `denied` for keys outside the data facet */
 export function writtenBy(txn: Txn): readonly Written[] {
   const written = new Map<ByteString, Written>();
   collect(txn, written);
@@ -63,15 +62,17 @@ export function checkOf({ range, token }: Demand): Check {
 type Add = (range: KeyRange, hold?: HoldProof) => void;
 
 function addDemands(target: Written, holds: ReadonlyMap<ByteString, HoldProof>, add: Add): void {
+  if (target.what === 'range') return addRange(target, add);
   const above = ancestorsOf(target.path);
-  if (target.descendants) above.push(target.path);
+  const descendants = target.what === 'descendants';
+  if (descendants) above.push(target.path);
   const cover = above.map((path) => holds.get(path)).find((hold) => hold?.tree === true);
   // Nobody else can hold anything that covers the target while this hold stands: it is all there is to check.
   if (cover !== undefined) return add(exactly('h', pathToBytes(cover.path)), cover);
-  const own = target.descendants ? undefined : holds.get(target.path);
+  const own = descendants ? undefined : holds.get(target.path);
   if (own !== undefined) return add(exactly('h', target.path), own);
   for (const path of above) add(treesAt('h', path));
-  if (target.descendants) addBelow(target.path, holds, add);
+  if (descendants) addBelow(target.path, holds, add);
   else add(exactly('h', target.path));
 }
 
@@ -87,6 +88,16 @@ function addBelow(path: ByteString, holds: ReadonlyMap<ByteString, HoldProof>, a
     from = exactly('h', held.p).end as ByteString;
   }
   if (from < end) add({ key: from, end });
+}
+
+/** Whatever its writer holds: only callers who name keys, and hold nothing, delete such ranges. */
+function addRange({ path, end }: { path: ByteString; end: ByteString }, add: Add): void {
+  for (let at = 0; at < path.length; at++) {
+    // The tree of a path that this one begins with lies behind it, unless it goes on with what sorts behind the slash.
+    const above = path.slice(0, at);
+    if ((path[at] as string) <= '/' && `d${above}/` < end) add(treesAt('h', above));
+  }
+  add({ key: `h${path}`, end: end === 'e' ? 'i' : `h${end.slice(1)}` });
 }
 
 function byKey(a: { key: ByteString }, b: { key: ByteString }): number {
@@ -110,20 +121,23 @@ function note(
   refuseOutsideData(key);
   const end = operation.type === 'delete' ? operation.end : undefined;
   if (end === undefined) {
-    written.set(key, { path: key.slice(1), descendants: false });
+    written.set(key, { what: 'path', path: key.slice(1) });
     return;
   }
   const path = key.slice(1, -1);
-  if (!key.endsWith('/') || end !== `d${path}0`) {
-    throw new WaymarkError('invalid', 'a guarded delete takes one path, or everything below one');
+  if (key.endsWith('/') && end === `d${path}0`) {
+    written.set(key, { what: 'descendants', path });
+    return;
   }
-  written.set(key, { path, descendants: true });
+  if (end === '' || end > 'e') throw outsideData();
+  written.set(`${key}\0${end}`, { what: 'range', path: key.slice(1), end });
 }
 
 function refuseOutsideData(key: ByteString): void {
-  if (key[0] === 'd' && (key.length === 1 || key[1] === '/')) return;
-  throw new WaymarkError(
-    'denied',
-    'only the data of a namespace can be written; recipes keep the rest',
-  );
+  if (key[0] !== 'd') throw outsideData();
+}
+
+function outsideData(): WaymarkError {
+  const text = 'only the data of a namespace can be written; recipes keep the rest';
+  return new WaymarkError('denied', text);
 }

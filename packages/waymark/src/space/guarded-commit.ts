@@ -1,4 +1,4 @@
-import type { Check, Engine, Entry, Operation, Outcome, Txn } from '../core/engine.js';
+import type { Check, CommitOptions, Engine, Entry, Operation, Outcome, Txn } from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { fixedChecks } from '../core/validate.js';
@@ -47,9 +47,9 @@ function commitUnlocked(
   txn: Txn,
   options: GuardedCommitOptions,
 ): Promise<Outcome> {
-  const { guard, signal } = options;
   const { when, apply } = txn;
-  const commitOptions = signal === undefined ? undefined : { signal };
+  const { guard } = options;
+  const commitOptions = forEngine(options);
   if (!writes(txn) || guard === false) return engine.commit(txn, commitOptions);
   if (when !== undefined && when.length > 0) {
     return commitConditional(engine, memory, txn, options);
@@ -68,7 +68,7 @@ function commitConditional(
   options: GuardedCommitOptions,
 ): Promise<Outcome> {
   const { when = [], apply, otherwise } = txn;
-  const commitOptions = options.signal === undefined ? undefined : { signal: options.signal };
+  const commitOptions = forEngine(options);
   const nested = async (): Promise<Outcome> => {
     const outcome = await engine.commit(guardedTxn(txn, noMarksCheck), commitOptions);
     return outcome.succeeded
@@ -99,7 +99,7 @@ async function commitPrecisely(
 ): Promise<Outcome> {
   const written = writtenBy(txn);
   const guarded = options.guard !== false && written.length > 0;
-  const commitOptions = { signal: options.signal };
+  const commitOptions = forEngine(options);
   if (!guarded && options.under === undefined) return await engine.commit(txn, commitOptions);
   const holds = await knownHolds(engine, options);
   const under = options.under === undefined ? [] : [await underDemand(engine, options.under)];
@@ -114,6 +114,10 @@ async function commitPrecisely(
     'overloaded',
     'locks on these paths change faster than the write could be checked',
   );
+}
+
+function forEngine({ signal, alone }: GuardedCommitOptions): CommitOptions | undefined {
+  return signal === undefined && alone !== true ? undefined : { signal, alone };
 }
 
 function guardedTxn(txn: Txn, when: readonly Check[]): Txn {

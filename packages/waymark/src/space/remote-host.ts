@@ -76,8 +76,9 @@ class RemoteHost implements Host {
     } catch (error) {
       return Promise.reject(error);
     }
-    const { guard = true, holds = [], under, signal } = options;
-    return this.#connection.call(methods.commit, { namespace, txn, guard, holds, under }, signal);
+    const { guard = true, alone = false, holds = [], under, signal } = options;
+    const args = { namespace, txn, guard, alone, holds, under };
+    return this.#connection.call(methods.commit, args, signal);
   }
 
   watch(

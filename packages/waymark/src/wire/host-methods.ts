@@ -41,6 +41,7 @@ export interface HostCommitArgs {
   readonly namespace: string;
   readonly txn: Txn;
   readonly guard: boolean;
+  readonly alone: boolean;
   readonly holds: readonly HoldProof[] | undefined;
   readonly under: HoldProof | undefined;
 }
@@ -68,9 +69,9 @@ export const hostMethods = {
     verb: 0x41,
     name: 'commit',
     whenBroken: 'uncertain',
-    writeArgs(w, { namespace, txn, guard, holds, under }) {
+    writeArgs(w, { namespace, txn, guard, alone, holds, under }) {
       w.text(namespace);
-      w.byte((guard ? 1 : 0) | (under === undefined ? 0 : 2));
+      w.byte((guard ? 1 : 0) | (under === undefined ? 0 : 2) | (alone ? 4 : 0));
       w.uint(holds === undefined ? 0 : holds.length);
       if (holds !== undefined) for (const hold of holds) writeProof(w, hold);
       if (under !== undefined) writeProof(w, under);
@@ -81,7 +82,8 @@ export const hostMethods = {
       const flags = r.byte();
       const holds = readSome(r, 3, readProof);
       const under = (flags & 2) === 0 ? undefined : readProof(r);
-      return { namespace, guard: (flags & 1) !== 0, holds, under, txn: readTxn(r) };
+      const [guard, alone] = [(flags & 1) !== 0, (flags & 4) !== 0];
+      return { namespace, guard, alone, holds, under, txn: readTxn(r) };
     },
     writeResult: writeOutcome,
     readResult: readOutcome,

@@ -6,23 +6,20 @@
 // @generated from file etcd.proto (package etcdserverpb, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
-import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
-import type { Message } from '@bufbuild/protobuf';
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file etcd.proto.
  */
-export const file_etcd: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'CgpldGNkLnByb3RvEgxldGNkc2VydmVycGIidQoIS2V5VmFsdWUSCwoDa2V5GAEgASgMEhcKD2NyZWF0ZV9yZXZpc2lvbhgCIAEoAxIUCgxtb2RfcmV2aXNpb24YAyABKAMSDwoHdmVyc2lvbhgEIAEoAxINCgV2YWx1ZRgFIAEoDBINCgVsZWFzZRgGIAEoAyJiCgVFdmVudBIMCgR0eXBlGAEgASgFEiIKAmt2GAIgASgLMhYuZXRjZHNlcnZlcnBiLktleVZhbHVlEicKB3ByZXZfa3YYAyABKAsyFi5ldGNkc2VydmVycGIuS2V5VmFsdWUiXAoOUmVzcG9uc2VIZWFkZXISEgoKY2x1c3Rlcl9pZBgBIAEoBBIRCgltZW1iZXJfaWQYAiABKAQSEAoIcmV2aXNpb24YAyABKAMSEQoJcmFmdF90ZXJtGAQgASgEIqMCCgxSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBINCgVsaW1pdBgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxISCgpzb3J0X29yZGVyGAUgASgFEhMKC3NvcnRfdGFyZ2V0GAYgASgFEhQKDHNlcmlhbGl6YWJsZRgHIAEoCBIRCglrZXlzX29ubHkYCCABKAgSEgoKY291bnRfb25seRgJIAEoCBIYChBtaW5fbW9kX3JldmlzaW9uGAogASgDEhgKEG1heF9tb2RfcmV2aXNpb24YCyABKAMSGwoTbWluX2NyZWF0ZV9yZXZpc2lvbhgMIAEoAxIbChNtYXhfY3JlYXRlX3JldmlzaW9uGA0gASgDIn8KDVJhbmdlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiMKA2t2cxgCIAMoCzIWLmV0Y2RzZXJ2ZXJwYi5LZXlWYWx1ZRIMCgRtb3JlGAMgASgIEg0KBWNvdW50GAQgASgDInQKClB1dFJlcXVlc3QSCwoDa2V5GAEgASgMEg0KBXZhbHVlGAIgASgMEg0KBWxlYXNlGAMgASgDEg8KB3ByZXZfa3YYBCABKAgSFAoMaWdub3JlX3ZhbHVlGAUgASgIEhQKDGlnbm9yZV9sZWFzZRgGIAEoCCJkCgtQdXRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISJwoHcHJldl9rdhgCIAEoCzIWLmV0Y2RzZXJ2ZXJwYi5LZXlWYWx1ZSJFChJEZWxldGVSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBIPCgdwcmV2X2t2GAMgASgIIn4KE0RlbGV0ZVJhbmdlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg8KB2RlbGV0ZWQYAiABKAMSKAoIcHJldl9rdnMYAyADKAsyFi5ldGNkc2VydmVycGIuS2V5VmFsdWUi7wEKCVJlcXVlc3RPcBIzCg1yZXF1ZXN0X3JhbmdlGAEgASgLMhouZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdEgAEi8KC3JlcXVlc3RfcHV0GAIgASgLMhguZXRjZHNlcnZlcnBiLlB1dFJlcXVlc3RIABJAChRyZXF1ZXN0X2RlbGV0ZV9yYW5nZRgDIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlcXVlc3RIABIvCgtyZXF1ZXN0X3R4bhgEIAEoCzIYLmV0Y2RzZXJ2ZXJwYi5UeG5SZXF1ZXN0SABCCQoHcmVxdWVzdCL5AQoKUmVzcG9uc2VPcBI1Cg5yZXNwb25zZV9yYW5nZRgBIAEoCzIbLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlc3BvbnNlSAASMQoMcmVzcG9uc2VfcHV0GAIgASgLMhkuZXRjZHNlcnZlcnBiLlB1dFJlc3BvbnNlSAASQgoVcmVzcG9uc2VfZGVsZXRlX3JhbmdlGAMgASgLMiEuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVzcG9uc2VIABIxCgxyZXNwb25zZV90eG4YBCABKAsyGS5ldGNkc2VydmVycGIuVHhuUmVzcG9uc2VIAEIKCghyZXNwb25zZSLBAQoHQ29tcGFyZRIOCgZyZXN1bHQYASABKAUSDgoGdGFyZ2V0GAIgASgFEgsKA2tleRgDIAEoDBIRCgd2ZXJzaW9uGAQgASgDSAASGQoPY3JlYXRlX3JldmlzaW9uGAUgASgDSAASFgoMbW9kX3JldmlzaW9uGAYgASgDSAASDwoFdmFsdWUYByABKAxIABIPCgVsZWFzZRgIIAEoA0gAEhEKCXJhbmdlX2VuZBhAIAEoDEIOCgx0YXJnZXRfdW5pb24iiAEKClR4blJlcXVlc3QSJgoHY29tcGFyZRgBIAMoCzIVLmV0Y2RzZXJ2ZXJwYi5Db21wYXJlEigKB3N1Y2Nlc3MYAiADKAsyFy5ldGNkc2VydmVycGIuUmVxdWVzdE9wEigKB2ZhaWx1cmUYAyADKAsyFy5ldGNkc2VydmVycGIuUmVxdWVzdE9wInsKC1R4blJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIRCglzdWNjZWVkZWQYAiABKAgSKwoJcmVzcG9uc2VzGAMgAygLMhguZXRjZHNlcnZlcnBiLlJlc3BvbnNlT3AiNwoRQ29tcGFjdGlvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAMSEAoIcGh5c2ljYWwYAiABKAgiQgoSQ29tcGFjdGlvblJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciLXAQoMV2F0Y2hSZXF1ZXN0EjoKDmNyZWF0ZV9yZXF1ZXN0GAEgASgLMiAuZXRjZHNlcnZlcnBiLldhdGNoQ3JlYXRlUmVxdWVzdEgAEjoKDmNhbmNlbF9yZXF1ZXN0GAIgASgLMiAuZXRjZHNlcnZlcnBiLldhdGNoQ2FuY2VsUmVxdWVzdEgAEj4KEHByb2dyZXNzX3JlcXVlc3QYAyABKAsyIi5ldGNkc2VydmVycGIuV2F0Y2hQcm9ncmVzc1JlcXVlc3RIAEIPCg1yZXF1ZXN0X3VuaW9uIqsBChJXYXRjaENyZWF0ZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBIWCg5zdGFydF9yZXZpc2lvbhgDIAEoAxIXCg9wcm9ncmVzc19ub3RpZnkYBCABKAgSDwoHZmlsdGVycxgFIAMoBRIPCgdwcmV2X2t2GAYgASgIEhAKCHdhdGNoX2lkGAcgASgDEhAKCGZyYWdtZW50GAggASgIIiYKEldhdGNoQ2FuY2VsUmVxdWVzdBIQCgh3YXRjaF9pZBgBIAEoAyIWChRXYXRjaFByb2dyZXNzUmVxdWVzdCLaAQoNV2F0Y2hSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISEAoId2F0Y2hfaWQYAiABKAMSDwoHY3JlYXRlZBgDIAEoCBIQCghjYW5jZWxlZBgEIAEoCBIYChBjb21wYWN0X3JldmlzaW9uGAUgASgDEhUKDWNhbmNlbF9yZWFzb24YBiABKAkSEAoIZnJhZ21lbnQYByABKAgSIwoGZXZlbnRzGAsgAygLMhMuZXRjZHNlcnZlcnBiLkV2ZW50IiwKEUxlYXNlR3JhbnRSZXF1ZXN0EgsKA1RUTBgBIAEoAxIKCgJJRBgCIAEoAyJqChJMZWFzZUdyYW50UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEgoKAklEGAIgASgDEgsKA1RUTBgDIAEoAxINCgVlcnJvchgEIAEoCSIgChJMZWFzZVJldm9rZVJlcXVlc3QSCgoCSUQYASABKAMiQwoTTGVhc2VSZXZva2VSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiIwoVTGVhc2VLZWVwQWxpdmVSZXF1ZXN0EgoKAklEGAEgASgDIl8KFkxlYXNlS2VlcEFsaXZlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEgoKAklEGAIgASgDEgsKA1RUTBgDIAEoAyIyChZMZWFzZVRpbWVUb0xpdmVSZXF1ZXN0EgoKAklEGAEgASgDEgwKBGtleXMYAiABKAgiggEKF0xlYXNlVGltZVRvTGl2ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIKCgJJRBgCIAEoAxILCgNUVEwYAyABKAMSEgoKZ3JhbnRlZFRUTBgEIAEoAxIMCgRrZXlzGAUgAygMIlsKBk1lbWJlchIKCgJJRBgBIAEoBBIMCgRuYW1lGAIgASgJEhAKCHBlZXJVUkxzGAMgAygJEhIKCmNsaWVudFVSTHMYBCADKAkSEQoJaXNMZWFybmVyGAUgASgIIjcKEE1lbWJlckFkZFJlcXVlc3QSEAoIcGVlclVSTHMYASADKAkSEQoJaXNMZWFybmVyGAIgASgIIo4BChFNZW1iZXJBZGRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISJAoGbWVtYmVyGAIgASgLMhQuZXRjZHNlcnZlcnBiLk1lbWJlchIlCgdtZW1iZXJzGAMgAygLMhQuZXRjZHNlcnZlcnBiLk1lbWJlciIhChNNZW1iZXJSZW1vdmVSZXF1ZXN0EgoKAklEGAEgASgEImsKFE1lbWJlclJlbW92ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIlCgdtZW1iZXJzGAIgAygLMhQuZXRjZHNlcnZlcnBiLk1lbWJlciIzChNNZW1iZXJVcGRhdGVSZXF1ZXN0EgoKAklEGAEgASgEEhAKCHBlZXJVUkxzGAIgAygJImsKFE1lbWJlclVwZGF0ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIlCgdtZW1iZXJzGAIgAygLMhQuZXRjZHNlcnZlcnBiLk1lbWJlciIpChFNZW1iZXJMaXN0UmVxdWVzdBIUCgxsaW5lYXJpemFibGUYASABKAgiaQoSTWVtYmVyTGlzdFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIlCgdtZW1iZXJzGAIgAygLMhQuZXRjZHNlcnZlcnBiLk1lbWJlciIiChRNZW1iZXJQcm9tb3RlUmVxdWVzdBIKCgJJRBgBIAEoBCJsChVNZW1iZXJQcm9tb3RlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiUKB21lbWJlcnMYAiADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIg8KDVN0YXR1c1JlcXVlc3Qi5gEKDlN0YXR1c1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgd2ZXJzaW9uGAIgASgJEg4KBmRiU2l6ZRgDIAEoAxIOCgZsZWFkZXIYBCABKAQSEQoJcmFmdEluZGV4GAUgASgEEhAKCHJhZnRUZXJtGAYgASgEEhgKEHJhZnRBcHBsaWVkSW5kZXgYByABKAQSDgoGZXJyb3JzGAggAygJEhMKC2RiU2l6ZUluVXNlGAkgASgDEhEKCWlzTGVhcm5lchgKIAEoCCIlChFNb3ZlTGVhZGVyUmVxdWVzdBIQCgh0YXJnZXRJRBgBIAEoBCJCChJNb3ZlTGVhZGVyUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIjUKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCSJTChRBdXRoZW50aWNhdGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFdG9rZW4YAiABKAky0AEKAktWEkAKBVJhbmdlEhouZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdBobLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlc3BvbnNlEjoKA1R4bhIYLmV0Y2RzZXJ2ZXJwYi5UeG5SZXF1ZXN0GhkuZXRjZHNlcnZlcnBiLlR4blJlc3BvbnNlEkwKB0NvbXBhY3QSHy5ldGNkc2VydmVycGIuQ29tcGFjdGlvblJlcXVlc3QaIC5ldGNkc2VydmVycGIuQ29tcGFjdGlvblJlc3BvbnNlMk0KBVdhdGNoEkQKBVdhdGNoEhouZXRjZHNlcnZlcnBiLldhdGNoUmVxdWVzdBobLmV0Y2RzZXJ2ZXJwYi5XYXRjaFJlc3BvbnNlKAEwATLtAgoFTGVhc2USTwoKTGVhc2VHcmFudBIfLmV0Y2RzZXJ2ZXJwYi5MZWFzZUdyYW50UmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5MZWFzZUdyYW50UmVzcG9uc2USUgoLTGVhc2VSZXZva2USIC5ldGNkc2VydmVycGIuTGVhc2VSZXZva2VSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkxlYXNlUmV2b2tlUmVzcG9uc2USXwoOTGVhc2VLZWVwQWxpdmUSIy5ldGNkc2VydmVycGIuTGVhc2VLZWVwQWxpdmVSZXF1ZXN0GiQuZXRjZHNlcnZlcnBiLkxlYXNlS2VlcEFsaXZlUmVzcG9uc2UoATABEl4KD0xlYXNlVGltZVRvTGl2ZRIkLmV0Y2RzZXJ2ZXJwYi5MZWFzZVRpbWVUb0xpdmVSZXF1ZXN0GiUuZXRjZHNlcnZlcnBiLkxlYXNlVGltZVRvTGl2ZVJlc3BvbnNlMrADCgdDbHVzdGVyEkwKCU1lbWJlckFkZBIeLmV0Y2RzZXJ2ZXJwYi5NZW1iZXJBZGRSZXF1ZXN0Gh8uZXRjZHNlcnZlcnBiLk1lbWJlckFkZFJlc3BvbnNlElUKDE1lbWJlclJlbW92ZRIhLmV0Y2RzZXJ2ZXJwYi5NZW1iZXJSZW1vdmVSZXF1ZXN0GiIuZXRjZHNlcnZlcnBiLk1lbWJlclJlbW92ZVJlc3BvbnNlElUKDE1lbWJlclVwZGF0ZRIhLmV0Y2RzZXJ2ZXJwYi5NZW1iZXJVcGRhdGVSZXF1ZXN0GiIuZXRjZHNlcnZlcnBiLk1lbWJlclVwZGF0ZVJlc3BvbnNlEk8KCk1lbWJlckxpc3QSHy5ldGNkc2VydmVycGIuTWVtYmVyTGlzdFJlcXVlc3QaIC5ldGNkc2VydmVycGIuTWVtYmVyTGlzdFJlc3BvbnNlElgKDU1lbWJlclByb21vdGUSIi5ldGNkc2VydmVycGIuTWVtYmVyUHJvbW90ZVJlcXVlc3QaIy5ldGNkc2VydmVycGIuTWVtYmVyUHJvbW90ZVJlc3BvbnNlMqMBCgtNYWludGVuYW5jZRJDCgZTdGF0dXMSGy5ldGNkc2VydmVycGIuU3RhdHVzUmVxdWVzdBocLmV0Y2RzZXJ2ZXJwYi5TdGF0dXNSZXNwb25zZRJPCgpNb3ZlTGVhZGVyEh8uZXRjZHNlcnZlcnBiLk1vdmVMZWFkZXJSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLk1vdmVMZWFkZXJSZXNwb25zZTJdCgRBdXRoElUKDEF1dGhlbnRpY2F0ZRIhLmV0Y2RzZXJ2ZXJwYi5BdXRoZW50aWNhdGVSZXF1ZXN0GiIuZXRjZHNlcnZlcnBiLkF1dGhlbnRpY2F0ZVJlc3BvbnNlYgZwcm90bzM',
-  );
+export const file_etcd: GenFile = /*@__PURE__*/
+  fileDesc("CgpldGNkLnByb3RvEgxldGNkc2VydmVycGIidQoIS2V5VmFsdWUSCwoDa2V5GAEgASgMEhcKD2NyZWF0ZV9yZXZpc2lvbhgCIAEoAxIUCgxtb2RfcmV2aXNpb24YAyABKAMSDwoHdmVyc2lvbhgEIAEoAxINCgV2YWx1ZRgFIAEoDBINCgVsZWFzZRgGIAEoAyJiCgVFdmVudBIMCgR0eXBlGAEgASgFEiIKAmt2GAIgASgLMhYuZXRjZHNlcnZlcnBiLktleVZhbHVlEicKB3ByZXZfa3YYAyABKAsyFi5ldGNkc2VydmVycGIuS2V5VmFsdWUiXAoOUmVzcG9uc2VIZWFkZXISEgoKY2x1c3Rlcl9pZBgBIAEoBBIRCgltZW1iZXJfaWQYAiABKAQSEAoIcmV2aXNpb24YAyABKAMSEQoJcmFmdF90ZXJtGAQgASgEIqMCCgxSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBINCgVsaW1pdBgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxISCgpzb3J0X29yZGVyGAUgASgFEhMKC3NvcnRfdGFyZ2V0GAYgASgFEhQKDHNlcmlhbGl6YWJsZRgHIAEoCBIRCglrZXlzX29ubHkYCCABKAgSEgoKY291bnRfb25seRgJIAEoCBIYChBtaW5fbW9kX3JldmlzaW9uGAogASgDEhgKEG1heF9tb2RfcmV2aXNpb24YCyABKAMSGwoTbWluX2NyZWF0ZV9yZXZpc2lvbhgMIAEoAxIbChNtYXhfY3JlYXRlX3JldmlzaW9uGA0gASgDIn8KDVJhbmdlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiMKA2t2cxgCIAMoCzIWLmV0Y2RzZXJ2ZXJwYi5LZXlWYWx1ZRIMCgRtb3JlGAMgASgIEg0KBWNvdW50GAQgASgDInQKClB1dFJlcXVlc3QSCwoDa2V5GAEgASgMEg0KBXZhbHVlGAIgASgMEg0KBWxlYXNlGAMgASgDEg8KB3ByZXZfa3YYBCABKAgSFAoMaWdub3JlX3ZhbHVlGAUgASgIEhQKDGlnbm9yZV9sZWFzZRgGIAEoCCJkCgtQdXRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISJwoHcHJldl9rdhgCIAEoCzIWLmV0Y2RzZXJ2ZXJwYi5LZXlWYWx1ZSJFChJEZWxldGVSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBIPCgdwcmV2X2t2GAMgASgIIn4KE0RlbGV0ZVJhbmdlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg8KB2RlbGV0ZWQYAiABKAMSKAoIcHJldl9rdnMYAyADKAsyFi5ldGNkc2VydmVycGIuS2V5VmFsdWUi7wEKCVJlcXVlc3RPcBIzCg1yZXF1ZXN0X3JhbmdlGAEgASgLMhouZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdEgAEi8KC3JlcXVlc3RfcHV0GAIgASgLMhguZXRjZHNlcnZlcnBiLlB1dFJlcXVlc3RIABJAChRyZXF1ZXN0X2RlbGV0ZV9yYW5nZRgDIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlcXVlc3RIABIvCgtyZXF1ZXN0X3R4bhgEIAEoCzIYLmV0Y2RzZXJ2ZXJwYi5UeG5SZXF1ZXN0SABCCQoHcmVxdWVzdCL5AQoKUmVzcG9uc2VPcBI1Cg5yZXNwb25zZV9yYW5nZRgBIAEoCzIbLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlc3BvbnNlSAASMQoMcmVzcG9uc2VfcHV0GAIgASgLMhkuZXRjZHNlcnZlcnBiLlB1dFJlc3BvbnNlSAASQgoVcmVzcG9uc2VfZGVsZXRlX3JhbmdlGAMgASgLMiEuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVzcG9uc2VIABIxCgxyZXNwb25zZV90eG4YBCABKAsyGS5ldGNkc2VydmVycGIuVHhuUmVzcG9uc2VIAEIKCghyZXNwb25zZSLBAQoHQ29tcGFyZRIOCgZyZXN1bHQYASABKAUSDgoGdGFyZ2V0GAIgASgFEgsKA2tleRgDIAEoDBIRCgd2ZXJzaW9uGAQgASgDSAASGQoPY3JlYXRlX3JldmlzaW9uGAUgASgDSAASFgoMbW9kX3JldmlzaW9uGAYgASgDSAASDwoFdmFsdWUYByABKAxIABIPCgVsZWFzZRgIIAEoA0gAEhEKCXJhbmdlX2VuZBhAIAEoDEIOCgx0YXJnZXRfdW5pb24iiAEKClR4blJlcXVlc3QSJgoHY29tcGFyZRgBIAMoCzIVLmV0Y2RzZXJ2ZXJwYi5Db21wYXJlEigKB3N1Y2Nlc3MYAiADKAsyFy5ldGNkc2VydmVycGIuUmVxdWVzdE9wEigKB2ZhaWx1cmUYAyADKAsyFy5ldGNkc2VydmVycGIuUmVxdWVzdE9wInsKC1R4blJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIRCglzdWNjZWVkZWQYAiABKAgSKwoJcmVzcG9uc2VzGAMgAygLMhguZXRjZHNlcnZlcnBiLlJlc3BvbnNlT3AiNwoRQ29tcGFjdGlvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAMSEAoIcGh5c2ljYWwYAiABKAgiQgoSQ29tcGFjdGlvblJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciLXAQoMV2F0Y2hSZXF1ZXN0EjoKDmNyZWF0ZV9yZXF1ZXN0GAEgASgLMiAuZXRjZHNlcnZlcnBiLldhdGNoQ3JlYXRlUmVxdWVzdEgAEjoKDmNhbmNlbF9yZXF1ZXN0GAIgASgLMiAuZXRjZHNlcnZlcnBiLldhdGNoQ2FuY2VsUmVxdWVzdEgAEj4KEHByb2dyZXNzX3JlcXVlc3QYAyABKAsyIi5ldGNkc2VydmVycGIuV2F0Y2hQcm9ncmVzc1JlcXVlc3RIAEIPCg1yZXF1ZXN0X3VuaW9uIqsBChJXYXRjaENyZWF0ZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBIWCg5zdGFydF9yZXZpc2lvbhgDIAEoAxIXCg9wcm9ncmVzc19ub3RpZnkYBCABKAgSDwoHZmlsdGVycxgFIAMoBRIPCgdwcmV2X2t2GAYgASgIEhAKCHdhdGNoX2lkGAcgASgDEhAKCGZyYWdtZW50GAggASgIIiYKEldhdGNoQ2FuY2VsUmVxdWVzdBIQCgh3YXRjaF9pZBgBIAEoAyIWChRXYXRjaFByb2dyZXNzUmVxdWVzdCLaAQoNV2F0Y2hSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISEAoId2F0Y2hfaWQYAiABKAMSDwoHY3JlYXRlZBgDIAEoCBIQCghjYW5jZWxlZBgEIAEoCBIYChBjb21wYWN0X3JldmlzaW9uGAUgASgDEhUKDWNhbmNlbF9yZWFzb24YBiABKAkSEAoIZnJhZ21lbnQYByABKAgSIwoGZXZlbnRzGAsgAygLMhMuZXRjZHNlcnZlcnBiLkV2ZW50IiwKEUxlYXNlR3JhbnRSZXF1ZXN0EgsKA1RUTBgBIAEoAxIKCgJJRBgCIAEoAyJqChJMZWFzZUdyYW50UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEgoKAklEGAIgASgDEgsKA1RUTBgDIAEoAxINCgVlcnJvchgEIAEoCSIgChJMZWFzZVJldm9rZVJlcXVlc3QSCgoCSUQYASABKAMiQwoTTGVhc2VSZXZva2VSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiIwoVTGVhc2VLZWVwQWxpdmVSZXF1ZXN0EgoKAklEGAEgASgDIl8KFkxlYXNlS2VlcEFsaXZlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEgoKAklEGAIgASgDEgsKA1RUTBgDIAEoAyIyChZMZWFzZVRpbWVUb0xpdmVSZXF1ZXN0EgoKAklEGAEgASgDEgwKBGtleXMYAiABKAgiggEKF0xlYXNlVGltZVRvTGl2ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIKCgJJRBgCIAEoAxILCgNUVEwYAyABKAMSEgoKZ3JhbnRlZFRUTBgEIAEoAxIMCgRrZXlzGAUgAygMIhQKEkxlYXNlTGVhc2VzUmVxdWVzdCIZCgtMZWFzZVN0YXR1cxIKCgJJRBgBIAEoAyJuChNMZWFzZUxlYXNlc1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIpCgZsZWFzZXMYAiADKAsyGS5ldGNkc2VydmVycGIuTGVhc2VTdGF0dXMiWwoGTWVtYmVyEgoKAklEGAEgASgEEgwKBG5hbWUYAiABKAkSEAoIcGVlclVSTHMYAyADKAkSEgoKY2xpZW50VVJMcxgEIAMoCRIRCglpc0xlYXJuZXIYBSABKAgiNwoQTWVtYmVyQWRkUmVxdWVzdBIQCghwZWVyVVJMcxgBIAMoCRIRCglpc0xlYXJuZXIYAiABKAgijgEKEU1lbWJlckFkZFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIkCgZtZW1iZXIYAiABKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyEiUKB21lbWJlcnMYAyADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIiEKE01lbWJlclJlbW92ZVJlcXVlc3QSCgoCSUQYASABKAQiawoUTWVtYmVyUmVtb3ZlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiUKB21lbWJlcnMYAiADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIjMKE01lbWJlclVwZGF0ZVJlcXVlc3QSCgoCSUQYASABKAQSEAoIcGVlclVSTHMYAiADKAkiawoUTWVtYmVyVXBkYXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiUKB21lbWJlcnMYAiADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIikKEU1lbWJlckxpc3RSZXF1ZXN0EhQKDGxpbmVhcml6YWJsZRgBIAEoCCJpChJNZW1iZXJMaXN0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiUKB21lbWJlcnMYAiADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIiIKFE1lbWJlclByb21vdGVSZXF1ZXN0EgoKAklEGAEgASgEImwKFU1lbWJlclByb21vdGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISJQoHbWVtYmVycxgCIAMoCzIULmV0Y2RzZXJ2ZXJwYi5NZW1iZXIiDwoNU3RhdHVzUmVxdWVzdCLmAQoOU3RhdHVzUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg8KB3ZlcnNpb24YAiABKAkSDgoGZGJTaXplGAMgASgDEg4KBmxlYWRlchgEIAEoBBIRCglyYWZ0SW5kZXgYBSABKAQSEAoIcmFmdFRlcm0YBiABKAQSGAoQcmFmdEFwcGxpZWRJbmRleBgHIAEoBBIOCgZlcnJvcnMYCCADKAkSEwoLZGJTaXplSW5Vc2UYCSABKAMSEQoJaXNMZWFybmVyGAogASgIIiUKEU1vdmVMZWFkZXJSZXF1ZXN0EhAKCHRhcmdldElEGAEgASgEIkIKEk1vdmVMZWFkZXJSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiPwoMQWxhcm1SZXF1ZXN0Eg4KBmFjdGlvbhgBIAEoBRIQCghtZW1iZXJJRBgCIAEoBBINCgVhbGFybRgDIAEoBSIuCgtBbGFybU1lbWJlchIQCghtZW1iZXJJRBgBIAEoBBINCgVhbGFybRgCIAEoBSJoCg1BbGFybVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIpCgZhbGFybXMYAiADKAsyGS5ldGNkc2VydmVycGIuQWxhcm1NZW1iZXIiEwoRRGVmcmFnbWVudFJlcXVlc3QiQgoSRGVmcmFnbWVudFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciINCgtIYXNoUmVxdWVzdCJKCgxIYXNoUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEgwKBGhhc2gYAiABKA0iIQoNSGFzaEtWUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoAyJ9Cg5IYXNoS1ZSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDAoEaGFzaBgCIAEoDRIYChBjb21wYWN0X3JldmlzaW9uGAMgASgDEhUKDWhhc2hfcmV2aXNpb24YBCABKAMiEQoPU25hcHNob3RSZXF1ZXN0IngKEFNuYXBzaG90UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEhcKD3JlbWFpbmluZ19ieXRlcxgCIAEoBBIMCgRibG9iGAMgASgMEg8KB3ZlcnNpb24YBCABKAkiMwoQRG93bmdyYWRlUmVxdWVzdBIOCgZhY3Rpb24YASABKAUSDwoHdmVyc2lvbhgCIAEoCSJSChFEb3duZ3JhZGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDwoHdmVyc2lvbhgCIAEoCSI1ChNBdXRoZW50aWNhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiUwoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXRva2VuGAIgASgJIiUKDlVzZXJBZGRPcHRpb25zEhMKC25vX3Bhc3N3b3JkGAEgASgIImQKBFVzZXISDAoEbmFtZRgBIAEoDBIQCghwYXNzd29yZBgCIAEoDBINCgVyb2xlcxgDIAMoCRItCgdvcHRpb25zGAQgASgLMhwuZXRjZHNlcnZlcnBiLlVzZXJBZGRPcHRpb25zIj4KClBlcm1pc3Npb24SEAoIcGVybVR5cGUYASABKAUSCwoDa2V5GAIgASgMEhEKCXJhbmdlX2VuZBgDIAEoDCITChFBdXRoRW5hYmxlUmVxdWVzdCJCChJBdXRoRW5hYmxlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIhQKEkF1dGhEaXNhYmxlUmVxdWVzdCJDChNBdXRoRGlzYWJsZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciITChFBdXRoU3RhdHVzUmVxdWVzdCJpChJBdXRoU3RhdHVzUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg8KB2VuYWJsZWQYAiABKAgSFAoMYXV0aFJldmlzaW9uGAMgASgEInsKEkF1dGhVc2VyQWRkUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEi0KB29wdGlvbnMYAyABKAsyHC5ldGNkc2VydmVycGIuVXNlckFkZE9wdGlvbnMSFgoOaGFzaGVkUGFzc3dvcmQYBCABKAkiQwoTQXV0aFVzZXJBZGRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiIgoSQXV0aFVzZXJHZXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiUgoTQXV0aFVzZXJHZXRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFcm9sZXMYAiADKAkiFQoTQXV0aFVzZXJMaXN0UmVxdWVzdCJTChRBdXRoVXNlckxpc3RSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFdXNlcnMYAiADKAkiJQoVQXV0aFVzZXJEZWxldGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiRgoWQXV0aFVzZXJEZWxldGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiVwodQXV0aFVzZXJDaGFuZ2VQYXNzd29yZFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIWCg5oYXNoZWRQYXNzd29yZBgDIAEoCSJOCh5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIjYKGEF1dGhVc2VyR3JhbnRSb2xlUmVxdWVzdBIMCgR1c2VyGAEgASgJEgwKBHJvbGUYAiABKAkiSQoZQXV0aFVzZXJHcmFudFJvbGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiNwoZQXV0aFVzZXJSZXZva2VSb2xlUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBHJvbGUYAiABKAkiSgoaQXV0aFVzZXJSZXZva2VSb2xlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIiIKEkF1dGhSb2xlQWRkUmVxdWVzdBIMCgRuYW1lGAEgASgJIkMKE0F1dGhSb2xlQWRkUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIiIKEkF1dGhSb2xlR2V0UmVxdWVzdBIMCgRyb2xlGAEgASgJImsKE0F1dGhSb2xlR2V0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiYKBHBlcm0YAiADKAsyGC5ldGNkc2VydmVycGIuUGVybWlzc2lvbiIVChNBdXRoUm9sZUxpc3RSZXF1ZXN0IlMKFEF1dGhSb2xlTGlzdFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchINCgVyb2xlcxgCIAMoCSIlChVBdXRoUm9sZURlbGV0ZVJlcXVlc3QSDAoEcm9sZRgBIAEoCSJGChZBdXRoUm9sZURlbGV0ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciJWCh5BdXRoUm9sZUdyYW50UGVybWlzc2lvblJlcXVlc3QSDAoEbmFtZRgBIAEoCRImCgRwZXJtGAIgASgLMhguZXRjZHNlcnZlcnBiLlBlcm1pc3Npb24iTwofQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiTwofQXV0aFJvbGVSZXZva2VQZXJtaXNzaW9uUmVxdWVzdBIMCgRyb2xlGAEgASgJEgsKA2tleRgCIAEoDBIRCglyYW5nZV9lbmQYAyABKAwiUAogQXV0aFJvbGVSZXZva2VQZXJtaXNzaW9uUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyMuACCgJLVhJACgVSYW5nZRIaLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlcXVlc3QaGy5ldGNkc2VydmVycGIuUmFuZ2VSZXNwb25zZRI6CgNQdXQSGC5ldGNkc2VydmVycGIuUHV0UmVxdWVzdBoZLmV0Y2RzZXJ2ZXJwYi5QdXRSZXNwb25zZRJSCgtEZWxldGVSYW5nZRIgLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXNwb25zZRI6CgNUeG4SGC5ldGNkc2VydmVycGIuVHhuUmVxdWVzdBoZLmV0Y2RzZXJ2ZXJwYi5UeG5SZXNwb25zZRJMCgdDb21wYWN0Eh8uZXRjZHNlcnZlcnBiLkNvbXBhY3Rpb25SZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkNvbXBhY3Rpb25SZXNwb25zZTJNCgVXYXRjaBJECgVXYXRjaBIaLmV0Y2RzZXJ2ZXJwYi5XYXRjaFJlcXVlc3QaGy5ldGNkc2VydmVycGIuV2F0Y2hSZXNwb25zZSgBMAEywQMKBUxlYXNlEk8KCkxlYXNlR3JhbnQSHy5ldGNkc2VydmVycGIuTGVhc2VHcmFudFJlcXVlc3QaIC5ldGNkc2VydmVycGIuTGVhc2VHcmFudFJlc3BvbnNlElIKC0xlYXNlUmV2b2tlEiAuZXRjZHNlcnZlcnBiLkxlYXNlUmV2b2tlUmVxdWVzdBohLmV0Y2RzZXJ2ZXJwYi5MZWFzZVJldm9rZVJlc3BvbnNlEl8KDkxlYXNlS2VlcEFsaXZlEiMuZXRjZHNlcnZlcnBiLkxlYXNlS2VlcEFsaXZlUmVxdWVzdBokLmV0Y2RzZXJ2ZXJwYi5MZWFzZUtlZXBBbGl2ZVJlc3BvbnNlKAEwARJeCg9MZWFzZVRpbWVUb0xpdmUSJC5ldGNkc2VydmVycGIuTGVhc2VUaW1lVG9MaXZlUmVxdWVzdBolLmV0Y2RzZXJ2ZXJwYi5MZWFzZVRpbWVUb0xpdmVSZXNwb25zZRJSCgtMZWFzZUxlYXNlcxIgLmV0Y2RzZXJ2ZXJwYi5MZWFzZUxlYXNlc1JlcXVlc3QaIS5ldGNkc2VydmVycGIuTGVhc2VMZWFzZXNSZXNwb25zZTKwAwoHQ2x1c3RlchJMCglNZW1iZXJBZGQSHi5ldGNkc2VydmVycGIuTWVtYmVyQWRkUmVxdWVzdBofLmV0Y2RzZXJ2ZXJwYi5NZW1iZXJBZGRSZXNwb25zZRJVCgxNZW1iZXJSZW1vdmUSIS5ldGNkc2VydmVycGIuTWVtYmVyUmVtb3ZlUmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5NZW1iZXJSZW1vdmVSZXNwb25zZRJVCgxNZW1iZXJVcGRhdGUSIS5ldGNkc2VydmVycGIuTWVtYmVyVXBkYXRlUmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5NZW1iZXJVcGRhdGVSZXNwb25zZRJPCgpNZW1iZXJMaXN0Eh8uZXRjZHNlcnZlcnBiLk1lbWJlckxpc3RSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLk1lbWJlckxpc3RSZXNwb25zZRJYCg1NZW1iZXJQcm9tb3RlEiIuZXRjZHNlcnZlcnBiLk1lbWJlclByb21vdGVSZXF1ZXN0GiMuZXRjZHNlcnZlcnBiLk1lbWJlclByb21vdGVSZXNwb25zZTLVBAoLTWFpbnRlbmFuY2USQAoFQWxhcm0SGi5ldGNkc2VydmVycGIuQWxhcm1SZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLkFsYXJtUmVzcG9uc2USQwoGU3RhdHVzEhsuZXRjZHNlcnZlcnBiLlN0YXR1c1JlcXVlc3QaHC5ldGNkc2VydmVycGIuU3RhdHVzUmVzcG9uc2USTwoKRGVmcmFnbWVudBIfLmV0Y2RzZXJ2ZXJwYi5EZWZyYWdtZW50UmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5EZWZyYWdtZW50UmVzcG9uc2USPQoESGFzaBIZLmV0Y2RzZXJ2ZXJwYi5IYXNoUmVxdWVzdBoaLmV0Y2RzZXJ2ZXJwYi5IYXNoUmVzcG9uc2USQwoGSGFzaEtWEhsuZXRjZHNlcnZlcnBiLkhhc2hLVlJlcXVlc3QaHC5ldGNkc2VydmVycGIuSGFzaEtWUmVzcG9uc2USSwoIU25hcHNob3QSHS5ldGNkc2VydmVycGIuU25hcHNob3RSZXF1ZXN0Gh4uZXRjZHNlcnZlcnBiLlNuYXBzaG90UmVzcG9uc2UwARJPCgpNb3ZlTGVhZGVyEh8uZXRjZHNlcnZlcnBiLk1vdmVMZWFkZXJSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLk1vdmVMZWFkZXJSZXNwb25zZRJMCglEb3duZ3JhZGUSHi5ldGNkc2VydmVycGIuRG93bmdyYWRlUmVxdWVzdBofLmV0Y2RzZXJ2ZXJwYi5Eb3duZ3JhZGVSZXNwb25zZTKODAoEQXV0aBJPCgpBdXRoRW5hYmxlEh8uZXRjZHNlcnZlcnBiLkF1dGhFbmFibGVSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkF1dGhFbmFibGVSZXNwb25zZRJSCgtBdXRoRGlzYWJsZRIgLmV0Y2RzZXJ2ZXJwYi5BdXRoRGlzYWJsZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aERpc2FibGVSZXNwb25zZRJPCgpBdXRoU3RhdHVzEh8uZXRjZHNlcnZlcnBiLkF1dGhTdGF0dXNSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkF1dGhTdGF0dXNSZXNwb25zZRJVCgxBdXRoZW50aWNhdGUSIS5ldGNkc2VydmVycGIuQXV0aGVudGljYXRlUmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5BdXRoZW50aWNhdGVSZXNwb25zZRJOCgdVc2VyQWRkEiAuZXRjZHNlcnZlcnBiLkF1dGhVc2VyQWRkUmVxdWVzdBohLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckFkZFJlc3BvbnNlEk4KB1VzZXJHZXQSIC5ldGNkc2VydmVycGIuQXV0aFVzZXJHZXRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhVc2VyR2V0UmVzcG9uc2USUQoIVXNlckxpc3QSIS5ldGNkc2VydmVycGIuQXV0aFVzZXJMaXN0UmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckxpc3RSZXNwb25zZRJXCgpVc2VyRGVsZXRlEiMuZXRjZHNlcnZlcnBiLkF1dGhVc2VyRGVsZXRlUmVxdWVzdBokLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckRlbGV0ZVJlc3BvbnNlEm8KElVzZXJDaGFuZ2VQYXNzd29yZBIrLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVxdWVzdBosLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckNoYW5nZVBhc3N3b3JkUmVzcG9uc2USYAoNVXNlckdyYW50Um9sZRImLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckdyYW50Um9sZVJlcXVlc3QaJy5ldGNkc2VydmVycGIuQXV0aFVzZXJHcmFudFJvbGVSZXNwb25zZRJjCg5Vc2VyUmV2b2tlUm9sZRInLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlclJldm9rZVJvbGVSZXF1ZXN0GiguZXRjZHNlcnZlcnBiLkF1dGhVc2VyUmV2b2tlUm9sZVJlc3BvbnNlEk4KB1JvbGVBZGQSIC5ldGNkc2VydmVycGIuQXV0aFJvbGVBZGRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhSb2xlQWRkUmVzcG9uc2USTgoHUm9sZUdldBIgLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUdldFJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aFJvbGVHZXRSZXNwb25zZRJRCghSb2xlTGlzdBIhLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUxpc3RSZXF1ZXN0GiIuZXRjZHNlcnZlcnBiLkF1dGhSb2xlTGlzdFJlc3BvbnNlElcKClJvbGVEZWxldGUSIy5ldGNkc2VydmVycGIuQXV0aFJvbGVEZWxldGVSZXF1ZXN0GiQuZXRjZHNlcnZlcnBiLkF1dGhSb2xlRGVsZXRlUmVzcG9uc2UScgoTUm9sZUdyYW50UGVybWlzc2lvbhIsLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUdyYW50UGVybWlzc2lvblJlcXVlc3QaLS5ldGNkc2VydmVycGIuQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXNwb25zZRJ1ChRSb2xlUmV2b2tlUGVybWlzc2lvbhItLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZVJldm9rZVBlcm1pc3Npb25SZXF1ZXN0Gi4uZXRjZHNlcnZlcnBiLkF1dGhSb2xlUmV2b2tlUGVybWlzc2lvblJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message etcdserverpb.KeyValue
  */
-export type KeyValue = Message<'etcdserverpb.KeyValue'> & {
+export type KeyValue = Message<"etcdserverpb.KeyValue"> & {
   /**
    * @generated from field: bytes key = 1;
    */
@@ -58,12 +55,13 @@ export type KeyValue = Message<'etcdserverpb.KeyValue'> & {
  * Describes the message etcdserverpb.KeyValue.
  * Use `create(KeyValueSchema)` to create a new message.
  */
-export const KeyValueSchema: GenMessage<KeyValue> = /*@__PURE__*/ messageDesc(file_etcd, 0);
+export const KeyValueSchema: GenMessage<KeyValue> = /*@__PURE__*/
+  messageDesc(file_etcd, 0);
 
 /**
  * @generated from message etcdserverpb.Event
  */
-export type Event = Message<'etcdserverpb.Event'> & {
+export type Event = Message<"etcdserverpb.Event"> & {
   /**
    * @generated from field: int32 type = 1;
    */
@@ -84,12 +82,13 @@ export type Event = Message<'etcdserverpb.Event'> & {
  * Describes the message etcdserverpb.Event.
  * Use `create(EventSchema)` to create a new message.
  */
-export const EventSchema: GenMessage<Event> = /*@__PURE__*/ messageDesc(file_etcd, 1);
+export const EventSchema: GenMessage<Event> = /*@__PURE__*/
+  messageDesc(file_etcd, 1);
 
 /**
  * @generated from message etcdserverpb.ResponseHeader
  */
-export type ResponseHeader = Message<'etcdserverpb.ResponseHeader'> & {
+export type ResponseHeader = Message<"etcdserverpb.ResponseHeader"> & {
   /**
    * @generated from field: uint64 cluster_id = 1;
    */
@@ -115,14 +114,13 @@ export type ResponseHeader = Message<'etcdserverpb.ResponseHeader'> & {
  * Describes the message etcdserverpb.ResponseHeader.
  * Use `create(ResponseHeaderSchema)` to create a new message.
  */
-export const ResponseHeaderSchema: GenMessage<ResponseHeader> =
-  /*@__PURE__*/
+export const ResponseHeaderSchema: GenMessage<ResponseHeader> = /*@__PURE__*/
   messageDesc(file_etcd, 2);
 
 /**
  * @generated from message etcdserverpb.RangeRequest
  */
-export type RangeRequest = Message<'etcdserverpb.RangeRequest'> & {
+export type RangeRequest = Message<"etcdserverpb.RangeRequest"> & {
   /**
    * @generated from field: bytes key = 1;
    */
@@ -193,12 +191,13 @@ export type RangeRequest = Message<'etcdserverpb.RangeRequest'> & {
  * Describes the message etcdserverpb.RangeRequest.
  * Use `create(RangeRequestSchema)` to create a new message.
  */
-export const RangeRequestSchema: GenMessage<RangeRequest> = /*@__PURE__*/ messageDesc(file_etcd, 3);
+export const RangeRequestSchema: GenMessage<RangeRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 3);
 
 /**
  * @generated from message etcdserverpb.RangeResponse
  */
-export type RangeResponse = Message<'etcdserverpb.RangeResponse'> & {
+export type RangeResponse = Message<"etcdserverpb.RangeResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -224,14 +223,13 @@ export type RangeResponse = Message<'etcdserverpb.RangeResponse'> & {
  * Describes the message etcdserverpb.RangeResponse.
  * Use `create(RangeResponseSchema)` to create a new message.
  */
-export const RangeResponseSchema: GenMessage<RangeResponse> =
-  /*@__PURE__*/
+export const RangeResponseSchema: GenMessage<RangeResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 4);
 
 /**
  * @generated from message etcdserverpb.PutRequest
  */
-export type PutRequest = Message<'etcdserverpb.PutRequest'> & {
+export type PutRequest = Message<"etcdserverpb.PutRequest"> & {
   /**
    * @generated from field: bytes key = 1;
    */
@@ -267,12 +265,13 @@ export type PutRequest = Message<'etcdserverpb.PutRequest'> & {
  * Describes the message etcdserverpb.PutRequest.
  * Use `create(PutRequestSchema)` to create a new message.
  */
-export const PutRequestSchema: GenMessage<PutRequest> = /*@__PURE__*/ messageDesc(file_etcd, 5);
+export const PutRequestSchema: GenMessage<PutRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 5);
 
 /**
  * @generated from message etcdserverpb.PutResponse
  */
-export type PutResponse = Message<'etcdserverpb.PutResponse'> & {
+export type PutResponse = Message<"etcdserverpb.PutResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -288,12 +287,13 @@ export type PutResponse = Message<'etcdserverpb.PutResponse'> & {
  * Describes the message etcdserverpb.PutResponse.
  * Use `create(PutResponseSchema)` to create a new message.
  */
-export const PutResponseSchema: GenMessage<PutResponse> = /*@__PURE__*/ messageDesc(file_etcd, 6);
+export const PutResponseSchema: GenMessage<PutResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 6);
 
 /**
  * @generated from message etcdserverpb.DeleteRangeRequest
  */
-export type DeleteRangeRequest = Message<'etcdserverpb.DeleteRangeRequest'> & {
+export type DeleteRangeRequest = Message<"etcdserverpb.DeleteRangeRequest"> & {
   /**
    * @generated from field: bytes key = 1;
    */
@@ -314,14 +314,13 @@ export type DeleteRangeRequest = Message<'etcdserverpb.DeleteRangeRequest'> & {
  * Describes the message etcdserverpb.DeleteRangeRequest.
  * Use `create(DeleteRangeRequestSchema)` to create a new message.
  */
-export const DeleteRangeRequestSchema: GenMessage<DeleteRangeRequest> =
-  /*@__PURE__*/
+export const DeleteRangeRequestSchema: GenMessage<DeleteRangeRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 7);
 
 /**
  * @generated from message etcdserverpb.DeleteRangeResponse
  */
-export type DeleteRangeResponse = Message<'etcdserverpb.DeleteRangeResponse'> & {
+export type DeleteRangeResponse = Message<"etcdserverpb.DeleteRangeResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -342,104 +341,95 @@ export type DeleteRangeResponse = Message<'etcdserverpb.DeleteRangeResponse'> & 
  * Describes the message etcdserverpb.DeleteRangeResponse.
  * Use `create(DeleteRangeResponseSchema)` to create a new message.
  */
-export const DeleteRangeResponseSchema: GenMessage<DeleteRangeResponse> =
-  /*@__PURE__*/
+export const DeleteRangeResponseSchema: GenMessage<DeleteRangeResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 8);
 
 /**
  * @generated from message etcdserverpb.RequestOp
  */
-export type RequestOp = Message<'etcdserverpb.RequestOp'> & {
+export type RequestOp = Message<"etcdserverpb.RequestOp"> & {
   /**
    * @generated from oneof etcdserverpb.RequestOp.request
    */
-  request:
-    | {
-        /**
-         * @generated from field: etcdserverpb.RangeRequest request_range = 1;
-         */
-        value: RangeRequest;
-        case: 'requestRange';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.PutRequest request_put = 2;
-         */
-        value: PutRequest;
-        case: 'requestPut';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.DeleteRangeRequest request_delete_range = 3;
-         */
-        value: DeleteRangeRequest;
-        case: 'requestDeleteRange';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.TxnRequest request_txn = 4;
-         */
-        value: TxnRequest;
-        case: 'requestTxn';
-      }
-    | { case: undefined; value?: undefined };
+  request: {
+    /**
+     * @generated from field: etcdserverpb.RangeRequest request_range = 1;
+     */
+    value: RangeRequest;
+    case: "requestRange";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.PutRequest request_put = 2;
+     */
+    value: PutRequest;
+    case: "requestPut";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.DeleteRangeRequest request_delete_range = 3;
+     */
+    value: DeleteRangeRequest;
+    case: "requestDeleteRange";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.TxnRequest request_txn = 4;
+     */
+    value: TxnRequest;
+    case: "requestTxn";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message etcdserverpb.RequestOp.
  * Use `create(RequestOpSchema)` to create a new message.
  */
-export const RequestOpSchema: GenMessage<RequestOp> = /*@__PURE__*/ messageDesc(file_etcd, 9);
+export const RequestOpSchema: GenMessage<RequestOp> = /*@__PURE__*/
+  messageDesc(file_etcd, 9);
 
 /**
  * @generated from message etcdserverpb.ResponseOp
  */
-export type ResponseOp = Message<'etcdserverpb.ResponseOp'> & {
+export type ResponseOp = Message<"etcdserverpb.ResponseOp"> & {
   /**
    * @generated from oneof etcdserverpb.ResponseOp.response
    */
-  response:
-    | {
-        /**
-         * @generated from field: etcdserverpb.RangeResponse response_range = 1;
-         */
-        value: RangeResponse;
-        case: 'responseRange';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.PutResponse response_put = 2;
-         */
-        value: PutResponse;
-        case: 'responsePut';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.DeleteRangeResponse response_delete_range = 3;
-         */
-        value: DeleteRangeResponse;
-        case: 'responseDeleteRange';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.TxnResponse response_txn = 4;
-         */
-        value: TxnResponse;
-        case: 'responseTxn';
-      }
-    | { case: undefined; value?: undefined };
+  response: {
+    /**
+     * @generated from field: etcdserverpb.RangeResponse response_range = 1;
+     */
+    value: RangeResponse;
+    case: "responseRange";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.PutResponse response_put = 2;
+     */
+    value: PutResponse;
+    case: "responsePut";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.DeleteRangeResponse response_delete_range = 3;
+     */
+    value: DeleteRangeResponse;
+    case: "responseDeleteRange";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.TxnResponse response_txn = 4;
+     */
+    value: TxnResponse;
+    case: "responseTxn";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message etcdserverpb.ResponseOp.
  * Use `create(ResponseOpSchema)` to create a new message.
  */
-export const ResponseOpSchema: GenMessage<ResponseOp> = /*@__PURE__*/ messageDesc(file_etcd, 10);
+export const ResponseOpSchema: GenMessage<ResponseOp> = /*@__PURE__*/
+  messageDesc(file_etcd, 10);
 
 /**
  * @generated from message etcdserverpb.Compare
  */
-export type Compare = Message<'etcdserverpb.Compare'> & {
+export type Compare = Message<"etcdserverpb.Compare"> & {
   /**
    * @generated from field: int32 result = 1;
    */
@@ -458,43 +448,37 @@ export type Compare = Message<'etcdserverpb.Compare'> & {
   /**
    * @generated from oneof etcdserverpb.Compare.target_union
    */
-  targetUnion:
-    | {
-        /**
-         * @generated from field: int64 version = 4;
-         */
-        value: bigint;
-        case: 'version';
-      }
-    | {
-        /**
-         * @generated from field: int64 create_revision = 5;
-         */
-        value: bigint;
-        case: 'createRevision';
-      }
-    | {
-        /**
-         * @generated from field: int64 mod_revision = 6;
-         */
-        value: bigint;
-        case: 'modRevision';
-      }
-    | {
-        /**
-         * @generated from field: bytes value = 7;
-         */
-        value: Uint8Array;
-        case: 'value';
-      }
-    | {
-        /**
-         * @generated from field: int64 lease = 8;
-         */
-        value: bigint;
-        case: 'lease';
-      }
-    | { case: undefined; value?: undefined };
+  targetUnion: {
+    /**
+     * @generated from field: int64 version = 4;
+     */
+    value: bigint;
+    case: "version";
+  } | {
+    /**
+     * @generated from field: int64 create_revision = 5;
+     */
+    value: bigint;
+    case: "createRevision";
+  } | {
+    /**
+     * @generated from field: int64 mod_revision = 6;
+     */
+    value: bigint;
+    case: "modRevision";
+  } | {
+    /**
+     * @generated from field: bytes value = 7;
+     */
+    value: Uint8Array;
+    case: "value";
+  } | {
+    /**
+     * @generated from field: int64 lease = 8;
+     */
+    value: bigint;
+    case: "lease";
+  } | { case: undefined; value?: undefined };
 
   /**
    * @generated from field: bytes range_end = 64;
@@ -506,12 +490,13 @@ export type Compare = Message<'etcdserverpb.Compare'> & {
  * Describes the message etcdserverpb.Compare.
  * Use `create(CompareSchema)` to create a new message.
  */
-export const CompareSchema: GenMessage<Compare> = /*@__PURE__*/ messageDesc(file_etcd, 11);
+export const CompareSchema: GenMessage<Compare> = /*@__PURE__*/
+  messageDesc(file_etcd, 11);
 
 /**
  * @generated from message etcdserverpb.TxnRequest
  */
-export type TxnRequest = Message<'etcdserverpb.TxnRequest'> & {
+export type TxnRequest = Message<"etcdserverpb.TxnRequest"> & {
   /**
    * @generated from field: repeated etcdserverpb.Compare compare = 1;
    */
@@ -532,12 +517,13 @@ export type TxnRequest = Message<'etcdserverpb.TxnRequest'> & {
  * Describes the message etcdserverpb.TxnRequest.
  * Use `create(TxnRequestSchema)` to create a new message.
  */
-export const TxnRequestSchema: GenMessage<TxnRequest> = /*@__PURE__*/ messageDesc(file_etcd, 12);
+export const TxnRequestSchema: GenMessage<TxnRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 12);
 
 /**
  * @generated from message etcdserverpb.TxnResponse
  */
-export type TxnResponse = Message<'etcdserverpb.TxnResponse'> & {
+export type TxnResponse = Message<"etcdserverpb.TxnResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -558,12 +544,13 @@ export type TxnResponse = Message<'etcdserverpb.TxnResponse'> & {
  * Describes the message etcdserverpb.TxnResponse.
  * Use `create(TxnResponseSchema)` to create a new message.
  */
-export const TxnResponseSchema: GenMessage<TxnResponse> = /*@__PURE__*/ messageDesc(file_etcd, 13);
+export const TxnResponseSchema: GenMessage<TxnResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 13);
 
 /**
  * @generated from message etcdserverpb.CompactionRequest
  */
-export type CompactionRequest = Message<'etcdserverpb.CompactionRequest'> & {
+export type CompactionRequest = Message<"etcdserverpb.CompactionRequest"> & {
   /**
    * @generated from field: int64 revision = 1;
    */
@@ -579,14 +566,13 @@ export type CompactionRequest = Message<'etcdserverpb.CompactionRequest'> & {
  * Describes the message etcdserverpb.CompactionRequest.
  * Use `create(CompactionRequestSchema)` to create a new message.
  */
-export const CompactionRequestSchema: GenMessage<CompactionRequest> =
-  /*@__PURE__*/
+export const CompactionRequestSchema: GenMessage<CompactionRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 14);
 
 /**
  * @generated from message etcdserverpb.CompactionResponse
  */
-export type CompactionResponse = Message<'etcdserverpb.CompactionResponse'> & {
+export type CompactionResponse = Message<"etcdserverpb.CompactionResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -597,54 +583,48 @@ export type CompactionResponse = Message<'etcdserverpb.CompactionResponse'> & {
  * Describes the message etcdserverpb.CompactionResponse.
  * Use `create(CompactionResponseSchema)` to create a new message.
  */
-export const CompactionResponseSchema: GenMessage<CompactionResponse> =
-  /*@__PURE__*/
+export const CompactionResponseSchema: GenMessage<CompactionResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 15);
 
 /**
  * @generated from message etcdserverpb.WatchRequest
  */
-export type WatchRequest = Message<'etcdserverpb.WatchRequest'> & {
+export type WatchRequest = Message<"etcdserverpb.WatchRequest"> & {
   /**
    * @generated from oneof etcdserverpb.WatchRequest.request_union
    */
-  requestUnion:
-    | {
-        /**
-         * @generated from field: etcdserverpb.WatchCreateRequest create_request = 1;
-         */
-        value: WatchCreateRequest;
-        case: 'createRequest';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.WatchCancelRequest cancel_request = 2;
-         */
-        value: WatchCancelRequest;
-        case: 'cancelRequest';
-      }
-    | {
-        /**
-         * @generated from field: etcdserverpb.WatchProgressRequest progress_request = 3;
-         */
-        value: WatchProgressRequest;
-        case: 'progressRequest';
-      }
-    | { case: undefined; value?: undefined };
+  requestUnion: {
+    /**
+     * @generated from field: etcdserverpb.WatchCreateRequest create_request = 1;
+     */
+    value: WatchCreateRequest;
+    case: "createRequest";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.WatchCancelRequest cancel_request = 2;
+     */
+    value: WatchCancelRequest;
+    case: "cancelRequest";
+  } | {
+    /**
+     * @generated from field: etcdserverpb.WatchProgressRequest progress_request = 3;
+     */
+    value: WatchProgressRequest;
+    case: "progressRequest";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message etcdserverpb.WatchRequest.
  * Use `create(WatchRequestSchema)` to create a new message.
  */
-export const WatchRequestSchema: GenMessage<WatchRequest> =
-  /*@__PURE__*/
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 16);
 
 /**
  * @generated from message etcdserverpb.WatchCreateRequest
  */
-export type WatchCreateRequest = Message<'etcdserverpb.WatchCreateRequest'> & {
+export type WatchCreateRequest = Message<"etcdserverpb.WatchCreateRequest"> & {
   /**
    * @generated from field: bytes key = 1;
    */
@@ -690,14 +670,13 @@ export type WatchCreateRequest = Message<'etcdserverpb.WatchCreateRequest'> & {
  * Describes the message etcdserverpb.WatchCreateRequest.
  * Use `create(WatchCreateRequestSchema)` to create a new message.
  */
-export const WatchCreateRequestSchema: GenMessage<WatchCreateRequest> =
-  /*@__PURE__*/
+export const WatchCreateRequestSchema: GenMessage<WatchCreateRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 17);
 
 /**
  * @generated from message etcdserverpb.WatchCancelRequest
  */
-export type WatchCancelRequest = Message<'etcdserverpb.WatchCancelRequest'> & {
+export type WatchCancelRequest = Message<"etcdserverpb.WatchCancelRequest"> & {
   /**
    * @generated from field: int64 watch_id = 1;
    */
@@ -708,27 +687,26 @@ export type WatchCancelRequest = Message<'etcdserverpb.WatchCancelRequest'> & {
  * Describes the message etcdserverpb.WatchCancelRequest.
  * Use `create(WatchCancelRequestSchema)` to create a new message.
  */
-export const WatchCancelRequestSchema: GenMessage<WatchCancelRequest> =
-  /*@__PURE__*/
+export const WatchCancelRequestSchema: GenMessage<WatchCancelRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 18);
 
 /**
  * @generated from message etcdserverpb.WatchProgressRequest
  */
-export type WatchProgressRequest = Message<'etcdserverpb.WatchProgressRequest'> & {};
+export type WatchProgressRequest = Message<"etcdserverpb.WatchProgressRequest"> & {
+};
 
 /**
  * Describes the message etcdserverpb.WatchProgressRequest.
  * Use `create(WatchProgressRequestSchema)` to create a new message.
  */
-export const WatchProgressRequestSchema: GenMessage<WatchProgressRequest> =
-  /*@__PURE__*/
+export const WatchProgressRequestSchema: GenMessage<WatchProgressRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 19);
 
 /**
  * @generated from message etcdserverpb.WatchResponse
  */
-export type WatchResponse = Message<'etcdserverpb.WatchResponse'> & {
+export type WatchResponse = Message<"etcdserverpb.WatchResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -774,14 +752,13 @@ export type WatchResponse = Message<'etcdserverpb.WatchResponse'> & {
  * Describes the message etcdserverpb.WatchResponse.
  * Use `create(WatchResponseSchema)` to create a new message.
  */
-export const WatchResponseSchema: GenMessage<WatchResponse> =
-  /*@__PURE__*/
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 20);
 
 /**
  * @generated from message etcdserverpb.LeaseGrantRequest
  */
-export type LeaseGrantRequest = Message<'etcdserverpb.LeaseGrantRequest'> & {
+export type LeaseGrantRequest = Message<"etcdserverpb.LeaseGrantRequest"> & {
   /**
    * @generated from field: int64 TTL = 1;
    */
@@ -797,14 +774,13 @@ export type LeaseGrantRequest = Message<'etcdserverpb.LeaseGrantRequest'> & {
  * Describes the message etcdserverpb.LeaseGrantRequest.
  * Use `create(LeaseGrantRequestSchema)` to create a new message.
  */
-export const LeaseGrantRequestSchema: GenMessage<LeaseGrantRequest> =
-  /*@__PURE__*/
+export const LeaseGrantRequestSchema: GenMessage<LeaseGrantRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 21);
 
 /**
  * @generated from message etcdserverpb.LeaseGrantResponse
  */
-export type LeaseGrantResponse = Message<'etcdserverpb.LeaseGrantResponse'> & {
+export type LeaseGrantResponse = Message<"etcdserverpb.LeaseGrantResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -830,14 +806,13 @@ export type LeaseGrantResponse = Message<'etcdserverpb.LeaseGrantResponse'> & {
  * Describes the message etcdserverpb.LeaseGrantResponse.
  * Use `create(LeaseGrantResponseSchema)` to create a new message.
  */
-export const LeaseGrantResponseSchema: GenMessage<LeaseGrantResponse> =
-  /*@__PURE__*/
+export const LeaseGrantResponseSchema: GenMessage<LeaseGrantResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 22);
 
 /**
  * @generated from message etcdserverpb.LeaseRevokeRequest
  */
-export type LeaseRevokeRequest = Message<'etcdserverpb.LeaseRevokeRequest'> & {
+export type LeaseRevokeRequest = Message<"etcdserverpb.LeaseRevokeRequest"> & {
   /**
    * @generated from field: int64 ID = 1;
    */
@@ -848,14 +823,13 @@ export type LeaseRevokeRequest = Message<'etcdserverpb.LeaseRevokeRequest'> & {
  * Describes the message etcdserverpb.LeaseRevokeRequest.
  * Use `create(LeaseRevokeRequestSchema)` to create a new message.
  */
-export const LeaseRevokeRequestSchema: GenMessage<LeaseRevokeRequest> =
-  /*@__PURE__*/
+export const LeaseRevokeRequestSchema: GenMessage<LeaseRevokeRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 23);
 
 /**
  * @generated from message etcdserverpb.LeaseRevokeResponse
  */
-export type LeaseRevokeResponse = Message<'etcdserverpb.LeaseRevokeResponse'> & {
+export type LeaseRevokeResponse = Message<"etcdserverpb.LeaseRevokeResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -866,14 +840,13 @@ export type LeaseRevokeResponse = Message<'etcdserverpb.LeaseRevokeResponse'> & 
  * Describes the message etcdserverpb.LeaseRevokeResponse.
  * Use `create(LeaseRevokeResponseSchema)` to create a new message.
  */
-export const LeaseRevokeResponseSchema: GenMessage<LeaseRevokeResponse> =
-  /*@__PURE__*/
+export const LeaseRevokeResponseSchema: GenMessage<LeaseRevokeResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 24);
 
 /**
  * @generated from message etcdserverpb.LeaseKeepAliveRequest
  */
-export type LeaseKeepAliveRequest = Message<'etcdserverpb.LeaseKeepAliveRequest'> & {
+export type LeaseKeepAliveRequest = Message<"etcdserverpb.LeaseKeepAliveRequest"> & {
   /**
    * @generated from field: int64 ID = 1;
    */
@@ -884,14 +857,13 @@ export type LeaseKeepAliveRequest = Message<'etcdserverpb.LeaseKeepAliveRequest'
  * Describes the message etcdserverpb.LeaseKeepAliveRequest.
  * Use `create(LeaseKeepAliveRequestSchema)` to create a new message.
  */
-export const LeaseKeepAliveRequestSchema: GenMessage<LeaseKeepAliveRequest> =
-  /*@__PURE__*/
+export const LeaseKeepAliveRequestSchema: GenMessage<LeaseKeepAliveRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 25);
 
 /**
  * @generated from message etcdserverpb.LeaseKeepAliveResponse
  */
-export type LeaseKeepAliveResponse = Message<'etcdserverpb.LeaseKeepAliveResponse'> & {
+export type LeaseKeepAliveResponse = Message<"etcdserverpb.LeaseKeepAliveResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -912,14 +884,13 @@ export type LeaseKeepAliveResponse = Message<'etcdserverpb.LeaseKeepAliveRespons
  * Describes the message etcdserverpb.LeaseKeepAliveResponse.
  * Use `create(LeaseKeepAliveResponseSchema)` to create a new message.
  */
-export const LeaseKeepAliveResponseSchema: GenMessage<LeaseKeepAliveResponse> =
-  /*@__PURE__*/
+export const LeaseKeepAliveResponseSchema: GenMessage<LeaseKeepAliveResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 26);
 
 /**
  * @generated from message etcdserverpb.LeaseTimeToLiveRequest
  */
-export type LeaseTimeToLiveRequest = Message<'etcdserverpb.LeaseTimeToLiveRequest'> & {
+export type LeaseTimeToLiveRequest = Message<"etcdserverpb.LeaseTimeToLiveRequest"> & {
   /**
    * @generated from field: int64 ID = 1;
    */
@@ -935,14 +906,13 @@ export type LeaseTimeToLiveRequest = Message<'etcdserverpb.LeaseTimeToLiveReques
  * Describes the message etcdserverpb.LeaseTimeToLiveRequest.
  * Use `create(LeaseTimeToLiveRequestSchema)` to create a new message.
  */
-export const LeaseTimeToLiveRequestSchema: GenMessage<LeaseTimeToLiveRequest> =
-  /*@__PURE__*/
+export const LeaseTimeToLiveRequestSchema: GenMessage<LeaseTimeToLiveRequest> = /*@__PURE__*/
   messageDesc(file_etcd, 27);
 
 /**
  * @generated from message etcdserverpb.LeaseTimeToLiveResponse
  */
-export type LeaseTimeToLiveResponse = Message<'etcdserverpb.LeaseTimeToLiveResponse'> & {
+export type LeaseTimeToLiveResponse = Message<"etcdserverpb.LeaseTimeToLiveResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -973,14 +943,65 @@ export type LeaseTimeToLiveResponse = Message<'etcdserverpb.LeaseTimeToLiveRespo
  * Describes the message etcdserverpb.LeaseTimeToLiveResponse.
  * Use `create(LeaseTimeToLiveResponseSchema)` to create a new message.
  */
-export const LeaseTimeToLiveResponseSchema: GenMessage<LeaseTimeToLiveResponse> =
-  /*@__PURE__*/
+export const LeaseTimeToLiveResponseSchema: GenMessage<LeaseTimeToLiveResponse> = /*@__PURE__*/
   messageDesc(file_etcd, 28);
+
+/**
+ * @generated from message etcdserverpb.LeaseLeasesRequest
+ */
+export type LeaseLeasesRequest = Message<"etcdserverpb.LeaseLeasesRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.LeaseLeasesRequest.
+ * Use `create(LeaseLeasesRequestSchema)` to create a new message.
+ */
+export const LeaseLeasesRequestSchema: GenMessage<LeaseLeasesRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 29);
+
+/**
+ * @generated from message etcdserverpb.LeaseStatus
+ */
+export type LeaseStatus = Message<"etcdserverpb.LeaseStatus"> & {
+  /**
+   * @generated from field: int64 ID = 1;
+   */
+  ID: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.LeaseStatus.
+ * Use `create(LeaseStatusSchema)` to create a new message.
+ */
+export const LeaseStatusSchema: GenMessage<LeaseStatus> = /*@__PURE__*/
+  messageDesc(file_etcd, 30);
+
+/**
+ * @generated from message etcdserverpb.LeaseLeasesResponse
+ */
+export type LeaseLeasesResponse = Message<"etcdserverpb.LeaseLeasesResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated etcdserverpb.LeaseStatus leases = 2;
+   */
+  leases: LeaseStatus[];
+};
+
+/**
+ * Describes the message etcdserverpb.LeaseLeasesResponse.
+ * Use `create(LeaseLeasesResponseSchema)` to create a new message.
+ */
+export const LeaseLeasesResponseSchema: GenMessage<LeaseLeasesResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 31);
 
 /**
  * @generated from message etcdserverpb.Member
  */
-export type Member = Message<'etcdserverpb.Member'> & {
+export type Member = Message<"etcdserverpb.Member"> & {
   /**
    * @generated from field: uint64 ID = 1;
    */
@@ -1011,12 +1032,13 @@ export type Member = Message<'etcdserverpb.Member'> & {
  * Describes the message etcdserverpb.Member.
  * Use `create(MemberSchema)` to create a new message.
  */
-export const MemberSchema: GenMessage<Member> = /*@__PURE__*/ messageDesc(file_etcd, 29);
+export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
+  messageDesc(file_etcd, 32);
 
 /**
  * @generated from message etcdserverpb.MemberAddRequest
  */
-export type MemberAddRequest = Message<'etcdserverpb.MemberAddRequest'> & {
+export type MemberAddRequest = Message<"etcdserverpb.MemberAddRequest"> & {
   /**
    * @generated from field: repeated string peerURLs = 1;
    */
@@ -1032,14 +1054,13 @@ export type MemberAddRequest = Message<'etcdserverpb.MemberAddRequest'> & {
  * Describes the message etcdserverpb.MemberAddRequest.
  * Use `create(MemberAddRequestSchema)` to create a new message.
  */
-export const MemberAddRequestSchema: GenMessage<MemberAddRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 30);
+export const MemberAddRequestSchema: GenMessage<MemberAddRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 33);
 
 /**
  * @generated from message etcdserverpb.MemberAddResponse
  */
-export type MemberAddResponse = Message<'etcdserverpb.MemberAddResponse'> & {
+export type MemberAddResponse = Message<"etcdserverpb.MemberAddResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1060,14 +1081,13 @@ export type MemberAddResponse = Message<'etcdserverpb.MemberAddResponse'> & {
  * Describes the message etcdserverpb.MemberAddResponse.
  * Use `create(MemberAddResponseSchema)` to create a new message.
  */
-export const MemberAddResponseSchema: GenMessage<MemberAddResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 31);
+export const MemberAddResponseSchema: GenMessage<MemberAddResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 34);
 
 /**
  * @generated from message etcdserverpb.MemberRemoveRequest
  */
-export type MemberRemoveRequest = Message<'etcdserverpb.MemberRemoveRequest'> & {
+export type MemberRemoveRequest = Message<"etcdserverpb.MemberRemoveRequest"> & {
   /**
    * @generated from field: uint64 ID = 1;
    */
@@ -1078,14 +1098,13 @@ export type MemberRemoveRequest = Message<'etcdserverpb.MemberRemoveRequest'> & 
  * Describes the message etcdserverpb.MemberRemoveRequest.
  * Use `create(MemberRemoveRequestSchema)` to create a new message.
  */
-export const MemberRemoveRequestSchema: GenMessage<MemberRemoveRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 32);
+export const MemberRemoveRequestSchema: GenMessage<MemberRemoveRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 35);
 
 /**
  * @generated from message etcdserverpb.MemberRemoveResponse
  */
-export type MemberRemoveResponse = Message<'etcdserverpb.MemberRemoveResponse'> & {
+export type MemberRemoveResponse = Message<"etcdserverpb.MemberRemoveResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1101,14 +1120,13 @@ export type MemberRemoveResponse = Message<'etcdserverpb.MemberRemoveResponse'> 
  * Describes the message etcdserverpb.MemberRemoveResponse.
  * Use `create(MemberRemoveResponseSchema)` to create a new message.
  */
-export const MemberRemoveResponseSchema: GenMessage<MemberRemoveResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 33);
+export const MemberRemoveResponseSchema: GenMessage<MemberRemoveResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 36);
 
 /**
  * @generated from message etcdserverpb.MemberUpdateRequest
  */
-export type MemberUpdateRequest = Message<'etcdserverpb.MemberUpdateRequest'> & {
+export type MemberUpdateRequest = Message<"etcdserverpb.MemberUpdateRequest"> & {
   /**
    * @generated from field: uint64 ID = 1;
    */
@@ -1124,14 +1142,13 @@ export type MemberUpdateRequest = Message<'etcdserverpb.MemberUpdateRequest'> & 
  * Describes the message etcdserverpb.MemberUpdateRequest.
  * Use `create(MemberUpdateRequestSchema)` to create a new message.
  */
-export const MemberUpdateRequestSchema: GenMessage<MemberUpdateRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 34);
+export const MemberUpdateRequestSchema: GenMessage<MemberUpdateRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 37);
 
 /**
  * @generated from message etcdserverpb.MemberUpdateResponse
  */
-export type MemberUpdateResponse = Message<'etcdserverpb.MemberUpdateResponse'> & {
+export type MemberUpdateResponse = Message<"etcdserverpb.MemberUpdateResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1147,14 +1164,13 @@ export type MemberUpdateResponse = Message<'etcdserverpb.MemberUpdateResponse'> 
  * Describes the message etcdserverpb.MemberUpdateResponse.
  * Use `create(MemberUpdateResponseSchema)` to create a new message.
  */
-export const MemberUpdateResponseSchema: GenMessage<MemberUpdateResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 35);
+export const MemberUpdateResponseSchema: GenMessage<MemberUpdateResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 38);
 
 /**
  * @generated from message etcdserverpb.MemberListRequest
  */
-export type MemberListRequest = Message<'etcdserverpb.MemberListRequest'> & {
+export type MemberListRequest = Message<"etcdserverpb.MemberListRequest"> & {
   /**
    * @generated from field: bool linearizable = 1;
    */
@@ -1165,14 +1181,13 @@ export type MemberListRequest = Message<'etcdserverpb.MemberListRequest'> & {
  * Describes the message etcdserverpb.MemberListRequest.
  * Use `create(MemberListRequestSchema)` to create a new message.
  */
-export const MemberListRequestSchema: GenMessage<MemberListRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 36);
+export const MemberListRequestSchema: GenMessage<MemberListRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 39);
 
 /**
  * @generated from message etcdserverpb.MemberListResponse
  */
-export type MemberListResponse = Message<'etcdserverpb.MemberListResponse'> & {
+export type MemberListResponse = Message<"etcdserverpb.MemberListResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1188,14 +1203,13 @@ export type MemberListResponse = Message<'etcdserverpb.MemberListResponse'> & {
  * Describes the message etcdserverpb.MemberListResponse.
  * Use `create(MemberListResponseSchema)` to create a new message.
  */
-export const MemberListResponseSchema: GenMessage<MemberListResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 37);
+export const MemberListResponseSchema: GenMessage<MemberListResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 40);
 
 /**
  * @generated from message etcdserverpb.MemberPromoteRequest
  */
-export type MemberPromoteRequest = Message<'etcdserverpb.MemberPromoteRequest'> & {
+export type MemberPromoteRequest = Message<"etcdserverpb.MemberPromoteRequest"> & {
   /**
    * @generated from field: uint64 ID = 1;
    */
@@ -1206,14 +1220,13 @@ export type MemberPromoteRequest = Message<'etcdserverpb.MemberPromoteRequest'> 
  * Describes the message etcdserverpb.MemberPromoteRequest.
  * Use `create(MemberPromoteRequestSchema)` to create a new message.
  */
-export const MemberPromoteRequestSchema: GenMessage<MemberPromoteRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 38);
+export const MemberPromoteRequestSchema: GenMessage<MemberPromoteRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 41);
 
 /**
  * @generated from message etcdserverpb.MemberPromoteResponse
  */
-export type MemberPromoteResponse = Message<'etcdserverpb.MemberPromoteResponse'> & {
+export type MemberPromoteResponse = Message<"etcdserverpb.MemberPromoteResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1229,27 +1242,26 @@ export type MemberPromoteResponse = Message<'etcdserverpb.MemberPromoteResponse'
  * Describes the message etcdserverpb.MemberPromoteResponse.
  * Use `create(MemberPromoteResponseSchema)` to create a new message.
  */
-export const MemberPromoteResponseSchema: GenMessage<MemberPromoteResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 39);
+export const MemberPromoteResponseSchema: GenMessage<MemberPromoteResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 42);
 
 /**
  * @generated from message etcdserverpb.StatusRequest
  */
-export type StatusRequest = Message<'etcdserverpb.StatusRequest'> & {};
+export type StatusRequest = Message<"etcdserverpb.StatusRequest"> & {
+};
 
 /**
  * Describes the message etcdserverpb.StatusRequest.
  * Use `create(StatusRequestSchema)` to create a new message.
  */
-export const StatusRequestSchema: GenMessage<StatusRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 40);
+export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 43);
 
 /**
  * @generated from message etcdserverpb.StatusResponse
  */
-export type StatusResponse = Message<'etcdserverpb.StatusResponse'> & {
+export type StatusResponse = Message<"etcdserverpb.StatusResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1305,14 +1317,13 @@ export type StatusResponse = Message<'etcdserverpb.StatusResponse'> & {
  * Describes the message etcdserverpb.StatusResponse.
  * Use `create(StatusResponseSchema)` to create a new message.
  */
-export const StatusResponseSchema: GenMessage<StatusResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 41);
+export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 44);
 
 /**
  * @generated from message etcdserverpb.MoveLeaderRequest
  */
-export type MoveLeaderRequest = Message<'etcdserverpb.MoveLeaderRequest'> & {
+export type MoveLeaderRequest = Message<"etcdserverpb.MoveLeaderRequest"> & {
   /**
    * @generated from field: uint64 targetID = 1;
    */
@@ -1323,14 +1334,13 @@ export type MoveLeaderRequest = Message<'etcdserverpb.MoveLeaderRequest'> & {
  * Describes the message etcdserverpb.MoveLeaderRequest.
  * Use `create(MoveLeaderRequestSchema)` to create a new message.
  */
-export const MoveLeaderRequestSchema: GenMessage<MoveLeaderRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 42);
+export const MoveLeaderRequestSchema: GenMessage<MoveLeaderRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 45);
 
 /**
  * @generated from message etcdserverpb.MoveLeaderResponse
  */
-export type MoveLeaderResponse = Message<'etcdserverpb.MoveLeaderResponse'> & {
+export type MoveLeaderResponse = Message<"etcdserverpb.MoveLeaderResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1341,14 +1351,287 @@ export type MoveLeaderResponse = Message<'etcdserverpb.MoveLeaderResponse'> & {
  * Describes the message etcdserverpb.MoveLeaderResponse.
  * Use `create(MoveLeaderResponseSchema)` to create a new message.
  */
-export const MoveLeaderResponseSchema: GenMessage<MoveLeaderResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 43);
+export const MoveLeaderResponseSchema: GenMessage<MoveLeaderResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 46);
+
+/**
+ * @generated from message etcdserverpb.AlarmRequest
+ */
+export type AlarmRequest = Message<"etcdserverpb.AlarmRequest"> & {
+  /**
+   * @generated from field: int32 action = 1;
+   */
+  action: number;
+
+  /**
+   * @generated from field: uint64 memberID = 2;
+   */
+  memberID: bigint;
+
+  /**
+   * @generated from field: int32 alarm = 3;
+   */
+  alarm: number;
+};
+
+/**
+ * Describes the message etcdserverpb.AlarmRequest.
+ * Use `create(AlarmRequestSchema)` to create a new message.
+ */
+export const AlarmRequestSchema: GenMessage<AlarmRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 47);
+
+/**
+ * @generated from message etcdserverpb.AlarmMember
+ */
+export type AlarmMember = Message<"etcdserverpb.AlarmMember"> & {
+  /**
+   * @generated from field: uint64 memberID = 1;
+   */
+  memberID: bigint;
+
+  /**
+   * @generated from field: int32 alarm = 2;
+   */
+  alarm: number;
+};
+
+/**
+ * Describes the message etcdserverpb.AlarmMember.
+ * Use `create(AlarmMemberSchema)` to create a new message.
+ */
+export const AlarmMemberSchema: GenMessage<AlarmMember> = /*@__PURE__*/
+  messageDesc(file_etcd, 48);
+
+/**
+ * @generated from message etcdserverpb.AlarmResponse
+ */
+export type AlarmResponse = Message<"etcdserverpb.AlarmResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated etcdserverpb.AlarmMember alarms = 2;
+   */
+  alarms: AlarmMember[];
+};
+
+/**
+ * Describes the message etcdserverpb.AlarmResponse.
+ * Use `create(AlarmResponseSchema)` to create a new message.
+ */
+export const AlarmResponseSchema: GenMessage<AlarmResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 49);
+
+/**
+ * @generated from message etcdserverpb.DefragmentRequest
+ */
+export type DefragmentRequest = Message<"etcdserverpb.DefragmentRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.DefragmentRequest.
+ * Use `create(DefragmentRequestSchema)` to create a new message.
+ */
+export const DefragmentRequestSchema: GenMessage<DefragmentRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 50);
+
+/**
+ * @generated from message etcdserverpb.DefragmentResponse
+ */
+export type DefragmentResponse = Message<"etcdserverpb.DefragmentResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.DefragmentResponse.
+ * Use `create(DefragmentResponseSchema)` to create a new message.
+ */
+export const DefragmentResponseSchema: GenMessage<DefragmentResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 51);
+
+/**
+ * @generated from message etcdserverpb.HashRequest
+ */
+export type HashRequest = Message<"etcdserverpb.HashRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.HashRequest.
+ * Use `create(HashRequestSchema)` to create a new message.
+ */
+export const HashRequestSchema: GenMessage<HashRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 52);
+
+/**
+ * @generated from message etcdserverpb.HashResponse
+ */
+export type HashResponse = Message<"etcdserverpb.HashResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: uint32 hash = 2;
+   */
+  hash: number;
+};
+
+/**
+ * Describes the message etcdserverpb.HashResponse.
+ * Use `create(HashResponseSchema)` to create a new message.
+ */
+export const HashResponseSchema: GenMessage<HashResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 53);
+
+/**
+ * @generated from message etcdserverpb.HashKVRequest
+ */
+export type HashKVRequest = Message<"etcdserverpb.HashKVRequest"> & {
+  /**
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.HashKVRequest.
+ * Use `create(HashKVRequestSchema)` to create a new message.
+ */
+export const HashKVRequestSchema: GenMessage<HashKVRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 54);
+
+/**
+ * @generated from message etcdserverpb.HashKVResponse
+ */
+export type HashKVResponse = Message<"etcdserverpb.HashKVResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: uint32 hash = 2;
+   */
+  hash: number;
+
+  /**
+   * @generated from field: int64 compact_revision = 3;
+   */
+  compactRevision: bigint;
+
+  /**
+   * @generated from field: int64 hash_revision = 4;
+   */
+  hashRevision: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.HashKVResponse.
+ * Use `create(HashKVResponseSchema)` to create a new message.
+ */
+export const HashKVResponseSchema: GenMessage<HashKVResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 55);
+
+/**
+ * @generated from message etcdserverpb.SnapshotRequest
+ */
+export type SnapshotRequest = Message<"etcdserverpb.SnapshotRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.SnapshotRequest.
+ * Use `create(SnapshotRequestSchema)` to create a new message.
+ */
+export const SnapshotRequestSchema: GenMessage<SnapshotRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 56);
+
+/**
+ * @generated from message etcdserverpb.SnapshotResponse
+ */
+export type SnapshotResponse = Message<"etcdserverpb.SnapshotResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: uint64 remaining_bytes = 2;
+   */
+  remainingBytes: bigint;
+
+  /**
+   * @generated from field: bytes blob = 3;
+   */
+  blob: Uint8Array;
+
+  /**
+   * @generated from field: string version = 4;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message etcdserverpb.SnapshotResponse.
+ * Use `create(SnapshotResponseSchema)` to create a new message.
+ */
+export const SnapshotResponseSchema: GenMessage<SnapshotResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 57);
+
+/**
+ * @generated from message etcdserverpb.DowngradeRequest
+ */
+export type DowngradeRequest = Message<"etcdserverpb.DowngradeRequest"> & {
+  /**
+   * @generated from field: int32 action = 1;
+   */
+  action: number;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message etcdserverpb.DowngradeRequest.
+ * Use `create(DowngradeRequestSchema)` to create a new message.
+ */
+export const DowngradeRequestSchema: GenMessage<DowngradeRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 58);
+
+/**
+ * @generated from message etcdserverpb.DowngradeResponse
+ */
+export type DowngradeResponse = Message<"etcdserverpb.DowngradeResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message etcdserverpb.DowngradeResponse.
+ * Use `create(DowngradeResponseSchema)` to create a new message.
+ */
+export const DowngradeResponseSchema: GenMessage<DowngradeResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 59);
 
 /**
  * @generated from message etcdserverpb.AuthenticateRequest
  */
-export type AuthenticateRequest = Message<'etcdserverpb.AuthenticateRequest'> & {
+export type AuthenticateRequest = Message<"etcdserverpb.AuthenticateRequest"> & {
   /**
    * @generated from field: string name = 1;
    */
@@ -1364,14 +1647,13 @@ export type AuthenticateRequest = Message<'etcdserverpb.AuthenticateRequest'> & 
  * Describes the message etcdserverpb.AuthenticateRequest.
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
-export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 44);
+export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 60);
 
 /**
  * @generated from message etcdserverpb.AuthenticateResponse
  */
-export type AuthenticateResponse = Message<'etcdserverpb.AuthenticateResponse'> & {
+export type AuthenticateResponse = Message<"etcdserverpb.AuthenticateResponse"> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -1387,9 +1669,688 @@ export type AuthenticateResponse = Message<'etcdserverpb.AuthenticateResponse'> 
  * Describes the message etcdserverpb.AuthenticateResponse.
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
-export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> =
-  /*@__PURE__*/
-  messageDesc(file_etcd, 45);
+export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 61);
+
+/**
+ * @generated from message etcdserverpb.UserAddOptions
+ */
+export type UserAddOptions = Message<"etcdserverpb.UserAddOptions"> & {
+  /**
+   * @generated from field: bool no_password = 1;
+   */
+  noPassword: boolean;
+};
+
+/**
+ * Describes the message etcdserverpb.UserAddOptions.
+ * Use `create(UserAddOptionsSchema)` to create a new message.
+ */
+export const UserAddOptionsSchema: GenMessage<UserAddOptions> = /*@__PURE__*/
+  messageDesc(file_etcd, 62);
+
+/**
+ * @generated from message etcdserverpb.User
+ */
+export type User = Message<"etcdserverpb.User"> & {
+  /**
+   * @generated from field: bytes name = 1;
+   */
+  name: Uint8Array;
+
+  /**
+   * @generated from field: bytes password = 2;
+   */
+  password: Uint8Array;
+
+  /**
+   * @generated from field: repeated string roles = 3;
+   */
+  roles: string[];
+
+  /**
+   * @generated from field: etcdserverpb.UserAddOptions options = 4;
+   */
+  options?: UserAddOptions | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.User.
+ * Use `create(UserSchema)` to create a new message.
+ */
+export const UserSchema: GenMessage<User> = /*@__PURE__*/
+  messageDesc(file_etcd, 63);
+
+/**
+ * @generated from message etcdserverpb.Permission
+ */
+export type Permission = Message<"etcdserverpb.Permission"> & {
+  /**
+   * @generated from field: int32 permType = 1;
+   */
+  permType: number;
+
+  /**
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: bytes range_end = 3;
+   */
+  rangeEnd: Uint8Array;
+};
+
+/**
+ * Describes the message etcdserverpb.Permission.
+ * Use `create(PermissionSchema)` to create a new message.
+ */
+export const PermissionSchema: GenMessage<Permission> = /*@__PURE__*/
+  messageDesc(file_etcd, 64);
+
+/**
+ * @generated from message etcdserverpb.AuthEnableRequest
+ */
+export type AuthEnableRequest = Message<"etcdserverpb.AuthEnableRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthEnableRequest.
+ * Use `create(AuthEnableRequestSchema)` to create a new message.
+ */
+export const AuthEnableRequestSchema: GenMessage<AuthEnableRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 65);
+
+/**
+ * @generated from message etcdserverpb.AuthEnableResponse
+ */
+export type AuthEnableResponse = Message<"etcdserverpb.AuthEnableResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthEnableResponse.
+ * Use `create(AuthEnableResponseSchema)` to create a new message.
+ */
+export const AuthEnableResponseSchema: GenMessage<AuthEnableResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 66);
+
+/**
+ * @generated from message etcdserverpb.AuthDisableRequest
+ */
+export type AuthDisableRequest = Message<"etcdserverpb.AuthDisableRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthDisableRequest.
+ * Use `create(AuthDisableRequestSchema)` to create a new message.
+ */
+export const AuthDisableRequestSchema: GenMessage<AuthDisableRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 67);
+
+/**
+ * @generated from message etcdserverpb.AuthDisableResponse
+ */
+export type AuthDisableResponse = Message<"etcdserverpb.AuthDisableResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthDisableResponse.
+ * Use `create(AuthDisableResponseSchema)` to create a new message.
+ */
+export const AuthDisableResponseSchema: GenMessage<AuthDisableResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 68);
+
+/**
+ * @generated from message etcdserverpb.AuthStatusRequest
+ */
+export type AuthStatusRequest = Message<"etcdserverpb.AuthStatusRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthStatusRequest.
+ * Use `create(AuthStatusRequestSchema)` to create a new message.
+ */
+export const AuthStatusRequestSchema: GenMessage<AuthStatusRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 69);
+
+/**
+ * @generated from message etcdserverpb.AuthStatusResponse
+ */
+export type AuthStatusResponse = Message<"etcdserverpb.AuthStatusResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: bool enabled = 2;
+   */
+  enabled: boolean;
+
+  /**
+   * @generated from field: uint64 authRevision = 3;
+   */
+  authRevision: bigint;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthStatusResponse.
+ * Use `create(AuthStatusResponseSchema)` to create a new message.
+ */
+export const AuthStatusResponseSchema: GenMessage<AuthStatusResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 70);
+
+/**
+ * @generated from message etcdserverpb.AuthUserAddRequest
+ */
+export type AuthUserAddRequest = Message<"etcdserverpb.AuthUserAddRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * @generated from field: etcdserverpb.UserAddOptions options = 3;
+   */
+  options?: UserAddOptions | undefined;
+
+  /**
+   * @generated from field: string hashedPassword = 4;
+   */
+  hashedPassword: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserAddRequest.
+ * Use `create(AuthUserAddRequestSchema)` to create a new message.
+ */
+export const AuthUserAddRequestSchema: GenMessage<AuthUserAddRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 71);
+
+/**
+ * @generated from message etcdserverpb.AuthUserAddResponse
+ */
+export type AuthUserAddResponse = Message<"etcdserverpb.AuthUserAddResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserAddResponse.
+ * Use `create(AuthUserAddResponseSchema)` to create a new message.
+ */
+export const AuthUserAddResponseSchema: GenMessage<AuthUserAddResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 72);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGetRequest
+ */
+export type AuthUserGetRequest = Message<"etcdserverpb.AuthUserGetRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGetRequest.
+ * Use `create(AuthUserGetRequestSchema)` to create a new message.
+ */
+export const AuthUserGetRequestSchema: GenMessage<AuthUserGetRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 73);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGetResponse
+ */
+export type AuthUserGetResponse = Message<"etcdserverpb.AuthUserGetResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated string roles = 2;
+   */
+  roles: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGetResponse.
+ * Use `create(AuthUserGetResponseSchema)` to create a new message.
+ */
+export const AuthUserGetResponseSchema: GenMessage<AuthUserGetResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 74);
+
+/**
+ * @generated from message etcdserverpb.AuthUserListRequest
+ */
+export type AuthUserListRequest = Message<"etcdserverpb.AuthUserListRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserListRequest.
+ * Use `create(AuthUserListRequestSchema)` to create a new message.
+ */
+export const AuthUserListRequestSchema: GenMessage<AuthUserListRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 75);
+
+/**
+ * @generated from message etcdserverpb.AuthUserListResponse
+ */
+export type AuthUserListResponse = Message<"etcdserverpb.AuthUserListResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated string users = 2;
+   */
+  users: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserListResponse.
+ * Use `create(AuthUserListResponseSchema)` to create a new message.
+ */
+export const AuthUserListResponseSchema: GenMessage<AuthUserListResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 76);
+
+/**
+ * @generated from message etcdserverpb.AuthUserDeleteRequest
+ */
+export type AuthUserDeleteRequest = Message<"etcdserverpb.AuthUserDeleteRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserDeleteRequest.
+ * Use `create(AuthUserDeleteRequestSchema)` to create a new message.
+ */
+export const AuthUserDeleteRequestSchema: GenMessage<AuthUserDeleteRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 77);
+
+/**
+ * @generated from message etcdserverpb.AuthUserDeleteResponse
+ */
+export type AuthUserDeleteResponse = Message<"etcdserverpb.AuthUserDeleteResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserDeleteResponse.
+ * Use `create(AuthUserDeleteResponseSchema)` to create a new message.
+ */
+export const AuthUserDeleteResponseSchema: GenMessage<AuthUserDeleteResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 78);
+
+/**
+ * @generated from message etcdserverpb.AuthUserChangePasswordRequest
+ */
+export type AuthUserChangePasswordRequest = Message<"etcdserverpb.AuthUserChangePasswordRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * @generated from field: string hashedPassword = 3;
+   */
+  hashedPassword: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordRequest.
+ * Use `create(AuthUserChangePasswordRequestSchema)` to create a new message.
+ */
+export const AuthUserChangePasswordRequestSchema: GenMessage<AuthUserChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 79);
+
+/**
+ * @generated from message etcdserverpb.AuthUserChangePasswordResponse
+ */
+export type AuthUserChangePasswordResponse = Message<"etcdserverpb.AuthUserChangePasswordResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordResponse.
+ * Use `create(AuthUserChangePasswordResponseSchema)` to create a new message.
+ */
+export const AuthUserChangePasswordResponseSchema: GenMessage<AuthUserChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 80);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGrantRoleRequest
+ */
+export type AuthUserGrantRoleRequest = Message<"etcdserverpb.AuthUserGrantRoleRequest"> & {
+  /**
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * @generated from field: string role = 2;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleRequest.
+ * Use `create(AuthUserGrantRoleRequestSchema)` to create a new message.
+ */
+export const AuthUserGrantRoleRequestSchema: GenMessage<AuthUserGrantRoleRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 81);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGrantRoleResponse
+ */
+export type AuthUserGrantRoleResponse = Message<"etcdserverpb.AuthUserGrantRoleResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleResponse.
+ * Use `create(AuthUserGrantRoleResponseSchema)` to create a new message.
+ */
+export const AuthUserGrantRoleResponseSchema: GenMessage<AuthUserGrantRoleResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 82);
+
+/**
+ * @generated from message etcdserverpb.AuthUserRevokeRoleRequest
+ */
+export type AuthUserRevokeRoleRequest = Message<"etcdserverpb.AuthUserRevokeRoleRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string role = 2;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleRequest.
+ * Use `create(AuthUserRevokeRoleRequestSchema)` to create a new message.
+ */
+export const AuthUserRevokeRoleRequestSchema: GenMessage<AuthUserRevokeRoleRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 83);
+
+/**
+ * @generated from message etcdserverpb.AuthUserRevokeRoleResponse
+ */
+export type AuthUserRevokeRoleResponse = Message<"etcdserverpb.AuthUserRevokeRoleResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleResponse.
+ * Use `create(AuthUserRevokeRoleResponseSchema)` to create a new message.
+ */
+export const AuthUserRevokeRoleResponseSchema: GenMessage<AuthUserRevokeRoleResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 84);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleAddRequest
+ */
+export type AuthRoleAddRequest = Message<"etcdserverpb.AuthRoleAddRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddRequest.
+ * Use `create(AuthRoleAddRequestSchema)` to create a new message.
+ */
+export const AuthRoleAddRequestSchema: GenMessage<AuthRoleAddRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 85);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleAddResponse
+ */
+export type AuthRoleAddResponse = Message<"etcdserverpb.AuthRoleAddResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddResponse.
+ * Use `create(AuthRoleAddResponseSchema)` to create a new message.
+ */
+export const AuthRoleAddResponseSchema: GenMessage<AuthRoleAddResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 86);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGetRequest
+ */
+export type AuthRoleGetRequest = Message<"etcdserverpb.AuthRoleGetRequest"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetRequest.
+ * Use `create(AuthRoleGetRequestSchema)` to create a new message.
+ */
+export const AuthRoleGetRequestSchema: GenMessage<AuthRoleGetRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 87);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGetResponse
+ */
+export type AuthRoleGetResponse = Message<"etcdserverpb.AuthRoleGetResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated etcdserverpb.Permission perm = 2;
+   */
+  perm: Permission[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetResponse.
+ * Use `create(AuthRoleGetResponseSchema)` to create a new message.
+ */
+export const AuthRoleGetResponseSchema: GenMessage<AuthRoleGetResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 88);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleListRequest
+ */
+export type AuthRoleListRequest = Message<"etcdserverpb.AuthRoleListRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListRequest.
+ * Use `create(AuthRoleListRequestSchema)` to create a new message.
+ */
+export const AuthRoleListRequestSchema: GenMessage<AuthRoleListRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 89);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleListResponse
+ */
+export type AuthRoleListResponse = Message<"etcdserverpb.AuthRoleListResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated string roles = 2;
+   */
+  roles: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListResponse.
+ * Use `create(AuthRoleListResponseSchema)` to create a new message.
+ */
+export const AuthRoleListResponseSchema: GenMessage<AuthRoleListResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 90);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleDeleteRequest
+ */
+export type AuthRoleDeleteRequest = Message<"etcdserverpb.AuthRoleDeleteRequest"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleDeleteRequest.
+ * Use `create(AuthRoleDeleteRequestSchema)` to create a new message.
+ */
+export const AuthRoleDeleteRequestSchema: GenMessage<AuthRoleDeleteRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 91);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleDeleteResponse
+ */
+export type AuthRoleDeleteResponse = Message<"etcdserverpb.AuthRoleDeleteResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleDeleteResponse.
+ * Use `create(AuthRoleDeleteResponseSchema)` to create a new message.
+ */
+export const AuthRoleDeleteResponseSchema: GenMessage<AuthRoleDeleteResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 92);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGrantPermissionRequest
+ */
+export type AuthRoleGrantPermissionRequest = Message<"etcdserverpb.AuthRoleGrantPermissionRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: etcdserverpb.Permission perm = 2;
+   */
+  perm?: Permission | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGrantPermissionRequest.
+ * Use `create(AuthRoleGrantPermissionRequestSchema)` to create a new message.
+ */
+export const AuthRoleGrantPermissionRequestSchema: GenMessage<AuthRoleGrantPermissionRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 93);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGrantPermissionResponse
+ */
+export type AuthRoleGrantPermissionResponse = Message<"etcdserverpb.AuthRoleGrantPermissionResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGrantPermissionResponse.
+ * Use `create(AuthRoleGrantPermissionResponseSchema)` to create a new message.
+ */
+export const AuthRoleGrantPermissionResponseSchema: GenMessage<AuthRoleGrantPermissionResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 94);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleRevokePermissionRequest
+ */
+export type AuthRoleRevokePermissionRequest = Message<"etcdserverpb.AuthRoleRevokePermissionRequest"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: bytes range_end = 3;
+   */
+  rangeEnd: Uint8Array;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleRevokePermissionRequest.
+ * Use `create(AuthRoleRevokePermissionRequestSchema)` to create a new message.
+ */
+export const AuthRoleRevokePermissionRequestSchema: GenMessage<AuthRoleRevokePermissionRequest> = /*@__PURE__*/
+  messageDesc(file_etcd, 95);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleRevokePermissionResponse
+ */
+export type AuthRoleRevokePermissionResponse = Message<"etcdserverpb.AuthRoleRevokePermissionResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleRevokePermissionResponse.
+ * Use `create(AuthRoleRevokePermissionResponseSchema)` to create a new message.
+ */
+export const AuthRoleRevokePermissionResponseSchema: GenMessage<AuthRoleRevokePermissionResponse> = /*@__PURE__*/
+  messageDesc(file_etcd, 96);
 
 /**
  * @generated from service etcdserverpb.KV
@@ -1399,27 +2360,44 @@ export const KV: GenService<{
    * @generated from rpc etcdserverpb.KV.Range
    */
   range: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof RangeRequestSchema;
     output: typeof RangeResponseSchema;
-  };
+  },
+  /**
+   * @generated from rpc etcdserverpb.KV.Put
+   */
+  put: {
+    methodKind: "unary";
+    input: typeof PutRequestSchema;
+    output: typeof PutResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.KV.DeleteRange
+   */
+  deleteRange: {
+    methodKind: "unary";
+    input: typeof DeleteRangeRequestSchema;
+    output: typeof DeleteRangeResponseSchema;
+  },
   /**
    * @generated from rpc etcdserverpb.KV.Txn
    */
   txn: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof TxnRequestSchema;
     output: typeof TxnResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.KV.Compact
    */
   compact: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof CompactionRequestSchema;
     output: typeof CompactionResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_etcd, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_etcd, 0);
 
 /**
  * @generated from service etcdserverpb.Watch
@@ -1429,11 +2407,12 @@ export const Watch: GenService<{
    * @generated from rpc etcdserverpb.Watch.Watch
    */
   watch: {
-    methodKind: 'bidi_streaming';
+    methodKind: "bidi_streaming";
     input: typeof WatchRequestSchema;
     output: typeof WatchResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_etcd, 1);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_etcd, 1);
 
 /**
  * @generated from service etcdserverpb.Lease
@@ -1443,35 +2422,44 @@ export const Lease: GenService<{
    * @generated from rpc etcdserverpb.Lease.LeaseGrant
    */
   leaseGrant: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof LeaseGrantRequestSchema;
     output: typeof LeaseGrantResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Lease.LeaseRevoke
    */
   leaseRevoke: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof LeaseRevokeRequestSchema;
     output: typeof LeaseRevokeResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Lease.LeaseKeepAlive
    */
   leaseKeepAlive: {
-    methodKind: 'bidi_streaming';
+    methodKind: "bidi_streaming";
     input: typeof LeaseKeepAliveRequestSchema;
     output: typeof LeaseKeepAliveResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Lease.LeaseTimeToLive
    */
   leaseTimeToLive: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof LeaseTimeToLiveRequestSchema;
     output: typeof LeaseTimeToLiveResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_etcd, 2);
+  },
+  /**
+   * @generated from rpc etcdserverpb.Lease.LeaseLeases
+   */
+  leaseLeases: {
+    methodKind: "unary";
+    input: typeof LeaseLeasesRequestSchema;
+    output: typeof LeaseLeasesResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_etcd, 2);
 
 /**
  * @generated from service etcdserverpb.Cluster
@@ -1481,76 +2469,256 @@ export const Cluster: GenService<{
    * @generated from rpc etcdserverpb.Cluster.MemberAdd
    */
   memberAdd: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof MemberAddRequestSchema;
     output: typeof MemberAddResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Cluster.MemberRemove
    */
   memberRemove: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof MemberRemoveRequestSchema;
     output: typeof MemberRemoveResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Cluster.MemberUpdate
    */
   memberUpdate: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof MemberUpdateRequestSchema;
     output: typeof MemberUpdateResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Cluster.MemberList
    */
   memberList: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof MemberListRequestSchema;
     output: typeof MemberListResponseSchema;
-  };
+  },
   /**
    * @generated from rpc etcdserverpb.Cluster.MemberPromote
    */
   memberPromote: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof MemberPromoteRequestSchema;
     output: typeof MemberPromoteResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_etcd, 3);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_etcd, 3);
 
 /**
  * @generated from service etcdserverpb.Maintenance
  */
 export const Maintenance: GenService<{
   /**
+   * @generated from rpc etcdserverpb.Maintenance.Alarm
+   */
+  alarm: {
+    methodKind: "unary";
+    input: typeof AlarmRequestSchema;
+    output: typeof AlarmResponseSchema;
+  },
+  /**
    * @generated from rpc etcdserverpb.Maintenance.Status
    */
   status: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof StatusRequestSchema;
     output: typeof StatusResponseSchema;
-  };
+  },
+  /**
+   * @generated from rpc etcdserverpb.Maintenance.Defragment
+   */
+  defragment: {
+    methodKind: "unary";
+    input: typeof DefragmentRequestSchema;
+    output: typeof DefragmentResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Maintenance.Hash
+   */
+  hash: {
+    methodKind: "unary";
+    input: typeof HashRequestSchema;
+    output: typeof HashResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Maintenance.HashKV
+   */
+  hashKV: {
+    methodKind: "unary";
+    input: typeof HashKVRequestSchema;
+    output: typeof HashKVResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Maintenance.Snapshot
+   */
+  snapshot: {
+    methodKind: "server_streaming";
+    input: typeof SnapshotRequestSchema;
+    output: typeof SnapshotResponseSchema;
+  },
   /**
    * @generated from rpc etcdserverpb.Maintenance.MoveLeader
    */
   moveLeader: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof MoveLeaderRequestSchema;
     output: typeof MoveLeaderResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_etcd, 4);
+  },
+  /**
+   * @generated from rpc etcdserverpb.Maintenance.Downgrade
+   */
+  downgrade: {
+    methodKind: "unary";
+    input: typeof DowngradeRequestSchema;
+    output: typeof DowngradeResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_etcd, 4);
 
 /**
  * @generated from service etcdserverpb.Auth
  */
 export const Auth: GenService<{
   /**
+   * @generated from rpc etcdserverpb.Auth.AuthEnable
+   */
+  authEnable: {
+    methodKind: "unary";
+    input: typeof AuthEnableRequestSchema;
+    output: typeof AuthEnableResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.AuthDisable
+   */
+  authDisable: {
+    methodKind: "unary";
+    input: typeof AuthDisableRequestSchema;
+    output: typeof AuthDisableResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.AuthStatus
+   */
+  authStatus: {
+    methodKind: "unary";
+    input: typeof AuthStatusRequestSchema;
+    output: typeof AuthStatusResponseSchema;
+  },
+  /**
    * @generated from rpc etcdserverpb.Auth.Authenticate
    */
   authenticate: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof AuthenticateRequestSchema;
     output: typeof AuthenticateResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_etcd, 5);
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserAdd
+   */
+  userAdd: {
+    methodKind: "unary";
+    input: typeof AuthUserAddRequestSchema;
+    output: typeof AuthUserAddResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserGet
+   */
+  userGet: {
+    methodKind: "unary";
+    input: typeof AuthUserGetRequestSchema;
+    output: typeof AuthUserGetResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserList
+   */
+  userList: {
+    methodKind: "unary";
+    input: typeof AuthUserListRequestSchema;
+    output: typeof AuthUserListResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserDelete
+   */
+  userDelete: {
+    methodKind: "unary";
+    input: typeof AuthUserDeleteRequestSchema;
+    output: typeof AuthUserDeleteResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserChangePassword
+   */
+  userChangePassword: {
+    methodKind: "unary";
+    input: typeof AuthUserChangePasswordRequestSchema;
+    output: typeof AuthUserChangePasswordResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserGrantRole
+   */
+  userGrantRole: {
+    methodKind: "unary";
+    input: typeof AuthUserGrantRoleRequestSchema;
+    output: typeof AuthUserGrantRoleResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.UserRevokeRole
+   */
+  userRevokeRole: {
+    methodKind: "unary";
+    input: typeof AuthUserRevokeRoleRequestSchema;
+    output: typeof AuthUserRevokeRoleResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.RoleAdd
+   */
+  roleAdd: {
+    methodKind: "unary";
+    input: typeof AuthRoleAddRequestSchema;
+    output: typeof AuthRoleAddResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.RoleGet
+   */
+  roleGet: {
+    methodKind: "unary";
+    input: typeof AuthRoleGetRequestSchema;
+    output: typeof AuthRoleGetResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.RoleList
+   */
+  roleList: {
+    methodKind: "unary";
+    input: typeof AuthRoleListRequestSchema;
+    output: typeof AuthRoleListResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.RoleDelete
+   */
+  roleDelete: {
+    methodKind: "unary";
+    input: typeof AuthRoleDeleteRequestSchema;
+    output: typeof AuthRoleDeleteResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.RoleGrantPermission
+   */
+  roleGrantPermission: {
+    methodKind: "unary";
+    input: typeof AuthRoleGrantPermissionRequestSchema;
+    output: typeof AuthRoleGrantPermissionResponseSchema;
+  },
+  /**
+   * @generated from rpc etcdserverpb.Auth.RoleRevokePermission
+   */
+  roleRevokePermission: {
+    methodKind: "unary";
+    input: typeof AuthRoleRevokePermissionRequestSchema;
+    output: typeof AuthRoleRevokePermissionResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_etcd, 5);
+

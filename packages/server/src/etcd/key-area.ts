@@ -1,0 +1,41 @@
+import { type ByteString, bytesToArray, arrayToBytes, type KeyRange } from 'waymark/engine';
+import { etcdError } from './errors.js';
+
+/**
+ * etcd's keys in a namespace: a key is the data facet's letter and its bytes, so that the key `/orders/42` is what the library calls the
+ * path `/orders/42`. Keys that are no paths stand beside them; the library does not show those.
+ */
+
+const facet = 'd';
+const facetEnd = 'e';
+
+/** Where nothing ever is. */
+const nothing: KeyRange = { key: 'w/\0' };
+
+/** @throws {GrpcError} for the empty key */
+export function keyOf(key: Uint8Array): ByteString {
+  if (key.length === 0) throw etcdError('emptyKey');
+  return facet + arrayToBytes(key);
+}
+
+/**
+ * @param rangeEnd  empty: the key alone; a zero byte: no end
+ * @returns null for a range that ends before it begins: nothing is in it
+ */
+export function rangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange | null {
+  const from = keyOf(key);
+  if (rangeEnd.length === 0) return { key: from };
+  if (rangeEnd.length === 1 && rangeEnd[0] === 0) return { key: from, end: facetEnd };
+  const end = facet + arrayToBytes(rangeEnd);
+  return end > from ? { key: from, end } : null;
+}
+
+/** As `rangeOf`; what holds of a range with nothing in it holds of a key that never is. */
+export function comparedRangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
+  return rangeOf(key, rangeEnd) ?? nothing;
+}
+
+/** The bytes of a key as etcd's clients know it. */
+export function bareKey(key: ByteString): Uint8Array {
+  return bytesToArray(key.slice(facet.length));
+}

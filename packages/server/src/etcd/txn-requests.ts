@@ -1,0 +1,180 @@
+import {
+  type Compare,
+  compareResult,
+  compareTarget,
+  type DeleteRangeRequest,
+  type PutRequest,
+  type RangeRequest,
+  type RequestOp,
+  sortOrder,
+  sortTarget,
+  type TxnRequest,
+} from 'waymark/etcd';
+import {
+  arrayToBytes,
+  type Check,
+  type CheckTarget,
+  type Comparison,
+  type DeleteOperation,
+  type Operation,
+  type OrderBy,
+  type PutOperation,
+  type Query,
+  type Txn,
+} from 'waymark/engine';
+import { clamped } from './entries.js';
+import { etcdError } from './errors.js';
+import { comparedRangeOf, keyOf, rangeOf } from './key-area.js';
+
+/** etcd's requests as the engine's. What etcd refuses by looking at the request alone is refused here, in its words. */
+
+/** Operations of one list of a transaction: as etcd counts them. */
+const opsMax = 128;
+
+const orders: ReadonlyMap<number, OrderBy> = new Map([
+  [sortTarget.key, 'key'],
+  [sortTarget.version, 'version'],
+  [sortTarget.create, 'create'],
+  [sortTarget.mod, 'mod'],
+  [sortTarget.value, 'value'],
+]);
+
+/** @returns null: there is nothing in the range */
+export function queryOf(request: RangeRequest): Query | null {
+  const orderBy = orders.get(request.sortTarget);
+  if (orderBy === undefined || request.sortOrder < 0 || request.sortOrder > sortOrder.descend) {
+    throw etcdError('invalidSortOption');
+  }
+  const range = rangeOf(request.key, request.rangeEnd);
+  if (range === null) return null;
+  return {
+    ...range,
+    at: positive(request.revision),
+    limit: positive(request.limit),
+    orderBy,
+    descending: request.sortOrder === sortOrder.descend,
+    keysOnly: request.keysOnly,
+    countOnly: request.countOnly,
+    minModRevision: positive(request.minModRevision),
+    maxModRevision: positive(request.maxModRevision),
+    minCreateRevision: positive(request.minCreateRevision),
+    maxCreateRevision: positive(request.maxCreateRevision),
+  };
+}
+
+export function putOf(request: PutRequest): PutOperation {
+  const { value, lease, ignoreValue, ignoreLease } = request;
+  const key = keyOf(request.key);
+  if (ignoreValue && value.length > 0) throw etcdError('valueProvided');
+  if (ignoreLease && lease !== 0n) throw etcdError('leaseProvided');
+  return {
+    type: 'put',
+    key,
+    value: arrayToBytes(value),
+    lease: leaseOf(lease),
+    previous: request.prevKv,
+    keepValue: ignoreValue,
+    keepLease: ignoreLease,
+  };
+}
+
+/** @returns null: there is nothing in the range */
+export function deleteOf(request: DeleteRangeRequest): DeleteOperation | null {
+  const range = rangeOf(request.key, request.rangeEnd);
+  return range && { type: 'delete', ...range, previous: request.prevKv };
+}
+
+export function txnOf(request: TxnRequest): Txn {
+  checkTxn(request);
+  return toTxn(request);
+}
+
+function toTxn({ compare, success, failure }: TxnRequest): Txn {
+  return {
+    when: compare.map(checkOf),
+    apply: success.map(operationOf),
+    otherwise: failure.map(operationOf),
+  };
+}
+
+/** In etcd's order: sums, keys, and then each operation. */
+function checkTxn({ compare, success, failure }: TxnRequest): void {
+  const most = Math.max(compare.length, success.length, failure.length);
+  if (most > opsMax) throw etcdError('tooManyOps');
+  for (const { key } of compare) if (key.length === 0) throw etcdError('emptyKey');
+  for (const { request } of [...success, ...failure]) {
+    if (request.case === 'requestRange') queryOf(request.value);
+    else if (request.case === 'requestPut') putOf(request.value);
+    else if (request.case === 'requestDeleteRange') deleteOf(request.value);
+    else if (request.case === 'requestTxn') checkTxn(request.value);
+    else throw etcdError('keyNotFound');
+  }
+}
+
+/** Reads and deletes what never is. */
+const never = comparedRangeOf(new Uint8Array([1]), new Uint8Array([1]));
+
+function operationOf({ request }: RequestOp): Operation {
+  if (request.case === 'requestRange')
+    return { type: 'read', ...(queryOf(request.value) ?? never) };
+  if (request.case === 'requestPut') return putOf(request.value);
+  if (request.case === 'requestTxn') return { type: 'txn', txn: toTxn(request.value) };
+  if (request.case !== 'requestDeleteRange') throw etcdError('keyNotFound');
+  return deleteOf(request.value) ?? { type: 'read', ...never };
+}
+
+const targets: ReadonlyMap<number, CheckTarget> = new Map([
+  [compareTarget.version, 'version'],
+  [compareTarget.create, 'create'],
+  [compareTarget.mod, 'mod'],
+  [compareTarget.value, 'value'],
+  [compareTarget.lease, 'lease'],
+]);
+
+const comparisons: ReadonlyMap<number, Comparison> = new Map([
+  [compareResult.equal, '='],
+  [compareResult.greater, '>'],
+  [compareResult.less, '<'],
+  [compareResult.notEqual, '!='],
+]);
+
+/** What etcd does not know holds, as there. */
+function checkOf(compare: Compare): Check {
+  const range = comparedRangeOf(compare.key, compare.rangeEnd);
+  const target = targets.get(compare.target);
+  const is = comparisons.get(compare.result);
+  if (target === undefined || is === undefined) {
+    return { ...comparedRangeOf(nowhere, nowhere), target: 'version', is: '=', to: 0 };
+  }
+  const { value } = compare.targetUnion;
+  const given = compare.targetUnion.case === unions[target] ? value : undefined;
+  if (target === 'value')
+    return {
+      ...range,
+      target,
+      is,
+      to: arrayToBytes((given as Uint8Array | undefined) ?? nowhere.subarray(1)),
+    };
+  return { ...range, target, is, to: clamped((given as bigint | undefined) ?? 0n) };
+}
+
+const nowhere = new Uint8Array([1]);
+
+const unions: Readonly<Record<CheckTarget, Compare['targetUnion']['case']>> = {
+  version: 'version',
+  create: 'createRevision',
+  mod: 'modRevision',
+  value: 'value',
+  lease: 'lease',
+};
+
+/** Zero, and what is less, says nothing. */
+function positive(value: bigint): number | undefined {
+  return value > 0n ? clamped(value) : undefined;
+}
+
+/** @throws {GrpcError} for a lease that no engine can have granted */
+function leaseOf(lease: bigint): number {
+  if (lease < 0n || lease > BigInt(Number.MAX_SAFE_INTEGER)) throw etcdError('leaseNotFound');
+  return Number(lease);
+}

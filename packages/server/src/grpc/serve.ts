@@ -1,0 +1,52 @@
+import type { Clock } from 'waymark/engine';
+import type { ServedStream, StreamHandler } from '../http2/transport.js';
+import { Conversation } from './conversation.js';
+import type { Method } from './methods.js';
+import { ServedCall } from './served-call.js';
+import { grpcCode, GrpcError } from './status.js';
+import { UnaryCall } from './unary.js';
+
+export interface GrpcOptions {
+  readonly methods: readonly Method[];
+  /** Of one message that a client sends. */
+  readonly bytesMax: number;
+  readonly explain: (error: unknown) => GrpcError;
+  readonly clock: Clock;
+  /** Aborts when the server stops: conversations end then. */
+  readonly stopping: AbortSignal;
+}
+
+/** Answers gRPC calls: what a transport's `accept` hands on. */
+export function serveGrpc(options: GrpcOptions): (stream: ServedStream) => StreamHandler {
+  const methods = new Map(options.methods.map((method) => [method.path, method]));
+  const services = new Set(options.methods.map(({ path }) => serviceOf(path)));
+  const { clock, stopping, explain, bytesMax } = options;
+  return (stream) => {
+    const call = new ServedCall(stream, clock, stopping);
+    const method = methods.get(stream.path);
+    const parts = { call, bytesMax, explain };
+    if (method?.kind === 'unary') return new UnaryCall(method, parts);
+    if (method?.kind === 'stream') return new Conversation(method, parts);
+    call.fail(new GrpcError(grpcCode.unimplemented, unknown(stream.path, services)));
+    return over;
+  };
+}
+
+export function isGrpc(stream: ServedStream): boolean {
+  return stream.header('content-type')?.startsWith('application/grpc') === true;
+}
+
+const over: StreamHandler = { data() {}, ended() {}, drained() {}, closed() {} };
+
+function serviceOf(path: string): string {
+  return path.slice(1, path.lastIndexOf('/'));
+}
+
+/** In the words of grpc-go, by which clients tell an old server. */
+function unknown(path: string, services: ReadonlySet<string>): string {
+  const service = serviceOf(path);
+  const method = path.slice(path.lastIndexOf('/') + 1);
+  return services.has(service)
+    ? `unknown method ${method} for service ${service}`
+    : `unknown service ${service}`;
+}

@@ -1,0 +1,82 @@
+import type { StreamHandler } from '../http2/transport.js';
+import { framed, MessageReader } from './message-reader.js';
+import type { Method } from './methods.js';
+import type { ServedCall } from './served-call.js';
+import { grpcCode, GrpcError } from './status.js';
+
+export interface CallParts {
+  readonly call: ServedCall;
+  readonly bytesMax: number;
+  /** What clients are told of an error. */
+  readonly explain: (error: unknown) => GrpcError;
+}
+
+/** One question, one answer. */
+export class UnaryCall implements StreamHandler {
+  readonly #method: Extract<Method, { kind: 'unary' }>;
+  readonly #parts: CallParts;
+  readonly #reader: MessageReader;
+  #request: Buffer | null = null;
+
+  constructor(method: Extract<Method, { kind: 'unary' }>, parts: CallParts) {
+    this.#method = method;
+    this.#parts = parts;
+    this.#reader = new MessageReader(parts.bytesMax, (bytes) => {
+      if (this.#request !== null) throw new GrpcError(grpcCode.internal, tooMany);
+      this.#request = bytes;
+    });
+  }
+
+  data(bytes: Buffer): void {
+    if (this.#parts.call.done) return;
+    try {
+      this.#reader.push(bytes);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  ended(): void {
+    if (this.#parts.call.done) return;
+    if (this.#request === null || this.#reader.broken) {
+      return this.#fail(new GrpcError(grpcCode.internal, 'unexpected EOF'));
+    }
+    try {
+      const request = decoded(this.#method, this.#request);
+      const response = this.#method.handle(request, this.#parts.call);
+      if (response instanceof Promise) {
+        response.then(this.#answer).catch((error: unknown) => this.#fail(error));
+      } else this.#answer(response);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  drained(): void {}
+
+  closed(): void {
+    this.#parts.call.closed();
+  }
+
+  readonly #answer = (response: unknown): void => {
+    const { call } = this.#parts;
+    if (call.done) return;
+    call.send(framed(this.#method.encode(response)));
+    call.succeed();
+  };
+
+  #fail(error: unknown): void {
+    this.#parts.call.fail(this.#parts.explain(error));
+  }
+}
+
+const tooMany = 'grpc: a unary call has one message';
+
+export function decoded(method: Method, bytes: Buffer): unknown {
+  try {
+    return method.decode(bytes);
+  } catch (error) {
+    const text = `grpc: error unmarshalling request: ${(error as Error).message}`;
+    throw new GrpcError(grpcCode.internal, text, error);
+  }
+}

@@ -1,0 +1,77 @@
+import {
+  createLocalHost,
+  createMemoryEngine,
+  type Engine,
+  openEngine,
+  systemClock,
+  systemRandom,
+} from 'waymark/engine';
+import { createEtcdFace } from '../etcd/face.js';
+import { beginsWith, listen } from '../listener.js';
+
+export interface StartEtcdOptions {
+  /** `host:port` (port 0: a free one) or `unix:/path`. Default `127.0.0.1:0`. */
+  readonly listen?: string | undefined;
+  /** `memory`, `file:DIR`, …, or an engine of the caller's, which stays open. Default `memory`. */
+  readonly engine?: string | Engine | undefined;
+}
+
+export interface EtcdForTests extends AsyncDisposable {
+  /** `127.0.0.1:41234`: what clients of etcd take as their endpoint. */
+  readonly address: string;
+  /** `http://127.0.0.1:41234` */
+  readonly url: string;
+  /** Ends every connection, and frees the port. */
+  close(): Promise<void>;
+}
+
+const firstByteMs = 10_000;
+const connectionsMax = 10_000;
+const graceMs = 100;
+
+/**
+ * An etcd in this process, for tests: it starts within milliseconds, keeps everything in memory, and is gone when it is closed.
+ *
+ * @throws {WaymarkError} `taken` for a port that is in use, `invalid`
+ */
+export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdForTests> {
+  const [clock, random] = [systemClock, systemRandom];
+  const { engine: given = createMemoryEngine({ clock, random }) } = options;
+  const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
+  const host = createLocalHost(engine, { clock, random });
+  const stopping = new AbortController();
+  const face = await createEtcdFace({ engine, host, clock, random, stopping: stopping.signal });
+  const listener = await listen(
+    {
+      listen: [options.listen ?? '127.0.0.1:0'],
+      insecure: false,
+      connectionsMax,
+      firstByteMs,
+      clock,
+    },
+    [
+      {
+        name: 'etcd',
+        speaks: beginsWith('PRI * HTTP/2.0'),
+        serve: (socket) => face.serve(socket),
+      },
+    ],
+  );
+  const [address = ''] = listener.addresses;
+  let closed: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    stopping.abort();
+    listener.stop();
+    await face.drain(graceMs);
+    listener.destroy();
+    await host[Symbol.asyncDispose]();
+    if (engine !== options.engine) await engine[Symbol.asyncDispose]();
+  };
+  const close = (): Promise<void> => (closed ??= end());
+  return {
+    address,
+    url: address.startsWith('unix:') ? address : `http://${address}`,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,20 @@
+/** etcd's API in messages: for those who speak it, as a client or as a server. */
+export * from './engines/etcd/gen/etcd_pb.js';
+export * from './engines/etcd/gen/lock_pb.js';
+export * from './engines/etcd/gen/election_pb.js';
+export * from './engines/etcd/enums.js';
+export { bytesSize, ProtobufReader, ProtobufWriter, uintSize } from './engines/etcd/protobuf.js';
+/** The codec that the messages are made for. */
+export {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  fromJson,
+  type JsonValue,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+  toJson,
+} from '@bufbuild/protobuf';
