@@ -64,6 +64,17 @@ test('[K11] one of a group that etcd refuses takes none of the others with it', 
   expect((await engine.read({ key: '', end: '', countOnly: true })).count).toBe(19);
 });
 
+test('[K10] of several leases the one that has ended is named', async () => {
+  await using engine = await open();
+  const leases = [await engine.grant(60_000), await engine.grant(60_000)];
+  await engine.revoke(leases[1]?.id as number);
+  const apply = leases.map(({ id }, n) => ({ ...put(`k${n}`), lease: id }));
+  await expect(engine.commit({ apply })).rejects.toMatchObject({
+    code: 'not_found',
+    facts: { lease: leases[1]?.id },
+  });
+});
+
 test('[K4] a long branch with nested transactions is one commit, answered operation by operation', async () => {
   await using engine = await open();
   const nested = (key: string): Operation => ({

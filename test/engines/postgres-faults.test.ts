@@ -126,32 +126,38 @@ test('[K4] what one commit of a group is refused for disturbs none of the others
   expect((await engine.read({ key: 'k', end: 'l' })).count).toBe(4);
 });
 
-test('[K11] with connections cut at any moment, what is answered is there, and what is unavailable is not', async () => {
-  const seed = chooseSeed(file);
-  const random = new SeededRandom(seed);
-  await using proxy = await FaultProxy.open(server.url.replace('postgres://', 'http://'));
-  const { port } = new URL(proxy.url);
-  const options = '?schema=cut&timeoutMs=1000';
-  await using direct = await openEngine(`${server.url}${options}`);
-  await using engine = await openEngine(`postgres://waymark@127.0.0.1:${port}/postgres${options}`);
-  const fates = { answered: 0, unavailable: 0, uncertain: 0 };
-  for (let n = 0; n < sized(150, 2_000); n++) {
-    if (random.next() < 0.7) proxy.cutAfterBytes = random.below(1_500);
-    else if (random.next() < 0.1) proxy.replyDrop = true;
-    const keys = Array.from({ length: 3 }, (_, m) => `k${n}-${m}`);
-    const failures = await Promise.all(keys.map((key) => failureOf(put(engine, key))));
-    proxy.heal();
-    for (const [m, failure] of failures.entries()) {
-      const there = (await direct.read({ key: keys[m] as string })).count === 1;
-      const { code } = failure ?? { code: 'answered' };
-      if (code !== 'uncertain') expect(there, `${code}, seed ${seed}`).toBe(code === 'answered');
-      expect(Object.keys(fates), `seed ${seed}`).toContain(code);
-      fates[code as keyof typeof fates]++;
+test(
+  '[K11] with connections cut at any moment, what is answered is there, and what is unavailable is not',
+  { timeout: 600_000 },
+  async () => {
+    const seed = chooseSeed(file);
+    const random = new SeededRandom(seed);
+    await using proxy = await FaultProxy.open(server.url.replace('postgres://', 'http://'));
+    const { port } = new URL(proxy.url);
+    const options = '?schema=cut&timeoutMs=1000';
+    await using direct = await openEngine(`${server.url}${options}`);
+    await using engine = await openEngine(
+      `postgres://waymark@127.0.0.1:${port}/postgres${options}`,
+    );
+    const fates = { answered: 0, unavailable: 0, uncertain: 0 };
+    for (let n = 0; n < sized(150, 2_000); n++) {
+      if (random.next() < 0.7) proxy.cutAfterBytes = random.below(1_500);
+      else if (random.next() < 0.1) proxy.replyDrop = true;
+      const keys = Array.from({ length: 3 }, (_, m) => `k${n}-${m}`);
+      const failures = await Promise.all(keys.map((key) => failureOf(put(engine, key))));
+      proxy.heal();
+      for (const [m, failure] of failures.entries()) {
+        const there = (await direct.read({ key: keys[m] as string })).count === 1;
+        const { code } = failure ?? { code: 'answered' };
+        if (code !== 'uncertain') expect(there, `${code}, seed ${seed}`).toBe(code === 'answered');
+        expect(Object.keys(fates), `seed ${seed}`).toContain(code);
+        fates[code as keyof typeof fates]++;
+      }
     }
-  }
-  console.log(fates);
-  for (const [fate, count] of Object.entries(fates)) expect(count, fate).toBeGreaterThan(0);
-});
+    console.log(fates);
+    for (const [fate, count] of Object.entries(fates)) expect(count, fate).toBeGreaterThan(0);
+  },
+);
 
 test('[K11] a client that went silent with the row of revisions locked holds up the others for its deadline, not longer', async () => {
   const timeoutMs = 500;

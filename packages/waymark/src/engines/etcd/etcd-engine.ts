@@ -18,7 +18,7 @@ import type {
   Txn,
   WatchOptions,
 } from '../../core/engine.js';
-import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { WaymarkError } from '../../core/errors.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import {
   validateLeaseId,
@@ -32,6 +32,7 @@ import { CommitGroups } from './commit-groups.js';
 import { readReading, revisionOf, toNumber, writeQuery } from './entry-codec.js';
 import { EtcdClient } from './etcd-client.js';
 import { EtcdHistory } from './etcd-history.js';
+import { isLeaseRefusal } from './etcd-errors.js';
 import { EtcdLeases } from './etcd-leases.js';
 import { type EtcdTarget, parseEtcdUrl } from './etcd-url.js';
 import { floorOf, leaseNotFound, leasesOf, rangesOf, readsPast, soundProgress } from './facts.js';
@@ -141,8 +142,8 @@ class EtcdEngine implements Engine, FeedSource {
     try {
       return await this.#commits.commit(txn, options);
     } catch (error) {
-      const lease = isWaymarkError(error, 'not_found') ? await this.#missingLease(txn) : null;
-      throw lease === null ? await this.#history.explained(error, txn) : leaseNotFound(lease);
+      if (isLeaseRefusal(error)) throw leaseNotFound(await this.#leases.missing(leasesOf(txn)));
+      throw await this.#history.explained(error, txn);
     }
   }
 
@@ -272,10 +273,5 @@ class EtcdEngine implements Engine, FeedSource {
         }
       },
     };
-  }
-
-  async #missingLease(txn: Txn): Promise<LeaseId | null> {
-    for (const id of leasesOf(txn)) if ((await this.#leases.lease(id)) === null) return id;
-    return null;
   }
 }

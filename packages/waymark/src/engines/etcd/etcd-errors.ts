@@ -1,5 +1,5 @@
 import type { ServiceError } from '@grpc/grpc-js';
-import { type ErrorCode, WaymarkError } from '../../core/errors.js';
+import { type ErrorCode, isWaymarkError, WaymarkError } from '../../core/errors.js';
 
 /** Status codes of gRPC that tell something by themselves. */
 const grpc = {
@@ -43,6 +43,11 @@ const unsent = /No connection established|Name resolution failed|Waiting for LB 
 
 export function isStaleToken(error: unknown): boolean {
   return staleToken.test((error as Partial<ServiceError> | undefined)?.details ?? '');
+}
+
+/** Whether etcd refused a put for its lease, and not for the key it was to keep something of. */
+export function isLeaseRefusal(error: unknown): boolean {
+  return isWaymarkError(error, 'not_found') && error.message.includes('lease not found');
 }
 
 /** What a failed call of gRPC means. `uncertain` only where etcd may have applied it (K11). */

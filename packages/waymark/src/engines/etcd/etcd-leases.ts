@@ -10,7 +10,7 @@ import type {
 import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { revisionOf, toNumber } from './entry-codec.js';
 import type { EtcdClient } from './etcd-client.js';
-import { leaseNotFound } from './facts.js';
+import { leaseNotFound, rangesOf } from './facts.js';
 import { KV, Lease as LeaseService } from './gen/etcd_pb.js';
 import { KeepAlive } from './keep-alive.js';
 import type { Layout } from './layout.js';
@@ -91,6 +91,21 @@ export class EtcdLeases {
     }
     const ttlMs = toNumber(state.grantedTTL) * 1_000;
     return { id, ttlMs, remainingMs: toNumber(state.TTL) * 1_000, keys: keys.sort() };
+  }
+
+  /**
+   * Which of these leases has ended, as a put was refused for one of them. Told by their markers, for who keeps time may know less: a leader
+   * that was deposed and has not heard of it.
+   */
+  async missing(ids: ReadonlySet<LeaseId>): Promise<LeaseId> {
+    const [first = 0, ...others] = ids;
+    if (others.length === 0) return first;
+    const keys = [...ids].map((id) => this.#layout.leaseMarker(id));
+    const success = keys.map((key) => ({
+      request: { case: 'requestRange' as const, value: { key, countOnly: true } },
+    }));
+    const ranges = rangesOf(await this.#client.call(KV.method.txn, { success }, { kind: 'read' }));
+    return [...ids][ranges.findIndex((range) => range?.count === 0n)] ?? first;
   }
 
   async leases({ signal }: CallOptions = {}): Promise<readonly LeaseId[]> {

@@ -4,22 +4,26 @@
 // @generated from file election.proto (package v3electionpb, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { KeyValue, ResponseHeader } from "./etcd_pb.js";
-import { file_etcd } from "./etcd_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
+import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
+import type { KeyValue, ResponseHeader } from './etcd_pb.js';
+import { file_etcd } from './etcd_pb.js';
+import type { Message } from '@bufbuild/protobuf';
 
 /**
  * Describes the file election.proto.
  */
-export const file_election: GenFile = /*@__PURE__*/
-  fileDesc("Cg5lbGVjdGlvbi5wcm90bxIMdjNlbGVjdGlvbnBiIkIKCUxlYWRlcktleRIMCgRuYW1lGAEgASgMEgsKA2tleRgCIAEoDBILCgNyZXYYAyABKAMSDQoFbGVhc2UYBCABKAMiPQoPQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAwSDQoFbGVhc2UYAiABKAMSDQoFdmFsdWUYAyABKAwiaQoQQ2FtcGFpZ25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISJwoGbGVhZGVyGAIgASgLMhcudjNlbGVjdGlvbnBiLkxlYWRlcktleSIdCg1MZWFkZXJSZXF1ZXN0EgwKBG5hbWUYASABKAwiYgoOTGVhZGVyUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiIKAmt2GAIgASgLMhYuZXRjZHNlcnZlcnBiLktleVZhbHVlIjgKDVJlc2lnblJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcudjNlbGVjdGlvbnBiLkxlYWRlcktleSI+Cg5SZXNpZ25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiSQoPUHJvY2xhaW1SZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLnYzZWxlY3Rpb25wYi5MZWFkZXJLZXkSDQoFdmFsdWUYAiABKAwiQAoQUHJvY2xhaW1SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIy8gIKCEVsZWN0aW9uEkkKCENhbXBhaWduEh0udjNlbGVjdGlvbnBiLkNhbXBhaWduUmVxdWVzdBoeLnYzZWxlY3Rpb25wYi5DYW1wYWlnblJlc3BvbnNlEkkKCFByb2NsYWltEh0udjNlbGVjdGlvbnBiLlByb2NsYWltUmVxdWVzdBoeLnYzZWxlY3Rpb25wYi5Qcm9jbGFpbVJlc3BvbnNlEkMKBkxlYWRlchIbLnYzZWxlY3Rpb25wYi5MZWFkZXJSZXF1ZXN0GhwudjNlbGVjdGlvbnBiLkxlYWRlclJlc3BvbnNlEkYKB09ic2VydmUSGy52M2VsZWN0aW9ucGIuTGVhZGVyUmVxdWVzdBocLnYzZWxlY3Rpb25wYi5MZWFkZXJSZXNwb25zZTABEkMKBlJlc2lnbhIbLnYzZWxlY3Rpb25wYi5SZXNpZ25SZXF1ZXN0GhwudjNlbGVjdGlvbnBiLlJlc2lnblJlc3BvbnNlYgZwcm90bzM", [file_etcd]);
+export const file_election: GenFile =
+  /*@__PURE__*/
+  fileDesc(
+    'Cg5lbGVjdGlvbi5wcm90bxIMdjNlbGVjdGlvbnBiIkIKCUxlYWRlcktleRIMCgRuYW1lGAEgASgMEgsKA2tleRgCIAEoDBILCgNyZXYYAyABKAMSDQoFbGVhc2UYBCABKAMiPQoPQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAwSDQoFbGVhc2UYAiABKAMSDQoFdmFsdWUYAyABKAwiaQoQQ2FtcGFpZ25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISJwoGbGVhZGVyGAIgASgLMhcudjNlbGVjdGlvbnBiLkxlYWRlcktleSIdCg1MZWFkZXJSZXF1ZXN0EgwKBG5hbWUYASABKAwiYgoOTGVhZGVyUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiIKAmt2GAIgASgLMhYuZXRjZHNlcnZlcnBiLktleVZhbHVlIjgKDVJlc2lnblJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcudjNlbGVjdGlvbnBiLkxlYWRlcktleSI+Cg5SZXNpZ25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiSQoPUHJvY2xhaW1SZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLnYzZWxlY3Rpb25wYi5MZWFkZXJLZXkSDQoFdmFsdWUYAiABKAwiQAoQUHJvY2xhaW1SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIy8gIKCEVsZWN0aW9uEkkKCENhbXBhaWduEh0udjNlbGVjdGlvbnBiLkNhbXBhaWduUmVxdWVzdBoeLnYzZWxlY3Rpb25wYi5DYW1wYWlnblJlc3BvbnNlEkkKCFByb2NsYWltEh0udjNlbGVjdGlvbnBiLlByb2NsYWltUmVxdWVzdBoeLnYzZWxlY3Rpb25wYi5Qcm9jbGFpbVJlc3BvbnNlEkMKBkxlYWRlchIbLnYzZWxlY3Rpb25wYi5MZWFkZXJSZXF1ZXN0GhwudjNlbGVjdGlvbnBiLkxlYWRlclJlc3BvbnNlEkYKB09ic2VydmUSGy52M2VsZWN0aW9ucGIuTGVhZGVyUmVxdWVzdBocLnYzZWxlY3Rpb25wYi5MZWFkZXJSZXNwb25zZTABEkMKBlJlc2lnbhIbLnYzZWxlY3Rpb25wYi5SZXNpZ25SZXF1ZXN0GhwudjNlbGVjdGlvbnBiLlJlc2lnblJlc3BvbnNlYgZwcm90bzM',
+    [file_etcd],
+  );
 
 /**
  * @generated from message v3electionpb.LeaderKey
  */
-export type LeaderKey = Message<"v3electionpb.LeaderKey"> & {
+export type LeaderKey = Message<'v3electionpb.LeaderKey'> & {
   /**
    * @generated from field: bytes name = 1;
    */
@@ -45,13 +49,12 @@ export type LeaderKey = Message<"v3electionpb.LeaderKey"> & {
  * Describes the message v3electionpb.LeaderKey.
  * Use `create(LeaderKeySchema)` to create a new message.
  */
-export const LeaderKeySchema: GenMessage<LeaderKey> = /*@__PURE__*/
-  messageDesc(file_election, 0);
+export const LeaderKeySchema: GenMessage<LeaderKey> = /*@__PURE__*/ messageDesc(file_election, 0);
 
 /**
  * @generated from message v3electionpb.CampaignRequest
  */
-export type CampaignRequest = Message<"v3electionpb.CampaignRequest"> & {
+export type CampaignRequest = Message<'v3electionpb.CampaignRequest'> & {
   /**
    * @generated from field: bytes name = 1;
    */
@@ -72,13 +75,14 @@ export type CampaignRequest = Message<"v3electionpb.CampaignRequest"> & {
  * Describes the message v3electionpb.CampaignRequest.
  * Use `create(CampaignRequestSchema)` to create a new message.
  */
-export const CampaignRequestSchema: GenMessage<CampaignRequest> = /*@__PURE__*/
+export const CampaignRequestSchema: GenMessage<CampaignRequest> =
+  /*@__PURE__*/
   messageDesc(file_election, 1);
 
 /**
  * @generated from message v3electionpb.CampaignResponse
  */
-export type CampaignResponse = Message<"v3electionpb.CampaignResponse"> & {
+export type CampaignResponse = Message<'v3electionpb.CampaignResponse'> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -94,13 +98,14 @@ export type CampaignResponse = Message<"v3electionpb.CampaignResponse"> & {
  * Describes the message v3electionpb.CampaignResponse.
  * Use `create(CampaignResponseSchema)` to create a new message.
  */
-export const CampaignResponseSchema: GenMessage<CampaignResponse> = /*@__PURE__*/
+export const CampaignResponseSchema: GenMessage<CampaignResponse> =
+  /*@__PURE__*/
   messageDesc(file_election, 2);
 
 /**
  * @generated from message v3electionpb.LeaderRequest
  */
-export type LeaderRequest = Message<"v3electionpb.LeaderRequest"> & {
+export type LeaderRequest = Message<'v3electionpb.LeaderRequest'> & {
   /**
    * @generated from field: bytes name = 1;
    */
@@ -111,13 +116,14 @@ export type LeaderRequest = Message<"v3electionpb.LeaderRequest"> & {
  * Describes the message v3electionpb.LeaderRequest.
  * Use `create(LeaderRequestSchema)` to create a new message.
  */
-export const LeaderRequestSchema: GenMessage<LeaderRequest> = /*@__PURE__*/
+export const LeaderRequestSchema: GenMessage<LeaderRequest> =
+  /*@__PURE__*/
   messageDesc(file_election, 3);
 
 /**
  * @generated from message v3electionpb.LeaderResponse
  */
-export type LeaderResponse = Message<"v3electionpb.LeaderResponse"> & {
+export type LeaderResponse = Message<'v3electionpb.LeaderResponse'> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -133,13 +139,14 @@ export type LeaderResponse = Message<"v3electionpb.LeaderResponse"> & {
  * Describes the message v3electionpb.LeaderResponse.
  * Use `create(LeaderResponseSchema)` to create a new message.
  */
-export const LeaderResponseSchema: GenMessage<LeaderResponse> = /*@__PURE__*/
+export const LeaderResponseSchema: GenMessage<LeaderResponse> =
+  /*@__PURE__*/
   messageDesc(file_election, 4);
 
 /**
  * @generated from message v3electionpb.ResignRequest
  */
-export type ResignRequest = Message<"v3electionpb.ResignRequest"> & {
+export type ResignRequest = Message<'v3electionpb.ResignRequest'> & {
   /**
    * @generated from field: v3electionpb.LeaderKey leader = 1;
    */
@@ -150,13 +157,14 @@ export type ResignRequest = Message<"v3electionpb.ResignRequest"> & {
  * Describes the message v3electionpb.ResignRequest.
  * Use `create(ResignRequestSchema)` to create a new message.
  */
-export const ResignRequestSchema: GenMessage<ResignRequest> = /*@__PURE__*/
+export const ResignRequestSchema: GenMessage<ResignRequest> =
+  /*@__PURE__*/
   messageDesc(file_election, 5);
 
 /**
  * @generated from message v3electionpb.ResignResponse
  */
-export type ResignResponse = Message<"v3electionpb.ResignResponse"> & {
+export type ResignResponse = Message<'v3electionpb.ResignResponse'> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -167,13 +175,14 @@ export type ResignResponse = Message<"v3electionpb.ResignResponse"> & {
  * Describes the message v3electionpb.ResignResponse.
  * Use `create(ResignResponseSchema)` to create a new message.
  */
-export const ResignResponseSchema: GenMessage<ResignResponse> = /*@__PURE__*/
+export const ResignResponseSchema: GenMessage<ResignResponse> =
+  /*@__PURE__*/
   messageDesc(file_election, 6);
 
 /**
  * @generated from message v3electionpb.ProclaimRequest
  */
-export type ProclaimRequest = Message<"v3electionpb.ProclaimRequest"> & {
+export type ProclaimRequest = Message<'v3electionpb.ProclaimRequest'> & {
   /**
    * @generated from field: v3electionpb.LeaderKey leader = 1;
    */
@@ -189,13 +198,14 @@ export type ProclaimRequest = Message<"v3electionpb.ProclaimRequest"> & {
  * Describes the message v3electionpb.ProclaimRequest.
  * Use `create(ProclaimRequestSchema)` to create a new message.
  */
-export const ProclaimRequestSchema: GenMessage<ProclaimRequest> = /*@__PURE__*/
+export const ProclaimRequestSchema: GenMessage<ProclaimRequest> =
+  /*@__PURE__*/
   messageDesc(file_election, 7);
 
 /**
  * @generated from message v3electionpb.ProclaimResponse
  */
-export type ProclaimResponse = Message<"v3electionpb.ProclaimResponse"> & {
+export type ProclaimResponse = Message<'v3electionpb.ProclaimResponse'> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -206,7 +216,8 @@ export type ProclaimResponse = Message<"v3electionpb.ProclaimResponse"> & {
  * Describes the message v3electionpb.ProclaimResponse.
  * Use `create(ProclaimResponseSchema)` to create a new message.
  */
-export const ProclaimResponseSchema: GenMessage<ProclaimResponse> = /*@__PURE__*/
+export const ProclaimResponseSchema: GenMessage<ProclaimResponse> =
+  /*@__PURE__*/
   messageDesc(file_election, 8);
 
 /**
@@ -217,42 +228,40 @@ export const Election: GenService<{
    * @generated from rpc v3electionpb.Election.Campaign
    */
   campaign: {
-    methodKind: "unary";
+    methodKind: 'unary';
     input: typeof CampaignRequestSchema;
     output: typeof CampaignResponseSchema;
-  },
+  };
   /**
    * @generated from rpc v3electionpb.Election.Proclaim
    */
   proclaim: {
-    methodKind: "unary";
+    methodKind: 'unary';
     input: typeof ProclaimRequestSchema;
     output: typeof ProclaimResponseSchema;
-  },
+  };
   /**
    * @generated from rpc v3electionpb.Election.Leader
    */
   leader: {
-    methodKind: "unary";
+    methodKind: 'unary';
     input: typeof LeaderRequestSchema;
     output: typeof LeaderResponseSchema;
-  },
+  };
   /**
    * @generated from rpc v3electionpb.Election.Observe
    */
   observe: {
-    methodKind: "server_streaming";
+    methodKind: 'server_streaming';
     input: typeof LeaderRequestSchema;
     output: typeof LeaderResponseSchema;
-  },
+  };
   /**
    * @generated from rpc v3electionpb.Election.Resign
    */
   resign: {
-    methodKind: "unary";
+    methodKind: 'unary';
     input: typeof ResignRequestSchema;
     output: typeof ResignResponseSchema;
-  },
-}> = /*@__PURE__*/
-  serviceDesc(file_election, 0);
-
+  };
+}> = /*@__PURE__*/ serviceDesc(file_election, 0);

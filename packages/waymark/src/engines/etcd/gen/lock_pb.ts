@@ -4,22 +4,26 @@
 // @generated from file lock.proto (package v3lockpb, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { ResponseHeader } from "./etcd_pb.js";
-import { file_etcd } from "./etcd_pb.js";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
+import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
+import type { ResponseHeader } from './etcd_pb.js';
+import { file_etcd } from './etcd_pb.js';
+import type { Message } from '@bufbuild/protobuf';
 
 /**
  * Describes the file lock.proto.
  */
-export const file_lock: GenFile = /*@__PURE__*/
-  fileDesc("Cgpsb2NrLnByb3RvEgh2M2xvY2twYiIqCgtMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgMEg0KBWxlYXNlGAIgASgDIkkKDExvY2tSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISCwoDa2V5GAIgASgMIhwKDVVubG9ja1JlcXVlc3QSCwoDa2V5GAEgASgMIj4KDlVubG9ja1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlcjJ6CgRMb2NrEjUKBExvY2sSFS52M2xvY2twYi5Mb2NrUmVxdWVzdBoWLnYzbG9ja3BiLkxvY2tSZXNwb25zZRI7CgZVbmxvY2sSFy52M2xvY2twYi5VbmxvY2tSZXF1ZXN0GhgudjNsb2NrcGIuVW5sb2NrUmVzcG9uc2ViBnByb3RvMw", [file_etcd]);
+export const file_lock: GenFile =
+  /*@__PURE__*/
+  fileDesc(
+    'Cgpsb2NrLnByb3RvEgh2M2xvY2twYiIqCgtMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgMEg0KBWxlYXNlGAIgASgDIkkKDExvY2tSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISCwoDa2V5GAIgASgMIhwKDVVubG9ja1JlcXVlc3QSCwoDa2V5GAEgASgMIj4KDlVubG9ja1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlcjJ6CgRMb2NrEjUKBExvY2sSFS52M2xvY2twYi5Mb2NrUmVxdWVzdBoWLnYzbG9ja3BiLkxvY2tSZXNwb25zZRI7CgZVbmxvY2sSFy52M2xvY2twYi5VbmxvY2tSZXF1ZXN0GhgudjNsb2NrcGIuVW5sb2NrUmVzcG9uc2ViBnByb3RvMw',
+    [file_etcd],
+  );
 
 /**
  * @generated from message v3lockpb.LockRequest
  */
-export type LockRequest = Message<"v3lockpb.LockRequest"> & {
+export type LockRequest = Message<'v3lockpb.LockRequest'> & {
   /**
    * @generated from field: bytes name = 1;
    */
@@ -35,13 +39,12 @@ export type LockRequest = Message<"v3lockpb.LockRequest"> & {
  * Describes the message v3lockpb.LockRequest.
  * Use `create(LockRequestSchema)` to create a new message.
  */
-export const LockRequestSchema: GenMessage<LockRequest> = /*@__PURE__*/
-  messageDesc(file_lock, 0);
+export const LockRequestSchema: GenMessage<LockRequest> = /*@__PURE__*/ messageDesc(file_lock, 0);
 
 /**
  * @generated from message v3lockpb.LockResponse
  */
-export type LockResponse = Message<"v3lockpb.LockResponse"> & {
+export type LockResponse = Message<'v3lockpb.LockResponse'> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -57,13 +60,12 @@ export type LockResponse = Message<"v3lockpb.LockResponse"> & {
  * Describes the message v3lockpb.LockResponse.
  * Use `create(LockResponseSchema)` to create a new message.
  */
-export const LockResponseSchema: GenMessage<LockResponse> = /*@__PURE__*/
-  messageDesc(file_lock, 1);
+export const LockResponseSchema: GenMessage<LockResponse> = /*@__PURE__*/ messageDesc(file_lock, 1);
 
 /**
  * @generated from message v3lockpb.UnlockRequest
  */
-export type UnlockRequest = Message<"v3lockpb.UnlockRequest"> & {
+export type UnlockRequest = Message<'v3lockpb.UnlockRequest'> & {
   /**
    * @generated from field: bytes key = 1;
    */
@@ -74,13 +76,14 @@ export type UnlockRequest = Message<"v3lockpb.UnlockRequest"> & {
  * Describes the message v3lockpb.UnlockRequest.
  * Use `create(UnlockRequestSchema)` to create a new message.
  */
-export const UnlockRequestSchema: GenMessage<UnlockRequest> = /*@__PURE__*/
+export const UnlockRequestSchema: GenMessage<UnlockRequest> =
+  /*@__PURE__*/
   messageDesc(file_lock, 2);
 
 /**
  * @generated from message v3lockpb.UnlockResponse
  */
-export type UnlockResponse = Message<"v3lockpb.UnlockResponse"> & {
+export type UnlockResponse = Message<'v3lockpb.UnlockResponse'> & {
   /**
    * @generated from field: etcdserverpb.ResponseHeader header = 1;
    */
@@ -91,7 +94,8 @@ export type UnlockResponse = Message<"v3lockpb.UnlockResponse"> & {
  * Describes the message v3lockpb.UnlockResponse.
  * Use `create(UnlockResponseSchema)` to create a new message.
  */
-export const UnlockResponseSchema: GenMessage<UnlockResponse> = /*@__PURE__*/
+export const UnlockResponseSchema: GenMessage<UnlockResponse> =
+  /*@__PURE__*/
   messageDesc(file_lock, 3);
 
 /**
@@ -102,18 +106,16 @@ export const Lock: GenService<{
    * @generated from rpc v3lockpb.Lock.Lock
    */
   lock: {
-    methodKind: "unary";
+    methodKind: 'unary';
     input: typeof LockRequestSchema;
     output: typeof LockResponseSchema;
-  },
+  };
   /**
    * @generated from rpc v3lockpb.Lock.Unlock
    */
   unlock: {
-    methodKind: "unary";
+    methodKind: 'unary';
     input: typeof UnlockRequestSchema;
     output: typeof UnlockResponseSchema;
-  },
-}> = /*@__PURE__*/
-  serviceDesc(file_lock, 0);
-
+  };
+}> = /*@__PURE__*/ serviceDesc(file_lock, 0);
