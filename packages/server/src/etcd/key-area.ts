@@ -10,7 +10,7 @@ const facet = 'd';
 const facetEnd = 'e';
 
 /** Where nothing ever is. */
-const nothing: KeyRange = { key: 'w/\0' };
+export const never: KeyRange = { key: 'w/\0' };
 
 /** @throws {GrpcError} for the empty key */
 export function keyOf(key: Uint8Array): ByteString {
@@ -30,9 +30,9 @@ export function rangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange | null 
   return end > from ? { key: from, end } : null;
 }
 
-/** As `rangeOf`; what holds of a range with nothing in it holds of a key that never is. */
+/** As `rangeOf`; of a range with nothing in it all holds that holds of a key that never is. */
 export function comparedRangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
-  return rangeOf(key, rangeEnd) ?? nothing;
+  return rangeOf(key, rangeEnd) ?? never;
 }
 
 /** The bytes of a key as etcd's clients know it. */

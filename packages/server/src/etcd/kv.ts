@@ -8,30 +8,29 @@ import {
   type PutResponseSchema,
   type RangeRequest,
   type RangeResponseSchema,
-  type ResponseOpSchema,
   type TxnRequest,
   type TxnResponseSchema,
 } from 'waymark/etcd';
 import {
   type DeleteResult,
-  type OperationResult,
+  isWaymarkError,
+  type PutOperation,
   type PutResult,
-  type Reading,
   type Txn,
   WaymarkError,
 } from 'waymark/engine';
 import type { Call } from '../grpc/call.js';
 import type { Service } from '../grpc/methods.js';
-import { clamped, type KeyValueInit, keyValueOf } from './entries.js';
+import { clamped } from './entries.js';
 import { etcdError } from './errors.js';
 import { type Ground, namespaceOf } from './ground.js';
+import { deleteResponse, putResponse, rangeResponse, responsesOf } from './kv-responses.js';
 import { deleteOf, putOf, queryOf, txnOf } from './txn-requests.js';
 
 type RangeResponse = MessageInitShape<typeof RangeResponseSchema>;
 type PutResponse = MessageInitShape<typeof PutResponseSchema>;
 type DeleteRangeResponse = MessageInitShape<typeof DeleteRangeResponseSchema>;
 type TxnResponse = MessageInitShape<typeof TxnResponseSchema>;
-type ResponseOp = MessageInitShape<typeof ResponseOpSchema>;
 
 /** Keys and values. */
 export class KvService {
@@ -53,16 +52,18 @@ export class KvService {
 
   async range(request: RangeRequest, call: Call): Promise<RangeResponse> {
     const { host, header } = this.#ground;
-    const query = queryOf(request);
-    if (query === null) return { header: header((await host.status()).revision) };
-    const reading = await host.read(namespaceOf(this.#ground, call), query, {
-      stale: request.serializable,
-    });
+    const options = { stale: request.serializable };
+    const reading = await host.read(namespaceOf(this.#ground, call), queryOf(request), options);
     return { header: header(reading.revision), ...rangeResponse(reading) };
   }
 
   async put(request: PutRequest, call: Call): Promise<PutResponse> {
-    const { revision, results } = await this.#commit({ apply: [putOf(request)] }, call);
+    const put = putOf(request);
+    const { revision, results } = await this.#commit({ apply: [put] }, call).catch(
+      async (error: unknown) => {
+        throw await this.#ofLonePut(put, error);
+      },
+    );
     return { header: this.#ground.header(revision), ...putResponse(results[0] as PutResult) };
   }
 
@@ -83,7 +84,7 @@ export class KvService {
     return {
       header: this.#ground.header(outcome.revision),
       succeeded: outcome.succeeded,
-      responses: this.#responses(request, outcome, outcome.revision),
+      responses: responsesOf(request, outcome),
     };
   }
 
@@ -91,10 +92,19 @@ export class KvService {
     const { engine, header } = this.#ground;
     const { revision, compacted } = await engine.status();
     const through = clamped(request.revision);
-    if (through <= compacted) throw etcdError('compacted');
+    // What was never compacted can be so at 0, where nothing was.
+    if (through < 0 || (through <= compacted && compacted > 0)) throw etcdError('compacted');
     if (through > revision) throw etcdError('futureRevision');
     await engine.compact(through);
     return { header: header(revision) };
+  }
+
+  /** Of a put alone etcd looks at the lease first, of one in a transaction last. */
+  async #ofLonePut({ lease = 0 }: PutOperation, error: unknown): Promise<unknown> {
+    if (lease === 0 || !isWaymarkError(error, 'not_found')) return error;
+    return (await this.#ground.host.lease(lease)) === null
+      ? etcdError('leaseNotFound', error)
+      : error;
   }
 
   async #commit(txn: Txn, call: Call): ReturnType<Ground['host']['commit']> {
@@ -108,53 +118,4 @@ export class KvService {
       throw error;
     }
   }
-
-  #responses(
-    { success, failure }: TxnRequest,
-    { succeeded, results }: { succeeded: boolean; results: readonly OperationResult[] },
-    revision: number,
-  ): ResponseOp[] {
-    // Inside a transaction headers tell the revision alone.
-    const header = { revision: BigInt(revision) };
-    const requests = succeeded ? success : failure;
-    return results.map((result, index): ResponseOp => {
-      const request = requests[index]?.request;
-      if (result.type === 'txn' && request?.case === 'requestTxn') {
-        const responses = this.#responses(request.value, result, revision);
-        const value = { header: {}, succeeded: result.succeeded, responses };
-        return { response: { case: 'responseTxn', value } };
-      }
-      if (request?.case === 'requestDeleteRange') {
-        const value = result.type === 'delete' ? deleteResponse(result) : {};
-        return { response: { case: 'responseDeleteRange', value: { header, ...value } } };
-      }
-      if (result.type === 'put') {
-        return { response: { case: 'responsePut', value: { header, ...putResponse(result) } } };
-      }
-      if (result.type !== 'read') throw new WaymarkError('internal', 'an answer of another kind');
-      const value = { header, ...rangeResponse(result.reading) };
-      return { response: { case: 'responseRange', value } };
-    });
-  }
-}
-
-interface RangeParts {
-  kvs: KeyValueInit[];
-  more: boolean;
-  count: bigint;
-}
-
-function rangeResponse({ entries, more, count }: Reading): RangeParts {
-  return { kvs: entries.map(keyValueOf), more, count: BigInt(count) };
-}
-
-function putResponse({ previous }: PutResult): { prevKv?: KeyValueInit } {
-  return previous === undefined || previous === null ? {} : { prevKv: keyValueOf(previous) };
-}
-
-function deleteResponse({ deleted, previous = [] }: DeleteResult): {
-  deleted: bigint;
-  prevKvs: KeyValueInit[];
-} {
-  return { deleted: BigInt(deleted), prevKvs: previous.map(keyValueOf) };
 }

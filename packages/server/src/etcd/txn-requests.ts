@@ -22,13 +22,14 @@ import {
   type Query,
   type Txn,
 } from 'waymark/engine';
+import { refuseDoubleWrites } from './double-writes.js';
 import { clamped } from './entries.js';
 import { etcdError } from './errors.js';
-import { comparedRangeOf, keyOf, rangeOf } from './key-area.js';
+import { comparedRangeOf, keyOf, never, rangeOf } from './key-area.js';
 
 /** etcd's requests as the engine's. What etcd refuses by looking at the request alone is refused here, in its words. */
 
-/** Operations of one list of a transaction: as etcd counts them. */
+/** Operations of one list of a transaction, and of the longest lists down its nesting: as etcd counts them. */
 const opsMax = 128;
 
 const orders: ReadonlyMap<number, OrderBy> = new Map([
@@ -39,23 +40,22 @@ const orders: ReadonlyMap<number, OrderBy> = new Map([
   [sortTarget.value, 'value'],
 ]);
 
-/** @returns null: there is nothing in the range */
-export function queryOf(request: RangeRequest): Query | null {
+export function queryOf(request: RangeRequest): Query {
   const orderBy = orders.get(request.sortTarget);
   if (orderBy === undefined || request.sortOrder < 0 || request.sortOrder > sortOrder.descend) {
     throw etcdError('invalidSortOption');
   }
-  const range = rangeOf(request.key, request.rangeEnd);
-  if (range === null) return null;
+  // Zero is no bound, and below it nothing lies.
+  const impossible = request.maxModRevision < 0n || request.maxCreateRevision < 0n;
   return {
-    ...range,
+    ...comparedRangeOf(request.key, request.rangeEnd),
     at: positive(request.revision),
     limit: positive(request.limit),
     orderBy,
     descending: request.sortOrder === sortOrder.descend,
     keysOnly: request.keysOnly,
     countOnly: request.countOnly,
-    minModRevision: positive(request.minModRevision),
+    minModRevision: impossible ? Number.MAX_SAFE_INTEGER : positive(request.minModRevision),
     maxModRevision: positive(request.maxModRevision),
     minCreateRevision: positive(request.minCreateRevision),
     maxCreateRevision: positive(request.maxCreateRevision),
@@ -85,7 +85,8 @@ export function deleteOf(request: DeleteRangeRequest): DeleteOperation | null {
 }
 
 export function txnOf(request: TxnRequest): Txn {
-  checkTxn(request);
+  checkTxn(request, opsMax);
+  refuseDoubleWrites(request);
   return toTxn(request);
 }
 
@@ -97,26 +98,22 @@ function toTxn({ compare, success, failure }: TxnRequest): Txn {
   };
 }
 
-/** In etcd's order: sums, keys, and then each operation. */
-function checkTxn({ compare, success, failure }: TxnRequest): void {
+/** In etcd's order: sums, keys, and then each operation. @param allowed  operations of its longest list; a nested one may have what that leaves */
+function checkTxn({ compare, success, failure }: TxnRequest, allowed: number): void {
   const most = Math.max(compare.length, success.length, failure.length);
-  if (most > opsMax) throw etcdError('tooManyOps');
+  if (most > allowed) throw etcdError('tooManyOps');
   for (const { key } of compare) if (key.length === 0) throw etcdError('emptyKey');
   for (const { request } of [...success, ...failure]) {
     if (request.case === 'requestRange') queryOf(request.value);
     else if (request.case === 'requestPut') putOf(request.value);
     else if (request.case === 'requestDeleteRange') deleteOf(request.value);
-    else if (request.case === 'requestTxn') checkTxn(request.value);
+    else if (request.case === 'requestTxn') checkTxn(request.value, allowed - most);
     else throw etcdError('keyNotFound');
   }
 }
 
-/** Reads and deletes what never is. */
-const never = comparedRangeOf(new Uint8Array([1]), new Uint8Array([1]));
-
 function operationOf({ request }: RequestOp): Operation {
-  if (request.case === 'requestRange')
-    return { type: 'read', ...(queryOf(request.value) ?? never) };
+  if (request.case === 'requestRange') return { type: 'read', ...queryOf(request.value) };
   if (request.case === 'requestPut') return putOf(request.value);
   if (request.case === 'requestTxn') return { type: 'txn', txn: toTxn(request.value) };
   if (request.case !== 'requestDeleteRange') throw etcdError('keyNotFound');
@@ -138,27 +135,28 @@ const comparisons: ReadonlyMap<number, Comparison> = new Map([
   [compareResult.notEqual, '!='],
 ]);
 
-/** What etcd does not know holds, as there. */
+/** What etcd does not know of holds, as there. */
 function checkOf(compare: Compare): Check {
   const range = comparedRangeOf(compare.key, compare.rangeEnd);
   const target = targets.get(compare.target);
   const is = comparisons.get(compare.result);
-  if (target === undefined || is === undefined) {
-    return { ...comparedRangeOf(nowhere, nowhere), target: 'version', is: '=', to: 0 };
-  }
-  const { value } = compare.targetUnion;
-  const given = compare.targetUnion.case === unions[target] ? value : undefined;
+  if (target === undefined || is === undefined)
+    return { ...never, target: 'version', is: '=', to: 0 };
+  const { targetUnion } = compare;
+  const given = targetUnion.case === unions[target] ? targetUnion.value : undefined;
   if (target === 'value')
-    return {
-      ...range,
-      target,
-      is,
-      to: arrayToBytes((given as Uint8Array | undefined) ?? nowhere.subarray(1)),
-    };
-  return { ...range, target, is, to: clamped((given as bigint | undefined) ?? 0n) };
+    return { ...range, target, is, to: arrayToBytes((given ?? none) as Uint8Array) };
+  return { ...range, target, ...comparedTo(is, clamped((given ?? 0n) as bigint)) };
 }
 
-const nowhere = new Uint8Array([1]);
+const none = new Uint8Array(0);
+
+/** No number that is compared is below zero, and the engine takes none for that. */
+function comparedTo(is: Comparison, to: number): Pick<Check, 'is' | 'to'> {
+  if (to >= 0) return { is, to };
+  const never = is === '=' || is === '<';
+  return never ? { is: '<', to: 0 } : { is: '!=', to: Number.MAX_SAFE_INTEGER };
+}
 
 const unions: Readonly<Record<CheckTarget, Compare['targetUnion']['case']>> = {
   version: 'version',

@@ -65,6 +65,7 @@ export function evaluate(state: TransactionState, txn: Txn, changed: () => boole
     return { revision, succeeded, results: [state.put(first, revision)] };
   }
   const plan = planOf(state, succeeded, branch);
+  refuseReads(state, plan);
   const results = run(state, plan, revision);
   const outcomeRevision = changed() ? revision : state.head;
   stamp(results, outcomeRevision);
@@ -80,11 +81,19 @@ function planOf(state: TransactionState, succeeded: boolean, branch: readonly Op
   for (const operation of branch) {
     if (operation.type === 'put') refuseBadPut(state, operation);
     else if (operation.type === 'txn') (nested ??= []).push(planNested(state, operation.txn));
+  }
+  return { succeeded, branch, nested };
+}
+
+/** Puts are refused before reads are, wherever they stand: as etcd does it. */
+function refuseReads(state: TransactionState, { branch, nested }: Plan): void {
+  let next = 0;
+  for (const operation of branch) {
+    if (operation.type === 'txn') refuseReads(state, nested?.[next++] as Plan);
     else if (operation.type === 'read' && operation.at !== undefined) {
       state.refuseOutsideHistory(operation.at, state.head);
     }
   }
-  return { succeeded, branch, nested };
 }
 
 function planNested(state: TransactionState, txn: Txn): Plan {
@@ -102,7 +111,6 @@ function allHold(state: TransactionState, checks: readonly Check[] | undefined):
 
 function refuseBadPut(state: TransactionState, operation: PutOperation): void {
   const { lease } = operation;
-  if (lease !== undefined && lease !== 0 && !state.leases.has(lease)) throw leaseNotFound(lease);
   if (operation.keepValue === true || operation.keepLease === true) {
     const head = state.index.get(operation.key)?.head;
     if (head === undefined || head.version === 0) {
@@ -112,6 +120,7 @@ function refuseBadPut(state: TransactionState, operation: PutOperation): void {
       );
     }
   }
+  if (lease !== undefined && lease !== 0 && !state.leases.has(lease)) throw leaseNotFound(lease);
 }
 
 function run(state: TransactionState, plan: Plan, revision: Revision): OperationResult[] {
