@@ -102,13 +102,17 @@ export class CallGenerator {
   #range(standing: Standing): RangeInit {
     const key = this.#key();
     const filter = (): bigint => (this.#some(0.08) ? this.#revision(standing) : 0n);
+    const sortTarget = this.#some(0.3) ? this.#random.below(5) : 0;
+    const sortOrder = this.#some(0.3) ? this.#random.below(3) : 0;
+    // With a target and no order etcd sorts no more than the first keys that the limit lets through.
+    const unordered = sortTarget !== 0 && sortOrder === 0;
     return {
       key,
       rangeEnd: this.#end(key),
-      limit: BigInt(this.#some() ? this.#random.below(4) : 0),
+      limit: BigInt(this.#some() && !unordered ? this.#random.below(4) : 0),
       revision: this.#some() ? this.#revision(standing) : 0n,
-      sortOrder: this.#some(0.3) ? this.#random.below(3) : 0,
-      sortTarget: this.#some(0.3) ? this.#random.below(5) : 0,
+      sortOrder,
+      sortTarget,
       serializable: this.#some(),
       keysOnly: this.#some(),
       countOnly: this.#some(),
