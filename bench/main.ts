@@ -4,6 +4,7 @@ import type { LineResult } from './harness/duel.js';
 import { printTable, report } from './report.js';
 import { clusterSuite } from './suites/cluster.js';
 import { coreSuite } from './suites/core.js';
+import { etcdApiSuite } from './suites/etcd-api.js';
 import { fileSuite } from './suites/file.js';
 import { lockSuite } from './suites/lock.js';
 import { messagingSuite } from './suites/messaging.js';
@@ -19,6 +20,7 @@ const suites = {
   messaging: messagingSuite,
   file: fileSuite,
   cluster: clusterSuite,
+  'etcd-api': etcdApiSuite,
 } as const;
 
 const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only TEXT] [--json FILE]

@@ -5,7 +5,8 @@ import type { LineResult } from './harness/duel.js';
  * meant to be. For `less` lower is better.
  */
 export interface Target {
-  readonly suite: 'core' | 'server' | 'watch' | 'lock' | 'messaging' | 'file' | 'cluster';
+  readonly suite:
+    'core' | 'server' | 'watch' | 'lock' | 'messaging' | 'file' | 'cluster' | 'etcd-api';
   /** The line's name, as the suite calls it. */
   readonly line: string;
   /** The side it is compared with; absent: the first side's own value is judged. */
@@ -51,6 +52,12 @@ const rows: readonly Row[] = [
   ['cluster', 'put through the etcd engine, 128 in flight', 'plain grpc-js', 'more', 3, 6],
   ['cluster', 'put through the PostgreSQL engine, 128 in flight', 'pg pool', 'more', 3, 8],
   ['cluster', 'CPU of etcd under 1 000 watchers of one server', 'one watcher', 'less', 1.2, 1.2],
+  ['etcd-api', 'etcd API: put, 1 stream, memory', 'etcd', 'more', 1.2, 4],
+  ['etcd-api', 'etcd API: put, 16 streams, memory', 'etcd', 'more', 1, 8],
+  ['etcd-api', 'etcd API: put, 128 streams, memory', 'etcd', 'more', 0.5, 5],
+  ['etcd-api', 'etcd API: put, 1 stream, file', 'etcd', 'more', 0.7, 1],
+  ['etcd-api', 'etcd API: put, 16 streams, file', 'etcd', 'more', 0.7, 2.5],
+  ['etcd-api', 'etcd API: put, 128 streams, file', 'etcd', 'more', 0.4, 3],
   ['lock', 'lock + release, 16 uncontended', 'redis-semaphore', 'more', 1.2, 2],
   ['lock', 'lock + release, 16 uncontended', 'etcd3', 'more', 50, 120],
   ['lock', 'fair hand-over, 16 contending', 'PostgreSQL advisory', 'more', 0.5, 1],

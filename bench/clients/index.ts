@@ -1,6 +1,7 @@
 import type { Connect } from './client.js';
 import { connectEcho } from './echo.js';
 import { connectEtcd, connectEtcdLockService } from './etcd.js';
+import { connectEtcdGrpc } from './etcd-grpc.js';
 import { connectEtcdPlain } from './etcd-plain.js';
 import { connectNats } from './nats.js';
 import { connectPostgres, connectPostgresPool } from './postgres.js';
@@ -25,6 +26,7 @@ const clients = {
   redisSemaphore: connectRedisSemaphore,
   redlock: connectRedlock,
   etcd3: connectEtcd,
+  etcdGrpc: connectEtcdGrpc,
   etcdPlain: connectEtcdPlain,
   etcdLockService: connectEtcdLockService,
   postgres: connectPostgres,

@@ -125,7 +125,7 @@ function beside(stage: Stage, name: string, watchers: number): Side {
 let topics = 0;
 
 /** Subscribers in one worker, the writer in another, the server in a third process. */
-async function crowd(stage: Stage, call: Crowd): Promise<Side> {
+export async function crowd(stage: Stage, call: Crowd): Promise<Side> {
   const { name, client, server, connections, watchers, measure } = call;
   const topic = `/news/topic-${topics++}`;
   const common = { client, address: server.address, topic };
