@@ -6,7 +6,7 @@ export type KeyValueInit = MessageInitShape<typeof KeyValueSchema>;
 
 export function keyValueOf(entry: Entry): KeyValueInit {
   return {
-    key: bareKey(entry.key),
+    key: bytesToArray(bareKey(entry.key)),
     value: bytesToArray(entry.value),
     createRevision: BigInt(entry.createRevision),
     modRevision: BigInt(entry.modRevision),

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { KV } from 'waymark/etcd';
+import { KV, Lease, Watch } from 'waymark/etcd';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import { methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
@@ -8,6 +8,8 @@ import type { ServedStream, StreamHandler, Transport } from '../http2/transport.
 import { explain } from './errors.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
+import { LeaseService } from './lease.js';
+import { WatchService } from './watch.js';
 
 export interface EtcdFaceOptions {
   readonly engine: Engine;
@@ -16,6 +18,8 @@ export interface EtcdFaceOptions {
   readonly random: Random;
   /** Served unless a call names another. Default `etcd`. */
   readonly namespace?: string | undefined;
+  /** How often a watch that asks for progress hears of it while there are no events, in ms. Default 600 000, as etcd's. */
+  readonly progressNotifyMs?: number | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly refused?: ((reason: string) => void) | undefined;
@@ -36,12 +40,22 @@ const messageBytesMax = 1_572_864 + 524_288;
 const firstKey = 'w/etcd/first';
 
 export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace> {
-  const { clock, stopping, engine, namespace = 'etcd' } = options;
+  const { clock, stopping, engine, namespace = 'etcd', progressNotifyMs = 600_000 } = options;
   const { identity } = await engine.status();
   const ids = idsOf(identity);
-  const ground: Ground = { ...options, namespace, ids, header: headerOf(ids) };
+  const ground: Ground = {
+    ...options,
+    namespace,
+    progressNotifyMs,
+    ids,
+    header: headerOf(ids),
+  };
   const grpc = serveGrpc({
-    methods: [...methodsOf(KV, new KvService(ground).handlers)],
+    methods: [
+      ...methodsOf(KV, new KvService(ground).handlers),
+      ...methodsOf(Watch, new WatchService(ground).handlers),
+      ...methodsOf(Lease, new LeaseService(ground).handlers),
+    ],
     bytesMax: messageBytesMax,
     explain,
     clock,

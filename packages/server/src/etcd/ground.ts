@@ -10,6 +10,8 @@ export interface Ground {
   readonly random: Random;
   /** Served unless a call names another in its metadata. */
   readonly namespace: string;
+  /** A watch that asks for progress hears of it so often while there are no events. */
+  readonly progressNotifyMs: number;
   readonly header: (revision: Revision) => Header;
   readonly ids: Ids;
 }

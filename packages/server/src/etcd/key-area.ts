@@ -1,4 +1,4 @@
-import { type ByteString, bytesToArray, arrayToBytes, type KeyRange } from 'waymark/engine';
+import { arrayToBytes, type ByteString, type KeyRange, textToBytes } from 'waymark/engine';
 import { etcdError } from './errors.js';
 
 /**
@@ -8,6 +8,8 @@ import { etcdError } from './errors.js';
 
 const facet = 'd';
 const facetEnd = 'e';
+
+const firstKey = new Uint8Array([0]);
 
 /** Where nothing ever is. */
 export const never: KeyRange = { key: 'w/\0' };
@@ -35,7 +37,18 @@ export function comparedRangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange
   return rangeOf(key, rangeEnd) ?? never;
 }
 
-/** The bytes of a key as etcd's clients know it. */
-export function bareKey(key: ByteString): Uint8Array {
-  return bytesToArray(key.slice(facet.length));
+/** A key as etcd's clients know it. */
+export function bareKey(key: ByteString): ByteString {
+  return key.slice(facet.length);
+}
+
+/** As `rangeOf`, of a watch: the empty key is the first of all, a zero byte. @returns null for an empty range */
+export function watchedRangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange | null {
+  return rangeOf(key.length === 0 ? firstKey : key, rangeEnd);
+}
+
+/** The keys of a lease that are etcd's keys of the namespace, out of all keys of the engine. */
+export function bareKeysOf(namespace: string, keys: readonly ByteString[]): ByteString[] {
+  const prefix = `n/${textToBytes(namespace)}/${facet}`;
+  return keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
 }

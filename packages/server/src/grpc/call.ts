@@ -13,6 +13,8 @@ export interface Call {
 export interface StreamCall<Request, Response> extends Call, AsyncIterable<Request> {
   /** Sends one message. @returns when there is room for the next, undefined: there is room */
   send(response: Response): Promise<void> | undefined;
+  /** As `send`, of a message that is encoded already. */
+  sendBytes(message: Uint8Array): Promise<void> | undefined;
 }
 
 export type UnaryHandler<Request, Response> = (

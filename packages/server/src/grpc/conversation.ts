@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { soon } from 'waymark/engine';
 import type { StreamHandler } from '../http2/transport.js';
 import type { StreamCall } from './call.js';
 import { framed, MessageReader } from './message-reader.js';
@@ -8,6 +9,8 @@ import { grpcCode, GrpcError } from './status.js';
 
 /** Messages that wait to be read; more stay with the client. */
 const waitingMax = 64;
+/** What is said in one go leaves together, up to so many bytes. */
+const gatheredBytesMax = 65_536;
 
 interface Room {
   readonly promise: Promise<void>;
@@ -23,6 +26,8 @@ export class Conversation implements StreamHandler, StreamCall<unknown, unknown>
   /** No more comes. */
   #whole = false;
   #wake: (() => void) | null = null;
+  #gathered: Buffer[] = [];
+  #gatheredBytes = 0;
   #room: Room | null = null;
 
   constructor(method: Extract<Method, { kind: 'stream' }>, parts: CallParts) {
@@ -45,10 +50,15 @@ export class Conversation implements StreamHandler, StreamCall<unknown, unknown>
   }
 
   send(response: unknown): Promise<void> | undefined {
-    const { call } = this.#parts;
-    if (call.done || call.send(framed(this.#method.encode(response)))) return undefined;
-    this.#room ??= newRoom();
-    return this.#room.promise;
+    return this.sendBytes(this.#method.encode(response));
+  }
+
+  sendBytes(message: Uint8Array): Promise<void> | undefined {
+    if (this.#parts.call.done) return undefined;
+    this.#gatheredBytes += message.length;
+    if (this.#gathered.push(framed(message)) === 1) soon(this.#flush);
+    if (this.#gatheredBytes > gatheredBytesMax) this.#flush();
+    return this.#room?.promise;
   }
 
   data(bytes: Buffer): void {
@@ -93,6 +103,16 @@ export class Conversation implements StreamHandler, StreamCall<unknown, unknown>
     }
   }
 
+  readonly #flush = (): void => {
+    const frames = this.#gathered;
+    if (frames.length === 0) return;
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    const [first] = frames;
+    const bytes = frames.length === 1 && first !== undefined ? first : Buffer.concat(frames);
+    if (!this.#parts.call.send(bytes)) this.#room ??= newRoom();
+  };
+
   #awake(): void {
     this.#wake?.();
     this.#wake = null;
@@ -102,8 +122,10 @@ export class Conversation implements StreamHandler, StreamCall<unknown, unknown>
     const { call, explain } = this.#parts;
     try {
       await this.#method.handle(this);
+      this.#flush();
       call.succeed();
     } catch (error) {
+      this.#flush();
       call.fail(explain(error));
     }
     this.#awake();

@@ -14,6 +14,8 @@ export interface StartEtcdOptions {
   readonly listen?: string | undefined;
   /** `memory`, `file:DIR`, …, or an engine of the caller's, which stays open. Default `memory`. */
   readonly engine?: string | Engine | undefined;
+  /** How often a watch that asks for progress hears of it while there are no events, in ms. Default 600 000, as etcd's. */
+  readonly progressNotifyMs?: number | undefined;
 }
 
 export interface EtcdForTests extends AsyncDisposable {
@@ -40,7 +42,14 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
   const host = createLocalHost(engine, { clock, random });
   const stopping = new AbortController();
-  const face = await createEtcdFace({ engine, host, clock, random, stopping: stopping.signal });
+  const face = await createEtcdFace({
+    engine,
+    host,
+    clock,
+    random,
+    progressNotifyMs: options.progressNotifyMs,
+    stopping: stopping.signal,
+  });
   const listener = await listen(
     {
       listen: [options.listen ?? '127.0.0.1:0'],

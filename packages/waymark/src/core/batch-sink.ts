@@ -11,6 +11,8 @@ export interface BatchSink {
 export interface DirectBatches extends AsyncIterator<Batch> {
   /** As `next`; the sink may be called before this returns. */
   pull(sink: BatchSink): void;
+  /** The next batch is to come soon, a bookmark where nothing has changed; what cannot tell where it is lets that be. */
+  owe(): void;
 }
 
 /** Asks for the next batch, directly where that is offered. */
@@ -20,6 +22,11 @@ export function pull(batches: AsyncIterator<Batch>, sink: BatchSink): void {
     (step) => (step.done === true ? sink.ended() : sink.batch(step.value)),
     (error: unknown) => sink.failed(error),
   );
+}
+
+/** Asks a watch to tell how far it has come: see `DirectBatches.owe`. */
+export function askForBookmark(batches: AsyncIterator<Batch>): void {
+  if (isDirect(batches)) batches.owe();
 }
 
 function isDirect(batches: AsyncIterator<Batch>): batches is DirectBatches {

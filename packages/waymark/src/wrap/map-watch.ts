@@ -1,4 +1,10 @@
-import { type BatchSink, type DirectBatches, nextOf, pull } from '../core/batch-sink.js';
+import {
+  askForBookmark,
+  type BatchSink,
+  type DirectBatches,
+  nextOf,
+  pull,
+} from '../core/batch-sink.js';
 import type { Batch } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 
@@ -69,6 +75,10 @@ class MappedWatch implements AsyncIterableIterator<Batch>, DirectBatches, BatchS
     this.#refusal = undefined;
     if (refused === undefined) sink.ended();
     else sink.failed(this.#mapping.onError(refused.error));
+  }
+
+  owe(): void {
+    if (this.#inner !== undefined) askForBookmark(this.#inner);
   }
 
   batch(batch: Batch): void {

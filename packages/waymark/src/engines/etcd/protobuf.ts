@@ -46,6 +46,12 @@ export class ProtobufWriter {
     if (second !== '') this.#at += this.#buffer.write(second, this.#at, 'latin1');
   }
 
+  /** Fields that are encoded already. */
+  raw(fields: Uint8Array): void {
+    this.#buffer.set(fields, this.#at);
+    this.#at += fields.length;
+  }
+
   uint(field: number, value: number): void {
     this.#varint(field * 8 + varintType);
     this.#varint(value);

@@ -72,7 +72,7 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
     this.#wake();
   }
 
-  /** Owes the consumer a batch, so that its place keeps ahead of compaction. */
+  /** Of an idle one, the bookmark tells the present: so its place keeps ahead of compaction. */
   owe(): void {
     this.#bookmark = true;
     this.#wake();

@@ -1,4 +1,10 @@
-import { type BatchSink, type DirectBatches, nextOf, pull } from '../../core/batch-sink.js';
+import {
+  askForBookmark,
+  type BatchSink,
+  type DirectBatches,
+  nextOf,
+  pull,
+} from '../../core/batch-sink.js';
 import type { Batch, KeyRange, Revision, WatchOptions } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { type Feed, isOutrun } from './feed.js';
@@ -49,6 +55,10 @@ export class FeedWatch implements AsyncIterableIterator<Batch>, DirectBatches, B
     this.#agreed ||= told !== undefined && this.#feed.covers(told, this.#previous);
     if (this.#agreed) return this.#open(told as Revision);
     this.#agree().catch((error: unknown) => this.fail(error));
+  }
+
+  owe(): void {
+    if (this.#batches !== null) askForBookmark(this.#batches);
   }
 
   return(): Promise<IteratorResult<Batch>> {

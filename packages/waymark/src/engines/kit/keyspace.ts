@@ -379,7 +379,7 @@ export class Keyspace implements TransactionState, CursorSource {
 
   /** All keys of a lease vanish in one revision (K10). */
   #end(lease: HeldLease): void {
-    const keys = lease.keys === null ? [] : [...lease.keys];
+    const keys = lease.keys === null ? [] : [...lease.keys].sort();
     this.leases.remove(lease);
     const revision = this.head + 1;
     for (const key of keys) {

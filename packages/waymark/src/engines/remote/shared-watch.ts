@@ -100,6 +100,9 @@ class SharedWatch implements AsyncIterableIterator<Batch>, DirectBatches {
     this.wake();
   }
 
+  /** The server bookmarks by itself. */
+  owe(): void {}
+
   return(): Promise<IteratorResult<Batch>> {
     this.#done = true;
     const waiting = this.#waiting;

@@ -1,0 +1,59 @@
+import { startEtcd as startWaymark } from '@waymark/server/testing';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { startEtcd } from '../support/etcd.js';
+import { orNotRun } from '../support/not-run.js';
+import { EtcdApi } from './client.js';
+
+export type EtcdKind = 'waymark' | 'etcd 3.4' | 'etcd 3.5';
+
+/** An etcd that a suite runs on. */
+export interface Served {
+  readonly kind: EtcdKind;
+  readonly address: string;
+  readonly api: EtcdApi;
+}
+
+/** How often quiet watches hear of progress where that can be set: here, and on etcd 3.5. */
+export const progressNotifyMs = 200;
+
+/** Declares a suite on Waymark, and on etcd itself, which shows that the suite is right. */
+export function onEachEtcd(suite: (served: () => Served, kind: EtcdKind) => void): void {
+  describe('waymark', () => suite(during('waymark', waymark), 'waymark'));
+  for (const version of ['3.4', '3.5'] as const) {
+    if (orNotRun(`etcd-${version}`, `the suite on etcd ${version} itself`) === null) continue;
+    const interval = `--experimental-watch-progress-notify-interval=${progressNotifyMs}ms`;
+    const flags = version === '3.5' ? [interval] : [];
+    const kind = `etcd ${version}` as const;
+    describe(kind, () =>
+      suite(
+        during(kind, () => startEtcd({ version, flags })),
+        kind,
+      ),
+    );
+  }
+}
+
+interface Started {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+async function waymark(): Promise<Started> {
+  const { address, close } = await startWaymark({ progressNotifyMs });
+  return { address, stop: close };
+}
+
+function during(kind: EtcdKind, start: () => Promise<Started>): () => Served {
+  let started: Started;
+  let served: Served;
+  beforeAll(async () => {
+    started = await start();
+    const { address } = started;
+    served = { kind, address, api: new EtcdApi(address) };
+  });
+  afterAll(async () => {
+    served.api[Symbol.dispose]();
+    await started.stop();
+  });
+  return () => served;
+}
