@@ -42,6 +42,20 @@ export function explain(error: unknown): GrpcError {
   return new GrpcError(grpcCode.internal, 'waymark: internal error', error);
 }
 
+/**
+ * etcd's servers of locks and elections are clients of it themselves: what it refuses reaches their clients in its words, without its code.
+ * What is worth another try still says so.
+ */
+export async function withoutCode<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const { code, message } = explain(error);
+    if (code === grpcCode.unavailable) throw error;
+    throw new GrpcError(grpcCode.unknown, message, error);
+  }
+}
+
 function explainKnown(error: WaymarkError): GrpcError {
   const { code, facts } = error;
   if (code === 'compacted') return etcdError('compacted', error);

@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net';
-import { KV } from 'waymark/etcd';
+import { Election, KV, Lock } from 'waymark/etcd';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import { methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import { ElectionService } from './election.js';
 import { explain } from './errors.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
+import { LockService } from './lock.js';
 
 export interface EtcdFaceOptions {
   readonly engine: Engine;
@@ -41,7 +43,11 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
   const ids = idsOf(identity);
   const ground: Ground = { ...options, namespace, ids, header: headerOf(ids) };
   const grpc = serveGrpc({
-    methods: [...methodsOf(KV, new KvService(ground).handlers)],
+    methods: [
+      ...methodsOf(KV, new KvService(ground).handlers),
+      ...methodsOf(Lock, new LockService(ground).handlers),
+      ...methodsOf(Election, new ElectionService(ground).handlers),
+    ],
     bytesMax: messageBytesMax,
     explain,
     clock,
