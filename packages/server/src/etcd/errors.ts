@@ -25,6 +25,10 @@ const known = {
   stopped: [grpcCode.unavailable, 'server stopped'],
   timeout: [grpcCode.unavailable, 'request timed out'],
   corrupt: [grpcCode.dataLoss, 'corrupt cluster'],
+  memberBadUrls: [grpcCode.invalidArgument, 'given member URLs are invalid'],
+  memberNotFound: [grpcCode.notFound, 'member not found'],
+  memberNotLearner: [grpcCode.failedPrecondition, 'can only promote a learner member'],
+  badLeaderTransferee: [grpcCode.failedPrecondition, 'bad leader transferee'],
 } as const satisfies Record<string, readonly [GrpcCode, string]>;
 
 export type EtcdErrorName = keyof typeof known;

@@ -1,15 +1,24 @@
 import type { Socket } from 'node:net';
-import { Election, KV, Lock } from 'waymark/etcd';
-import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import { Cluster, Election, KV, Lock, Maintenance } from 'waymark/etcd';
+import {
+  type Clock,
+  type Engine,
+  type Host,
+  type Random,
+  validateWholeNumber,
+} from 'waymark/engine';
 import { methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import { ClusterService } from './cluster.js';
 import { ElectionService } from './election.js';
 import { explain } from './errors.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
 import { LockService } from './lock.js';
+import { MaintenanceService } from './maintenance.js';
+import { Quota } from './quota.js';
 
 export interface EtcdFaceOptions {
   readonly engine: Engine;
@@ -18,6 +27,12 @@ export interface EtcdFaceOptions {
   readonly random: Random;
   /** Served unless a call names another. Default `etcd`. */
   readonly namespace?: string | undefined;
+  /** Where clients reach this server, as URLs, once it listens. */
+  readonly urls: () => readonly string[];
+  /** What each namespace may take, in bytes; default: as much as there is room for. */
+  readonly quotaBytes?: number | undefined;
+  /** Whether clients may have snapshots, which hold all namespaces. */
+  readonly allowSnapshot: boolean;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly refused?: ((reason: string) => void) | undefined;
@@ -37,16 +52,21 @@ const messageBytesMax = 1_572_864 + 524_288;
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
 
+/** @throws {WaymarkError} `invalid` for a quota that is no whole number */
 export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace> {
   const { clock, stopping, engine, namespace = 'etcd' } = options;
+  validateWholeNumber('etcdQuotaBytes', options.quotaBytes);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
-  const ground: Ground = { ...options, namespace, ids, header: headerOf(ids) };
+  const quota = new Quota(engine, ids.memberId, options.quotaBytes);
+  const ground: Ground = { ...options, namespace, ids, quota, header: headerOf(ids) };
   const grpc = serveGrpc({
     methods: [
       ...methodsOf(KV, new KvService(ground).handlers),
       ...methodsOf(Lock, new LockService(ground).handlers),
       ...methodsOf(Election, new ElectionService(ground).handlers),
+      ...methodsOf(Cluster, new ClusterService(ground).handlers),
+      ...methodsOf(Maintenance, new MaintenanceService(ground).handlers),
     ],
     bytesMax: messageBytesMax,
     explain,
@@ -58,15 +78,28 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
     refused: options.refused,
     accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
   });
-  return served(transport, engine);
+  return served(transport, async () => {
+    await begin(engine);
+    await quota.follow({ clock, stopping });
+  });
 }
 
-function served(transport: Transport, engine: Engine): EtcdFace {
-  let begun: Promise<unknown> | true | undefined;
+/** @param ready  what the first connection waits for; where it fails, the next one tries again */
+function served(transport: Transport, ready: () => Promise<void>): EtcdFace {
+  let begun: Promise<void> | true | undefined;
+  const start = async (): Promise<void> => {
+    try {
+      await ready();
+      begun = true;
+    } catch (error) {
+      begun = undefined;
+      throw error;
+    }
+  };
   return {
     serve(socket) {
       if (begun === true) return transport.serve(socket);
-      begun ??= begin(engine).then(() => (begun = true));
+      begun ??= start();
       begun.then(
         () => transport.serve(socket),
         () => socket.destroy(),

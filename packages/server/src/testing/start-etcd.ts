@@ -7,13 +7,15 @@ import {
   systemRandom,
 } from 'waymark/engine';
 import { createEtcdFace } from '../etcd/face.js';
-import { beginsWith, listen } from '../listener.js';
+import { beginsWith, listen, urlOf } from '../listener.js';
 
 export interface StartEtcdOptions {
   /** `host:port` (port 0: a free one) or `unix:/path`. Default `127.0.0.1:0`. */
   readonly listen?: string | undefined;
   /** `memory`, `file:DIR`, …, or an engine of the caller's, which stays open. Default `memory`. */
   readonly engine?: string | Engine | undefined;
+  /** What each namespace may take, in bytes of keys and values; past it, writes are refused and the alarm NOSPACE is raised. Default: no limit. */
+  readonly quotaBytes?: number | undefined;
 }
 
 export interface EtcdForTests extends AsyncDisposable {
@@ -40,7 +42,16 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
   const host = createLocalHost(engine, { clock, random });
   const stopping = new AbortController();
-  const face = await createEtcdFace({ engine, host, clock, random, stopping: stopping.signal });
+  const face = await createEtcdFace({
+    engine,
+    host,
+    clock,
+    random,
+    urls: () => listener.addresses.map(urlOf),
+    quotaBytes: options.quotaBytes,
+    allowSnapshot: true,
+    stopping: stopping.signal,
+  });
   const listener = await listen(
     {
       listen: [options.listen ?? '127.0.0.1:0'],
@@ -70,7 +81,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const close = (): Promise<void> => (closed ??= end());
   return {
     address,
-    url: address.startsWith('unix:') ? address : `http://${address}`,
+    url: urlOf(address),
     close,
     [Symbol.asyncDispose]: close,
   };
