@@ -50,6 +50,11 @@ export function beginsWith(...words: readonly string[]): Face['speaks'] {
   };
 }
 
+/** @param address  as a listener names it */
+export function urlOf(address: string): string {
+  return address.startsWith('unix:') ? address : `http://${address}`;
+}
+
 type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };

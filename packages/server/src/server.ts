@@ -20,7 +20,7 @@ import { createEtcdFace, type EtcdFace } from './etcd/face.js';
 import { createApp } from './http/app.js';
 import { repeat } from './http/streams.js';
 import { upgrader } from './http/websocket.js';
-import { beginsWith, type Face, listen, type Listener } from './listener.js';
+import { beginsWith, type Face, listen, type Listener, urlOf } from './listener.js';
 import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
@@ -44,6 +44,11 @@ export interface ServerOptions {
   readonly allowEngine?: boolean | undefined;
   /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
   readonly etcdNamespace?: string | undefined;
+  /**
+   * What each namespace may take through etcd's API, in bytes of keys and values; past it, writes are refused there and the alarm NOSPACE is
+   * raised. Default: no limit.
+   */
+  readonly etcdQuotaBytes?: number | undefined;
   readonly logLevel?: string | undefined;
   readonly connectionsMax?: number | undefined;
   readonly firstByteMs?: number | undefined;
@@ -108,7 +113,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   };
   try {
     const { listener, stop } = await serve({ engine, host, space, logger, clock, random, options });
-    reachable ??= urlOf(listener.addresses[0]);
+    const [first] = listener.addresses;
+    reachable ??= first === undefined ? undefined : urlOf(first);
     logger.info(
       {
         addresses: listener.addresses,
@@ -125,10 +131,6 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await closeAll();
     throw error;
   }
-}
-
-function urlOf(address: string | undefined): string | undefined {
-  return address === undefined || address.startsWith('unix:') ? address : `http://${address}`;
 }
 
 interface Parts {
@@ -184,9 +186,14 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     'Connections not served, by reason.',
   );
   const refused = (reason: string): void => refusals.add({ reason });
+  const urls = (): string[] =>
+    options.advertise === undefined ? listener.addresses.map(urlOf) : [options.advertise];
   const etcd = await createEtcdFace({
     ...parts,
     namespace: options.etcdNamespace,
+    quotaBytes: options.etcdQuotaBytes,
+    allowSnapshot: allowEngine,
+    urls,
     stopping: stopping.signal,
     refused,
   });

@@ -1,16 +1,10 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import {
-  createDataDirectory,
-  describeFact,
-  inspectFiles,
-  type RestoredEntry,
-  serverAddresses,
-} from 'waymark/engine';
+import { createDataDirectory, describeFact, inspectFiles, serverAddresses } from 'waymark/engine';
+import { readBackup } from './backup-file.js';
 import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
 
@@ -119,36 +113,6 @@ function restore(program: Command, run: Run): void {
       );
     }),
   );
-}
-
-async function readBackup(file: string): Promise<{ revision: number; entries: RestoredEntry[] }> {
-  const entries: RestoredEntry[] = [];
-  let revision: number | undefined;
-  let whole = false;
-  for await (const text of createInterface({ input: createReadStream(file) })) {
-    const line = parseLine(file, text);
-    if (line['waymark'] === 'backup') revision = Number(line['revision']);
-    else if (line['end'] === true) whole = line['entries'] === entries.length;
-    else entries.push(toEntry(line));
-  }
-  if (revision === undefined || !whole)
-    throw new WaymarkError('corrupt', `${file} is no whole backup of Waymark`, { file });
-  return { revision, entries };
-}
-
-function parseLine(file: string, text: string): Record<string, unknown> {
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch (cause) {
-    throw new WaymarkError('corrupt', `${file} holds a line that is not JSON`, { file }, cause);
-  }
-}
-
-function toEntry(line: Record<string, unknown>): RestoredEntry {
-  const bytes = (name: string): string =>
-    Buffer.from(String(line[name]), 'base64').toString('latin1');
-  const { createRevision, modRevision, version } = line as unknown as RestoredEntry;
-  return { key: bytes('key'), value: bytes('value'), createRevision, modRevision, version };
 }
 
 function inspect(program: Command, run: Run): void {

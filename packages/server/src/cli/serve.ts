@@ -17,6 +17,7 @@ interface ServeOptions {
   readonly insecure: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
+  readonly etcdQuota?: number;
   readonly mirror: boolean;
   readonly mirrorBytes?: number;
   readonly logLevel: string;
@@ -52,6 +53,11 @@ export function serveCommand(program: Command, run: Run): void {
     .option(
       '--history-bytes <n>',
       'and at least so many bytes of changes; default 67108864',
+      Number,
+    )
+    .option(
+      '--etcd-quota <bytes>',
+      "what a namespace may take through etcd's API; default no limit",
       Number,
     )
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
@@ -101,6 +107,7 @@ async function startServerOn(
     advertise,
     history,
     mirror: mirrored,
+    etcdQuotaBytes: options.etcdQuota,
     insecure,
     logLevel,
   };

@@ -25,6 +25,10 @@ const known = {
   stopped: [grpcCode.unavailable, 'server stopped'],
   timeout: [grpcCode.unavailable, 'request timed out'],
   corrupt: [grpcCode.dataLoss, 'corrupt cluster'],
+  memberBadUrls: [grpcCode.invalidArgument, 'given member URLs are invalid'],
+  memberNotFound: [grpcCode.notFound, 'member not found'],
+  memberNotLearner: [grpcCode.failedPrecondition, 'can only promote a learner member'],
+  badLeaderTransferee: [grpcCode.failedPrecondition, 'bad leader transferee'],
 } as const satisfies Record<string, readonly [GrpcCode, string]>;
 
 export type EtcdErrorName = keyof typeof known;
@@ -40,6 +44,20 @@ export function explain(error: unknown): GrpcError {
   if (isWaymarkError(error)) return explainKnown(error);
   if ((error as Error | undefined)?.name === 'AbortError') return etcdError('stopped', error);
   return new GrpcError(grpcCode.internal, 'waymark: internal error', error);
+}
+
+/**
+ * etcd's servers of locks and elections are clients of it themselves: what it refuses reaches their clients in its words, without its code.
+ * What is worth another try still says so.
+ */
+export async function withoutCode<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const { code, message } = explain(error);
+    if (code === grpcCode.unavailable) throw error;
+    throw new GrpcError(grpcCode.unknown, message, error);
+  }
 }
 
 function explainKnown(error: WaymarkError): GrpcError {

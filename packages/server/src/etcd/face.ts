@@ -1,15 +1,26 @@
 import type { Socket } from 'node:net';
-import { KV, Lease, Watch } from 'waymark/etcd';
-import type { Clock, Engine, Host, Random } from 'waymark/engine';
-import { methodsOf } from '../grpc/methods.js';
+import { Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
+import {
+  type Clock,
+  type Engine,
+  type Host,
+  type Random,
+  validateWholeNumber,
+} from 'waymark/engine';
+import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import { ClusterService } from './cluster.js';
+import { ElectionService } from './election.js';
 import { explain } from './errors.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
 import { LeaseService } from './lease.js';
 import { WatchService } from './watch.js';
+import { LockService } from './lock.js';
+import { MaintenanceService } from './maintenance.js';
+import { Quota } from './quota.js';
 
 export interface EtcdFaceOptions {
   readonly engine: Engine;
@@ -20,6 +31,12 @@ export interface EtcdFaceOptions {
   readonly namespace?: string | undefined;
   /** How often a watch that asks for progress hears of it while there are no events, in ms. Default 600 000, as etcd's. */
   readonly progressNotifyMs?: number | undefined;
+  /** Where clients reach this server, as URLs, once it listens. */
+  readonly urls: () => readonly string[];
+  /** What each namespace may take, in bytes; default: as much as there is room for. */
+  readonly quotaBytes?: number | undefined;
+  /** Whether clients may have snapshots, which hold all namespaces. */
+  readonly allowSnapshot: boolean;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly refused?: ((reason: string) => void) | undefined;
@@ -39,23 +56,17 @@ const messageBytesMax = 1_572_864 + 524_288;
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
 
+/** @throws {WaymarkError} `invalid` for a quota that is no whole number */
 export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace> {
   const { clock, stopping, engine, namespace = 'etcd', progressNotifyMs = 600_000 } = options;
+  validateWholeNumber('etcdQuotaBytes', options.quotaBytes);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
-  const ground: Ground = {
-    ...options,
-    namespace,
-    progressNotifyMs,
-    ids,
-    header: headerOf(ids),
-  };
+  const quota = new Quota(engine, ids.memberId, options.quotaBytes);
+  const header = headerOf(ids);
+  const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
   const grpc = serveGrpc({
-    methods: [
-      ...methodsOf(KV, new KvService(ground).handlers),
-      ...methodsOf(Watch, new WatchService(ground).handlers),
-      ...methodsOf(Lease, new LeaseService(ground).handlers),
-    ],
+    methods: methodsFor(ground),
     bytesMax: messageBytesMax,
     explain,
     clock,
@@ -66,15 +77,40 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
     refused: options.refused,
     accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
   });
-  return served(transport, engine);
+  return served(transport, async () => {
+    await begin(engine);
+    await quota.follow({ clock, stopping });
+  });
 }
 
-function served(transport: Transport, engine: Engine): EtcdFace {
-  let begun: Promise<unknown> | true | undefined;
+/** @param ready  what the first connection waits for; where it fails, the next one tries again */
+function methodsFor(ground: Ground): Method[] {
+  return [
+    ...methodsOf(KV, new KvService(ground).handlers),
+    ...methodsOf(Watch, new WatchService(ground).handlers),
+    ...methodsOf(Lease, new LeaseService(ground).handlers),
+    ...methodsOf(Lock, new LockService(ground).handlers),
+    ...methodsOf(Election, new ElectionService(ground).handlers),
+    ...methodsOf(Cluster, new ClusterService(ground).handlers),
+    ...methodsOf(Maintenance, new MaintenanceService(ground).handlers),
+  ];
+}
+
+function served(transport: Transport, ready: () => Promise<void>): EtcdFace {
+  let begun: Promise<void> | true | undefined;
+  const start = async (): Promise<void> => {
+    try {
+      await ready();
+      begun = true;
+    } catch (error) {
+      begun = undefined;
+      throw error;
+    }
+  };
   return {
     serve(socket) {
       if (begun === true) return transport.serve(socket);
-      begun ??= begin(engine).then(() => (begun = true));
+      begun ??= start();
       begun.then(
         () => transport.serve(socket),
         () => socket.destroy(),

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { Clock, Engine, Host, Random, Revision } from 'waymark/engine';
+import {
+  checkNamespaceName,
+  type Clock,
+  type Engine,
+  type Host,
+  type Random,
+  type Revision,
+} from 'waymark/engine';
 import type { Call } from '../grpc/call.js';
+import type { Quota } from './quota.js';
 
 /** What the services of etcd's API stand on. */
 export interface Ground {
@@ -14,6 +22,11 @@ export interface Ground {
   readonly progressNotifyMs: number;
   readonly header: (revision: Revision) => Header;
   readonly ids: Ids;
+  readonly quota: Quota;
+  /** Where clients reach this server, as URLs. */
+  readonly urls: () => readonly string[];
+  /** Whether clients may have all there is, whatever namespace they mean. */
+  readonly allowSnapshot: boolean;
 }
 
 export interface Ids {
@@ -29,6 +42,9 @@ export interface Header extends Ids {
 /** The metadata key by which a call names the namespace it means. */
 export const namespaceKey = 'waymark-namespace';
 
+/** The version of etcd whose API this is: clients look at it to learn what they may call. */
+export const apiVersion = '3.5.30';
+
 /** There are no elections here that a client would see: the term of a cluster's first leader, always. */
 export const raftTerm = 2n;
 
@@ -42,6 +58,10 @@ export function headerOf(ids: Ids): (revision: Revision) => Header {
   return (revision) => ({ ...ids, revision: BigInt(revision), raftTerm });
 }
 
+/** @throws {WaymarkError} `invalid`, `too_large` for what is no name */
 export function namespaceOf(ground: Ground, call: Call): string {
-  return call.metadata(namespaceKey) ?? ground.namespace;
+  const named = call.metadata(namespaceKey);
+  if (named === undefined) return ground.namespace;
+  checkNamespaceName(named);
+  return named;
 }

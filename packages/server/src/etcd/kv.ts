@@ -16,11 +16,10 @@ import {
   isWaymarkError,
   type PutOperation,
   type PutResult,
-  type Txn,
-  WaymarkError,
 } from 'waymark/engine';
 import type { Call } from '../grpc/call.js';
 import type { Service } from '../grpc/methods.js';
+import { commit } from './commit.js';
 import { clamped } from './entries.js';
 import { etcdError } from './errors.js';
 import { type Ground, namespaceOf } from './ground.js';
@@ -59,7 +58,7 @@ export class KvService {
 
   async put(request: PutRequest, call: Call): Promise<PutResponse> {
     const put = putOf(request);
-    const { revision, results } = await this.#commit({ apply: [put] }, call).catch(
+    const { revision, results } = await commit(this.#ground, call, { apply: [put] }).catch(
       async (error: unknown) => {
         throw await this.#ofLonePut(put, error);
       },
@@ -70,7 +69,7 @@ export class KvService {
   async deleteRange(request: DeleteRangeRequest, call: Call): Promise<DeleteRangeResponse> {
     const operation = deleteOf(request);
     const apply = operation === null ? [] : [operation];
-    const { revision, results } = await this.#commit({ apply }, call);
+    const { revision, results } = await commit(this.#ground, call, { apply });
     const header = this.#ground.header(revision);
     const [result] = results;
     return result === undefined
@@ -80,7 +79,7 @@ export class KvService {
 
   async txn(request: TxnRequest, call: Call): Promise<TxnResponse> {
     const txn = txnOf(request);
-    const outcome = await this.#commit(txn, call);
+    const outcome = await commit(this.#ground, call, txn);
     return {
       header: this.#ground.header(outcome.revision),
       succeeded: outcome.succeeded,
@@ -105,17 +104,5 @@ export class KvService {
     return (await this.#ground.host.lease(lease)) === null
       ? etcdError('leaseNotFound', error)
       : error;
-  }
-
-  async #commit(txn: Txn, call: Call): ReturnType<Ground['host']['commit']> {
-    const { host } = this.#ground;
-    try {
-      return await host.commit(namespaceOf(this.#ground, call), txn, { alone: true });
-    } catch (error) {
-      if (!(error instanceof WaymarkError)) throw error;
-      // Whatever else could be wrong with it was looked at before.
-      if (error.code === 'invalid') throw etcdError('duplicateKey', error);
-      throw error;
-    }
   }
 }

@@ -172,7 +172,7 @@ function positive(value: bigint): number | undefined {
 }
 
 /** @throws {GrpcError} for a lease that no engine can have granted */
-function leaseOf(lease: bigint): number {
+export function leaseOf(lease: bigint): number {
   if (lease < 0n || lease > BigInt(Number.MAX_SAFE_INTEGER)) throw etcdError('leaseNotFound');
   return Number(lease);
 }

@@ -7,7 +7,7 @@ import {
   systemRandom,
 } from 'waymark/engine';
 import { createEtcdFace } from '../etcd/face.js';
-import { beginsWith, listen } from '../listener.js';
+import { beginsWith, listen, urlOf } from '../listener.js';
 
 export interface StartEtcdOptions {
   /** `host:port` (port 0: a free one) or `unix:/path`. Default `127.0.0.1:0`. */
@@ -16,6 +16,8 @@ export interface StartEtcdOptions {
   readonly engine?: string | Engine | undefined;
   /** How often a watch that asks for progress hears of it while there are no events, in ms. Default 600 000, as etcd's. */
   readonly progressNotifyMs?: number | undefined;
+  /** What each namespace may take, in bytes of keys and values; past it, writes are refused and the alarm NOSPACE is raised. Default: no limit. */
+  readonly quotaBytes?: number | undefined;
 }
 
 export interface EtcdForTests extends AsyncDisposable {
@@ -48,6 +50,9 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
     clock,
     random,
     progressNotifyMs: options.progressNotifyMs,
+    urls: () => listener.addresses.map(urlOf),
+    quotaBytes: options.quotaBytes,
+    allowSnapshot: true,
     stopping: stopping.signal,
   });
   const listener = await listen(
@@ -79,7 +84,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const close = (): Promise<void> => (closed ??= end());
   return {
     address,
-    url: address.startsWith('unix:') ? address : `http://${address}`,
+    url: urlOf(address),
     close,
     [Symbol.asyncDispose]: close,
   };

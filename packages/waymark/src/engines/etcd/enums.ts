@@ -6,3 +6,5 @@ export const compareResult = { equal: 0, greater: 1, less: 2, notEqual: 3 } as c
 export const compareTarget = { version: 0, create: 1, mod: 2, value: 3, lease: 4 } as const;
 export const watchFilter = { noPut: 0, noDelete: 1 } as const;
 export const eventType = { put: 0, delete: 1 } as const;
+export const alarmAction = { get: 0, activate: 1, deactivate: 2 } as const;
+export const alarmType = { none: 0, noSpace: 1, corrupt: 2 } as const;

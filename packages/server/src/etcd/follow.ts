@@ -1,0 +1,37 @@
+import {
+  type Batch,
+  type Clock,
+  type Engine,
+  type KeyRange,
+  pause,
+  type Revision,
+} from 'waymark/engine';
+
+export interface Followed {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** Ends it. */
+  readonly stopping: AbortSignal;
+  readonly range: KeyRange;
+  /** Takes what is there. @returns the revision of it */
+  readonly load: () => Promise<Revision>;
+  /** Takes what changes, with the entries before. */
+  readonly take: (batch: Batch) => void;
+}
+
+const againMs = 500;
+
+/** Knows a range by heart: loads it, and takes its changes; again, should the engine be away, or have dropped history. */
+export async function follow(followed: Followed): Promise<void> {
+  const { engine, clock, range, load, take, stopping: signal } = followed;
+  while (!signal.aborted) {
+    try {
+      const after = await load();
+      for await (const batch of engine.watch([range], { after, previous: true, signal })) {
+        take(batch);
+      }
+    } catch {
+      await pause(clock, againMs, signal).catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import { KV, type KeyValue } from 'waymark/etcd';
+import type { EtcdApi } from './client.js';
+
+export const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+export const text = (array: Uint8Array): string => Buffer.from(array).toString('latin1');
+
+/** The key a lease has in the queue of a name. */
+export function placeOf(name: string, lease: bigint): string {
+  return `${name}/${lease.toString(16)}`;
+}
+
+/** Who stands in the queue of a name, the oldest first. */
+export async function queueOf(api: EtcdApi, name: string): Promise<KeyValue[]> {
+  const [key, rangeEnd] = [bytes(`${name}/`), bytes(`${name}0`)];
+  const { kvs } = await api.call(KV.method.range, { key, rangeEnd, sortOrder: 1, sortTarget: 2 });
+  return kvs;
+}
+
+/** Resolves once so many stand there. */
+export async function queued(api: EtcdApi, name: string, count: number): Promise<KeyValue[]> {
+  for (;;) {
+    const queue = await queueOf(api, name);
+    if (queue.length === count) return queue;
+  }
+}
+
+export async function remove(api: EtcdApi, key: string): Promise<void> {
+  await api.call(KV.method.deleteRange, { key: bytes(key) });
+}
+
+/** What became of a call, told at any time. */
+export interface Pending<T> {
+  readonly result: Promise<T>;
+  readonly over: () => boolean;
+}
+
+export function pending<T>(result: Promise<T>): Pending<T> {
+  let over = false;
+  const end = (): void => void (over = true);
+  result.then(end, end);
+  return { result, over: () => over };
+}
