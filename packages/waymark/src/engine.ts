@@ -23,6 +23,7 @@ export * from './core/ranges.js';
 export { withoutPassword } from './core/shown-url.js';
 export * from './core/clock.js';
 export * from './core/batch-sink.js';
+export { Bell } from './core/bell.js';
 export { soon } from './core/soon.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';

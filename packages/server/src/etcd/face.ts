@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net';
-import { KV } from 'waymark/etcd';
+import { Auth, KV } from 'waymark/etcd';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import { Access } from '../access/access.js';
 import { methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import { AuthService } from './auth.js';
+import { guarded } from './auth-guard.js';
 import { explain } from './errors.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
@@ -34,14 +37,21 @@ const messageBytesMax = 1_572_864 + 524_288;
 
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
+/** Users and roles: beside all namespaces, where no path leads. */
+const accessPrefix = 'w/etcd/auth/';
 
 export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace> {
   const { clock, stopping, engine, namespace = 'etcd' } = options;
   const { identity } = await engine.status();
   const ids = idsOf(identity);
   const ground: Ground = { ...options, namespace, ids, header: headerOf(ids) };
+  const access = await Access.open({ ...options, prefix: accessPrefix });
+  const methods = [
+    ...methodsOf(KV, new KvService(ground).handlers),
+    ...methodsOf(Auth, new AuthService(ground, access).handlers),
+  ];
   const grpc = serveGrpc({
-    methods: [...methodsOf(KV, new KvService(ground).handlers)],
+    methods: guarded(methods, ground, access),
     bytesMax: messageBytesMax,
     explain,
     clock,
@@ -52,10 +62,10 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
     refused: options.refused,
     accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
   });
-  return served(transport, engine);
+  return served(transport, engine, access);
 }
 
-function served(transport: Transport, engine: Engine): EtcdFace {
+function served(transport: Transport, engine: Engine, access: Access): EtcdFace {
   let begun: Promise<unknown> | true | undefined;
   return {
     serve(socket) {
@@ -69,7 +79,10 @@ function served(transport: Transport, engine: Engine): EtcdFace {
     get connections() {
       return transport.connections;
     },
-    drain: (graceMs) => transport.drain(graceMs),
+    drain: async (graceMs) => {
+      await transport.drain(graceMs);
+      await access[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -1,4 +1,10 @@
-import { type ByteString, bytesToArray, arrayToBytes, type KeyRange } from 'waymark/engine';
+import {
+  type ByteString,
+  bytesToArray,
+  arrayToBytes,
+  type KeyRange,
+  textToBytes,
+} from 'waymark/engine';
 import { etcdError } from './errors.js';
 
 /**
@@ -38,4 +44,10 @@ export function comparedRangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange
 /** The bytes of a key as etcd's clients know it. */
 export function bareKey(key: ByteString): Uint8Array {
   return bytesToArray(key.slice(facet.length));
+}
+
+/** The keys of a lease that are etcd's keys of the namespace, out of all keys of the engine. */
+export function bareKeysOf(namespace: string, keys: readonly ByteString[]): ByteString[] {
+  const prefix = `n/${textToBytes(namespace)}/${facet}`;
+  return keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
 }
