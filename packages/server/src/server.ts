@@ -188,7 +188,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const refused = (reason: string): void => refusals.add({ reason });
   const urls = (): string[] =>
     options.advertise === undefined ? listener.addresses.map(urlOf) : [options.advertise];
-  const etcd = await createEtcdFace({
+  const etcd = createEtcdFace({
     ...parts,
     namespace: options.etcdNamespace,
     quotaBytes: options.etcdQuotaBytes,

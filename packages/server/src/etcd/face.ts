@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
+import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
   type Clock,
   type Engine,
@@ -7,20 +7,23 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
+import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import { AuthService } from './auth.js';
+import { guarded } from './auth-guard.js';
 import { ClusterService } from './cluster.js';
 import { ElectionService } from './election.js';
 import { explain } from './errors.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
 import { LeaseService } from './lease.js';
-import { WatchService } from './watch.js';
 import { LockService } from './lock.js';
 import { MaintenanceService } from './maintenance.js';
 import { Quota } from './quota.js';
+import { WatchService } from './watch.js';
 
 export interface EtcdFaceOptions {
   readonly engine: Engine;
@@ -55,18 +58,64 @@ const messageBytesMax = 1_572_864 + 524_288;
 
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
+/** Users and roles: beside all namespaces, where no path leads. */
+const accessPrefix = 'w/etcd/auth/';
 
-/** @throws {WaymarkError} `invalid` for a quota that is no whole number */
-export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace> {
-  const { clock, stopping, engine, namespace = 'etcd', progressNotifyMs = 600_000 } = options;
+/** What stands from the first connection on. */
+interface Opened {
+  readonly transport: Transport;
+  readonly access: Access;
+}
+
+/**
+ * Nothing is asked of the engine before somebody connects: a server whose clients speak other protocols pays nothing for this one.
+ *
+ * @throws {WaymarkError} `invalid` for a quota that is no whole number
+ */
+export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
   validateWholeNumber('etcdQuotaBytes', options.quotaBytes);
+  let opened: Opened | undefined;
+  let opening: Promise<Opened> | undefined;
+  const begin = async (): Promise<Opened> => {
+    try {
+      return (opened = await openFace(options));
+    } finally {
+      // Where it failed, the next connection tries again.
+      opening = undefined;
+    }
+  };
+  return {
+    serve(socket) {
+      if (opened !== undefined) return opened.transport.serve(socket);
+      opening ??= begin();
+      opening.then(
+        ({ transport }) => transport.serve(socket),
+        () => socket.destroy(),
+      );
+    },
+    get connections() {
+      return opened?.transport.connections ?? 0;
+    },
+    async drain(graceMs) {
+      const { transport, access } = opened ?? (await opening) ?? {};
+      await transport?.drain(graceMs);
+      await access?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openFace(options: EtcdFaceOptions): Promise<Opened> {
+  const { clock, stopping, engine, namespace = 'etcd', progressNotifyMs = 600_000 } = options;
+  await beginHistory(engine);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
   const quota = new Quota(engine, ids.memberId, options.quotaBytes);
+  await quota.follow({ clock, stopping });
   const header = headerOf(ids);
   const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
+  const access = await Access.open({ ...options, prefix: accessPrefix });
   const grpc = serveGrpc({
-    methods: methodsFor(ground),
+    methods: guarded(methodsFor(ground, access), ground, access),
     bytesMax: messageBytesMax,
     explain,
     clock,
@@ -77,14 +126,10 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
     refused: options.refused,
     accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
   });
-  return served(transport, async () => {
-    await begin(engine);
-    await quota.follow({ clock, stopping });
-  });
+  return { transport, access };
 }
 
-/** @param ready  what the first connection waits for; where it fails, the next one tries again */
-function methodsFor(ground: Ground): Method[] {
+function methodsFor(ground: Ground, access: Access): Method[] {
   return [
     ...methodsOf(KV, new KvService(ground).handlers),
     ...methodsOf(Watch, new WatchService(ground).handlers),
@@ -93,37 +138,11 @@ function methodsFor(ground: Ground): Method[] {
     ...methodsOf(Election, new ElectionService(ground).handlers),
     ...methodsOf(Cluster, new ClusterService(ground).handlers),
     ...methodsOf(Maintenance, new MaintenanceService(ground).handlers),
+    ...methodsOf(Auth, new AuthService(ground, access).handlers),
   ];
 }
 
-function served(transport: Transport, ready: () => Promise<void>): EtcdFace {
-  let begun: Promise<void> | true | undefined;
-  const start = async (): Promise<void> => {
-    try {
-      await ready();
-      begun = true;
-    } catch (error) {
-      begun = undefined;
-      throw error;
-    }
-  };
-  return {
-    serve(socket) {
-      if (begun === true) return transport.serve(socket);
-      begun ??= start();
-      begun.then(
-        () => transport.serve(socket),
-        () => socket.destroy(),
-      );
-    },
-    get connections() {
-      return transport.connections;
-    },
-    drain: (graceMs) => transport.drain(graceMs),
-  };
-}
-
-async function begin(engine: Engine): Promise<void> {
+async function beginHistory(engine: Engine): Promise<void> {
   const when = [{ key: firstKey, target: 'version', is: '=', to: 0 }] as const;
   const { revision } = await engine.status();
   if (revision === 0)

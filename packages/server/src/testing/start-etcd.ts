@@ -44,7 +44,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
   const host = createLocalHost(engine, { clock, random });
   const stopping = new AbortController();
-  const face = await createEtcdFace({
+  const face = createEtcdFace({
     engine,
     host,
     clock,
