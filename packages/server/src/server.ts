@@ -18,6 +18,8 @@ import {
 } from 'waymark/engine';
 import { createEtcdFace, type EtcdFace } from './etcd/face.js';
 import { createApp } from './http/app.js';
+import { loopbackNames } from './http/origin.js';
+import { overHttp2 } from './http/over-http2.js';
 import { repeat } from './http/streams.js';
 import { upgrader } from './http/websocket.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
@@ -151,9 +153,23 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const { allowEngine = !insecure } = options;
   const metrics = new Metrics();
   const stopping = new AbortController();
-  const hosts = insecure ? null : new Set(['localhost', '127.0.0.1', '[::1]']);
+  const hosts = insecure ? null : loopbackNames;
+  const refusals = metrics.counter(
+    'waymark_connections_refused_total',
+    'Connections not served, by reason.',
+  );
+  const refused = (reason: string): void => refusals.add({ reason });
+  const etcd = await createEtcdFace({
+    ...parts,
+    namespace: options.etcdNamespace,
+    stopping: stopping.signal,
+    refused,
+    hosts,
+    others: (stream) => rest(stream),
+  });
   const { app, watches } = await createApp({
     ...parts,
+    before: (request, response) => etcd.answer(request, response),
     cluster: options.cluster,
     metrics,
     hosts,
@@ -165,6 +181,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     heartbeatMs: options.heartbeatMs ?? 15_000,
     stopping: stopping.signal,
   });
+  const rest = overHttp2(app.server);
   const binary = createSocketFace({
     host,
     engine: allowEngine ? engine : undefined,
@@ -179,17 +196,6 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
-  const refusals = metrics.counter(
-    'waymark_connections_refused_total',
-    'Connections not served, by reason.',
-  );
-  const refused = (reason: string): void => refusals.add({ reason });
-  const etcd = await createEtcdFace({
-    ...parts,
-    namespace: options.etcdNamespace,
-    stopping: stopping.signal,
-    refused,
-  });
   const faces: Face[] = [
     { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
     {

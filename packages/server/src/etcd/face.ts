@@ -1,11 +1,15 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { KV } from 'waymark/etcd';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import { methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
+import { serveHttp1 } from '../http/http1-stream.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
 import { explain } from './errors.js';
+import { isGatewayPath } from './gateway/bindings.js';
+import { createGateway } from './gateway/gateway.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
 
@@ -19,10 +23,16 @@ export interface EtcdFaceOptions {
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly refused?: ((reason: string) => void) | undefined;
+  /** Host names that requests in JSON may carry; null for any. */
+  readonly hosts: ReadonlySet<string> | null;
+  /** Answers what comes over HTTP/2 and is not etcd's. */
+  readonly others: (stream: ServedStream) => StreamHandler;
 }
 
-/** etcd's API on connections that speak HTTP/2. */
+/** etcd's API on connections that speak HTTP/2, and in JSON over HTTP/1.1 as well. */
 export interface EtcdFace {
+  /** Answers requests to etcd's JSON gateway. @returns whether it is one */
+  answer(request: IncomingMessage, response: ServerResponse): boolean;
   /** The socket is the face's now, the preface still to be read. */
   serve(socket: Socket): void;
   readonly connections: number;
@@ -47,21 +57,43 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
     clock,
     stopping,
   });
-  const transport = createNodeTransport({
-    clock,
-    refused: options.refused,
-    accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
-  });
-  return served(transport, engine);
+  const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });
+  const accept = (stream: ServedStream): StreamHandler => {
+    if (isGrpc(stream)) return grpc(stream);
+    return isGatewayPath(stream.path) ? gateway(stream) : options.others(stream);
+  };
+  const transport = createNodeTransport({ clock, refused: options.refused, accept });
+  return served(transport, gateway, engine);
 }
 
-function served(transport: Transport, engine: Engine): EtcdFace {
+function served(
+  transport: Transport,
+  gateway: (stream: ServedStream) => StreamHandler,
+  engine: Engine,
+): EtcdFace {
   let begun: Promise<unknown> | true | undefined;
+  const whenBegun = (serve: () => void, refuse: () => void): void => {
+    if (begun === true) return serve();
+    begun ??= begin(engine).then(
+      () => (begun = true),
+      (error: unknown) => {
+        begun = undefined;
+        throw error;
+      },
+    );
+    begun.then(serve, refuse);
+  };
   return {
+    answer(request, response) {
+      if (!isGatewayPath(request.url ?? '')) return false;
+      whenBegun(
+        () => serveHttp1(request, response, gateway),
+        () => response.destroy(),
+      );
+      return true;
+    },
     serve(socket) {
-      if (begun === true) return transport.serve(socket);
-      begun ??= begin(engine).then(() => (begun = true));
-      begun.then(
+      whenBegun(
         () => transport.serve(socket),
         () => socket.destroy(),
       );
@@ -78,9 +110,4 @@ async function begin(engine: Engine): Promise<void> {
   const { revision } = await engine.status();
   if (revision === 0)
     await engine.commit({ when, apply: [{ type: 'put', key: firstKey, value: '' }] });
-}
-
-function refuse(stream: ServedStream): StreamHandler {
-  stream.respond([[':status', '415']], true);
-  return { data() {}, ended() {}, drained() {}, closed() {} };
 }
