@@ -17,7 +17,9 @@ import {
   withoutPassword,
 } from 'waymark/engine';
 import { createEtcdFace, type EtcdFace } from './etcd/face.js';
-import { createApp } from './http/app.js';
+import { type AppParts, createApp } from './http/app.js';
+import { loopbackNames } from './http/origin.js';
+import { overHttp2 } from './http/over-http2.js';
 import { repeat } from './http/streams.js';
 import { upgrader } from './http/websocket.js';
 import { beginsWith, type Face, listen, type Listener, urlOf } from './listener.js';
@@ -153,34 +155,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const { allowEngine = !insecure } = options;
   const metrics = new Metrics();
   const stopping = new AbortController();
-  const hosts = insecure ? null : new Set(['localhost', '127.0.0.1', '[::1]']);
-  const { app, watches } = await createApp({
-    ...parts,
-    cluster: options.cluster,
-    metrics,
-    hosts,
-    allowBackup: allowEngine,
-    version,
-    headersMs: options.headersMs ?? 10_000,
-    requestMs: options.requestMs ?? 30_000,
-    streamsMax: options.streamsMax ?? 10_000,
-    heartbeatMs: options.heartbeatMs ?? 15_000,
-    stopping: stopping.signal,
-  });
-  const binary = createSocketFace({
-    host,
-    engine: allowEngine ? engine : undefined,
-    server: `waymark ${version}`,
-    clock,
-    faulted: (error) =>
-      parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
-  });
-  app.server.on(
-    'upgrade',
-    upgrader({ ...watches, hosts, binary: (socket) => void binary.serveWebSocket(socket) }),
-  );
-  // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
-  app.server.emit('listening');
+  const hosts = insecure ? null : loopbackNames;
   const refusals = metrics.counter(
     'waymark_connections_refused_total',
     'Connections not served, by reason.',
@@ -196,20 +171,39 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     urls,
     stopping: stopping.signal,
     refused,
+    hosts,
+    others: (stream) => rest(stream),
   });
-  const faces: Face[] = [
-    { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
-    {
-      name: 'http',
-      speaks: beginsWith(...methods),
-      serve: (socket) => void app.server.emit('connection', socket),
-    },
-    { name: 'etcd', speaks: beginsWith(http2Preface), serve: (socket) => etcd.serve(socket) },
-  ];
+  const { app, watches } = await createApp({
+    ...parts,
+    before: (request, response) => etcd.answer(request, response),
+    cluster: options.cluster,
+    metrics,
+    hosts,
+    allowBackup: allowEngine,
+    version,
+    ...timesOf(options),
+    stopping: stopping.signal,
+  });
+  const rest = overHttp2(app.server);
+  const binary = createSocketFace({
+    host,
+    engine: allowEngine ? engine : undefined,
+    server: `waymark ${version}`,
+    clock,
+    faulted: (error) =>
+      parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
+  });
+  app.server.on(
+    'upgrade',
+    upgrader({ ...watches, hosts, binary: (socket) => void binary.serveWebSocket(socket) }),
+  );
+  // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
+  app.server.emit('listening');
   const { firstByteMs = 10_000 } = options;
   const listener = await listen(
     { listen: addresses, insecure, connectionsMax, firstByteMs, clock, refused },
-    faces,
+    facesOf(app, binary, etcd),
   );
   describe(metrics, { host, clock }, () => ({
     waymark_connections: listener.connections(),
@@ -224,6 +218,29 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     await drain({ app, listener, binary, etcd, clock });
   };
   return { listener, stop };
+}
+
+function timesOf(
+  options: ServerOptions,
+): Pick<AppParts, 'headersMs' | 'requestMs' | 'streamsMax' | 'heartbeatMs'> {
+  return {
+    headersMs: options.headersMs ?? 10_000,
+    requestMs: options.requestMs ?? 30_000,
+    streamsMax: options.streamsMax ?? 10_000,
+    heartbeatMs: options.heartbeatMs ?? 15_000,
+  };
+}
+
+function facesOf(app: FastifyInstance, binary: SocketFace, etcd: EtcdFace): Face[] {
+  return [
+    { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
+    {
+      name: 'http',
+      speaks: beginsWith(...methods),
+      serve: (socket) => void app.server.emit('connection', socket),
+    },
+    { name: 'etcd', speaks: beginsWith(http2Preface), serve: (socket) => etcd.serve(socket) },
+  ];
 }
 
 interface Drained {

@@ -7,14 +7,14 @@ export { bytesSize, ProtobufReader, ProtobufWriter, uintSize } from './engines/e
 /** The codec that the messages are made for. */
 export {
   create,
+  type DescField,
   type DescMessage,
   type DescMethod,
   type DescService,
   fromBinary,
-  fromJson,
-  type JsonValue,
   type MessageInitShape,
   type MessageShape,
+  ScalarType,
   toBinary,
   toJson,
 } from '@bufbuild/protobuf';

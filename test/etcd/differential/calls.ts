@@ -47,7 +47,7 @@ export class CallGenerator {
     const { compact, deleteRange, put, range, txn } = KV.method;
     const { leaseGrant, leaseLeases, leaseRevoke, leaseTimeToLive } = Lease.method;
     const r = this.#random;
-    const dice = r.below(88);
+    const dice = r.below(100);
     if (dice < 25) return { method: range, request: this.#range(standing) };
     if (dice < 45) return { method: put, request: this.#put() };
     if (dice < 55) return { method: deleteRange, request: this.#delete(true) };

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
@@ -10,6 +11,7 @@ import {
 import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
+import { serveHttp1 } from '../http/http1-stream.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
 import { AuthService } from './auth.js';
@@ -17,6 +19,8 @@ import { guarded } from './auth-guard.js';
 import { ClusterService } from './cluster.js';
 import { ElectionService } from './election.js';
 import { explain } from './errors.js';
+import { isGatewayPath } from './gateway/bindings.js';
+import { createGateway } from './gateway/gateway.js';
 import { type Ground, headerOf, idsOf } from './ground.js';
 import { KvService } from './kv.js';
 import { LeaseService } from './lease.js';
@@ -43,10 +47,16 @@ export interface EtcdFaceOptions {
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly refused?: ((reason: string) => void) | undefined;
+  /** Host names that requests in JSON may carry; null for any. */
+  readonly hosts: ReadonlySet<string> | null;
+  /** Answers what comes over HTTP/2 and is not etcd's. */
+  readonly others: (stream: ServedStream) => StreamHandler;
 }
 
-/** etcd's API on connections that speak HTTP/2. */
+/** etcd's API on connections that speak HTTP/2, and in JSON over HTTP/1.1 as well. */
 export interface EtcdFace {
+  /** Answers requests to etcd's JSON gateway. @returns whether it is one */
+  answer(request: IncomingMessage, response: ServerResponse): boolean;
   /** The socket is the face's now, the preface still to be read. */
   serve(socket: Socket): void;
   readonly connections: number;
@@ -64,6 +74,7 @@ const accessPrefix = 'w/etcd/auth/';
 /** What stands from the first connection on. */
 interface Opened {
   readonly transport: Transport;
+  readonly gateway: (stream: ServedStream) => StreamHandler;
   readonly access: Access;
 }
 
@@ -84,11 +95,22 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
       opening = undefined;
     }
   };
+  const whenOpen = (serve: (face: Opened) => void, refuse: () => void): void => {
+    if (opened !== undefined) return serve(opened);
+    opening ??= begin();
+    opening.then(serve, refuse);
+  };
   return {
+    answer(request, response) {
+      if (!isGatewayPath(request.url ?? '')) return false;
+      whenOpen(
+        ({ gateway }) => serveHttp1(request, response, gateway),
+        () => response.destroy(),
+      );
+      return true;
+    },
     serve(socket) {
-      if (opened !== undefined) return opened.transport.serve(socket);
-      opening ??= begin();
-      opening.then(
+      whenOpen(
         ({ transport }) => transport.serve(socket),
         () => socket.destroy(),
       );
@@ -121,12 +143,13 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     clock,
     stopping,
   });
-  const transport = createNodeTransport({
-    clock,
-    refused: options.refused,
-    accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
-  });
-  return { transport, access };
+  const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });
+  const accept = (stream: ServedStream): StreamHandler => {
+    if (isGrpc(stream)) return grpc(stream);
+    return isGatewayPath(stream.path) ? gateway(stream) : options.others(stream);
+  };
+  const transport = createNodeTransport({ clock, refused: options.refused, accept });
+  return { transport, gateway, access };
 }
 
 function methodsFor(ground: Ground, access: Access): Method[] {
@@ -147,9 +170,4 @@ async function beginHistory(engine: Engine): Promise<void> {
   const { revision } = await engine.status();
   if (revision === 0)
     await engine.commit({ when, apply: [{ type: 'put', key: firstKey, value: '' }] });
-}
-
-function refuse(stream: ServedStream): StreamHandler {
-  stream.respond([[':status', '415']], true);
-  return { data() {}, ended() {}, drained() {}, closed() {} };
 }

@@ -21,6 +21,15 @@ export const grpcCode = {
 
 export type GrpcCode = (typeof grpcCode)[keyof typeof grpcCode];
 
+/** Statuses of HTTP that say the same, by code: google/rpc/code.proto, with two that etcd's gateway has otherwise. */
+const httpStatuses = [
+  200, 408, 500, 400, 504, 404, 409, 403, 429, 412, 409, 400, 501, 500, 503, 500, 401,
+] as const;
+
+export function httpStatusOf(code: GrpcCode): number {
+  return httpStatuses[code] ?? 500;
+}
+
 /** How a call ends that does not end well: what its client is told. */
 export class GrpcError extends Error {
   override readonly name = 'GrpcError';

@@ -1,3 +1,4 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
@@ -17,7 +18,7 @@ import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
-import { checkOrigin } from './origin.js';
+import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
 import { semaphoreRoutes } from './semaphores.js';
@@ -36,6 +37,8 @@ export interface AppParts {
   readonly logger: FastifyBaseLogger;
   /** Host names that requests may carry; null for any. Guards a loopback server against DNS rebinding. */
   readonly hosts: ReadonlySet<string> | null;
+  /** Answers what is not REST. @returns whether it did */
+  readonly before: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly allowBackup: boolean;
   readonly version: string;
   readonly headersMs: number;
@@ -58,7 +61,16 @@ export async function createApp(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
-    http: { headersTimeout: parts.headersMs, connectionsCheckingInterval: 1_000 },
+    serverFactory: (handler) =>
+      createServer(
+        {
+          requestTimeout: parts.requestMs,
+          headersTimeout: parts.headersMs,
+          keepAliveTimeout: 72_000,
+          connectionsCheckingInterval: 1_000,
+        },
+        (request, response) => void (parts.before(request, response) || handler(request, response)),
+      ),
     exposeHeadRoutes: false,
     genReqId: () => parts.random.id(),
     clientErrorHandler: refuseMalformed,
@@ -94,7 +106,7 @@ export async function createApp(
       reply,
     );
   });
-  app.addHook('onRequest', async (request) => checkOrigin(request.raw, parts.hosts));
+  app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     if (parts.stopping.aborted) void reply.header('connection', 'close');

@@ -1,6 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { WaymarkError } from 'waymark';
 
+/** What a request tells of where it comes from, and what it wants. */
+export interface Asked {
+  /** The name the client knows this server by, with its port; empty when it does not tell. */
+  readonly host: string;
+  readonly origin: string | undefined;
+  /** It changes nothing, and gives nothing to a page of another origin. */
+  readonly reads: boolean;
+}
+
 /**
  * Two things a web page elsewhere could try against a server that has no passwords yet. A name of its own that resolves to
  * this machine (DNS rebinding): loopback servers answer to loopback names alone. And a request from its own origin (forgery, or a
@@ -9,8 +18,8 @@ import { WaymarkError } from 'waymark';
  * @param hosts  names the server answers for; null for any
  * @throws {WaymarkError} `denied`
  */
-export function checkOrigin(request: IncomingMessage, hosts: ReadonlySet<string> | null): void {
-  const host = request.headers.host ?? '';
+export function checkOrigin(asked: Asked, hosts: ReadonlySet<string> | null): void {
+  const { host, origin, reads } = asked;
   const name = host.replace(/:\d*$/, '').toLowerCase();
   if (hosts !== null && name !== '' && !hosts.has(name) && !/^127(\.\d{1,3}){3}$/.test(name)) {
     throw new WaymarkError(
@@ -18,13 +27,17 @@ export function checkOrigin(request: IncomingMessage, hosts: ReadonlySet<string>
       `this server answers for ${[...hosts].join(', ')}, not for another name`,
     );
   }
-  const { origin } = request.headers;
-  const reads =
-    (request.method === 'GET' || request.method === 'HEAD') &&
-    request.headers.upgrade === undefined;
   if (origin === undefined || reads || sameHost(origin, host)) return;
   throw new WaymarkError('denied', 'a page of another origin may not write here');
 }
+
+export function askedBy({ method, headers }: IncomingMessage): Asked {
+  const reads = (method === 'GET' || method === 'HEAD') && headers.upgrade === undefined;
+  return { host: headers.host ?? '', origin: headers.origin, reads };
+}
+
+/** Names of loopback: what a server answers for that only its own machine reaches. */
+export const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 function sameHost(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();

@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { limits } from 'waymark';
 import { errorTable } from 'waymark/engine';
 import { namespaceFrom, pathFrom, rawPath } from './inputs.js';
-import { checkOrigin } from './origin.js';
+import { askedBy, checkOrigin } from './origin.js';
 import { problemOf, toWaymarkError } from './problem.js';
 import { repeat, type WatchParts } from './streams.js';
 import { callOf, eventJson, openWatch, type OpenWatch } from './watch.js';
@@ -39,7 +39,7 @@ async function answer(
   socket: Duplex,
   head: Buffer,
 ): Promise<void> {
-  checkOrigin(request, parts.hosts);
+  checkOrigin(askedBy(request), parts.hosts);
   const url = request.url ?? '/';
   const path = rawPath(url);
   const upgrade = (serve: (ws: WebSocket) => void): void =>

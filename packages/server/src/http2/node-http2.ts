@@ -77,6 +77,7 @@ function serveStream(
 class NodeStream implements ServedStream {
   readonly method: string;
   readonly path: string;
+  readonly authority: string;
   readonly fields: Fields;
   readonly #stream: ServerHttp2Stream;
   #trailers: Fields = [];
@@ -84,16 +85,18 @@ class NodeStream implements ServedStream {
   constructor(stream: ServerHttp2Stream, raw: readonly string[]) {
     this.#stream = stream;
     const fields: [string, string][] = [];
-    let [method, path] = ['', ''];
+    let [method, path, authority] = ['', '', ''];
     for (let at = 0; at + 1 < raw.length; at += 2) {
       const [name = '', value = ''] = [raw[at], raw[at + 1]];
       if (name === ':method') method = value;
       else if (name === ':path') path = value;
+      else if (name === ':authority') authority = value;
       else if (!name.startsWith(':')) fields.push([name, value]);
     }
     this.method = method;
     this.path = path;
     this.fields = fields;
+    this.authority = authority || (this.header('host') ?? '');
   }
 
   get socket(): Duplex {

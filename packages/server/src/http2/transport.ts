@@ -13,6 +13,8 @@ export interface ServedStream {
   readonly method: string;
   /** With the query, as it was sent. */
   readonly path: string;
+  /** The host that the client means, with its port: `:authority`, or else the field `host`. */
+  readonly authority: string;
   /** Of the request, without the pseudo-header fields. */
   readonly fields: Fields;
   /** The first value of the field of the request. */

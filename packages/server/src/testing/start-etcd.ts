@@ -1,3 +1,4 @@
+import { createServer } from 'node:http';
 import {
   createLocalHost,
   createMemoryEngine,
@@ -7,6 +8,8 @@ import {
   systemRandom,
 } from 'waymark/engine';
 import { createEtcdFace } from '../etcd/face.js';
+import { loopbackNames } from '../http/origin.js';
+import { overHttp2 } from '../http/over-http2.js';
 import { beginsWith, listen, urlOf } from '../listener.js';
 
 export interface StartEtcdOptions {
@@ -44,6 +47,9 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
   const host = createLocalHost(engine, { clock, random });
   const stopping = new AbortController();
+  const http = createServer((request, response) => {
+    if (!face.answer(request, response)) response.writeHead(404).end();
+  });
   const face = createEtcdFace({
     engine,
     host,
@@ -54,6 +60,8 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
     quotaBytes: options.quotaBytes,
     allowSnapshot: true,
     stopping: stopping.signal,
+    hosts: loopbackNames,
+    others: overHttp2(http),
   });
   const listener = await listen(
     {
@@ -68,6 +76,11 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
         name: 'etcd',
         speaks: beginsWith('PRI * HTTP/2.0'),
         serve: (socket) => face.serve(socket),
+      },
+      {
+        name: 'http',
+        speaks: beginsWith('GET ', 'POST ', 'PUT ', 'HEAD ', 'DELETE ', 'OPTIONS '),
+        serve: (socket) => void http.emit('connection', socket),
       },
     ],
   );
