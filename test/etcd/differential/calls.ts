@@ -10,6 +10,9 @@ import {
   type RequestOpSchema,
   toJson,
   type TxnRequestSchema,
+  Watch,
+  type WatchCreateRequestSchema,
+  type WatchResponse,
 } from 'waymark/etcd';
 import type { SeededRandom } from '../../faults/random.js';
 import type { EtcdApi, TypedMethod } from '../client.js';
@@ -26,6 +29,7 @@ export interface Standing {
   readonly compacted: number;
 }
 
+type WatchInit = MessageInitShape<typeof WatchCreateRequestSchema>;
 type TxnInit = MessageInitShape<typeof TxnRequestSchema>;
 type OpInit = MessageInitShape<typeof RequestOpSchema>;
 type RangeInit = MessageInitShape<typeof RangeRequestSchema>;
@@ -60,8 +64,9 @@ export class CallGenerator {
       return { method: leaseGrant, request: { ID: this.#lease(1), TTL: this.#ttl() } };
     }
     if (dice < 95) return { method: leaseRevoke, request: { ID: this.#lease(0) } };
-    if (dice < 99) return { method: leaseTimeToLive, request: { ID: this.#lease(0), keys: true } };
-    return { method: leaseLeases, request: {} };
+    if (dice < 97) return { method: leaseTimeToLive, request: { ID: this.#lease(0), keys: true } };
+    if (dice < 98) return { method: leaseLeases, request: {} };
+    return { method: Watch.method.watch, request: this.#watch(standing) };
   }
 
   #key(): Buffer {
@@ -137,6 +142,20 @@ export class CallGenerator {
   }
 
   /** @param open  also a range without an end, which etcd overlooks where it refuses that a transaction writes a key twice */
+  #watch(standing: Standing): WatchInit {
+    const key = this.#key();
+    const { revision } = standing;
+    const start = this.#revision(standing);
+    return {
+      key,
+      rangeEnd: this.#end(key),
+      startRevision: start > BigInt(revision + 1) ? BigInt(revision + 1) : start,
+      filters: this.#some() ? [this.#random.below(2)] : [],
+      prevKv: this.#some(0.5),
+      fragment: this.#some(),
+    };
+  }
+
   #delete(open: boolean): MessageInitShape<typeof KV.method.deleteRange.input> {
     const key = this.#key();
     const end = this.#end(key);
@@ -201,6 +220,7 @@ export class CallGenerator {
 
 /** What a call is answered with, without what tells one server from another: ids, and time that is left. */
 export async function answerOf(api: EtcdApi, { method, request }: GeneratedCall): Promise<unknown> {
+  if (method.name === Watch.method.watch.name) return await watched(api, request as WatchInit);
   try {
     const answer = await api.call(method, request as MessageInitShape<DescMessage>);
     return JSON.parse(JSON.stringify(toJson(method.output, answer), withoutOwn)) as unknown;
@@ -210,6 +230,40 @@ export async function answerOf(api: EtcdApi, { method, request }: GeneratedCall)
     return { code, text: details };
   }
 }
+
+/**
+ * What a watch tells up to the present, which is marked by two writes of its first key: a put and a delete, one of which it sees whatever it
+ * filters. How events are spread over answers, and what revision has been come to with each, is a matter of time.
+ */
+async function watched(api: EtcdApi, create: WatchInit): Promise<unknown> {
+  const { watch } = Watch.method;
+  const key = create.key === undefined || create.key.length === 0 ? bytes('\0') : create.key;
+  const put = await api.call(KV.method.put, { key, value: bytes('mark') });
+  const removed = await api.call(KV.method.deleteRange, { key });
+  const last = create.filters?.includes(noDelete) === true ? put : removed;
+  const stream = api.stream(watch);
+  const told: unknown[] = [];
+  try {
+    stream.write({ requestUnion: { case: 'createRequest', value: create } });
+    for await (const response of stream as AsyncIterable<WatchResponse>) {
+      const { events, ...rest } = toJson(watch.output, response) as { events?: unknown[] };
+      if (events === undefined) told.push(rest);
+      else told.push(...events);
+      const seen = response.events.at(-1)?.kv?.modRevision ?? 0n;
+      if (response.canceled || seen >= (last.header?.revision ?? 0n)) break;
+    }
+  } finally {
+    stream.on('error', () => {});
+    stream.cancel();
+  }
+  const plain = told.map((one) => ({ ...(one as object), header: undefined }));
+  return {
+    header: { revision: String(removed.header?.revision) },
+    told: JSON.parse(JSON.stringify(plain)) as unknown,
+  };
+}
+
+const noDelete = 1;
 
 function withoutOwn(name: string, value: unknown): unknown {
   if (['clusterId', 'memberId', 'raftTerm', 'TTL'].includes(name)) return undefined;
