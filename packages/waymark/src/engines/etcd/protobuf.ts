@@ -36,6 +36,11 @@ export class ProtobufWriter {
 
   bytes(field: number, bytes: Buffer): void {
     this.begin(field, bytes.length);
+    this.message(bytes);
+  }
+
+  /** Fields that are written already. */
+  message(bytes: Buffer): void {
     this.#at += bytes.copy(this.#buffer, this.#at);
   }
 
