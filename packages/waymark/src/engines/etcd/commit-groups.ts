@@ -91,9 +91,7 @@ export class CommitGroups {
   /** Those that were not sent are certainly not applied. */
   close(): void {
     for (const waiting of this.#waiting.splice(0)) {
-      settle(waiting, () =>
-        waiting.reject(new WaymarkError('unavailable', 'the engine is closed')),
-      );
+      refuse(waiting, new WaymarkError('unavailable', 'the engine is closed'));
     }
   }
 
@@ -169,7 +167,7 @@ export class CommitGroups {
     } catch (error) {
       // Refused as a whole, for the sake of one: each hears for itself. Sent again is only what was certainly not applied.
       if (isWaymarkError(error, 'uncertain') || isWaymarkError(error, 'unavailable')) {
-        for (const waiting of group) settle(waiting, () => waiting.reject(error));
+        for (const waiting of group) refuse(waiting, error);
       } else {
         await Promise.all(group.map(async (waiting) => await this.#sendAlone(waiting)));
       }
@@ -182,18 +180,17 @@ export class CommitGroups {
       const answer = await this.#options.send(waiting.request, waiting.signal);
       this.#answer(waiting, answer, readAnswerBytes(answer).revision);
     } catch (error) {
-      settle(waiting, () => waiting.reject(error));
+      refuse(waiting, error);
     }
   }
 
   #answer(waiting: Waiting, answer: Buffer | null, revision: Revision): void {
-    settle(waiting, () => {
-      try {
-        waiting.resolve(this.#options.read(waiting.txn, answer, revision));
-      } catch (error) {
-        waiting.reject(error);
-      }
-    });
+    if (!settles(waiting)) return;
+    try {
+      waiting.resolve(this.#options.read(waiting.txn, answer, revision));
+    } catch (error) {
+      waiting.reject(error);
+    }
   }
 
   #abort(waiting: Waiting): void {
@@ -201,10 +198,10 @@ export class CommitGroups {
     if (!waiting.sent) {
       this.#waiting = this.#waiting.filter((other) => other !== waiting);
       this.#gathered -= shareOf(waiting.request);
-      return settle(waiting, () => waiting.reject(reason));
+      return refuse(waiting, reason);
     }
     const text = 'given up while etcd had it: it may have been applied';
-    settle(waiting, () => waiting.reject(new WaymarkError('uncertain', text, {}, reason)));
+    refuse(waiting, new WaymarkError('uncertain', text, {}, reason));
   }
 }
 
@@ -235,9 +232,14 @@ class GroupRoom {
   }
 }
 
-function settle(waiting: Waiting, tell: () => void): void {
-  if (waiting.settled) return;
+function refuse(waiting: Waiting, error: unknown): void {
+  if (settles(waiting)) waiting.reject(error);
+}
+
+/** Whether it was still to be told; from now on it is not. */
+function settles(waiting: Waiting): boolean {
+  if (waiting.settled) return false;
   waiting.settled = true;
   if (waiting.abort !== undefined) waiting.signal?.removeEventListener('abort', waiting.abort);
-  tell();
+  return true;
 }

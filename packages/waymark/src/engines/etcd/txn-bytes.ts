@@ -79,14 +79,26 @@ export interface GroupAnswer {
 }
 
 export function readGroupBytes(txns: readonly WrittenTxn[], bytes: Buffer): GroupAnswer {
-  const { revision, responses } = readAnswerBytes(bytes);
-  let at = 0;
-  const answers = txns.map(({ loosePuts }) => {
-    if (loosePuts === 0) return readNestedBytes(responses[at++]);
-    at += loosePuts;
-    return null;
-  });
-  assert(responses.length === at, 'etcd answers each of a group');
+  const reader = new ProtobufReader(bytes);
+  const answers: (Buffer | null)[] = [];
+  let [revision, looseLeft] = [0, 0];
+  while (reader.next()) {
+    if (reader.field === fields.header) revision = revisionIn(reader.bytes());
+    else if (reader.field !== fields.responses) reader.skip();
+    else if (looseLeft > 0) {
+      reader.skip();
+      looseLeft--;
+    } else {
+      const loosePuts = txns[answers.length]?.loosePuts ?? 0;
+      if (loosePuts === 0) answers.push(readNestedBytes(reader.bytes()));
+      else {
+        reader.skip();
+        answers.push(null);
+        looseLeft = loosePuts - 1;
+      }
+    }
+  }
+  assert(looseLeft === 0 && answers.length === txns.length, 'etcd answers each of a group');
   return { revision, answers };
 }
 
@@ -110,8 +122,7 @@ export function readAnswerBytes(bytes: Buffer): AnswerBytes {
   return { revision, succeeded, responses };
 }
 
-function readNestedBytes(response: Buffer | undefined): Buffer {
-  assert(response !== undefined, 'etcd answers each of a group');
+function readNestedBytes(response: Buffer): Buffer {
   const reader = new ProtobufReader(response);
   assert(reader.next() && reader.field === fields.responseTxn, 'etcd answers each of a group');
   return reader.bytes();
