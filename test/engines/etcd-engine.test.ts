@@ -4,7 +4,14 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Batch, type Engine, openEngine, type Operation } from 'waymark/engine';
+import {
+  type Batch,
+  type Engine,
+  openEngine,
+  type Operation,
+  type Outcome,
+  type Txn,
+} from 'waymark/engine';
 import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 const everything = [{ key: '', end: '' }];
@@ -51,6 +58,53 @@ test('[K1] commits that share nothing go out together, those that conflict one b
   const revisions = same.map(({ revision }) => revision);
   expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
   expect((await engine.read({ key: 'one' })).entries[0]?.value).toBe('39');
+});
+
+test('[K1] each of a group has its own outcome, whatever stands beside it', async () => {
+  await using engine = await open();
+  await engine.commit({ apply: [put('old', 'before')] });
+  const absent = { key: 'old', target: 'version', is: '=', to: 0 } as const;
+  const read = { type: 'read', key: 'old' } as const;
+  const kinds = (n: number): Txn[] => [
+    { apply: [put(`a${n}`), put(`b${n}`)] },
+    { when: [absent], apply: [put(`c${n}`)], otherwise: [read] },
+    { when: [{ ...absent, is: '>' }], apply: [put(`d${n}`)] },
+    { when: [absent], apply: [put(`e${n}`)] },
+    { apply: [] },
+    {
+      apply: [
+        { ...put(`f${n}`), previous: true },
+        { type: 'delete', key: `g${n}` },
+      ],
+    },
+  ];
+  const txns = Array.from({ length: 12 }, (_, n) => kinds(n)).flat();
+  const outcomes = await Promise.all(txns.map((txn) => engine.commit(txn)));
+  expect(new Set(outcomes.map(({ revision }) => revision)).size).toBeLessThan(4);
+  const { entries } = await engine.read({ key: '', end: '' });
+  const revisions = new Map(entries.map(({ key, modRevision }) => [key, modRevision]));
+  for (const [n, txn] of txns.entries()) {
+    const { succeeded, results, revision } = outcomes[n] as Outcome;
+    expect(succeeded).toBe(![1, 3].includes(n % 6));
+    const branch = (succeeded ? txn.apply : txn.otherwise) ?? [];
+    expect(results.map(({ type }) => type)).toEqual(branch.map(({ type }) => type));
+    for (const op of txn.apply ?? []) {
+      if (op.type === 'put') expect(revisions.get(op.key)).toBe(succeeded ? revision : undefined);
+    }
+  }
+  expect(outcomes[1]?.results).toMatchObject([{ reading: { entries: [{ value: 'before' }] } }]);
+  expect(outcomes[5]?.results).toEqual([
+    { type: 'put', previous: null },
+    { type: 'delete', deleted: 0 },
+  ]);
+});
+
+test('[K6] a group is as large as etcd takes it: 128 puts', async () => {
+  await using engine = await open();
+  const outcomes = await Promise.all(
+    Array.from({ length: 1_024 }, (_, n) => engine.commit({ apply: [put(`k${n}`)] })),
+  );
+  expect(new Set(outcomes.map(({ revision }) => revision)).size).toBe(8);
 });
 
 test('[K11] one of a group that etcd refuses takes none of the others with it', async () => {

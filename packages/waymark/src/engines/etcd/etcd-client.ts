@@ -40,6 +40,11 @@ export type EtcdStream<I extends DescMessage, O extends DescMessage> = GrpcTypes
 
 export interface OpenedStream<I extends DescMessage, O extends DescMessage> {
   readonly stream: EtcdStream<I, O>;
+  /** A read, of the member that the stream is to. */
+  ask<A extends DescMessage, B extends DescMessage>(
+    method: Method<A, B>,
+    request: MessageInitShape<A>,
+  ): Promise<MessageShape<B>>;
   /** Tells what it ended with: the member is passed over for a while. */
   failed(error?: unknown): void;
 }
@@ -128,11 +133,15 @@ export class EtcdClient {
       (bytes) => fromBinary(method.output, bytes),
       metadata,
     );
+    const ask: OpenedStream<I, O>['ask'] = (of, request) => {
+      const exchange = exchangeOf(of, create(of.input, request));
+      return this.#unary(endpoint, exchange, metadata, this.#target.timeoutMs);
+    };
     const failed = (error?: unknown): void => {
       if (isStaleToken(error)) this.#token = null;
       else this.#suspect(endpoint);
     };
-    return { stream, failed };
+    return { stream, ask, failed };
   }
 
   /** The members changed: from now on these are spoken to, the first of them first. */

@@ -35,7 +35,7 @@ import { EtcdHistory } from './etcd-history.js';
 import { isLeaseRefusal } from './etcd-errors.js';
 import { EtcdLeases } from './etcd-leases.js';
 import { type EtcdTarget, parseEtcdUrl } from './etcd-url.js';
-import { floorOf, leaseNotFound, leasesOf, rangesOf, readsPast, soundProgress } from './facts.js';
+import { floorOf, leaseNotFound, leasesOf, rangesOf, readsPast } from './facts.js';
 import { follow, type FollowOptions } from './follow.js';
 import { KV, Maintenance } from './gen/etcd_pb.js';
 import { loadGrpc } from './grpc.js';
@@ -70,8 +70,7 @@ export async function openEtcdEngine(
   const unfollow = options.follow?.((addresses) => client.setEndpoints(addresses));
   try {
     const identity = await claimIdentity(client, layout, random, signal);
-    const { version } = await client.call(Maintenance.method.status, {}, { kind: 'read', signal });
-    return new EtcdEngine({ target, client, layout, identity, version, clock, random, unfollow });
+    return new EtcdEngine({ target, client, layout, identity, clock, random, unfollow });
   } catch (error) {
     unfollow?.();
     client.close();
@@ -84,8 +83,6 @@ interface Parts {
   readonly client: EtcdClient;
   readonly layout: Layout;
   readonly identity: string;
-  /** Of the member that was asked first. */
-  readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly unfollow: (() => void) | undefined;
@@ -258,13 +255,12 @@ class EtcdEngine implements Engine, FeedSource {
   }
 
   #following(call: Pick<FollowOptions, 'signal' | 'ranges' | 'previous'>): FollowOptions {
-    const { client, layout, clock, identity, version } = this.#parts;
+    const { client, layout, clock, identity } = this.#parts;
     return {
       ...call,
       client,
       layout,
       clock,
-      soundProgress: soundProgress(version),
       noticed: (notice) => {
         if ('floor' in notice) this.#history.noticeFloor(notice.floor);
         else if (notice.identity !== identity) {

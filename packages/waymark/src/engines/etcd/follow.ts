@@ -4,24 +4,29 @@ import type { Clock } from '../../core/clock.js';
 import type { Batch, Change, KeyRange, Revision } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { rangeContains } from '../../core/ranges.js';
-import type { EtcdClient, EtcdStream } from './etcd-client.js';
+import type { EtcdClient, EtcdStream, OpenedStream } from './etcd-client.js';
 import { eventType } from './enums.js';
 import { readEntry, toNumber } from './entry-codec.js';
 import { isStaleToken, toWaymarkError } from './etcd-errors.js';
-import { compactedAt } from './facts.js';
-import { type Event, Watch, WatchRequestSchema, type WatchResponseSchema } from './gen/etcd_pb.js';
+import { compactedAt, soundProgress } from './facts.js';
+import {
+  type Event,
+  Maintenance,
+  Watch,
+  WatchRequestSchema,
+  type WatchResponseSchema,
+} from './gen/etcd_pb.js';
 import type { Layout } from './layout.js';
 
 type WatchMethod = typeof Watch.method.watch;
+type Opened = OpenedStream<WatchMethod['input'], WatchMethod['output']>;
 type Stream = EtcdStream<WatchMethod['input'], WatchMethod['output']>;
 type Response = MessageShape<typeof WatchResponseSchema>;
 
 export interface FollowOptions {
-  readonly client: EtcdClient;
+  readonly client: Pick<EtcdClient, 'stream'>;
   readonly layout: Layout;
   readonly clock: Clock;
-  /** What etcd says of its progress can be believed (etcd issue 15220). */
-  readonly soundProgress: boolean;
   readonly previous: boolean;
   /** Null: all of the root. */
   readonly ranges: readonly KeyRange[] | null;
@@ -50,7 +55,7 @@ export async function* follow(after: Revision, options: FollowOptions): AsyncGen
     try {
       const opened = await client.stream(Watch.method.watch);
       failed = opened.failed;
-      for await (const batch of read(opened.stream, told, options)) {
+      for await (const batch of read(opened, told, options)) {
         failures = 0;
         told = Math.max(told, batch.revision);
         yield batch;
@@ -75,11 +80,16 @@ function isFinal(error: WaymarkError): boolean {
 
 /** One stream, until it ends. */
 async function* read(
-  stream: Stream,
+  { stream, ask }: Opened,
   after: Revision,
   options: FollowOptions,
 ): AsyncGenerator<Batch> {
   const { layout, signal } = options;
+  // Each member has a release of its own, and another one once it was upgraded. One that does not tell it is not believed.
+  const sound = ask(Maintenance.method.status, {}).then(
+    ({ version }) => soundProgress(version),
+    () => false,
+  );
   const abort = (): void => stream.cancel();
   signal.addEventListener('abort', abort, { once: true });
   // Its end is told to the loop; an error that comes after the loop was left is of no interest.
@@ -91,16 +101,21 @@ async function* read(
     const value = { key, rangeEnd, startRevision, prevKv: options.previous, fragment: true };
     stream.write(create(WatchRequestSchema, { requestUnion: { case: 'createRequest', value } }));
     let fragments: Event[] = [];
+    // Of events alone: should progress be told ahead of them, they come late and are not lost.
+    let told = BigInt(after);
     for await (const response of stream as AsyncIterable<Response>) {
       pulse.beat();
       refuseEnd(response);
       if (response.created) continue;
       fragments.push(...response.events);
       if (response.fragment) continue;
-      const events = fragments;
+      const isProgress = fragments.length === 0;
+      // A member that lags may tell what was not asked for (etcd issue 15271).
+      const events = fragments.filter(({ kv }) => kv !== undefined && kv.modRevision > told);
       fragments = [];
+      told = events.at(-1)?.kv?.modRevision ?? told;
       if (events.length > 0) yield batchOf(events, options);
-      else if (options.soundProgress) yield bookmark(response, after);
+      else if (isProgress && (await sound)) yield bookmark(response, after);
     }
   } finally {
     pulse.stop();

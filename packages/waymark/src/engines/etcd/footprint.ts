@@ -46,10 +46,11 @@ export class Footprints {
 
   /** Whether one of them writes what this commit reads, checks or writes, or the other way round. */
   conflictsWith({ reads, writes }: Footprint): boolean {
-    return (
-      writes.some((range) => this.#writes.overlaps(range) || this.#reads.overlaps(range)) ||
-      reads.some((range) => this.#writes.overlaps(range))
-    );
+    for (const range of writes) {
+      if (this.#writes.overlaps(range) || this.#reads.overlaps(range)) return true;
+    }
+    for (const range of reads) if (this.#writes.overlaps(range)) return true;
+    return false;
   }
 }
 

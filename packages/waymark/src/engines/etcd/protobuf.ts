@@ -36,6 +36,11 @@ export class ProtobufWriter {
 
   bytes(field: number, bytes: Buffer): void {
     this.begin(field, bytes.length);
+    this.message(bytes);
+  }
+
+  /** Fields that are written already. */
+  message(bytes: Buffer): void {
     this.#at += bytes.copy(this.#buffer, this.#at);
   }
 
@@ -105,18 +110,21 @@ export class ProtobufReader {
 
   bytes(): Buffer {
     const length = this.uint();
-    const from = this.#at;
-    this.#at += length;
-    assert(this.#at <= this.#buffer.length, 'an answer of etcd is whole');
-    return this.#buffer.subarray(from, this.#at);
+    this.#pass(length);
+    return this.#buffer.subarray(this.#at - length, this.#at);
   }
 
   skip(): void {
     if (this.#type === varintType) while (this.#byte() >= 128);
-    else if (this.#type === bytesType) this.bytes();
-    else if (this.#type === fixed64Type) this.#at += 8;
-    else if (this.#type === fixed32Type) this.#at += 4;
+    else if (this.#type === bytesType) this.#pass(this.uint());
+    else if (this.#type === fixed64Type) this.#pass(8);
+    else if (this.#type === fixed32Type) this.#pass(4);
     else assert(false, `etcd sends no fields of type ${this.#type}`);
+  }
+
+  #pass(length: number): void {
+    this.#at += length;
+    assert(this.#at <= this.#buffer.length, 'an answer of etcd is whole');
   }
 
   #byte(): number {

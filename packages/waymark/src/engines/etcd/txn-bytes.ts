@@ -1,5 +1,13 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import type { Check, Operation, Outcome, PutOperation, Revision, Txn } from '../../core/engine.js';
+import type {
+  Check,
+  Operation,
+  OperationResult,
+  Outcome,
+  PutOperation,
+  Revision,
+  Txn,
+} from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
 import { compareResult, compareTarget } from './enums.js';
 import type { Ground } from './entry-codec.js';
@@ -20,6 +28,8 @@ export interface WrittenTxn {
   readonly size: number;
   /** It puts something at its top, where etcd counts the room that puts take. */
   readonly takesRoom: boolean;
+  /** It is so many puts and checks nothing, so that in a group they can stand at the top; 0 when it is not of this kind. */
+  readonly loosePuts: number;
 }
 
 export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
@@ -28,27 +38,68 @@ export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
   const takesRoom = [...request.success, ...request.failure].some(
     (operation) => operation.request.case === 'requestPut',
   );
-  return { bytes: encode(TxnRequestSchema, request), size: sizeOf(request), takesRoom };
+  return {
+    bytes: encode(TxnRequestSchema, request),
+    size: sizeOf(request),
+    takesRoom,
+    loosePuts: 0,
+  };
 }
 
 /**
- * One transaction that holds them all.
+ * One transaction that holds them all: loose puts as they are, which costs etcd less by a third, all others nested.
  *
  * @param ownKey  put by the branch that never runs, as nothing is checked: etcd counts the room that puts take at the top alone
  */
-export function writeGroupBytes(txns: readonly Buffer[], ownKey: Buffer): Buffer {
+export function writeGroupBytes(txns: readonly WrittenTxn[], ownKey: Buffer): Buffer {
   const put = bytesSize(ownKey.length);
   let size = bytesSize(bytesSize(put));
-  for (const { length } of txns) size += bytesSize(bytesSize(length));
+  for (const { bytes, loosePuts } of txns) {
+    size += loosePuts > 0 ? bytes.length : bytesSize(bytesSize(bytes.length));
+  }
   const writer = new ProtobufWriter(size);
   writer.begin(fields.failure, bytesSize(put));
   writer.begin(fields.requestPut, put);
   writer.bytes(fields.key, ownKey);
-  for (const txn of txns) {
-    writer.begin(fields.success, bytesSize(txn.length));
-    writer.bytes(fields.requestTxn, txn);
+  for (const { bytes, loosePuts } of txns) {
+    // Messages one after the other are one message with the repeated fields of both.
+    if (loosePuts > 0) writer.message(bytes);
+    else {
+      writer.begin(fields.success, bytesSize(bytes.length));
+      writer.bytes(fields.requestTxn, bytes);
+    }
   }
   return writer.done();
+}
+
+export interface GroupAnswer {
+  readonly revision: Revision;
+  /** Of each transaction, in their order; null of loose puts, of which there is nothing to tell. */
+  readonly answers: readonly (Buffer | null)[];
+}
+
+export function readGroupBytes(txns: readonly WrittenTxn[], bytes: Buffer): GroupAnswer {
+  const reader = new ProtobufReader(bytes);
+  const answers: (Buffer | null)[] = [];
+  let [revision, looseLeft] = [0, 0];
+  while (reader.next()) {
+    if (reader.field === fields.header) revision = revisionIn(reader.bytes());
+    else if (reader.field !== fields.responses) reader.skip();
+    else if (looseLeft > 0) {
+      reader.skip();
+      looseLeft--;
+    } else {
+      const loosePuts = txns[answers.length]?.loosePuts ?? 0;
+      if (loosePuts === 0) answers.push(readNestedBytes(reader.bytes()));
+      else {
+        reader.skip();
+        answers.push(null);
+        looseLeft = loosePuts - 1;
+      }
+    }
+  }
+  assert(looseLeft === 0 && answers.length === txns.length, 'etcd answers each of a group');
+  return { revision, answers };
 }
 
 export interface AnswerBytes {
@@ -71,27 +122,31 @@ export function readAnswerBytes(bytes: Buffer): AnswerBytes {
   return { revision, succeeded, responses };
 }
 
-/** What a response of a group holds: the answer of one transaction. */
-export function readNestedBytes(response: Buffer | undefined): Buffer {
-  assert(response !== undefined, 'etcd answers each of a group');
+function readNestedBytes(response: Buffer): Buffer {
   const reader = new ProtobufReader(response);
   assert(reader.next() && reader.field === fields.responseTxn, 'etcd answers each of a group');
   return reader.bytes();
 }
 
+/** @param bytes  null: of loose puts, which were done */
 export function readOutcomeBytes(
   layout: Layout,
   txn: Txn,
-  bytes: Buffer,
+  bytes: Buffer | null,
   revision: Revision,
 ): Outcome {
+  if (bytes === null) return { revision, succeeded: true, results: putResults(txn.apply) };
   if (isPlain(txn)) {
     const { succeeded, responses } = readAnswerBytes(bytes);
     const branch = succeeded ? txn.apply : [];
     assert(responses.length === branch.length, 'etcd answers each operation');
-    return { revision, succeeded, results: branch.map(() => ({ type: 'put' })) };
+    return { revision, succeeded, results: putResults(branch) };
   }
   return readOutcome(layout, txn, fromBinary(TxnResponseSchema, bytes), revision);
+}
+
+function putResults(puts: readonly Operation[] = []): OperationResult[] {
+  return puts.map(() => ({ type: 'put' }));
 }
 
 /** Numbers of fields in etcd.proto. */
@@ -164,7 +219,8 @@ function writePuts(
   for (const check of checks) writeCheck(writer, layout, check);
   for (const put of puts) writePut(writer, layout, put);
   const largest = Math.max(checks.length, puts.length);
-  return { bytes: writer.done(), size: largest, takesRoom: puts.length > 0 };
+  const loosePuts = checks.length === 0 ? puts.length : 0;
+  return { bytes: writer.done(), size: largest, takesRoom: puts.length > 0, loosePuts };
 }
 
 function putSize({ data }: Layout, { key, value, lease = 0 }: PutOperation): number {
