@@ -1,5 +1,5 @@
 import type { ByteString } from './engine.js';
-import { allocate } from './latin1.js';
+import { latin1Slice, latin1Write } from './latin1.js';
 import { limits } from './limits.js';
 
 /**
@@ -77,7 +77,7 @@ export function arrayToBytes(array: Uint8Array): ByteString {
   return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 }
 
-const scratch = allocate(limits.keyBytesMax);
+const scratch = Buffer.allocUnsafeSlow(limits.keyBytesMax);
 
 /**
  * A flat copy of its own: no slice that keeps a larger string alive, no rope that keeps its pieces. For what
@@ -86,8 +86,8 @@ const scratch = allocate(limits.keyBytesMax);
 export function ownBytes(bytes: ByteString): ByteString {
   const { length } = bytes;
   if (length > scratch.length) return Buffer.from(bytes, 'latin1').toString('latin1');
-  scratch.latin1Write(bytes, 0, length);
-  return scratch.latin1Slice(0, length);
+  latin1Write(scratch, bytes, 0, length);
+  return latin1Slice(scratch, 0, length);
 }
 
 /** Whether every char is one byte. */

@@ -2,7 +2,7 @@ import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { frameHeaderBytes, frameTargetBytes, partBytesMax } from './frames.js';
-import { allocate, type FastBuffer } from '../core/latin1.js';
+import { latin1Write } from '../core/latin1.js';
 import { messages } from './messages.js';
 
 /** Below this many chars a loop beats the call into native code. */
@@ -16,7 +16,7 @@ const slabBytesMax = 131_072;
  * as long as it likes.
  */
 export class Writer {
-  buffer: FastBuffer;
+  buffer: Buffer;
   position = 0;
   /** Start of what was not taken yet. */
   #base = 0;
@@ -25,7 +25,7 @@ export class Writer {
   #slabBytes = slabBytesMin;
 
   constructor() {
-    this.buffer = allocate(0);
+    this.buffer = Buffer.allocUnsafeSlow(0);
   }
 
   /** Bytes that `take` would give. */
@@ -131,7 +131,7 @@ export class Writer {
     const { buffer } = this;
     let at = this.position;
     if (length > loopCharsMax) {
-      buffer.latin1Write(value, at, length);
+      latin1Write(buffer, value, at, length);
       this.position = at + length;
       return;
     }
@@ -175,7 +175,7 @@ export class Writer {
     const wanted = used + bytes + 64;
     // A slab serves some eight bursts; a connection of few words keeps a small one.
     if (wanted * 8 > this.#slabBytes) this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
-    const slab = allocate(Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted));
+    const slab = Buffer.allocUnsafeSlow(Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted));
     this.buffer.copy(slab, 0, this.#base, this.position);
     this.buffer = slab;
     this.#base = 0;
