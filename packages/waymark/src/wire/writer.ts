@@ -23,6 +23,8 @@ export class Writer {
   /** Where the open frame's header lies, −1 when none is open. */
   #frame = -1;
   #slabBytes = slabBytesMin;
+  #lastName: string | null = null;
+  #lastNameBytes = new Uint8Array();
 
   constructor() {
     this.buffer = Buffer.allocUnsafeSlow(0);
@@ -143,6 +145,24 @@ export class Writer {
   text(value: string): void {
     if (typeof value !== 'string') throw new WaymarkError('invalid', `text, not ${typeof value}`);
     this.bytes(textToBytes(value));
+  }
+
+  /** A text that is mostly the same as the one before: copied, not encoded. See `Reader.name`. */
+  name(value: string): void {
+    if (value !== this.#lastName) {
+      const before = this.pending;
+      this.text(value);
+      const length = this.pending - before;
+      this.#lastNameBytes = Uint8Array.from(this.buffer.subarray(this.position - length, this.position));
+      this.#lastName = value;
+      return;
+    }
+    const bytes = this.#lastNameBytes;
+    this.ensure(bytes.length);
+    const { buffer } = this;
+    let at = this.position;
+    for (let i = 0; i < bytes.length; i++) buffer[at++] = bytes[i] as number;
+    this.position = at;
   }
 
   json(value: unknown): void {
