@@ -28,6 +28,7 @@ import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { isByteString, joinBytes } from '../core/bytes.js';
 import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
+import { settled, settledValue } from '../core/settled.js';
 import { areFixed, fixedChecks, validateRange } from '../core/validate.js';
 import { mapWatch } from './map-watch.js';
 import { RecentChanges } from './recent-changes.js';
@@ -63,11 +64,15 @@ class Within implements Engine {
     this.#end = prefixEnd(prefix);
   }
 
-  async read(query: Query, options?: ReadOptions): Promise<Reading> {
+  read(query: Query, options?: ReadOptions): Promise<Reading> {
     try {
-      return this.#reading(await this.#engine.read(this.#inner(query), options));
+      const reading = this.#engine.read(this.#inner(query), options);
+      const known = settledValue(reading);
+      if (known === undefined) return reading.then(this.#reading, this.#refused);
+      const { revision, entries, more, count } = known;
+      return settled({ revision, entries: entries.map(this.#entry), more, count });
     } catch (error) {
-      throw this.#error(error);
+      return Promise.reject(this.#error(error));
     }
   }
 
@@ -233,10 +238,10 @@ class Within implements Engine {
     });
   }
 
-  #reading(reading: Reading): Reading {
+  readonly #reading = (reading: Reading): Reading => {
     if (reading.entries.length === 0) return reading;
     return { ...reading, entries: reading.entries.map(this.#entry) };
-  }
+  };
 
   readonly #batch = (batch: Batch): Batch =>
     batch.changes.length === 0
@@ -258,6 +263,10 @@ class Within implements Engine {
     previous === undefined
       ? { kind, entry: this.#entry(entry) }
       : { kind, entry: this.#entry(entry), previous: previous && this.#entry(previous) };
+
+  readonly #refused = (error: unknown): never => {
+    throw this.#error(error);
+  };
 
   /** A key too long for the engine beneath is told in this one's measure. */
   #error(error: unknown): unknown {

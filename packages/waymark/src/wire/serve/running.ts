@@ -1,4 +1,5 @@
 import type { CallOptions } from '../../core/engine.js';
+import { settledValue } from '../../core/settled.js';
 import { LateSignal } from './late-signal.js';
 import type { PlainCall } from './served-calls.js';
 
@@ -29,10 +30,14 @@ export class Running {
 
   /** What a call refuses at once is its answer, as what it refuses later. */
   start(args: unknown, options?: CallOptions): void {
+    let answer: Promise<unknown>;
     try {
-      (this.call as PlainCall).run(args, options).then(this.ok, this.failed);
+      answer = (this.call as PlainCall).run(args, options);
     } catch (error) {
-      this.failed(error);
+      return this.failed(error);
     }
+    const value = settledValue(answer);
+    if (value === undefined) answer.then(this.ok, this.failed);
+    else this.ok(value);
   }
 }
