@@ -18,8 +18,10 @@ const rememberedMax = 4_096;
  * the same string compares instead of scanning it again.
  */
 let lastAscii = '';
-let lastBytes = '';
-let bytesBefore = '';
+/** Two, written in turns: moving one to the other would be a second write to memory that the garbage collector watches. */
+let bytesOne = '';
+let bytesOther = '';
+let oneIsNext = true;
 /** Questions left for which it is worth comparing: who never tells what was found pays nothing for those who do. */
 let askedSoon = 0;
 
@@ -32,8 +34,9 @@ export function foundAscii(text: string): void {
 /** Tells that `bytes` is a byte string because of how it was made. */
 export function foundBytes(bytes: ByteString): void {
   if (bytes.length > rememberedMax) return;
-  bytesBefore = lastBytes;
-  lastBytes = bytes;
+  if (oneIsNext) bytesOne = bytes;
+  else bytesOther = bytes;
+  oneIsNext = !oneIsNext;
   askedSoon = 4;
 }
 
@@ -45,7 +48,7 @@ export function joinBytes(head: ByteString, tail: ByteString): ByteString {
   const whole = head + tail;
   // Two strings put together are a rope; a look at a char makes it flat once, where hashing and comparing each copy it anew.
   look.char = whole.charCodeAt(0);
-  if (tail === lastBytes || tail === bytesBefore) foundBytes(whole);
+  if (tail === bytesOne || tail === bytesOther) foundBytes(whole);
   return whole;
 }
 
@@ -97,7 +100,7 @@ export function ownBytes(bytes: ByteString): ByteString {
 export function isByteString(value: string): boolean {
   if (askedSoon > 0) {
     askedSoon--;
-    if (value === lastBytes || value === bytesBefore) return true;
+    if (value === bytesOne || value === bytesOther) return true;
   }
   return !wide.test(value);
 }
