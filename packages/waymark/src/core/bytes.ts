@@ -7,6 +7,9 @@ import { limits } from './limits.js';
  * common case costs one scan and no copy.
  */
 
+/** Taken once: what stands under `Buffer` is a getter, and a text is looked at with each put and get. */
+const { byteLength } = Buffer;
+
 // eslint-disable-next-line no-control-regex -- the range of a byte
 const wide = /[^\x00-\xff]/;
 
@@ -61,7 +64,7 @@ function isAscii(text: string): boolean {
 
 /** Whether each char is a byte of UTF-8, so that the text is ASCII: Node counts faster than any pattern matches. */
 function takesOneByteEach(text: string): boolean {
-  return Buffer.byteLength(text) === text.length;
+  return byteLength(text) === text.length;
 }
 
 /** UTF-8 encodes `text`. Lone surrogates become U+FFFD: check for them first where that matters. */

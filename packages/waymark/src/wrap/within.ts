@@ -30,6 +30,7 @@ import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
 import { settled, settledValue } from '../core/settled.js';
 import { areFixed, fixedChecks, validateRange } from '../core/validate.js';
+import { asksForOne } from '../engines/kit/key-index.js';
 import { mapWatch } from './map-watch.js';
 import { RecentChanges } from './recent-changes.js';
 
@@ -66,7 +67,7 @@ class Within implements Engine {
 
   read(query: Query, options?: ReadOptions): Promise<Reading> {
     try {
-      const reading = this.#engine.read(this.#inner(query), options);
+      const reading = this.#engine.read(this.#query(query), options);
       const known = settledValue(reading);
       if (known === undefined) return reading.then(this.#reading, this.#refused);
       const { revision, entries, more, count } = known;
@@ -162,6 +163,12 @@ class Within implements Engine {
     } catch (error) {
       throw this.#error(error);
     }
+  }
+
+  #query(query: Query): Query {
+    if (!asksForOne(query)) return this.#inner(query);
+    refuseUnprefixable(query);
+    return { key: joinBytes(this.#prefix, query.key) };
   }
 
   /** Keys and ends get the prefix; what is unbounded ends with the prefix's own range. */
