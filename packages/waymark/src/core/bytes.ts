@@ -43,16 +43,20 @@ export function foundBytes(bytes: ByteString): void {
   askedSoon = 4;
 }
 
-/** Where a look goes that is made for what it does to the string. */
-const look = { char: 0 };
-
 /** `head` and `tail` as one; what is known of the tail is then known of it. The head is a byte string. */
 export function joinBytes(head: ByteString, tail: ByteString): ByteString {
   const whole = head + tail;
-  // Two strings put together are a rope; a look at a char makes it flat once, where hashing and comparing each copy it anew.
-  look.char = whole.charCodeAt(0);
   if (tail === bytesOne || tail === bytesOther) foundBytes(whole);
   return whole;
+}
+
+/** Where a look at a char goes that is made for what it does to the string. */
+const look = { char: 0 };
+
+/** The same string, for who hashes and compares it: two strings put together are a rope, and each of both would copy it anew. */
+export function flat(bytes: ByteString): ByteString {
+  look.char = bytes.charCodeAt(0);
+  return bytes;
 }
 
 function isAscii(text: string): boolean {

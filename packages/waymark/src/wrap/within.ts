@@ -25,7 +25,7 @@ import type {
   WatchOptions,
 } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
-import { isByteString, joinBytes } from '../core/bytes.js';
+import { flat, isByteString, joinBytes } from '../core/bytes.js';
 import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
 import { settled, settledValue } from '../core/settled.js';
@@ -168,13 +168,17 @@ class Within implements Engine {
   #query(query: Query): Query {
     if (!asksForOne(query)) return this.#inner(query);
     refuseUnprefixable(query);
-    return { key: joinBytes(this.#prefix, query.key) };
+    return { key: this.#key(query.key) };
+  }
+
+  #key(key: ByteString): ByteString {
+    return flat(joinBytes(this.#prefix, key));
   }
 
   /** Keys and ends get the prefix; what is unbounded ends with the prefix's own range. */
   #inner<R extends KeyRange>(range: R): R {
     refuseUnprefixable(range);
-    const key = joinBytes(this.#prefix, range.key);
+    const key = this.#key(range.key);
     if (range.end === undefined) return { ...range, key };
     return { ...range, key, end: range.end === '' ? this.#end : this.#prefix + range.end };
   }
@@ -182,7 +186,7 @@ class Within implements Engine {
   #range(range: KeyRange): KeyRange {
     refuseUnprefixable(range);
     const { end } = range;
-    const key = joinBytes(this.#prefix, range.key);
+    const key = this.#key(range.key);
     if (end === undefined) return { key, end };
     return { key, end: end === '' ? this.#end : this.#prefix + end };
   }
@@ -217,7 +221,7 @@ class Within implements Engine {
   /** Field by field: a commit's hottest object, and a spread costs several times as much. */
   #put(put: PutOperation): PutOperation {
     const { value, lease, previous, keepValue, keepLease } = put;
-    const key = joinBytes(this.#prefix, put.key);
+    const key = this.#key(put.key);
     return lease === undefined && previous === undefined && !keepValue && !keepLease
       ? { type: 'put', key, value }
       : { type: 'put', key, value, lease, previous, keepValue, keepLease };
