@@ -153,7 +153,9 @@ export class Writer {
       const before = this.pending;
       this.text(value);
       const length = this.pending - before;
-      this.#lastNameBytes = Uint8Array.from(this.buffer.subarray(this.position - length, this.position));
+      this.#lastNameBytes = Uint8Array.from(
+        this.buffer.subarray(this.position - length, this.position),
+      );
       this.#lastName = value;
       return;
     }
@@ -195,7 +197,9 @@ export class Writer {
     const wanted = used + bytes + 64;
     // A slab serves some eight bursts; a connection of few words keeps a small one.
     if (wanted * 8 > this.#slabBytes) this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
-    const slab = Buffer.allocUnsafeSlow(Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted));
+    const slab = Buffer.allocUnsafeSlow(
+      Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted),
+    );
     this.buffer.copy(slab, 0, this.#base, this.position);
     this.buffer = slab;
     this.#base = 0;

@@ -177,10 +177,7 @@ class Within implements Engine {
 
   /** Keys and ends get the prefix; what is unbounded ends with the prefix's own range. */
   #inner<R extends KeyRange>(range: R): R {
-    refuseUnprefixable(range);
-    const key = this.#key(range.key);
-    if (range.end === undefined) return { ...range, key };
-    return { ...range, key, end: range.end === '' ? this.#end : this.#prefix + range.end };
+    return { ...range, ...this.#range(range) };
   }
 
   #range(range: KeyRange): KeyRange {
