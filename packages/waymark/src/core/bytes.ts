@@ -1,5 +1,5 @@
 import type { ByteString } from './engine.js';
-import { allocate } from './latin1.js';
+import { latin1Slice, latin1Write } from './latin1.js';
 import { limits } from './limits.js';
 
 /**
@@ -7,8 +7,9 @@ import { limits } from './limits.js';
  * common case costs one scan and no copy.
  */
 
-// eslint-disable-next-line no-control-regex -- the ASCII range begins at NUL
-const nonAscii = /[^\x00-\x7f]/;
+/** Taken once: what stands under `Buffer` is a getter, and a text is looked at with each put and get. */
+const { byteLength } = Buffer;
+
 // eslint-disable-next-line no-control-regex -- the range of a byte
 const wide = /[^\x00-\xff]/;
 
@@ -20,8 +21,10 @@ const rememberedMax = 4_096;
  * the same string compares instead of scanning it again.
  */
 let lastAscii = '';
-let lastBytes = '';
-let bytesBefore = '';
+/** Two, written in turns: moving one to the other would be a second write to memory that the garbage collector watches. */
+let bytesOne = '';
+let bytesOther = '';
+let oneIsNext = true;
 /** Questions left for which it is worth comparing: who never tells what was found pays nothing for those who do. */
 let askedSoon = 0;
 
@@ -34,28 +37,38 @@ export function foundAscii(text: string): void {
 /** Tells that `bytes` is a byte string because of how it was made. */
 export function foundBytes(bytes: ByteString): void {
   if (bytes.length > rememberedMax) return;
-  bytesBefore = lastBytes;
-  lastBytes = bytes;
+  if (oneIsNext) bytesOne = bytes;
+  else bytesOther = bytes;
+  oneIsNext = !oneIsNext;
   askedSoon = 4;
 }
-
-/** Where a look goes that is made for what it does to the string. */
-const look = { char: 0 };
 
 /** `head` and `tail` as one; what is known of the tail is then known of it. The head is a byte string. */
 export function joinBytes(head: ByteString, tail: ByteString): ByteString {
   const whole = head + tail;
-  // Two strings put together are a rope; a look at a char makes it flat once, where hashing and comparing each copy it anew.
-  look.char = whole.charCodeAt(0);
-  if (tail === lastBytes || tail === bytesBefore) foundBytes(whole);
+  if (tail === bytesOne || tail === bytesOther) foundBytes(whole);
   return whole;
+}
+
+/** Where a look at a char goes that is made for what it does to the string. */
+const look = { char: 0 };
+
+/** The same string, for who hashes and compares it: two strings put together are a rope, and each of both would copy it anew. */
+export function flat(bytes: ByteString): ByteString {
+  look.char = bytes.charCodeAt(0);
+  return bytes;
 }
 
 function isAscii(text: string): boolean {
   if (text === lastAscii) return true;
-  if (nonAscii.test(text)) return false;
-  foundAscii(text);
-  return true;
+  const ascii = takesOneByteEach(text);
+  if (ascii) foundAscii(text);
+  return ascii;
+}
+
+/** Whether each char is a byte of UTF-8, so that the text is ASCII: Node counts faster than any pattern matches. */
+function takesOneByteEach(text: string): boolean {
+  return byteLength(text) === text.length;
 }
 
 /** UTF-8 encodes `text`. Lone surrogates become U+FFFD: check for them first where that matters. */
@@ -65,7 +78,7 @@ export function textToBytes(text: string): ByteString {
 
 /** UTF-8 decodes; malformed sequences become U+FFFD. */
 export function bytesToText(bytes: ByteString): string {
-  return nonAscii.test(bytes) ? Buffer.from(bytes, 'latin1').toString('utf8') : bytes;
+  return takesOneByteEach(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 export function bytesToArray(bytes: ByteString): Uint8Array {
@@ -77,7 +90,7 @@ export function arrayToBytes(array: Uint8Array): ByteString {
   return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 }
 
-const scratch = allocate(limits.keyBytesMax);
+const scratch = Buffer.allocUnsafeSlow(limits.keyBytesMax);
 
 /**
  * A flat copy of its own: no slice that keeps a larger string alive, no rope that keeps its pieces. For what
@@ -86,15 +99,15 @@ const scratch = allocate(limits.keyBytesMax);
 export function ownBytes(bytes: ByteString): ByteString {
   const { length } = bytes;
   if (length > scratch.length) return Buffer.from(bytes, 'latin1').toString('latin1');
-  scratch.latin1Write(bytes, 0, length);
-  return scratch.latin1Slice(0, length);
+  latin1Write(scratch, bytes, 0, length);
+  return latin1Slice(scratch, 0, length);
 }
 
 /** Whether every char is one byte. */
 export function isByteString(value: string): boolean {
   if (askedSoon > 0) {
     askedSoon--;
-    if (value === lastBytes || value === bytesBefore) return true;
+    if (value === bytesOne || value === bytesOther) return true;
   }
   return !wide.test(value);
 }

@@ -1,6 +1,7 @@
 import type { Check, CommitOptions, Engine, Entry, Operation, Outcome, Txn } from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
+import { settledValue } from '../core/settled.js';
 import { fixedChecks } from '../core/validate.js';
 import { holdMark } from '../recipes/hold-mark.js';
 import { decodeParty } from '../recipes/lock-queue.js';
@@ -55,9 +56,15 @@ function commitUnlocked(
     return commitConditional(engine, memory, txn, options);
   }
   const committed = engine.commit({ when: noMarksCheck, apply }, commitOptions);
-  return committed.then((outcome) =>
-    outcome.succeeded ? outcome : commitRefused(engine, memory, txn, options),
-  );
+  return unlessRefused(committed, () => commitRefused(engine, memory, txn, options));
+}
+
+function unlessRefused(
+  committed: Promise<Outcome>,
+  refused: () => Promise<Outcome>,
+): Promise<Outcome> {
+  if (settledValue(committed)?.succeeded === true) return committed;
+  return committed.then((outcome) => (outcome.succeeded ? outcome : refused()));
 }
 
 /** Most conditions hold: flat beside the guard's they cost half. If not, whose it was is asked then. */
@@ -77,7 +84,7 @@ function commitConditional(
   };
   if (otherwise !== undefined) return nested();
   const committed = engine.commit({ when: [...noMarksCheck, ...when], apply }, commitOptions);
-  return committed.then((outcome) => (outcome.succeeded ? outcome : nested()));
+  return unlessRefused(committed, nested);
 }
 
 function commitRefused(

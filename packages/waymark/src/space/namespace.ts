@@ -77,11 +77,12 @@ export class HostNamespace<T> implements types.Namespace<T> {
   }
 
   async get(path: string, call: types.ReadCall = {}): Promise<types.PathEntry<T> | null> {
-    const key = dataKey(this.bytes(path));
+    const canonical = this.resolve(path);
+    const key = dataKey(pathToBytes(canonical));
     const { at, stale, signal } = call;
     const reading = await this.host.read(this.name, { key, at }, { stale, signal });
     const [entry] = reading.entries;
-    return entry === undefined ? null : this.toEntry(entry);
+    return entry === undefined ? null : this.toEntry(entry, canonical);
   }
 
   async put(
@@ -291,8 +292,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return pathToBytes(this.resolve(path));
   }
 
-  toEntry(entry: Entry): types.PathEntry<T> {
-    const path = bytesToPath(entry.key.slice(1));
+  toEntry(entry: Entry, path = bytesToPath(entry.key.slice(1))): types.PathEntry<T> {
     return {
       path,
       value: decodeValue(this.codec, path, entry.value),

@@ -64,8 +64,12 @@ class RemoteHost implements Host {
     });
   }
 
-  async read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {
-    validateQuery(query);
+  read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {
+    try {
+      validateQuery(query);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const stale = options?.stale === true;
     return this.#connection.call(methods.read, { namespace, query, stale }, options?.signal);
   }

@@ -53,7 +53,7 @@ export function readHeld(r: Reader): HeldKeys {
 }
 
 export function writeHoldArgs(w: Writer, { namespace, hold }: HoldArgs): void {
-  w.text(namespace);
+  w.name(namespace);
   writeHeld(w, hold);
 }
 

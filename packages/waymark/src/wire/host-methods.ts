@@ -53,7 +53,7 @@ export const hostMethods = {
     name: 'read',
     whenBroken: 'retry',
     writeArgs(w, { namespace, query, stale }) {
-      w.text(namespace);
+      w.name(namespace);
       w.bool(stale);
       writeQuery(w, query);
     },
@@ -70,7 +70,7 @@ export const hostMethods = {
     name: 'commit',
     whenBroken: 'uncertain',
     writeArgs(w, { namespace, txn, guard, alone, holds, under }) {
-      w.text(namespace);
+      w.name(namespace);
       w.byte((guard ? 1 : 0) | (under === undefined ? 0 : 2) | (alone ? 4 : 0));
       w.uint(holds === undefined ? 0 : holds.length);
       if (holds !== undefined) for (const hold of holds) writeProof(w, hold);
@@ -93,7 +93,7 @@ export const hostMethods = {
     name: 'watch',
     whenBroken: 'retry',
     writeArgs(w, args) {
-      w.text(args.namespace);
+      w.name(args.namespace);
       writeWatchArgs(w, args);
     },
     readArgs(r) {
@@ -112,7 +112,7 @@ export const hostMethods = {
     name: 'acquire',
     whenBroken: 'retry',
     writeArgs(w, { namespace, request }) {
-      w.text(namespace);
+      w.name(namespace);
       writeHeld(w, request);
       w.uint(request.lease);
       w.text(request.owner);
@@ -163,7 +163,7 @@ export const hostMethods = {
     name: 'forceUnlock',
     whenBroken: 'uncertain',
     writeArgs(w, { namespace, path, reason }) {
-      w.text(namespace);
+      w.name(namespace);
       w.text(path);
       w.text(reason);
     },
@@ -180,7 +180,7 @@ export const hostMethods = {
     name: 'explain',
     whenBroken: 'retry',
     writeArgs(w, { namespace, request }) {
-      w.text(namespace);
+      w.name(namespace);
       w.text(request.path);
       w.bool(request.tree);
       writeMode(w, request.mode);
@@ -239,7 +239,7 @@ export const hostMethods = {
     name: 'prune',
     whenBroken: 'uncertain',
     writeArgs(w, { namespace, path, olderThanMs }) {
-      w.text(namespace);
+      w.name(namespace);
       w.text(path);
       w.double(olderThanMs);
     },

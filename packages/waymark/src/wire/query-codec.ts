@@ -47,9 +47,8 @@ const ordered = 1 << 11;
 
 export function writeQuery(w: Writer, query: Query): void {
   let flags = query.end === undefined ? 0 : hasEnd;
-  for (let i = 0; i < numbers.length; i++) {
-    if (query[numbers[i] as (typeof numbers)[number]] !== undefined) flags |= 2 << i;
-  }
+  const values = valuesOf(query);
+  for (let i = 0; i < values.length; i++) if (values[i] !== undefined) flags |= 2 << i;
   if (query.descending === true) flags |= descending;
   if (query.keysOnly === true) flags |= keysOnly;
   if (query.countOnly === true) flags |= countOnly;
@@ -58,13 +57,14 @@ export function writeQuery(w: Writer, query: Query): void {
   w.uint(flags);
   w.bytes(query.key);
   if (query.end !== undefined) w.bytes(query.end);
-  if ((flags & 0x7e) !== 0) {
-    for (const name of numbers) {
-      const value = query[name];
-      if (value !== undefined) w.uint(value);
-    }
-  }
+  for (const value of values) if (value !== undefined) w.uint(value);
   if (query.orderBy !== undefined) w.byte(orders.indexOf(query.orderBy));
+}
+
+/** Those of `numbers`, each by its own name: looked up by a variable's they cost a get a tenth. */
+function valuesOf(query: Query): (number | undefined)[] {
+  const { at, limit, minModRevision, maxModRevision, minCreateRevision, maxCreateRevision } = query;
+  return [at, limit, minModRevision, maxModRevision, minCreateRevision, maxCreateRevision];
 }
 
 export function readQuery(r: Reader): Query {

@@ -1,21 +1,21 @@
 import type { ByteString } from '../core/engine.js';
 import { foundBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
-import { fast, type FastBuffer } from '../core/latin1.js';
+import { latin1Slice, utf8Slice } from '../core/latin1.js';
 
 /** Longer texts are decoded without a look. */
 const plainMax = 64;
 
 /** Reads one frame. Whatever the bytes are, each call gives a value of its type or throws `invalid`. */
 export class Reader {
-  readonly buffer: FastBuffer;
+  readonly buffer: Buffer;
   position: number;
   readonly #end: number;
   #lastName = '';
   #lastNameBytes: Uint8Array | null = null;
 
   constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
-    this.buffer = fast(buffer);
+    this.buffer = asBuffer(buffer);
     this.position = start;
     this.#end = end;
   }
@@ -76,7 +76,7 @@ export class Reader {
     if (length > this.#end - start) throw malformed('it ends within a string');
     if (length === 0) return '';
     this.position = start + length;
-    const bytes = this.buffer.latin1Slice(start, start + length);
+    const bytes = latin1Slice(this.buffer, start, start + length);
     foundBytes(bytes);
     return bytes;
   }
@@ -89,8 +89,8 @@ export class Reader {
     // Most texts are short and plain, and their bytes are looked at faster than decoded.
     const plain = length <= plainMax && isAscii(this.buffer, start, this.position);
     return plain
-      ? this.buffer.latin1Slice(start, this.position)
-      : this.buffer.utf8Slice(start, this.position);
+      ? latin1Slice(this.buffer, start, this.position)
+      : utf8Slice(this.buffer, start, this.position);
   }
 
   /** A text that is mostly the same as the one before: compared, not decoded. */
@@ -129,6 +129,11 @@ export class Reader {
 
 export function malformed(why: string, cause?: unknown): WaymarkError {
   return new WaymarkError('invalid', `malformed message: ${why}`, {}, cause);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function isAscii(buffer: Uint8Array, start: number, end: number): boolean {

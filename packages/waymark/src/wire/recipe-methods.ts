@@ -31,7 +31,7 @@ function make({
     whenBroken,
     writeArgs(w, told) {
       const { namespace, args } = told as RecipeArgs<unknown>;
-      w.text(namespace);
+      w.name(namespace);
       writeShaped(w, call.args, args);
     },
     readArgs(r) {

@@ -2,7 +2,7 @@ import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { frameHeaderBytes, frameTargetBytes, partBytesMax } from './frames.js';
-import { allocate, type FastBuffer } from '../core/latin1.js';
+import { latin1Write } from '../core/latin1.js';
 import { messages } from './messages.js';
 
 /** Below this many chars a loop beats the call into native code. */
@@ -16,16 +16,18 @@ const slabBytesMax = 131_072;
  * as long as it likes.
  */
 export class Writer {
-  buffer: FastBuffer;
+  buffer: Buffer;
   position = 0;
   /** Start of what was not taken yet. */
   #base = 0;
   /** Where the open frame's header lies, −1 when none is open. */
   #frame = -1;
   #slabBytes = slabBytesMin;
+  #lastName: string | null = null;
+  #lastNameBytes = new Uint8Array();
 
   constructor() {
-    this.buffer = allocate(0);
+    this.buffer = Buffer.allocUnsafeSlow(0);
   }
 
   /** Bytes that `take` would give. */
@@ -131,7 +133,7 @@ export class Writer {
     const { buffer } = this;
     let at = this.position;
     if (length > loopCharsMax) {
-      buffer.latin1Write(value, at, length);
+      latin1Write(buffer, value, at, length);
       this.position = at + length;
       return;
     }
@@ -143,6 +145,26 @@ export class Writer {
   text(value: string): void {
     if (typeof value !== 'string') throw new WaymarkError('invalid', `text, not ${typeof value}`);
     this.bytes(textToBytes(value));
+  }
+
+  /** A text that is mostly the same as the one before: copied, not encoded. See `Reader.name`. */
+  name(value: string): void {
+    if (value !== this.#lastName) {
+      const before = this.pending;
+      this.text(value);
+      const length = this.pending - before;
+      this.#lastNameBytes = Uint8Array.from(
+        this.buffer.subarray(this.position - length, this.position),
+      );
+      this.#lastName = value;
+      return;
+    }
+    const bytes = this.#lastNameBytes;
+    this.ensure(bytes.length);
+    const { buffer } = this;
+    let at = this.position;
+    for (let i = 0; i < bytes.length; i++) buffer[at++] = bytes[i] as number;
+    this.position = at;
   }
 
   json(value: unknown): void {
@@ -175,7 +197,9 @@ export class Writer {
     const wanted = used + bytes + 64;
     // A slab serves some eight bursts; a connection of few words keeps a small one.
     if (wanted * 8 > this.#slabBytes) this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
-    const slab = allocate(Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted));
+    const slab = Buffer.allocUnsafeSlow(
+      Math.max(this.#slabBytes, wanted > slabBytesMax ? wanted * 2 : wanted),
+    );
     this.buffer.copy(slab, 0, this.#base, this.position);
     this.buffer = slab;
     this.#base = 0;

@@ -25,10 +25,12 @@ import type {
   WatchOptions,
 } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
-import { isByteString, joinBytes } from '../core/bytes.js';
+import { flat, isByteString, joinBytes } from '../core/bytes.js';
 import { limits } from '../core/limits.js';
 import { prefixEnd } from '../core/ranges.js';
+import { settled, settledValue } from '../core/settled.js';
 import { areFixed, fixedChecks, validateRange } from '../core/validate.js';
+import { asksForOne } from '../engines/kit/key-index.js';
 import { mapWatch } from './map-watch.js';
 import { RecentChanges } from './recent-changes.js';
 
@@ -63,11 +65,15 @@ class Within implements Engine {
     this.#end = prefixEnd(prefix);
   }
 
-  async read(query: Query, options?: ReadOptions): Promise<Reading> {
+  read(query: Query, options?: ReadOptions): Promise<Reading> {
     try {
-      return this.#reading(await this.#engine.read(this.#inner(query), options));
+      const reading = this.#engine.read(this.#query(query), options);
+      const known = settledValue(reading);
+      if (known === undefined) return reading.then(this.#reading, this.#refused);
+      const { revision, entries, more, count } = known;
+      return settled({ revision, entries: entries.map(this.#entry), more, count });
     } catch (error) {
-      throw this.#error(error);
+      return Promise.reject(this.#error(error));
     }
   }
 
@@ -159,18 +165,25 @@ class Within implements Engine {
     }
   }
 
+  #query(query: Query): Query {
+    if (!asksForOne(query)) return this.#inner(query);
+    refuseUnprefixable(query);
+    return { key: this.#key(query.key) };
+  }
+
+  #key(key: ByteString): ByteString {
+    return flat(joinBytes(this.#prefix, key));
+  }
+
   /** Keys and ends get the prefix; what is unbounded ends with the prefix's own range. */
   #inner<R extends KeyRange>(range: R): R {
-    refuseUnprefixable(range);
-    const key = joinBytes(this.#prefix, range.key);
-    if (range.end === undefined) return { ...range, key };
-    return { ...range, key, end: range.end === '' ? this.#end : this.#prefix + range.end };
+    return { ...range, ...this.#range(range) };
   }
 
   #range(range: KeyRange): KeyRange {
     refuseUnprefixable(range);
     const { end } = range;
-    const key = joinBytes(this.#prefix, range.key);
+    const key = this.#key(range.key);
     if (end === undefined) return { key, end };
     return { key, end: end === '' ? this.#end : this.#prefix + end };
   }
@@ -205,7 +218,7 @@ class Within implements Engine {
   /** Field by field: a commit's hottest object, and a spread costs several times as much. */
   #put(put: PutOperation): PutOperation {
     const { value, lease, previous, keepValue, keepLease } = put;
-    const key = joinBytes(this.#prefix, put.key);
+    const key = this.#key(put.key);
     return lease === undefined && previous === undefined && !keepValue && !keepLease
       ? { type: 'put', key, value }
       : { type: 'put', key, value, lease, previous, keepValue, keepLease };
@@ -233,10 +246,10 @@ class Within implements Engine {
     });
   }
 
-  #reading(reading: Reading): Reading {
+  readonly #reading = (reading: Reading): Reading => {
     if (reading.entries.length === 0) return reading;
     return { ...reading, entries: reading.entries.map(this.#entry) };
-  }
+  };
 
   readonly #batch = (batch: Batch): Batch =>
     batch.changes.length === 0
@@ -258,6 +271,10 @@ class Within implements Engine {
     previous === undefined
       ? { kind, entry: this.#entry(entry) }
       : { kind, entry: this.#entry(entry), previous: previous && this.#entry(previous) };
+
+  readonly #refused = (error: unknown): never => {
+    throw this.#error(error);
+  };
 
   /** A key too long for the engine beneath is told in this one's measure. */
   #error(error: unknown): unknown {

@@ -18,6 +18,7 @@ import type {
   Txn,
   WatchOptions,
 } from '../../core/engine.js';
+import { settled } from '../../core/settled.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import { type HistoryBounds, Keyspace } from '../kit/keyspace.js';
 import { lazyWatch } from '../kit/lazy-watch.js';
@@ -41,14 +42,24 @@ class MemoryEngine implements Engine {
     this.#keyspace = new Keyspace({ clock, random, history, identity: random.id() });
   }
 
-  async read(query: Query, options?: ReadOptions): Promise<Reading> {
-    options?.signal?.throwIfAborted();
-    return this.#keyspace.read(query);
+  read(query: Query, options?: ReadOptions): Promise<Reading> {
+    try {
+      options?.signal?.throwIfAborted();
+      const { revision, entries, more, count } = this.#keyspace.read(query);
+      return settled({ revision, entries, more, count });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  async commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
-    options?.signal?.throwIfAborted();
-    return this.#keyspace.commit(txn);
+  commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+    try {
+      options?.signal?.throwIfAborted();
+      const { revision, succeeded, results } = this.#keyspace.commit(txn);
+      return settled({ revision, succeeded, results });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {

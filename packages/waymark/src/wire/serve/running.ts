@@ -1,26 +1,25 @@
 import type { CallOptions } from '../../core/engine.js';
+import { settledValue } from '../../core/settled.js';
 import { LateSignal } from './late-signal.js';
 import type { PlainCall } from './served-calls.js';
+
+/** What a call came to: its result, or the error it failed with. */
+export interface CallEnd {
+  readonly value: unknown;
+  readonly failed: boolean;
+}
 
 /** A call under way: made once and used again, so that a call costs no closures. */
 export class Running {
   id = 0;
   call: PlainCall | null = null;
-  value: unknown = undefined;
-  error: { readonly error: unknown } | null = null;
   #late = new LateSignal();
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
-  constructor(finished: (running: Running) => void) {
-    this.ok = (value) => {
-      this.value = value;
-      finished(this);
-    };
-    this.failed = (error) => {
-      this.error = { error };
-      finished(this);
-    };
+  constructor(finished: (running: Running, end: CallEnd) => void) {
+    this.ok = (value) => finished(this, { value, failed: false });
+    this.failed = (error) => finished(this, { value: error, failed: true });
   }
 
   /** For a call that may wait: those of the last one, unless that was given up. */
@@ -31,16 +30,14 @@ export class Running {
 
   /** What a call refuses at once is its answer, as what it refuses later. */
   start(args: unknown, options?: CallOptions): void {
+    let answer: Promise<unknown>;
     try {
-      (this.call as PlainCall).run(args, options).then(this.ok, this.failed);
+      answer = (this.call as PlainCall).run(args, options);
     } catch (error) {
-      this.failed(error);
+      return this.failed(error);
     }
-  }
-
-  clear(): void {
-    this.call = null;
-    this.value = undefined;
-    this.error = null;
+    const value = settledValue(answer);
+    if (value === undefined) answer.then(this.ok, this.failed);
+    else this.ok(value);
   }
 }

@@ -5,7 +5,7 @@ import { messages } from '../messages.js';
 import { Intake } from './intake.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
-import { Running } from './running.js';
+import { type CallEnd, Running } from './running.js';
 import type { ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
@@ -200,22 +200,21 @@ export class ServedConnection {
     return running;
   }
 
-  readonly #finished = (running: Running): void => {
+  readonly #finished = (running: Running, end: CallEnd): void => {
     this.#calls--;
     if (running.call?.waits === true) {
       this.#waiting--;
       this.#ongoing.delete(running.id);
     }
     if (this.#ended) return;
-    if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running));
-    else this.#answer(running);
+    if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running, end));
+    else this.#answer(running, end);
   };
 
-  #answer(running: Running): void {
-    const { id, call, error, value } = running;
-    if (error !== null) this.#fail(id, error.error);
+  #answer(running: Running, { value, failed }: CallEnd): void {
+    const { id, call } = running;
+    if (failed) this.#fail(id, value);
     else this.#outlet.ok(id, (call as PlainCall).method, value);
-    running.clear();
     if (this.#idle.length < 1_024) this.#idle.push(running);
     if (this.#draining) this.#endIfDrained();
   }
