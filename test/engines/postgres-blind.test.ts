@@ -130,6 +130,36 @@ test('[K11] one that waits for the row of revisions until its deadline is unavai
   expect((await engine.read({ key: 'k' })).entries[0]?.value).toBe('before');
 });
 
+test('[K8] who listens is told once of each group, and up to where it goes', async () => {
+  await using engine = await openEngine(`${server.url}?schema=told`);
+  const told: string[] = [];
+  const listener = new pg.Client(server.url);
+  await listener.connect();
+  const { identity } = await engine.status();
+  await listener.query(`listen "waymark:${identity}"`);
+  const complete = new Promise<void>((resolve) => {
+    listener.on('notification', ({ payload = '' }) => {
+      told.push(payload);
+      if (payload === '8') resolve();
+    });
+  });
+  await Promise.all([1, 2, 3, 4].map((n) => commit(engine, put(`k${n}`, ''))));
+  await Promise.all([1, 2, 3, 4].map((n) => commit(engine, remove(`k${n}`))));
+  await complete;
+  expect(told).toEqual(['4', '8']);
+  await listener.end();
+});
+
+test('[K8] a schema that was made anew is superseded, and nothing is written to it', async () => {
+  await using engine = await openEngine(`${server.url}?schema=other`);
+  await commit(engine, put('k', 'before'));
+  await admin.query(`update other.meta set identity = 'another'`);
+  const error = await commit(engine, put('k', 'after')).catch((error: unknown) => error);
+  expect(isWaymarkError(error, 'superseded'), String(error)).toBe(true);
+  const written = await admin.query<{ revision: string }>('select revision from other.log');
+  expect(written.rows).toEqual([{ revision: '1' }]);
+});
+
 test('[K1] they are one transaction at read committed, whatever the default of the database is', async () => {
   await using engine = await openEngine(`${server.url}?schema=level`);
   await commit(engine, put('k', '0'));
