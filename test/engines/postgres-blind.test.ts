@@ -1,7 +1,14 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isWaymarkError } from 'waymark';
-import { type Change, type Engine, openEngine, type Operation, type Outcome } from 'waymark/engine';
+import {
+  type Change,
+  type Engine,
+  openEngine,
+  type Operation,
+  type Outcome,
+  prefixRange,
+} from 'waymark/engine';
 import { type RunningPostgres, startPostgres } from '../support/postgres.js';
 
 let server: RunningPostgres;
@@ -114,6 +121,53 @@ test('[K1] a key that is written several times at once goes through all its vers
     const previous = n < 9 ? null : { value: String(n - 9), version: Math.floor(n / 9) };
     expect(results[0]).toMatchObject({ type: 'put', previous });
   }
+});
+
+/** A write of `key` if nothing begins with `prefix`. */
+function guarded(engine: Engine, key: string, prefix: string): Promise<Outcome> {
+  const { end } = prefixRange(prefix);
+  const when = [{ key: prefix, end, target: 'version', is: '=', to: 0 }] as const;
+  const otherwise = [{ type: 'read', key, countOnly: true }] as const;
+  return engine.commit({ when, apply: [put(key, 'new')], otherwise });
+}
+
+test('[K3] writes that insist on a range being empty are refused where it is not, and only they', async () => {
+  await using engine = await openEngine(`${server.url}?schema=guarded`);
+  await commit(engine, put('h/held', ''));
+  const outcomes = await Promise.all([
+    guarded(engine, 'a', 'h/'),
+    guarded(engine, 'b', 'i/'),
+    commit(engine, put('c', '')),
+    guarded(engine, 'd', 'h/held'),
+  ]);
+  expect(outcomes.map(({ succeeded }) => succeeded)).toEqual([false, true, true, false]);
+  expect(outcomes.map(({ revision }) => revision)).toEqual([1, 2, 3, 3]);
+  expect((await engine.read({ key: 'a', end: 'g' })).entries.map(({ key }) => key)).toEqual([
+    'b',
+    'c',
+  ]);
+  await commit(engine, remove('h/held'));
+  const free = await Promise.all([guarded(engine, 'a', 'h/'), guarded(engine, 'd', 'h/held')]);
+  expect(free.map(({ succeeded, revision }) => [succeeded, revision])).toEqual([
+    [true, 5],
+    [true, 6],
+  ]);
+});
+
+test('[K3] in one group such a write sees what those before it have put into its range, and its own range before itself', async () => {
+  await using engine = await openEngine(`${server.url}?schema=inside`);
+  const outcomes = await Promise.all([
+    guarded(engine, 'r/1', 'r/'),
+    guarded(engine, 'other', 'r/'),
+    guarded(engine, 'once', 'once'),
+    guarded(engine, 'once', 'once'),
+  ]);
+  expect(outcomes.map(({ succeeded }) => succeeded)).toEqual([true, false, true, false]);
+  const [first, second] = await Promise.all([
+    guarded(engine, 's/1', 'none/'),
+    guarded(engine, 'behind', 's/'),
+  ]);
+  expect([first?.succeeded, second?.succeeded]).toEqual([true, false]);
 });
 
 test('[K11] one that waits for the row of revisions until its deadline is unavailable, and is never applied', async () => {

@@ -1,22 +1,29 @@
-import { equalKeys } from './key-sql.js';
+import { equalKeys, keyInRange } from './key-sql.js';
 import { sqlFunction } from './schema-sql.js';
 
 /**
  * Writes that look at nothing, in one statement: `write_blind` locks the row of revisions, gives each write the next one, notes what it
  * replaced, and wakes who follows. Each entry is looked up once, and replaced where it was found: as nobody else can have moved it since.
  * A value that is null is a delete; one of what is absent changes nothing and takes no revision. It answers with the row of revisions as
- * it was, and with the entries that were replaced of those keys whose `asked` is not null, with values where it is true.
+ * it was, and with the entries that were replaced of those keys whose `asked` is not null, with values where it is true. If anything is
+ * in one of the ranges it answers `taken`, and has done nothing.
  */
 export function blindWriting(s: string): string {
   const columns =
     'what text, key bytea, value bytea, create_revision bigint, mod_revision bigint, version bigint, lease bigint';
   return sqlFunction(
-    `${s}.write_blind(opened text, keys bytea[], vals bytea[], asked boolean[]) returns table (${columns})`,
-    `declare m record;
+    `${s}.write_blind(opened text, keys bytea[], vals bytea[], asked boolean[], starts bytea[], ends bytea[]) returns table (${columns})`,
+    `declare
+  m record;
+  taken boolean := false;
 begin
   select * into m from ${s}.meta for update;
-  return query select 'meta', convert_to(m.identity, 'UTF8'), ''::bytea, m.revision, m.compacted, m.dropped, 0::bigint;
-  if m.identity <> opened then return; end if;
+  if cardinality(starts) > 0 then
+    taken := exists (select from unnest(starts, ends) as r(a, b)
+      cross join lateral (select from ${s}.entry e where ${keyInRange('e.key', 'r.a', 'r.b')} limit 1) e);
+  end if;
+  return query select case when taken then 'taken' else 'meta' end, convert_to(m.identity, 'UTF8'), ''::bytea, m.revision, m.compacted, m.dropped, 0::bigint;
+  if taken or m.identity <> opened then return; end if;
   if array_position(vals, null) is null then
     return query ${putting(s)};
   else
