@@ -169,7 +169,8 @@ test('[K11] a client that went silent with the row of revisions locked holds up 
   await put(engine, 'k');
   // Its load is answered to nobody: the lock is held, and no COMMIT comes.
   proxy.replyDrop = true;
-  const lost = failureOf(put(engine, 'k'));
+  const when = [{ key: 'k', target: 'version', is: '>', to: 0 }] as const;
+  const lost = failureOf(engine.commit({ when, apply: [{ type: 'put', key: 'k', value: '' }] }));
   while (
     (await sql(`select 1 from pg_stat_activity where state = 'idle in transaction'`)).length < 1
   );

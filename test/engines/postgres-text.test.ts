@@ -174,6 +174,9 @@ test('[docs] every SQL block of the guide runs', async () => {
   expect(blocks.length).toBeGreaterThan(5);
   await using own = await open(server.url);
   await own.namespace('jobs').put('/41', 'there');
-  for (const text of blocks) expect((await client.query(text)).rowCount, text).not.toBeNull();
+  for (const text of blocks) {
+    const { command, rowCount } = await client.query(text);
+    if (command !== 'CREATE') expect(rowCount, text).not.toBeNull();
+  }
   await expect(own.namespace('jobs').put('/41', 1)).rejects.toMatchObject({ code: 'superseded' });
 });

@@ -3,6 +3,7 @@ import type { CommitOptions, Outcome, Query, Reading, Txn } from '../../core/eng
 import { WaymarkError } from '../../core/errors.js';
 import { soon } from '../../core/soon.js';
 import { evaluate } from '../kit/transaction.js';
+import { BlindGroup } from './blind-writes.js';
 import type { Database, Statement, Transaction } from './database.js';
 import { Demands } from './demands.js';
 import { refuseOther } from './facts.js';
@@ -138,6 +139,9 @@ export class CommitGroups {
   /** Each commit's outcome, or the refusal of it alone. */
   async #run(txns: readonly Txn[]): Promise<(Outcome | WaymarkError)[]> {
     const { database, identity, committed } = this.#options;
+    const blind = BlindGroup.of(txns);
+    const outcomes = blind === null ? null : await this.#writeBlind(blind);
+    if (outcomes !== null) return outcomes;
     const demands = new Demands();
     for (const txn of txns) demands.add(txn);
     if (!demands.writes && demands.past.length === 0) return await this.#look(txns, demands);
@@ -152,6 +156,15 @@ export class CommitGroups {
     });
     if (wrote) committed();
     return answers;
+  }
+
+  /** What looks at nothing need not be evaluated: the database does all of it in one statement. */
+  async #writeBlind(group: BlindGroup): Promise<Outcome[] | null> {
+    const { database, identity, committed } = this.#options;
+    const rows = await database.alone(group.statement(database.s, identity));
+    const outcomes = group.outcomes(rows, identity);
+    if (outcomes !== null) committed();
+    return outcomes;
   }
 
   /** A group that writes nothing takes no lock: one statement sees one state. */

@@ -8,6 +8,9 @@ import type { PostgresTarget } from './postgres-url.js';
 import { quoteName } from './schema-sql.js';
 import { columnTypes, type Row } from './values.js';
 
+/** Of a call's time so much may go by while it waits for others: it then ends as certainly not applied. */
+const lockShare = 0.8;
+
 /** A parameter as the driver takes it. */
 export type Value = string | number | boolean | Buffer | null;
 
@@ -38,6 +41,7 @@ export class Database {
   readonly #pool: Pool;
   readonly #clock: Clock;
   readonly #begin: string;
+  readonly #beginAlone: string;
 
   constructor(pg: Pg, target: PostgresTarget, clock: Clock) {
     const { schema, timeoutMs, poolMax } = target;
@@ -47,6 +51,7 @@ export class Database {
     this.#clock = clock;
     // The server ends by itself what its client has left behind, so that a lost client does not hold the row of revisions.
     this.#begin = `begin isolation level read committed read write; set local statement_timeout = ${timeoutMs}; set local idle_in_transaction_session_timeout = ${timeoutMs}`;
+    this.#beginAlone = `${this.#begin}; set local lock_timeout = ${Math.ceil(timeoutMs * lockShare)}`;
     this.#pool = new pg.Pool({
       ...connectionOptions(target),
       max: poolMax,
@@ -103,6 +108,20 @@ export class Database {
       took('everything');
       await commit(client, finish.last);
       return finish.result;
+    });
+  }
+
+  /**
+   * A statement in a transaction, all of it in one go. What waits for a lock is ended by the server while there is an answer to wait for.
+   *
+   * @throws {WaymarkError} `uncertain` when it was sent and not answered
+   */
+  async alone({ text, values }: Statement): Promise<Row[]> {
+    return await this.#call(undefined, async (client, took) => {
+      took('everything');
+      const begun = client.query(this.#beginAlone);
+      begun.catch(() => {});
+      return await commit(client, { text, values });
     });
   }
 
@@ -178,13 +197,14 @@ async function rowsOf(client: PoolClient, text: string, values: readonly Value[]
 }
 
 /** The last statement and COMMIT in one go. An error of the first makes the second a rollback. */
-async function commit(client: PoolClient, last: Statement | undefined): Promise<void> {
+async function commit(client: PoolClient, last: Statement | undefined): Promise<Row[]> {
   const done = last === undefined ? undefined : rowsOf(client, last.text, last.values ?? []);
   const committed = client.query('commit');
   committed.catch(() => {});
-  await done;
+  const rows = await done;
   const { command } = await committed;
   if (command !== 'COMMIT') {
     throw new WaymarkError('unavailable', 'PostgreSQL: the transaction was rolled back');
   }
+  return rows ?? [];
 }

@@ -124,7 +124,7 @@ function isWithin(
 }
 
 /** Whether the check holds exactly when the range is empty: what lives has none of these at 0. */
-function asksForNone({ target, is, to }: Check): boolean {
+export function asksForNone({ target, is, to }: Check): boolean {
   const counted = target === 'version' || target === 'create' || target === 'mod';
   return counted && ((is === '=' && to === 0) || (is === '<' && to === 1));
 }

@@ -1,4 +1,5 @@
 import { WaymarkError } from '../../core/errors.js';
+import { blindWriting, cheaperWrites } from './blind-sql.js';
 import type { Database, Transaction } from './database.js';
 import { functions, tables } from './schema-sql.js';
 import { textViews } from './text-sql.js';
@@ -6,6 +7,7 @@ import { textViews } from './text-sql.js';
 /** What brings a schema from each version to the next. The first makes it. */
 const migrations: readonly ((s: string) => readonly string[])[] = [
   (s) => [tables(s), functions(s), textViews(s)],
+  (s) => [blindWriting(s), cheaperWrites(s)],
 ];
 
 /**

@@ -2,27 +2,36 @@ import type { ByteString, Entry } from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
 
 /**
- * Values on their way to PostgreSQL and back, in its text format: bytes in hexadecimal, numbers as digits. Arrays carry whole groups in
- * one parameter each, so that a statement is the same whatever the size of the group.
+ * Values on their way to PostgreSQL and back. Arrays carry whole groups in one parameter each, so that a statement is the same whatever
+ * the size of the group: those of bytes in the binary format, as digits would be twice as long; the rest, and answers, as text.
  */
 
 export type Row = readonly unknown[];
+
+const oid = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23 } as const;
 
 export function toBuffer(bytes: ByteString): Buffer {
   return Buffer.from(bytes, 'latin1');
 }
 
-/** A parameter of type `bytea[]`. */
-export function bytesArray(items: readonly ByteString[]): string {
-  return `{${items.map((item) => `"\\\\x${Buffer.from(item, 'latin1').toString('hex')}"`).join(',')}}`;
+/** A parameter of type `bytea[]`: dimensions, whether there are nulls, type, length, first index, and each with its length before it. */
+export function bytesArray(items: readonly (ByteString | null)[]): Buffer {
+  let size = 20;
+  for (const item of items) size += 4 + (item?.length ?? 0);
+  const buffer = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const word of [1, 1, oid.bytea, items.length, 1]) at = buffer.writeInt32BE(word, at);
+  for (const item of items) {
+    at = buffer.writeInt32BE(item === null ? -1 : item.length, at);
+    if (item !== null) at += buffer.write(item, at, 'latin1');
+  }
+  return buffer;
 }
 
 /** A parameter that is an array of numbers, booleans, or words without commas. */
 export function plainArray(items: readonly (number | boolean | string | null)[]): string {
   return `{${items.map((item) => item ?? 'NULL').join(',')}}`;
 }
-
-const oid = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23 } as const;
 
 /** How the driver reads columns: numbers as safe integers, bytes as byte strings, the rest as text. */
 export const columnTypes = {
