@@ -52,14 +52,19 @@ export class HpackDecoder {
     if (known !== null) return known;
     const generation = this.#generation;
     const block = new FieldBlock(this.#fieldBytesMax);
+    this.read(bytes, start, end, block);
+    if (generation === this.#generation) this.#cache.add(bytes, start, end, generation, block);
+    return block;
+  }
+
+  /** Each field goes to `sink`, in order. @throws {ConnectionFault} COMPRESSION_ERROR */
+  read(bytes: Buffer, start: number, end: number, sink: Pick<FieldBlock, 'add'>): void {
     this.#bytes = fast(bytes);
     this.#at = start;
     this.#end = end;
     this.#resizes();
-    while (this.#at < end) this.#line(block);
+    while (this.#at < end) this.#line(sink);
     this.#bytes = scratch;
-    if (generation === this.#generation) this.#cache.add(bytes, start, end, generation, block);
-    return block;
   }
 
   /** Section 4.2: changes of the size stand at the beginning of a block. */
@@ -73,15 +78,15 @@ export class HpackDecoder {
     }
   }
 
-  #line(block: FieldBlock): void {
+  #line(sink: Pick<FieldBlock, 'add'>): void {
     const first = this.#bytes[this.#at] as number;
-    if (first >= 0x80) block.add(this.#entry(this.#integer(0x7f)));
+    if (first >= 0x80) sink.add(this.#entry(this.#integer(0x7f)));
     else if (first >= 0x40) {
       const entry = this.#literal(0x3f);
       this.#insert(entry);
-      block.add(entry);
+      sink.add(entry);
     } else if (first >= 0x20) throw fault('a change of the table size after a field');
-    else block.add(this.#literal(0x0f));
+    else sink.add(this.#literal(0x0f));
   }
 
   #literal(mask: number): FieldEntry {

@@ -41,7 +41,9 @@ export class StreamTable {
     return this.#open.values();
   }
 
-  clear(): void {
+  /** The connection is over. */
+  close(): void {
+    for (const stream of this.#open.values()) stream.close();
     this.#open.clear();
   }
 

@@ -37,7 +37,7 @@ export class OwnStream implements ServedStream {
   over = false;
   #responded = false;
   #ended = false;
-  #trailers: Fields | undefined;
+  #trailers: Fields = [];
 
   sendWindow: number;
   /** Pieces that wait to be sent, the first from `queueAt` on; null when none does. */
@@ -102,7 +102,7 @@ export class OwnStream implements ServedStream {
     return this.#host.sending.write(this, bytes);
   }
 
-  end(trailers?: Fields): void {
+  end(trailers: Fields = []): void {
     if (this.#unable()) return;
     this.#ended = true;
     this.#trailers = trailers;
@@ -132,7 +132,7 @@ export class OwnStream implements ServedStream {
 
   #finish(): void {
     const { outlet, encoder } = this.#host;
-    if (this.#trailers === undefined) outlet.endStream(this.id);
+    if (this.#trailers.length === 0) outlet.endStream(this.id);
     else outlet.headers(this.id, encoder.encode(this.#trailers), true);
     this.#host.answered(this);
   }

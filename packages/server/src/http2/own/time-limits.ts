@@ -38,14 +38,14 @@ export class TimeLimits {
 
   check(now: number): void {
     const connection = this.#connection;
-    const { state, blocks, intake, outlet, sending } = connection;
+    const { state, blocks, intake, frames, outlet, sending } = connection;
     if (state === 'ending') {
       if (this.#ending.lasts(now, 0, 1) >= lingerMs) connection.destroy();
       return;
     }
     const age = now - this.#beganAt;
-    if (!connection.greeted && age >= headMs) return connection.destroy('silent');
-    if (!connection.acknowledged && age >= acknowledgeMs)
+    if (!frames.greeted && age >= headMs) return connection.destroy('silent');
+    if (!frames.acknowledged && age >= acknowledgeMs)
       return connection.fail(codes.settingsTimeout, 'SETTINGS not acknowledged');
     const amidHead = blocks.open !== 0 || intake.amidHead;
     if (this.#head.during(amidHead, now, blocks.count, 1) >= headMs)
