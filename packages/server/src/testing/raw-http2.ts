@@ -44,6 +44,11 @@ export function settings(...values: [id: number, value: number][]): Buffer {
   return frame(frameTypes.settings, 0, 0, bytes);
 }
 
+/** The preface, settings, and the acknowledgement of those that will come. */
+export function greeting(...values: [id: number, value: number][]): Buffer {
+  return Buffer.concat([preface, settings(...values), frame(frameTypes.settings, flags.ack, 0)]);
+}
+
 const encoder = new FieldsEncoder();
 
 export function block(fields: Fields): Buffer {
@@ -88,7 +93,7 @@ export class RawHttp2 {
   }
 
   /** @param hello  what is said first: the preface and empty SETTINGS unless given */
-  static async open(port: number, hello = Buffer.concat([preface, settings()])) {
+  static async open(port: number, hello = greeting()) {
     const socket = connect({ port, host: '127.0.0.1' });
     await once(socket, 'connect');
     const client = new RawHttp2(socket);
@@ -193,6 +198,57 @@ export async function serveHttp2(options: Partial<TransportOptions> = {}): Promi
       await once(server, 'close');
     },
   };
+}
+
+/** One stream, and what its handler was told, in order. */
+export interface Seen {
+  readonly stream: ServedStream;
+  readonly told: string[];
+}
+
+/** Serves, and notes what each handler is told before it acts itself. */
+export async function serveSeen(
+  act: (stream: ServedStream, seen: Seen) => Partial<StreamHandler> | void = () => {},
+  options: Partial<TransportOptions> = {},
+) {
+  const seen: Seen[] = [];
+  const waiting: (() => void)[] = [];
+  const served = await serveHttp2({
+    ...options,
+    accept(stream) {
+      const told: string[] = [];
+      const one = { stream, told };
+      seen.push(one);
+      const handler = act(stream, one) ?? {};
+      const tell = (what: string): void => {
+        told.push(what);
+        for (const wake of waiting.splice(0)) wake();
+      };
+      return {
+        data(bytes) {
+          tell(`data ${bytes.length}`);
+          handler.data?.(bytes);
+        },
+        ended() {
+          tell('ended');
+          handler.ended?.();
+        },
+        drained() {
+          tell('drained');
+          handler.drained?.();
+        },
+        closed() {
+          tell('closed');
+          handler.closed?.();
+        },
+      };
+    },
+  });
+  const told = async (what: string, i = 0): Promise<void> => {
+    while (seen[i]?.told.includes(what) !== true)
+      await new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  return { served, seen, told };
 }
 
 const ok: Fields = [

@@ -2,15 +2,15 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   data,
   frame,
+  greeting,
   RawHttp2,
   request,
-  type ServedHttp2,
   serveHttp2,
-  settings,
+  serveSeen,
   word,
 } from '../../testing/raw-http2.js';
-import type { Fields, ServedStream, StreamHandler } from '../transport.js';
-import { codes, flags, frameTypes, preface } from './codes.js';
+import type { Fields } from '../transport.js';
+import { codes, flags, frameTypes } from './codes.js';
 
 const cleanups: (() => unknown)[] = [];
 
@@ -21,57 +21,14 @@ afterEach(async () => {
 const ok: Fields = [[':status', '200']];
 const trailers: Fields = [['grpc-status', '0']];
 
-/** One stream, and what its handler was told, in order. */
-interface Seen {
-  readonly stream: ServedStream;
-  readonly told: string[];
-}
-
-async function serve(
-  act: (stream: ServedStream, seen: Seen) => Partial<StreamHandler> | void = () => {},
-) {
-  const seen: Seen[] = [];
-  const waiting: (() => void)[] = [];
-  const served: ServedHttp2 = await serveHttp2({
-    accept(stream) {
-      const told: string[] = [];
-      const one = { stream, told };
-      seen.push(one);
-      const handler = act(stream, one) ?? {};
-      const tell = (what: string): void => {
-        told.push(what);
-        for (const wake of waiting.splice(0)) wake();
-      };
-      return {
-        data(bytes) {
-          tell(`data ${bytes.length}`);
-          handler.data?.(bytes);
-        },
-        ended() {
-          tell('ended');
-          handler.ended?.();
-        },
-        drained() {
-          tell('drained');
-          handler.drained?.();
-        },
-        closed() {
-          tell('closed');
-          handler.closed?.();
-        },
-      };
-    },
-  });
-  cleanups.push(() => served[Symbol.asyncDispose]());
-  const told = async (what: string, i = 0): Promise<void> => {
-    while (seen[i]?.told.includes(what) !== true)
-      await new Promise<void>((resolve) => waiting.push(resolve));
-  };
-  return { served, seen, told };
+async function serve(act?: Parameters<typeof serveSeen>[0]) {
+  const all = await serveSeen(act);
+  cleanups.push(() => all.served[Symbol.asyncDispose]());
+  return all;
 }
 
 async function open(port: number, ...values: [number, number][]): Promise<RawHttp2> {
-  const client = await RawHttp2.open(port, Buffer.concat([preface, settings(...values)]));
+  const client = await RawHttp2.open(port, greeting(...values));
   cleanups.push(() => client.close());
   return client;
 }

@@ -111,7 +111,8 @@ export class Connection implements StreamHost, Flushed {
 
   /** Ends it without a word. @param reason  for the figures, when the client is the one to blame */
   destroy(reason?: string): void {
-    if (reason !== undefined && this.state !== 'gone') this.#options.refused(reason);
+    if (this.socket.destroyed) return;
+    if (reason !== undefined) this.#options.refused(reason);
     this.socket.destroy();
   }
 
@@ -152,7 +153,12 @@ export class Connection implements StreamHost, Flushed {
     if (this.state === 'ending' || this.state === 'gone') return;
     if (this.#leaving === 'agreed' && this.#streams.size === 0) return this.#end();
     this.outlet.push();
-    if (this.outlet.unsent <= deafBytes || this.state === 'deaf') return;
+    if (this.outlet.congested && this.state === 'open') this.#perhapsDeaf();
+  }
+
+  /** Nothing that the client says while it does not read could be of use: each request would only make more wait. */
+  #perhapsDeaf(): void {
+    if (this.outlet.unsent <= deafBytes && !this.sending.full) return;
     this.state = 'deaf';
     this.socket.pause();
   }

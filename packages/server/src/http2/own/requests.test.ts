@@ -181,7 +181,6 @@ describe('requests', () => {
       [...post, ...Array.from({ length: 5 }, () => ['x', 'y'.repeat(16_000)] as const)],
       false,
     );
-    // Five indexed fields of 16 000 bytes each: few bytes on the wire.
     expect(long.length).toBeGreaterThan(65_536);
     const whole = long.subarray(9);
     client.send(frame(1, 0, 1, whole.subarray(0, 16_000)));
@@ -197,6 +196,21 @@ describe('requests', () => {
     await client.find(frameTypes.headers, 3);
     client.close();
   });
+});
+
+test('[RFC 9113 10.5.1] few bytes that say much are read, not kept, and answered with 431', async () => {
+  const client = await RawHttp2.open(served.port);
+  // 4 000 bytes into the table, and then 10 000 times what is there: 40 MB.
+  const entry = Buffer.concat([
+    Buffer.from('4001617fa11e', 'hex'),
+    Buffer.alloc(4_000, 0x62),
+    Buffer.alloc(10_000, 0xbe),
+  ]);
+  client.send(frame(1, 5, 1, Buffer.concat([block(post), entry])));
+  expect(statusOf((await client.find(frameTypes.headers, 1)).payload)).toBe('431');
+  client.send(request(3));
+  await client.find(frameTypes.headers, 3);
+  client.close();
 });
 
 function statusOf(payload: Buffer): string | undefined {
