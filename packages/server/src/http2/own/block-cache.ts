@@ -13,14 +13,16 @@ interface Known {
 /** Blocks of one connection by their bytes; each takes the place of whichever had the same hash before. */
 export class BlockCache {
   readonly #known: (Known | undefined)[] = [];
+  /** The one found last is looked at first: it needs no hash. */
+  #last: Known | undefined;
 
   find(bytes: Uint8Array, start: number, end: number, generation: number): FieldBlock | null {
+    if (this.#last !== undefined && isOf(this.#last, bytes, start, end, generation))
+      return this.#last.block;
     if (end - start > blockBytesMax) return null;
     const known = this.#known[slotOf(bytes, start, end)];
-    if (known === undefined || known.generation !== generation) return null;
-    const same = known.bytes;
-    if (same.length !== end - start) return null;
-    for (let i = 0; i < same.length; i++) if (same[i] !== bytes[start + i]) return null;
+    if (known === undefined || !isOf(known, bytes, start, end, generation)) return null;
+    this.#last = known;
     return known.block;
   }
 
@@ -30,6 +32,19 @@ export class BlockCache {
     const copy = Uint8Array.prototype.slice.call(bytes, start, end);
     this.#known[slotOf(bytes, start, end)] = { bytes: copy, generation, block };
   }
+}
+
+function isOf(
+  known: Known,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  generation: number,
+): boolean {
+  const same = known.bytes;
+  if (known.generation !== generation || same.length !== end - start) return false;
+  for (let i = 0; i < same.length; i++) if (same[i] !== bytes[start + i]) return false;
+  return true;
 }
 
 /** FNV-1a. */

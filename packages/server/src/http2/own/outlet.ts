@@ -7,8 +7,6 @@ import type { Turn } from './turn.js';
 const congestedBytes = 262_144;
 /** So little left: they go on. */
 const freeBytes = 65_536;
-/** A body's bytes that are copied one by one: cheaper than a call for a few. */
-const fewBytes = 48;
 
 interface Piece {
   readonly slab: Buffer;
@@ -196,11 +194,8 @@ export class Outlet {
   }
 
   #copy(bytes: Uint8Array, start: number, end: number): void {
-    const slab = this.#slab as Buffer;
-    const length = end - start;
-    if (length <= fewBytes) {
-      for (let i = 0; i < length; i++) slab[this.#at + i] = bytes[start + i] as number;
-    } else slab.set(length === bytes.length ? bytes : bytes.subarray(start, end), this.#at);
-    this.#at += length;
+    const whole = end - start === bytes.length;
+    (this.#slab as Buffer).set(whole ? bytes : bytes.subarray(start, end), this.#at);
+    this.#at += end - start;
   }
 }

@@ -75,7 +75,7 @@ export class SendFlow {
   }
 
   /** A new size for the windows of streams, those that are open too; they may go below zero by it (section 6.9.2). */
-  resize(streams: Iterable<OwnStream>, bytes: number): boolean {
+  resize(streams: readonly OwnStream[], bytes: number): boolean {
     const more = bytes - this.initialWindow;
     this.initialWindow = bytes;
     for (const stream of streams) {

@@ -2,6 +2,7 @@ import type { StreamHandler, ServedStream } from '../transport.js';
 import type { Budget } from './budget.js';
 import { codes, ConnectionFault } from './codes.js';
 import type { FieldBlock } from './field-block.js';
+import { OpenStreams } from './open-streams.js';
 import { OwnStream, type StreamHost } from './stream.js';
 
 /** Streams that this side gave up, and of which frames may still come: so many are remembered. */
@@ -22,7 +23,7 @@ export interface StreamTableOptions {
 /** The streams of one connection, and what a frame means in the state its stream is in (RFC 9113 section 5.1). */
 export class StreamTable {
   readonly #options: StreamTableOptions;
-  readonly #open = new Map<number, OwnStream>();
+  readonly #open = new OpenStreams();
   readonly #givenUp = new Set<number>();
   /** The largest id that a client has used. */
   lastId = 0;
@@ -37,14 +38,13 @@ export class StreamTable {
     return this.#open.size;
   }
 
-  all(): Iterable<OwnStream> {
-    return this.#open.values();
+  all(): OwnStream[] {
+    return this.#open.all();
   }
 
   /** The connection is over. */
   close(): void {
-    for (const stream of this.#open.values()) stream.close();
-    this.#open.clear();
+    for (const stream of this.#open.all()) this.#remove(stream);
   }
 
   /** A head, or trailers. */
@@ -125,7 +125,7 @@ export class StreamTable {
       return this.#refuse(id, endStream, codes.protocolError);
     if (this.#open.size >= streamsMax) return this.#refuse(id, endStream, codes.refusedStream);
     const stream = new OwnStream(host, id, block, endStream);
-    this.#open.set(id, stream);
+    this.#open.add(stream);
     stream.handler = accept(stream);
     if (endStream) stream.hearEnd();
   }
@@ -155,7 +155,7 @@ export class StreamTable {
   }
 
   #remove(stream: OwnStream): void {
-    this.#open.delete(stream.id);
+    this.#open.delete(stream);
     stream.close();
   }
 
