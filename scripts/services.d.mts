@@ -5,6 +5,8 @@ export type ServiceName =
   | 'postgres-18'
   | 'pgbouncer'
   | 'libfaketime'
+  | 'nghttp2'
+  | 'curl'
   | 'iproute2'
   | 'nftables';
 

@@ -57,6 +57,16 @@ const services = {
     find: () => debianFile('libfaketime', /libfaketime\.so\.1$/),
     get: () => ensureDebian(['libfaketime']),
   },
+  nghttp2: {
+    need: 'HTTP/2 by its reference client, and load',
+    find: () => debianFile('nghttp2-client', /\/bin\/h2load$/),
+    get: () => ensureDebian(['nghttp2-client']),
+  },
+  curl: {
+    need: 'HTTP/2 by curl',
+    find: () => debianFile('curl', /\/bin\/curl$/),
+    get: () => ensureDebian(['curl']),
+  },
   iproute2: {
     need: 'network namespaces',
     find: () => debianFile('iproute2', /\/s?bin\/ip$/),
