@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { alarmAction, alarmType, Cluster, KV, Lock, Maintenance } from 'waymark/etcd';
+import { alarmAction, alarmType, Cluster, KV, Lease, Lock, Maintenance } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import type { EtcdApi } from './client.js';
-import { onBoth } from './on-both.js';
-import { bytes } from './queues.js';
+import { onEachEtcd } from './each-etcd.js';
+import { bytes } from './keys.js';
 
 const { alarm, defragment, hash, hashKV, moveLeader, snapshot, status } = Maintenance.method;
 const noSpace = { code: 8, text: 'etcdserver: mvcc: database space exceeded' };
@@ -19,7 +19,7 @@ async function blobsOf(api: EtcdApi): Promise<{ blob: Uint8Array; remaining: big
   return blobs;
 }
 
-onBoth((served) => {
+onEachEtcd((served) => {
   const nothing = { key: bytes('nothing') };
 
   test('the cluster is one member, with the URLs its clients know', async () => {
@@ -96,6 +96,7 @@ onBoth((served) => {
     const inner = { success: [requestDelete], failure: [requestPut] };
     expect(await api.refusal(KV.method.txn, inner)).toEqual(noSpace);
     expect(await api.refusal(KV.method.txn, { success: [requestDelete] })).toBe(null);
+    expect(await api.refusal(Lease.method.leaseGrant, { TTL: 60n })).toEqual(noSpace);
     const lease = { name: bytes('full'), lease: 0n };
     expect(await api.refusal(Lock.method.lock, lease)).toEqual({ ...noSpace, code: 2 });
     const { kvs } = await api.call(KV.method.range, { key: put.key });
@@ -141,11 +142,14 @@ onBoth((served) => {
       compact: await api.refusal(KV.method.compact, { revision }),
       range: await api.refusal(KV.method.range, nothing),
       reading: await api.refusal(KV.method.txn, { success: [requestRange] }),
+      grant: await api.refusal(Lease.method.leaseGrant, { TTL: 60n }),
+      revoke: await api.refusal(Lease.method.leaseRevoke, { ID: 4_711n }),
     };
-    const grant = await api.refusal(Lock.method.lock, { name: bytes('corrupt') });
+    const locked = await api.refusal(Lock.method.lock, { name: bytes('corrupt') });
     await api.call(alarm, { action: alarmAction.deactivate, ...one });
-    expect(grant).toEqual({ ...corrupt, code: 2 });
-    const writes = { put: corrupt, remove: corrupt, txn: corrupt, compact: corrupt };
+    expect(locked).toEqual({ ...corrupt, code: 2 });
+    const changes = { put: corrupt, remove: corrupt, txn: corrupt, compact: corrupt };
+    const writes = { ...changes, grant: corrupt, revoke: corrupt };
     expect(said).toEqual({ ...writes, range: null, reading: null });
     expect(await api.refusal(KV.method.put, put)).toBe(null);
   });

@@ -15,7 +15,7 @@ import {
 } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { EtcdApi } from './client.js';
-import { bytes } from './queues.js';
+import { bytes } from './keys.js';
 
 type Op = MessageInitShape<typeof RequestOpSchema>;
 

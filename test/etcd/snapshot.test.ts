@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Command, waymark } from '../support/command.js';
 import { orNotRun } from '../support/not-run.js';
 import { EtcdApi } from './client.js';
-import { bytes } from './queues.js';
+import { bytes } from './keys.js';
 
 const { hashKV, snapshot } = Maintenance.method;
 

@@ -26,9 +26,11 @@ export class Quota {
     this.#memberId = memberId;
   }
 
-  /** Resolves when all is known that it judges by. */
+  /** Resolves when all is known that it judges by; keeps that up until the server stops. */
   async follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
-    await Promise.all([this.alarms.follow(parts), this.#usage?.follow(parts)]);
+    await Promise.all([this.alarms.load(), this.#usage?.load()]);
+    this.alarms.follow(parts);
+    this.#usage?.follow(parts);
   }
 
   /** The bytes a namespace takes; undefined where nobody counts them. */
