@@ -197,3 +197,33 @@ test('a server that stops gives up the places of those who wait there', async ()
   expect(await refused).toMatchObject({ code: 14 });
   await queued(api, 'stopped', 1);
 });
+
+test('a release wakes one of those who wait', async () => {
+  await using engine = createMemoryEngine();
+  let commits = 0;
+  const commit = engine.commit.bind(engine);
+  engine.commit = (...call) => {
+    commits++;
+    return commit(...call);
+  };
+  await using etcd = await startEtcd({ engine });
+  using api = new EtcdApi(etcd.address);
+  const name = bytes('herd');
+  const [first, ...others] = await Promise.all(Array.from({ length: 12 }, () => grant(api)));
+  const { key } = await api.call(Lock.method.lock, { name, lease: first ?? 0n });
+  const waiting: Promise<string>[] = [];
+  for (const [index, lease] of others.entries()) {
+    const call = api.call(Lock.method.lock, { name, lease }).then((granted) => text(granted.key));
+    // The server stops under most of them.
+    call.catch(() => {});
+    waiting.push(call);
+    await queued(api, 'herd', index + 2);
+  }
+  // All have looked once when the last one has: a look of theirs comes before the answer to a later call.
+  await queueOf(api, 'herd');
+  const before = commits;
+  await api.call(Lock.method.unlock, { key });
+  expect(await waiting[0]).toBe(placeOf('herd', others[0] ?? 0n));
+  await queueOf(api, 'herd');
+  expect(commits - before).toBe(2);
+});

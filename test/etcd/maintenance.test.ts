@@ -175,7 +175,7 @@ onEachEtcd((served) => {
     const { compactRevision } = await api.call(hashKV, {});
     expect(compactRevision).toBe(revision + 1n);
     const whole = await api.call(hash, {});
-    expect(whole.header?.revision).toBe(revision + 1n);
+    expect(whole.header?.revision).toBeGreaterThan(revision);
     expect(whole.hash).toBeGreaterThan(0);
   });
 
