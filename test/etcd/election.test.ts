@@ -3,8 +3,9 @@ import { createMemoryEngine } from 'waymark/engine';
 import { Election, KV, type LeaderResponse } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { EtcdApi } from './client.js';
-import { onBoth } from './on-both.js';
-import { bytes, pending, placeOf, queued, queueOf, remove, text } from './queues.js';
+import { onEachEtcd } from './each-etcd.js';
+import { bytes } from './keys.js';
+import { grant, revoke, pending, placeOf, queued, queueOf, remove, text } from './queues.js';
 
 const notLeader = { code: 2, text: 'election: not leader' };
 const { campaign, leader, observe, proclaim, resign } = Election.method;
@@ -23,7 +24,7 @@ function observed(api: EtcdApi, name: string) {
   };
 }
 
-onBoth((served) => {
+onEachEtcd((served) => {
   const stand = async (name: string, value: string, lease: bigint) =>
     await served().api.call(campaign, { name: bytes(name), value: bytes(value), lease });
   const led = async (name: string) => {
@@ -32,8 +33,8 @@ onBoth((served) => {
   };
 
   test('who campaigns first leads, by a key of the name and the lease that holds the value', async () => {
-    const { api, grant } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     const { header, leader: won } = await stand('first', 'me', lease);
     const [place] = await queueOf(api, 'first');
     expect(place).toMatchObject({ lease, version: 1n });
@@ -46,9 +47,9 @@ onBoth((served) => {
   });
 
   test('the next leads once the leader resigns, the answer tells when it joined', async () => {
-    const { api, grant } = served();
-    const first = await stand('next', 'one', await grant(60));
-    const lease = await grant(60);
+    const { api } = served();
+    const first = await stand('next', 'one', await grant(api));
+    const lease = await grant(api);
     const second = pending(stand('next', 'two', lease));
     const [, place] = await queued(api, 'next', 2);
     expect(second.over()).toBe(false);
@@ -62,19 +63,19 @@ onBoth((served) => {
   });
 
   test('the next leads once the lease of the leader ends', async () => {
-    const { api, grant, revoke } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     await stand('ends', 'one', lease);
-    const second = stand('ends', 'two', await grant(60));
+    const second = stand('ends', 'two', await grant(api));
     await queued(api, 'ends', 2);
-    await revoke(lease);
+    await revoke(api, lease);
     await second;
     expect(await led('ends')).toBe('two');
   });
 
   test('a leader who campaigns again is the same, with its new value', async () => {
-    const { grant } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     const first = await stand('again', 'one', lease);
     const same = await stand('again', 'one', lease);
     expect(same.leader).toEqual(first.leader);
@@ -85,11 +86,11 @@ onBoth((served) => {
   });
 
   test('a campaign that ends while it waits gives up its place', async () => {
-    const { api, grant } = served();
-    await stand('left', 'one', await grant(60));
+    const { api } = served();
+    await stand('left', 'one', await grant(api));
     const call = api.stream(campaign);
     const ended = new Promise((resolve) => call.once('error', resolve));
-    call.write({ name: bytes('left'), value: bytes('two'), lease: await grant(60) });
+    call.write({ name: bytes('left'), value: bytes('two'), lease: await grant(api) });
     call.end();
     call.resume();
     await queued(api, 'left', 2);
@@ -99,8 +100,8 @@ onBoth((served) => {
   });
 
   test('the leader proclaims values; who leads no more does not', async () => {
-    const { api, grant } = served();
-    const { leader: won } = await stand('says', 'one', await grant(60));
+    const { api } = served();
+    const { leader: won } = await stand('says', 'one', await grant(api));
     const { header } = await api.call(proclaim, { leader: won, value: bytes('two') });
     const [place] = await queueOf(api, 'says');
     expect(place).toMatchObject({ version: 2n, modRevision: header?.revision });
@@ -111,8 +112,8 @@ onBoth((served) => {
   });
 
   test('who has been replaced under the same key neither proclaims nor resigns', async () => {
-    const { api, grant } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     const { leader: old } = await stand('replaced', 'one', lease);
     await remove(api, placeOf('replaced', lease));
     await stand('replaced', 'two', lease);
@@ -145,9 +146,9 @@ onBoth((served) => {
   });
 
   test('an observer is told who leads, what is proclaimed, and who leads next', async () => {
-    const { api, grant } = served();
-    const first = await stand('watched', 'one', await grant(60));
-    const lease = await grant(60);
+    const { api } = served();
+    const first = await stand('watched', 'one', await grant(api));
+    const lease = await grant(api);
     const second = stand('watched', 'two', lease);
     await queued(api, 'watched', 2);
     const observer = observed(api, 'watched');
@@ -169,10 +170,10 @@ onBoth((served) => {
   });
 
   test('an observer of an election that nobody leads waits for a leader', async () => {
-    const { api, grant } = served();
+    const { api } = served();
     const observer = observed(api, 'empty');
     const told = pending(observer.value());
-    const lease = await grant(60);
+    const lease = await grant(api);
     expect(told.over()).toBe(false);
     const { leader: one } = await stand('empty', 'one', lease);
     expect(await told.result).toBe('one');
@@ -185,10 +186,10 @@ onBoth((served) => {
   });
 
   test('elections and locks of one name stand in one queue', async () => {
-    const { api, grant } = served();
+    const { api } = served();
     const key = bytes('shared/0');
     await api.call(KV.method.put, { key, value: bytes('by hand') });
-    const won = pending(stand('shared', 'me', await grant(60)));
+    const won = pending(stand('shared', 'me', await grant(api)));
     await queued(api, 'shared', 2);
     expect([await led('shared'), won.over()]).toEqual(['by hand', false]);
     await api.call(KV.method.deleteRange, { key });

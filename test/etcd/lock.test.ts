@@ -3,32 +3,33 @@ import { createMemoryEngine } from 'waymark/engine';
 import { KV, Lock } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { EtcdApi } from './client.js';
-import { onBoth } from './on-both.js';
-import { bytes, pending, placeOf, queued, queueOf, remove, text } from './queues.js';
+import { onEachEtcd } from './each-etcd.js';
+import { bytes } from './keys.js';
+import { grant, revoke, pending, placeOf, queued, queueOf, remove, text } from './queues.js';
 
 const expired = { code: 2, text: 'mutex: session is expired' };
 
-onBoth((served) => {
+onEachEtcd((served) => {
   const lock = async (name: string, lease: bigint) => {
     const { key } = await served().api.call(Lock.method.lock, { name: bytes(name), lease });
     return text(key);
   };
 
   test('a lock is a key of its name and its lease, in hex, that goes with the lease', async () => {
-    const { api, grant, revoke } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     const key = await lock('one', lease);
     expect(key).toBe(placeOf('one', lease));
     const [place] = await queueOf(api, 'one');
     expect(place).toMatchObject({ lease, version: 1n });
     expect(place?.value).toHaveLength(0);
-    await revoke(lease);
+    await revoke(api, lease);
     expect(await queueOf(api, 'one')).toEqual([]);
   });
 
   test('the answer tells the revision at which the lock was taken', async () => {
-    const { api, grant } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     const name = bytes('revision');
     const { header } = await api.call(Lock.method.lock, { name, lease });
     const [place] = await queueOf(api, 'revision');
@@ -41,12 +42,12 @@ onBoth((served) => {
   });
 
   test('waiters are served in the order in which they came', async () => {
-    const { api, grant } = served();
+    const { api } = served();
     const served_: number[] = [];
-    const held = await lock('order', await grant(60));
+    const held = await lock('order', await grant(api));
     const waiters: Promise<string>[] = [];
     for (let number = 1; number <= 3; number++) {
-      const waiter = lock('order', await grant(60));
+      const waiter = lock('order', await grant(api));
       waiters.push(waiter);
       void waiter.then(() => served_.push(number));
       await queued(api, 'order', number + 1);
@@ -63,14 +64,14 @@ onBoth((served) => {
   });
 
   test('who waits in the middle leaves, and nobody passes the holder', async () => {
-    const { api, grant, revoke } = served();
-    const leases = [await grant(60), await grant(60), await grant(60)] as const;
+    const { api } = served();
+    const leases = [await grant(api), await grant(api), await grant(api)] as const;
     const held = await lock('middle', leases[0]);
     void lock('middle', leases[1]).catch(() => {});
     await queued(api, 'middle', 2);
     const third = pending(lock('middle', leases[2]));
     await queued(api, 'middle', 3);
-    await revoke(leases[1]);
+    await revoke(api, leases[1]);
     await queued(api, 'middle', 2);
     expect(third.over()).toBe(false);
     await api.call(Lock.method.unlock, { key: bytes(held) });
@@ -78,11 +79,11 @@ onBoth((served) => {
   });
 
   test('a call that ends while it waits gives up its place', async () => {
-    const { api, grant } = served();
-    await lock('left', await grant(60));
+    const { api } = served();
+    await lock('left', await grant(api));
     const call = api.stream(Lock.method.lock);
     const ended = new Promise((resolve) => call.once('error', resolve));
-    call.write({ name: bytes('left'), lease: await grant(60) });
+    call.write({ name: bytes('left'), lease: await grant(api) });
     call.end();
     call.resume();
     await queued(api, 'left', 2);
@@ -92,9 +93,9 @@ onBoth((served) => {
   });
 
   test('a call whose deadline is over gives up its place', async () => {
-    const { api, grant } = served();
-    await lock('late', await grant(60));
-    const request = { name: bytes('late'), lease: await grant(60) };
+    const { api } = served();
+    await lock('late', await grant(api));
+    const request = { name: bytes('late'), lease: await grant(api) };
     const late = api.call(Lock.method.lock, request, { deadline: Date.now() + 300 });
     await expect(late).rejects.toMatchObject({
       details: expect.stringMatching(/deadline/i) as string,
@@ -121,8 +122,8 @@ onBoth((served) => {
   });
 
   test('a name of no bytes, and one of any bytes', async () => {
-    const { api, grant } = served();
-    const lease = await grant(60);
+    const { api } = served();
+    const lease = await grant(api);
     expect(await lock('', lease)).toBe(placeOf('', lease));
     const name = '\0\xff\n/';
     expect(await lock(name, lease)).toBe(placeOf(name, lease));
@@ -195,4 +196,34 @@ test('a server that stops gives up the places of those who wait there', async ()
   await etcd.close();
   expect(await refused).toMatchObject({ code: 14 });
   await queued(api, 'stopped', 1);
+});
+
+test('a release wakes one of those who wait', async () => {
+  await using engine = createMemoryEngine();
+  let commits = 0;
+  const commit = engine.commit.bind(engine);
+  engine.commit = (...call) => {
+    commits++;
+    return commit(...call);
+  };
+  await using etcd = await startEtcd({ engine });
+  using api = new EtcdApi(etcd.address);
+  const name = bytes('herd');
+  const [first, ...others] = await Promise.all(Array.from({ length: 12 }, () => grant(api)));
+  const { key } = await api.call(Lock.method.lock, { name, lease: first ?? 0n });
+  const waiting: Promise<string>[] = [];
+  for (const [index, lease] of others.entries()) {
+    const call = api.call(Lock.method.lock, { name, lease }).then((granted) => text(granted.key));
+    // The server stops under most of them.
+    call.catch(() => {});
+    waiting.push(call);
+    await queued(api, 'herd', index + 2);
+  }
+  // All have looked once when the last one has: a look of theirs comes before the answer to a later call.
+  await queueOf(api, 'herd');
+  const before = commits;
+  await api.call(Lock.method.unlock, { key });
+  expect(await waiting[0]).toBe(placeOf('herd', others[0] ?? 0n));
+  await queueOf(api, 'herd');
+  expect(commits - before).toBe(2);
 });

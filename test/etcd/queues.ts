@@ -1,7 +1,7 @@
-import { KV, type KeyValue } from 'waymark/etcd';
+import { KV, type KeyValue, Lease } from 'waymark/etcd';
 import type { EtcdApi } from './client.js';
+import { bytes } from './keys.js';
 
-export const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 export const text = (array: Uint8Array): string => Buffer.from(array).toString('latin1');
 
 /** The key a lease has in the queue of a name. */
@@ -22,6 +22,15 @@ export async function queued(api: EtcdApi, name: string, count: number): Promise
     const queue = await queueOf(api, name);
     if (queue.length === count) return queue;
   }
+}
+
+/** A lease that outlives the test. */
+export async function grant(api: EtcdApi): Promise<bigint> {
+  return (await api.call(Lease.method.leaseGrant, { TTL: 60n })).ID;
+}
+
+export async function revoke(api: EtcdApi, lease: bigint): Promise<void> {
+  await api.call(Lease.method.leaseRevoke, { ID: lease });
 }
 
 export async function remove(api: EtcdApi, key: string): Promise<void> {

@@ -16,7 +16,7 @@ import {
   systemRandom,
   withoutPassword,
 } from 'waymark/engine';
-import { createEtcdFace, type EtcdFace } from './etcd/face.js';
+import { createEtcdFace, type EtcdFace, type EtcdFaceOptions } from './etcd/face.js';
 import { type AppParts, createApp } from './http/app.js';
 import { loopbackNames } from './http/origin.js';
 import { overHttp2 } from './http/over-http2.js';
@@ -161,14 +161,10 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     'Connections not served, by reason.',
   );
   const refused = (reason: string): void => refusals.add({ reason });
-  const urls = (): string[] =>
-    options.advertise === undefined ? listener.addresses.map(urlOf) : [options.advertise];
   const etcd = createEtcdFace({
     ...parts,
-    namespace: options.etcdNamespace,
-    quotaBytes: options.etcdQuotaBytes,
+    ...etcdOptions(options, () => listener.addresses),
     allowSnapshot: allowEngine,
-    urls,
     stopping: stopping.signal,
     refused,
     hosts,
@@ -218,6 +214,17 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     await drain({ app, listener, binary, etcd, clock });
   };
   return { listener, stop };
+}
+
+function etcdOptions(
+  { etcdNamespace, etcdQuotaBytes, advertise }: ServerOptions,
+  addresses: () => readonly string[],
+): Pick<EtcdFaceOptions, 'namespace' | 'quotaBytes' | 'urls'> {
+  return {
+    namespace: etcdNamespace,
+    quotaBytes: etcdQuotaBytes,
+    urls: () => (advertise === undefined ? addresses().map(urlOf) : [advertise]),
+  };
 }
 
 function timesOf(

@@ -20,22 +20,31 @@ export class Alarms {
     this.#engine = engine;
   }
 
-  /** Resolves with the first that is known of them; goes on until the server stops. */
-  async follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
-    await this.#load();
+  async load(): Promise<number> {
+    const { entries, revision } = await this.#engine.read(prefixRange(root));
+    if (revision >= this.#revision) {
+      this.#revision = revision;
+      this.#known = new Set(entries.map(({ key }) => key));
+    }
+    return revision;
+  }
+
+  /** Goes on with what was loaded until the server stops. */
+  follow(parts: Pick<Followed, 'clock' | 'stopping'>): void {
     void follow({
       ...parts,
       engine: this.#engine,
       range: prefixRange(root),
-      load: () => this.#load(),
-      take: ({ changes }) => {
+      from: this.#revision,
+      load: () => this.load(),
+      take: ({ changes, revision }) => {
         for (const { kind, entry } of changes) {
           // What was read meanwhile is newer than what comes late.
           if (entry.modRevision <= this.#revision) continue;
-          this.#revision = entry.modRevision;
           if (kind === 'put') this.#known.add(entry.key);
           else this.#known.delete(entry.key);
         }
+        this.#revision = Math.max(this.#revision, revision);
       },
     });
   }
@@ -68,25 +77,16 @@ export class Alarms {
       when: [{ key, target: 'version', is: '=', to: 0 }],
       apply: [{ type: 'put', key, value: '' }],
     });
-    await this.#load();
+    await this.load();
   }
 
   /** @returns whether it was there */
   async deactivate(namespace: string, alarm: Alarm): Promise<boolean> {
     const apply = [{ type: 'delete', key: keyOf(namespace, alarm) }] as const;
     const { results } = await this.#engine.commit({ apply });
-    await this.#load();
+    await this.load();
     const [result] = results;
     return result?.type === 'delete' && result.deleted > 0;
-  }
-
-  async #load(): Promise<number> {
-    const { entries, revision } = await this.#engine.read(prefixRange(root));
-    if (revision >= this.#revision) {
-      this.#revision = revision;
-      this.#known = new Set(entries.map(({ key }) => key));
-    }
-    return revision;
   }
 }
 

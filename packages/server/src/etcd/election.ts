@@ -133,7 +133,7 @@ export class ElectionService {
     call: Call,
   ): Promise<Revision> {
     const key = keyOf(bare);
-    const session = await sessionLease(this.#ground, lease);
+    const session = await sessionLease(this.#ground, call, lease);
     const { succeeded, revision } = await commit(this.#ground, call, {
       when: [{ key, target: 'create', is: '=', to: clamped(rev) }],
       apply: [{ type: 'put', key, value: arrayToBytes(value), lease: session }],

@@ -132,10 +132,15 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   const { identity } = await engine.status();
   const ids = idsOf(identity);
   const quota = new Quota(engine, ids.memberId, options.quotaBytes);
-  await quota.follow({ clock, stopping });
   const header = headerOf(ids);
   const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
   const access = await Access.open({ ...options, prefix: accessPrefix });
+  try {
+    await quota.follow({ clock, stopping });
+  } catch (error) {
+    await access[Symbol.asyncDispose]();
+    throw error;
+  }
   const grpc = serveGrpc({
     methods: guarded(methodsFor(ground, access), ground, access),
     bytesMax: messageBytesMax,

@@ -87,8 +87,9 @@ export class KvService {
     };
   }
 
-  async compact(request: CompactionRequest, _call: Call): Promise<{ header: object }> {
-    const { engine, header } = this.#ground;
+  async compact(request: CompactionRequest, call: Call): Promise<{ header: object }> {
+    const { engine, header, quota } = this.#ground;
+    quota.admitChange(namespaceOf(this.#ground, call));
     const { revision, compacted } = await engine.status();
     const through = clamped(request.revision);
     // What was never compacted can be so at 0, where nothing was.

@@ -40,18 +40,19 @@ export class LeaseService {
 
   get handlers(): Service<typeof Lease> {
     return {
-      leaseGrant: (request) => this.grant(request),
-      leaseRevoke: (request) => this.revoke(request),
+      leaseGrant: (request, call) => this.grant(request, call),
+      leaseRevoke: (request, call) => this.revoke(request, call),
       leaseKeepAlive: (call) => this.keepAlive(call),
       leaseTimeToLive: (request, call) => this.timeToLive(request, call),
       leaseLeases: () => this.leases(),
     };
   }
 
-  async grant({
-    ID,
-    TTL,
-  }: LeaseGrantRequest): Promise<MessageInitShape<typeof LeaseGrantResponseSchema>> {
+  async grant(
+    { ID, TTL }: LeaseGrantRequest,
+    call: Call,
+  ): Promise<MessageInitShape<typeof LeaseGrantResponseSchema>> {
+    await this.#ground.quota.admitLease(namespaceOf(this.#ground, call));
     if (TTL > ttlMax) throw etcdError('leaseTtlTooLarge');
     refuseUngrantable(ID, TTL);
     const ttlMs = Number(TTL < ttlMin ? ttlMin : TTL) * 1_000;
@@ -65,9 +66,11 @@ export class LeaseService {
     }
   }
 
-  async revoke({
-    ID,
-  }: LeaseRevokeRequest): Promise<MessageInitShape<typeof LeaseRevokeResponseSchema>> {
+  async revoke(
+    { ID }: LeaseRevokeRequest,
+    call: Call,
+  ): Promise<MessageInitShape<typeof LeaseRevokeResponseSchema>> {
+    this.#ground.quota.admitChange(namespaceOf(this.#ground, call));
     const id = knownId(ID);
     if (id === null) throw etcdError('leaseNotFound');
     const { revision } = await this.#ground.host.revoke(id);

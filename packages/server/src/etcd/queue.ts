@@ -61,7 +61,7 @@ export class Queue {
    * @param lease  0: one of its own, which nobody keeps alive
    */
   async join(lease: bigint, value: Uint8Array): Promise<Joined> {
-    const id = await sessionLease(this.#ground, lease);
+    const id = await sessionLease(this.#ground, this.#call, lease);
     const key = this.#range.key + id.toString(16);
     const first = { type: 'read', ...this.#first } as const;
     const { revision, succeeded, results } = await commit(this.#ground, this.#call, {
@@ -175,8 +175,10 @@ export class Queue {
 }
 
 /** The lease a client brings, or one of its own. */
-export async function sessionLease({ engine }: Ground, lease: bigint): Promise<number> {
-  return lease === 0n ? (await engine.grant(sessionTtlMs)).id : leaseOf(lease);
+export async function sessionLease(ground: Ground, call: Call, lease: bigint): Promise<number> {
+  if (lease !== 0n) return leaseOf(lease);
+  await ground.quota.admitLease(namespaceOf(ground, call));
+  return (await ground.engine.grant(sessionTtlMs)).id;
 }
 
 function entryOf({ reading }: ReadResult): Entry | undefined {

@@ -26,9 +26,11 @@ export class Quota {
     this.#memberId = memberId;
   }
 
-  /** Resolves when all is known that it judges by. */
+  /** Resolves when all is known that it judges by; keeps that up until the server stops. */
   async follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
-    await Promise.all([this.alarms.follow(parts), this.#usage?.follow(parts)]);
+    await Promise.all([this.alarms.load(), this.#usage?.load()]);
+    this.alarms.follow(parts);
+    this.#usage?.follow(parts);
   }
 
   /** The bytes a namespace takes; undefined where nobody counts them. */
@@ -42,14 +44,19 @@ export class Quota {
     return writes(txn) ? this.#admit(namespace, putBytes(txn)) : undefined;
   }
 
-  /** As `admit`, of a new lease. */
-  admitLease(namespace: string): Promise<void> {
-    return this.#admit(namespace, leaseBytes);
+  /** As `admit`, for a new lease. */
+  async admitLease(namespace: string): Promise<void> {
+    await this.#admit(namespace, leaseBytes);
+  }
+
+  /** What takes no room, and still writes. @throws {GrpcError} `corrupt cluster` */
+  admitChange(namespace: string): void {
+    if (this.alarms.raised(namespace, alarmType.corrupt)) throw etcdError('corrupt');
   }
 
   async #admit(namespace: string, bytes: number): Promise<void> {
     const { alarms } = this;
-    if (alarms.raised(namespace, alarmType.corrupt)) throw etcdError('corrupt');
+    this.admitChange(namespace);
     if (bytes === 0) return;
     if (alarms.raised(namespace, alarmType.noSpace)) throw etcdError('noSpace');
     if (this.#bytes === undefined || (this.used(namespace) ?? 0) + bytes <= this.#bytes) return;

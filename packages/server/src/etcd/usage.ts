@@ -19,23 +19,20 @@ const pageSize = 500;
 export class Usage {
   readonly #engine: Engine;
   #bytes: Map<ByteString, number> = new Map();
+  #counted: Revision = 0;
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
-  /** Resolves when all is counted; goes on until the server stops. */
-  async follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
-    let counted: Revision | null = await this.#count();
+  /** Goes on with what was counted until the server stops. */
+  follow(parts: Pick<Followed, 'clock' | 'stopping'>): void {
     void follow({
       ...parts,
       engine: this.#engine,
       range: namespaces,
-      load: async () => {
-        const revision = counted ?? (await this.#count());
-        counted = null;
-        return revision;
-      },
+      from: this.#counted,
+      load: () => this.load(),
       take: (batch) => this.#take(batch),
     });
   }
@@ -44,7 +41,8 @@ export class Usage {
     return this.#bytes.get(namespacePrefix(namespace)) ?? 0;
   }
 
-  async #count(): Promise<Revision> {
+  /** Counts all there is. @returns the revision of it */
+  async load(): Promise<Revision> {
     const { revision } = await this.#engine.status();
     const bytes = new Map<ByteString, number>();
     for (let { key } = namespaces; ;) {
@@ -56,7 +54,7 @@ export class Usage {
       key = `${last.key}\0`;
     }
     this.#bytes = bytes;
-    return revision;
+    return (this.#counted = revision);
   }
 
   #take({ changes }: Batch): void {
