@@ -25,6 +25,7 @@ export * from './core/clock.js';
 export * from './core/batch-sink.js';
 export { validateWholeNumber } from './core/validate.js';
 export { pause } from './core/pause.js';
+export { Bell } from './core/bell.js';
 export { soon } from './core/soon.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';

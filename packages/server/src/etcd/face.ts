@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
+import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
   type Clock,
   type Engine,
@@ -7,10 +7,13 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
+import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { createNodeTransport } from '../http2/node-http2.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import { AuthService } from './auth.js';
+import { guarded } from './auth-guard.js';
 import { ClusterService } from './cluster.js';
 import { ElectionService } from './election.js';
 import { explain } from './errors.js';
@@ -55,6 +58,8 @@ const messageBytesMax = 1_572_864 + 524_288;
 
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
+/** Users and roles: beside all namespaces, where no path leads. */
+const accessPrefix = 'w/etcd/auth/';
 
 /** @throws {WaymarkError} `invalid` for a quota that is no whole number */
 export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace> {
@@ -65,8 +70,9 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
   const quota = new Quota(engine, ids.memberId, options.quotaBytes);
   const header = headerOf(ids);
   const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
+  const access = await Access.open({ ...options, prefix: accessPrefix });
   const grpc = serveGrpc({
-    methods: methodsFor(ground),
+    methods: guarded(methodsFor(ground, access), ground, access),
     bytesMax: messageBytesMax,
     explain,
     clock,
@@ -77,14 +83,13 @@ export async function createEtcdFace(options: EtcdFaceOptions): Promise<EtcdFace
     refused: options.refused,
     accept: (stream) => (isGrpc(stream) ? grpc(stream) : refuse(stream)),
   });
-  return served(transport, async () => {
+  return served(transport, access, async () => {
     await begin(engine);
     await quota.follow({ clock, stopping });
   });
 }
 
-/** @param ready  what the first connection waits for; where it fails, the next one tries again */
-function methodsFor(ground: Ground): Method[] {
+function methodsFor(ground: Ground, access: Access): Method[] {
   return [
     ...methodsOf(KV, new KvService(ground).handlers),
     ...methodsOf(Watch, new WatchService(ground).handlers),
@@ -93,10 +98,12 @@ function methodsFor(ground: Ground): Method[] {
     ...methodsOf(Election, new ElectionService(ground).handlers),
     ...methodsOf(Cluster, new ClusterService(ground).handlers),
     ...methodsOf(Maintenance, new MaintenanceService(ground).handlers),
+    ...methodsOf(Auth, new AuthService(ground, access).handlers),
   ];
 }
 
-function served(transport: Transport, ready: () => Promise<void>): EtcdFace {
+/** @param ready  what the first connection waits for; where it fails, the next one tries again */
+function served(transport: Transport, access: Access, ready: () => Promise<void>): EtcdFace {
   let begun: Promise<void> | true | undefined;
   const start = async (): Promise<void> => {
     try {
@@ -119,7 +126,10 @@ function served(transport: Transport, ready: () => Promise<void>): EtcdFace {
     get connections() {
       return transport.connections;
     },
-    drain: (graceMs) => transport.drain(graceMs),
+    drain: async (graceMs) => {
+      await transport.drain(graceMs);
+      await access[Symbol.asyncDispose]();
+    },
   };
 }
 

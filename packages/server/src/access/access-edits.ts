@@ -1,0 +1,152 @@
+import { type KeyRange, type Operation, WaymarkError } from 'waymark/engine';
+import { type AccessLayout, type AccessState, rootRole, written } from './access-state.js';
+import type { Edit } from './access-store.js';
+import { accessLimits } from './limits.js';
+import type { Grant } from './principal.js';
+
+/** The user without whom nobody could change anything while access is controlled. */
+export const rootUser = 'root';
+
+/** Why a change is refused. Each face says it in its own words. */
+export type Refusal =
+  | 'root_user_absent'
+  | 'root_role_absent'
+  | 'root_needed'
+  | 'user_exists'
+  | 'user_absent'
+  | 'role_exists'
+  | 'role_absent'
+  | 'role_not_granted'
+  | 'grant_absent';
+
+/** A change that the state does not admit. */
+export class AccessRefusal extends Error {
+  override readonly name = 'AccessRefusal';
+  readonly reason: Refusal;
+
+  constructor(reason: Refusal) {
+    super(`refused: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Changes of users, roles and grants, each decided on a state: what is to be written, nothing when it is so already.
+ * @throws {AccessRefusal | WaymarkError} `too_large` when a limit is passed
+ */
+export class AccessEdits {
+  readonly #layout: AccessLayout;
+
+  constructor(layout: AccessLayout) {
+    this.#layout = layout;
+  }
+
+  enable(state: AccessState): Edit {
+    if (state.enabled) return unchanged;
+    if (!state.users.has(rootUser)) throw new AccessRefusal('root_user_absent');
+    if (!state.hasRole(rootUser, rootRole)) throw new AccessRefusal('root_role_absent');
+    return { operations: [put(this.#layout.enabled)], counted: false };
+  }
+
+  disable(state: AccessState): Edit {
+    return state.enabled ? edit(drop({ key: this.#layout.enabled })) : unchanged;
+  }
+
+  /** @param password  hashed; null: the user never has one */
+  addUser(state: AccessState, name: string, password: string | null): Edit {
+    if (state.users.has(name)) throw new AccessRefusal('user_exists');
+    within('nameBytesMax', Buffer.byteLength(name));
+    within('usersMax', state.users.size + 1);
+    return edit(put(this.#layout.user(name), written({ password })));
+  }
+
+  changePassword(state: AccessState, name: string, password: string): Edit {
+    const user = state.users.get(name);
+    if (user === undefined) throw new AccessRefusal('user_absent');
+    const kept = user.password === null ? null : password;
+    return edit(put(this.#layout.user(name), written({ password: kept })));
+  }
+
+  deleteUser(state: AccessState, name: string): Edit {
+    if (state.enabled && name === rootUser) throw new AccessRefusal('root_needed');
+    if (!state.users.has(name)) throw new AccessRefusal('user_absent');
+    const granted = state.rolesOf(name).map((role) => this.#layout.granted(role, name));
+    return edit(...[this.#layout.user(name), ...granted].map((key) => drop({ key })));
+  }
+
+  grantRole(state: AccessState, user: string, role: string): Edit {
+    if (!state.users.has(user)) throw new AccessRefusal('user_absent');
+    if (role !== rootRole && !state.roles.has(role)) throw new AccessRefusal('role_absent');
+    if (state.hasRole(user, role)) return unchanged;
+    within('rolesPerUserMax', state.rolesOf(user).length + 1);
+    return edit(put(this.#layout.granted(role, user)));
+  }
+
+  revokeRole(state: AccessState, user: string, role: string): Edit {
+    const needed = state.enabled && user === rootUser && role === rootRole;
+    if (needed) throw new AccessRefusal('root_needed');
+    if (!state.users.has(user)) throw new AccessRefusal('user_absent');
+    if (!state.hasRole(user, role)) throw new AccessRefusal('role_not_granted');
+    return edit(drop({ key: this.#layout.granted(role, user) }));
+  }
+
+  addRole(state: AccessState, name: string): Edit {
+    if (state.roles.has(name)) throw new AccessRefusal('role_exists');
+    within('nameBytesMax', Buffer.byteLength(name));
+    within('rolesMax', state.roles.size + 1);
+    return edit(put(this.#layout.role(name), written({ grants: [] })));
+  }
+
+  deleteRole(state: AccessState, name: string): Edit {
+    if (state.enabled && name === rootRole) throw new AccessRefusal('root_needed');
+    if (!state.roles.has(name)) throw new AccessRefusal('role_absent');
+    return edit(drop({ key: this.#layout.role(name) }), drop(this.#layout.grantedTo(name)));
+  }
+
+  /** Instead of what was granted on the same range. */
+  addGrant(state: AccessState, name: string, grant: Grant): Edit {
+    const role = state.roles.get(name);
+    if (role === undefined) throw new AccessRefusal('role_absent');
+    const others = role.grants.filter(({ range }) => !sameRange(range, grant.range));
+    within('grantsPerRoleMax', others.length + 1);
+    const grants = [...others, grant].toSorted(byRange);
+    return edit(put(this.#layout.role(name), written({ grants })));
+  }
+
+  removeGrant(state: AccessState, name: string, range: KeyRange): Edit {
+    const role = state.roles.get(name);
+    if (role === undefined) throw new AccessRefusal('role_absent');
+    const grants = role.grants.filter((grant) => !sameRange(grant.range, range));
+    if (grants.length === role.grants.length) throw new AccessRefusal('grant_absent');
+    return edit(put(this.#layout.role(name), written({ grants })));
+  }
+}
+
+const unchanged: Edit = { operations: [] };
+
+function edit(...operations: readonly Operation[]): Edit {
+  return { operations };
+}
+
+function put(key: string, value = ''): Operation {
+  return { type: 'put', key, value };
+}
+
+function drop(range: KeyRange): Operation {
+  return { type: 'delete', ...range };
+}
+
+function sameRange(a: KeyRange, b: KeyRange): boolean {
+  return a.key === b.key && a.end === b.end;
+}
+
+function byRange(a: Grant, b: Grant): number {
+  if (a.range.key !== b.range.key) return a.range.key < b.range.key ? -1 : 1;
+  return (a.range.end ?? '') < (b.range.end ?? '') ? -1 : 1;
+}
+
+function within(limit: keyof typeof accessLimits, actual: number): void {
+  const max = accessLimits[limit];
+  if (actual <= max) return;
+  throw new WaymarkError('too_large', `${limit} is ${max}`, { limit, max, actual });
+}

@@ -1,0 +1,124 @@
+import { type LeaseId, type LeaseState, prefixRange, type KeyRange } from 'waymark/engine';
+import type { Access } from '../access/access.js';
+import { type Action, allows, type Principal } from '../access/principal.js';
+import type { Call } from '../grpc/call.js';
+import { etcdError } from './errors.js';
+import type { Ground } from './ground.js';
+import { bareKeysOf } from './key-area.js';
+
+/** Metadata that a token comes in; the second is that of the JSON gateway. */
+const tokenKeys = ['token', 'authorization'] as const;
+
+/**
+ * Who makes a call, as rules ask about them. Each question throws what etcd answers when the caller may not.
+ * @throws {GrpcError} `invalid auth token`, `user name is empty`, `permission denied`, `revision of auth store is old`
+ */
+export class Caller {
+  readonly #ground: Ground;
+  readonly #access: Access;
+  readonly #call: Call;
+  #known: { readonly principal: Principal | null; readonly count: number } | null = null;
+  #reads = false;
+
+  constructor(ground: Ground, access: Access, call: Call) {
+    this.#ground = ground;
+    this.#access = access;
+    this.#call = call;
+  }
+
+  /** Whether the answer is void when rules change while it is made. */
+  get reads(): boolean {
+    return this.#reads;
+  }
+
+  /** Empty for one without a token. */
+  get name(): string {
+    return this.#principal()?.name ?? '';
+  }
+
+  /** A token that is shown must be good; none is none. */
+  token(): void {
+    this.#principal();
+  }
+
+  user(): Principal {
+    const principal = this.#principal();
+    if (principal === null) throw etcdError('userEmpty');
+    return principal;
+  }
+
+  root(): void {
+    if (!this.user().root) throw etcdError('permissionDenied');
+  }
+
+  hasRole(role: string): boolean {
+    return this.#access.state.hasRole(this.name, role);
+  }
+
+  may(action: Action, range: KeyRange): void {
+    if (!allows(this.user(), action, range)) throw etcdError('permissionDenied');
+  }
+
+  mayAllBelow(action: Action, prefix: string): void {
+    this.may(action, prefixRange(prefix));
+  }
+
+  /** May do this to every key of a lease. One that is not there has none. */
+  async mayLease(action: Action, id: bigint): Promise<void> {
+    if (id === 0n || this.user().root) return;
+    const state = id > BigInt(Number.MAX_SAFE_INTEGER) || id < 0n ? null : await this.#lease(id);
+    const keys = state?.keys ?? [];
+    const own = bareKeysOf(this.#ground.namespace, keys);
+    // What others keep alive by it, in other namespaces or as the library does, is no etcd key that could be permitted.
+    if (own.length < keys.length) throw etcdError('permissionDenied');
+    for (const key of own) this.may(action, { key });
+    this.stillValid();
+  }
+
+  async mayReadAllLeases(): Promise<void> {
+    this.readsOnly();
+    if (this.user().root) return;
+    for (const id of await this.#ground.engine.leases({ signal: this.#call.signal })) {
+      await this.mayLease('read', BigInt(id));
+    }
+  }
+
+  /** Nothing is changed by the call: its answer can be thrown away. */
+  readsOnly(): void {
+    this.#reads = true;
+  }
+
+  /** Rules that changed since the caller was looked at may have been about them. */
+  stillValid(): void {
+    if (this.#known !== null && this.#known.count !== this.#access.state.count) {
+      throw etcdError('authOldRevision');
+    }
+  }
+
+  #lease(id: bigint): Promise<LeaseState | null> {
+    const number: LeaseId = Number(id);
+    return this.#ground.host.lease(number, { signal: this.#call.signal });
+  }
+
+  #principal(): Principal | null {
+    if (this.#known !== null) {
+      this.stillValid();
+      return this.#known.principal;
+    }
+    const { count } = this.#access.state;
+    const principal = this.#bearer();
+    this.#known = { principal, count };
+    return principal;
+  }
+
+  #bearer(): Principal | null {
+    for (const key of tokenKeys) {
+      const token = this.#call.metadata(key);
+      if (token === undefined) continue;
+      const principal = this.#access.bearer(token);
+      if (principal === null) throw etcdError('invalidAuthToken');
+      return principal;
+    }
+    return null;
+  }
+}
