@@ -10,7 +10,7 @@ export const accessLimits = {
   /** Passwords that are hashed at the same time: each takes a thread that files are flushed by as well. */
   loginsAtOnceMax: 2,
   /** And those that wait for it. */
-  loginsWaitingMax: 256,
+  loginsWaitingMax: 1_024,
   /** Beyond these the token that was not used for longest ends. */
   tokensMax: 65_536,
   tokenIdleMsMax: 300_000,
