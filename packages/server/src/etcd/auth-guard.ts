@@ -197,6 +197,10 @@ class GuardedCall implements StreamCall<unknown, unknown> {
     return this.#call.send(response);
   }
 
+  sendBytes(message: Uint8Array): Promise<void> | undefined {
+    return this.#call.sendBytes(message);
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown> {
     for await (const request of this.#call) {
       if (await this.#admits(request)) yield request;
