@@ -3,13 +3,13 @@ import {
   type DescMessage,
   Lease,
   type MessageInitShape,
+  type MessageShape,
   type PermissionSchema,
   Watch,
 } from 'waymark/etcd';
 import type { StartAnEtcd, Started } from './each-etcd.js';
 import { EtcdApi, type TypedMethod } from './client.js';
-
-export const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+import { bytes } from './keys.js';
 
 /** `ok`, or the status: `7 etcdserver: permission denied`. */
 export type Answer = string;
@@ -112,10 +112,9 @@ export function firstOf<I extends DescMessage, O extends DescMessage>(
   api: EtcdApi,
   method: TypedMethod<I, O>,
   begin: (stream: ReturnType<typeof api.stream<I, O>>) => unknown,
-) {
+): Promise<MessageShape<O> | string> {
   const stream = api.stream(method);
-  type Message = Parameters<Parameters<typeof stream.once>[1]>[0];
-  return new Promise<Message | string>((resolve) => {
+  return new Promise<MessageShape<O> | string>((resolve) => {
     stream.once('data', resolve);
     stream.on('error', ({ code, details }: Error & { code: number; details: string }) =>
       resolve(`${code} ${details}`),

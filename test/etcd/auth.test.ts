@@ -1,7 +1,8 @@
 import { Auth, KV } from 'waymark/etcd';
 import { describe, expect, test } from 'vitest';
-import { answer, AuthWorld, bytes, permission } from './auth-world.js';
+import { answer, AuthWorld, permission } from './auth-world.js';
 import { onFreshEtcds } from './each-etcd.js';
+import { bytes } from './keys.js';
 
 const auth = Auth.method;
 const kv = KV.method;
