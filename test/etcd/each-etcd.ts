@@ -18,22 +18,24 @@ export const progressNotifyMs = 200;
 
 /** Declares a suite on Waymark, and on etcd itself, which shows that the suite is right. */
 export function onEachEtcd(suite: (served: () => Served, kind: EtcdKind) => void): void {
-  describe('waymark', () => suite(during('waymark', waymark), 'waymark'));
+  onFreshEtcds((start, kind) => suite(during(kind, start), kind));
+}
+
+/** As `onEachEtcd`, for tests of which each starts an etcd of its own. */
+export function onFreshEtcds(suite: (start: StartAnEtcd, kind: EtcdKind) => void): void {
+  describe('waymark', () => suite(waymark, 'waymark'));
   for (const version of ['3.4', '3.5'] as const) {
     if (orNotRun(`etcd-${version}`, `the suite on etcd ${version} itself`) === null) continue;
     const interval = `--experimental-watch-progress-notify-interval=${progressNotifyMs}ms`;
     const flags = version === '3.5' ? [interval] : [];
-    const kind = `etcd ${version}` as const;
-    describe(kind, () =>
-      suite(
-        during(kind, () => startEtcd({ version, flags })),
-        kind,
-      ),
-    );
+    describe(`etcd ${version}`, () =>
+      suite(() => startEtcd({ version, flags }), `etcd ${version}`));
   }
 }
 
-interface Started {
+export type StartAnEtcd = () => Promise<Started>;
+
+export interface Started {
   readonly address: string;
   stop(): Promise<void>;
 }
@@ -43,7 +45,7 @@ async function waymark(): Promise<Started> {
   return { address, stop: close };
 }
 
-function during(kind: EtcdKind, start: () => Promise<Started>): () => Served {
+function during(kind: EtcdKind, start: StartAnEtcd): () => Served {
   let started: Started;
   let served: Served;
   beforeAll(async () => {

@@ -19,7 +19,6 @@ export { encodeList as encodeNameList } from './space/name-lists.js';
 export * from './core/errors.js';
 export * from './core/limits.js';
 export * from './core/bytes.js';
-export { allocate, fast, type FastBuffer } from './core/latin1.js';
 export * from './core/ranges.js';
 export { withoutPassword } from './core/shown-url.js';
 export * from './core/clock.js';

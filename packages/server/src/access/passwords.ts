@@ -10,16 +10,22 @@ import { accessLimits } from './limits.js';
 const cost = { N: 16_384, r: 8, p: 5 };
 const hashBytes = 32;
 
+type PasswordLimits = Readonly<
+  Record<'passwordBytesMax' | 'loginsAtOnceMax' | 'loginsWaitingMax', number>
+>;
+
 /** Hashes and compares, a few at a time, off the thread that serves. */
 export class Passwords {
   readonly #random: Random;
+  readonly #limits: PasswordLimits;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   /** What a user who does not exist is compared with: an answer must not tell by its time who does. */
   #nobody: Promise<string> | null = null;
 
-  constructor(random: Random) {
+  constructor(random: Random, limits: PasswordLimits = accessLimits) {
     this.#random = random;
+    this.#limits = limits;
   }
 
   /** @throws {WaymarkError} `too_large`, `overloaded` */
@@ -50,7 +56,7 @@ export class Passwords {
   }
 
   async #derive(password: string, salt: string, options: typeof cost): Promise<Buffer> {
-    const { passwordBytesMax, loginsAtOnceMax, loginsWaitingMax } = accessLimits;
+    const { passwordBytesMax, loginsAtOnceMax, loginsWaitingMax } = this.#limits;
     const actual = Buffer.byteLength(password);
     if (actual > passwordBytesMax) {
       const facts = { limit: 'passwordBytesMax', max: passwordBytesMax, actual };

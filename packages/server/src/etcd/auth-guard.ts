@@ -108,6 +108,8 @@ class Gate {
     call: Call,
   ): Promise<unknown> {
     const caller = await this.#check(request, call);
+    // Of a rule that asked nothing a bad token is bad all the same.
+    caller.token();
     const answer = await handle(request, call);
     if (caller.reads) caller.stillValid();
     return answer;
@@ -147,7 +149,6 @@ class Gate {
       // Permissions are about the namespace that is served; another is none of a user's business.
       if (namespaceOf(this.#ground, call) !== this.#ground.namespace) caller.root();
       await this.#rule(request, caller);
-      caller.token();
     } catch (error) {
       throw this.#told(explain(error));
     }

@@ -39,7 +39,8 @@ export class FieldBlock {
   malformed = false;
   /** Has pseudo-header fields, which trailers have not. */
   pseudo = false;
-  #authority = false;
+  /** Undefined when the client did not say. */
+  authority: string | undefined;
   #left: number;
 
   constructor(fieldBytesMax: number) {
@@ -70,7 +71,7 @@ export class FieldBlock {
   /** Whether this is the head of a request as RFC 9113 section 8.3.1 wants it. */
   isHead(): boolean {
     if (this.malformed || this.method === '') return false;
-    if (this.method === 'CONNECT') return this.#authority && this.scheme === '' && this.path === '';
+    if (this.method === 'CONNECT') return this.authority !== undefined && this.scheme === '' && this.path === '';
     if (this.scheme === '') return false;
     return this.path.startsWith('/') || (this.path === '*' && this.method === 'OPTIONS');
   }
@@ -80,8 +81,8 @@ export class FieldBlock {
     this.pseudo = true;
     if (this.fields.length > 0) this.malformed = true;
     if (kind === fieldKinds.authority) {
-      if (this.#authority) this.malformed = true;
-      this.#authority = true;
+      if (this.authority !== undefined) this.malformed = true;
+      this.authority = value;
       return;
     }
     const before =

@@ -1,4 +1,3 @@
-import { allocate, fast, type FastBuffer } from 'waymark/engine';
 import { BlockCache } from './block-cache.js';
 import { codes, ConnectionFault } from './codes.js';
 import { type FieldEntry, fieldEntry, FieldBlock } from './field-block.js';
@@ -15,7 +14,7 @@ const staticEntries: readonly FieldEntry[] = staticTable.map(([name, value]) =>
 );
 
 /** Huffman-coded strings are written out here; grown to the longest. */
-let scratch = allocate(4_096);
+let scratch = Buffer.allocUnsafeSlow(4_096);
 
 /**
  * Reads the blocks of field lines of one connection (RFC 7541). Blocks that repeat byte by byte are looked up and not read again, as
@@ -33,7 +32,7 @@ export class HpackDecoder {
   #generation = 0;
   readonly #cache = new BlockCache();
 
-  #bytes: FastBuffer = scratch;
+  #bytes: Buffer = scratch;
   #at = 0;
   #end = 0;
 
@@ -59,7 +58,7 @@ export class HpackDecoder {
 
   /** Each field goes to `sink`, in order. @throws {ConnectionFault} COMPRESSION_ERROR */
   read(bytes: Buffer, start: number, end: number, sink: Pick<FieldBlock, 'add'>): void {
-    this.#bytes = fast(bytes);
+    this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
     this.#resizes();
@@ -143,11 +142,11 @@ export class HpackDecoder {
     const start = this.#at;
     if (length > this.#end - start) throw fault('the block ends within a string');
     this.#at = start + length;
-    if (!coded) return this.#bytes.latin1Slice(start, this.#at);
-    if (scratch.length < 2 * length) scratch = allocate(2 * length);
+    if (!coded) return this.#bytes.toString('latin1', start, this.#at);
+    if (scratch.length < 2 * length) scratch = Buffer.allocUnsafeSlow(2 * length);
     const decoded = huffmanDecode(this.#bytes, start, this.#at, scratch);
     if (decoded < 0) throw fault('no Huffman code');
-    return scratch.latin1Slice(0, decoded);
+    return scratch.toString('latin1', 0, decoded);
   }
 }
 

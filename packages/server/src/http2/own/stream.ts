@@ -75,6 +75,10 @@ export class OwnStream implements ServedStream {
     return this.#head.path;
   }
 
+  get authority(): string {
+    return this.#head.authority ?? this.header('host') ?? '';
+  }
+
   get fields(): Fields {
     return this.#head.fields;
   }
