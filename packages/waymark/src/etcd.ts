@@ -16,5 +16,4 @@ export {
   type MessageShape,
   ScalarType,
   toBinary,
-  toJson,
 } from '@bufbuild/protobuf';
