@@ -16,4 +16,5 @@ export {
   type MessageShape,
   ScalarType,
   toBinary,
+  toJson,
 } from '@bufbuild/protobuf';
