@@ -5,6 +5,10 @@ export interface GatewayCall {
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly method?: string;
+  /** A stream is left after so many lines. */
+  readonly lines?: number;
+  /** The answer tells of the server itself: that there is one is compared. */
+  readonly own?: boolean;
 }
 
 export const b64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
@@ -59,7 +63,7 @@ export const txnCalls: readonly GatewayCall[] = [
   call('kv/txn', {}),
   call('kv/txn', {
     compare: [compare],
-    success: [put(b64('x'), b64('1')), { request_range: { key: a } }, { request_txn: {} }],
+    success: [{ request_range: { key: a } }, put(b64('x'), b64('1')), { request_txn: {} }],
     failure: [{ request_delete_range: { key: a } }],
   }),
   call('kv/txn', {
@@ -125,4 +129,109 @@ export const wrongCalls: readonly GatewayCall[] = [
   call('kv/range', { key: a }, { headers: { 'grpc-timeout': '10S' } }),
   call('kv/put', { key: a, value: b64('v'.repeat(1_700_000)) }),
   call('kv/put', { key: a, value: b64('v'.repeat(3_000_000)) }),
+];
+
+const lease = '7587869123456789';
+const leaseKey = (name: string): string => b64(`${name}/${BigInt(lease).toString(16)}`);
+
+export const leaseCalls: readonly GatewayCall[] = [
+  call('lease/grant', `{"TTL":"600","ID":${lease}}`),
+  call('lease/grant', { TTL: 600, ID: lease }),
+  call('lease/grant', { TTL: 99_999_999_999 }),
+  call('lease/grant', { ttl: 600, ID: '8' }),
+  call('kv/put', `{"key":"${b64('leased')}","lease":${lease}}`),
+  call('kv/range', { key: b64('leased') }),
+  call('lease/keepalive', `{"ID":${lease}}`, { lines: 1 }),
+  call('lease/keepalive', `{"ID":${lease}} {"ID":"${lease}"}\n{"ID":1}`, { lines: 3 }),
+  call('lease/keepalive', `{"ID":${lease}} {"ID":1.5}`, { lines: 1 }),
+  call('lease/keepalive', '{"ID":"x"}', { lines: 1 }),
+  call('lease/keepalive', ''),
+  call('kv/lease/timetolive', { ID: '77' }),
+  call('lease/timetolive', '{"ID":9007199254740993}'),
+  call('lease/timetolive', '{"ID":-9223372036854775808,"keys":false}'),
+  call('kv/lease/revoke', { ID: '8' }),
+  call('lease/leases', {}),
+  call('kv/lease/leases', ''),
+  call('lease/revoke', { ID: 8 }),
+  call('kv/lease/grant', {}),
+];
+
+const create = (request: object): object => ({ create_request: request });
+
+export const watchCalls: readonly GatewayCall[] = [
+  call('watch', create({ key: b64('leased'), start_revision: 5 }), { lines: 2 }),
+  call('watch', create({ key: b64('leased'), startRevision: '5', prevKv: true }), { lines: 2 }),
+  call('watch', create({ key: a, start_revision: 1 }), { lines: 2 }),
+  call('watch', create({ key: 'AA==', range_end: 'AA==', start_revision: 5, watch_id: 7 }), {
+    lines: 2,
+  }),
+  call('watch', create({ key: 'AA==', range_end: 'AA==', start_revision: 5, filters: ['NOPUT'] }), {
+    lines: 2,
+  }),
+  call('watch', create({ key: a, filters: ['NONE'] })),
+  call('watch', 'garbage'),
+  call('watch', `${JSON.stringify(create({ key: a }))} {"cancel_request":{"watch_id":"0"}}`, {
+    lines: 2,
+  }),
+  call('watch', `${JSON.stringify(create({ key: a }))} {"cancelRequest":{"watchId":9}} {`, {
+    lines: 1,
+  }),
+  call('watch', create({}), { lines: 1 }),
+  call('watch', {}, { method: 'GET', body: '' }),
+];
+
+const leader = { name: b64('e'), key: leaseKey('e'), rev: '0', lease };
+
+export const recipeCalls: readonly GatewayCall[] = [
+  call('lock/lock', { name: b64('l'), lease }),
+  call('lock/unlock', { key: leaseKey('l') }),
+  call('lock/unlock', {}),
+  call('lock/lock', { name: b64('l'), lease: 5 }),
+  call('election/leader', { name: b64('e') }),
+  call('election/campaign', { name: b64('e'), lease, value: b64('me') }),
+  call('election/leader', { name: b64('e') }),
+  call('election/observe', { name: b64('e') }, { lines: 1 }),
+  call('election/proclaim', { leader, value: b64('still') }),
+  call('election/proclaim', {}),
+  call('election/resign', {}),
+];
+
+export const serverCalls: readonly GatewayCall[] = [
+  call('cluster/member/list', {}, { own: true }),
+  call('cluster/member/remove', { ID: '1' }),
+  call('cluster/member/promote', { ID: 1 }),
+  call('maintenance/status', {}, { own: true }),
+  call('maintenance/hash', { revision: 999 }, { own: true }),
+  call('maintenance/defragment', {}),
+  call('maintenance/alarm', {}, { own: true }),
+  call('maintenance/alarm', { action: 'GET', alarm: 'NOSPACE' }, { own: true }),
+  call('maintenance/alarm', { action: 'GIVE' }),
+  call('maintenance/transfer-leadership', { targetID: '1' }),
+];
+
+/** The last: from then on nobody may do anything without a token. */
+export const authCalls: readonly GatewayCall[] = [
+  call('auth/user/list', {}),
+  call('auth/authenticate', { name: 'root', password: 'r' }),
+  call('auth/user/add', { name: 1 }),
+  call('auth/user/add', {}),
+  call('auth/user/add', { name: 'root', password: 'r' }),
+  call('auth/user/get', { name: 'root' }),
+  call('auth/role/add', { name: 'root' }),
+  call('auth/role/add', { name: 'x' }),
+  call('auth/role/grant', { name: 'x', perm: { permType: 'READWRITE', key: a, range_end: b } }),
+  call('auth/role/get', { role: 'x' }),
+  call('auth/role/get', { role: 'y' }),
+  call('auth/role/revoke', { role: 'x', key: a, range_end: b }),
+  call('auth/role/list', {}),
+  call('auth/user/grant', { user: 'root', role: 'root' }),
+  call('auth/user/revoke', { name: 'root', role: 'x' }),
+  call('auth/user/changepw', { name: 'root', password: 'root' }),
+  call('auth/role/delete', { role: 'x' }),
+  call('auth/enable', {}),
+  call('kv/range', { key: a }),
+  call('kv/range', { key: a }, { headers: { authorization: 'none' } }),
+  call('maintenance/snapshot', {}),
+  call('watch', create({ key: a }), { lines: 1 }),
+  call('auth/authenticate', { name: 'root', password: 'wrong' }),
 ];

@@ -123,9 +123,9 @@ class NodeStream implements ServedStream {
     this.#stream.end();
   }
 
+  /** Without any this ends the body with an empty frame; to close the stream instead leaves some clients waiting for the end. */
   sendTrailers(): void {
-    if (this.#trailers.length > 0) this.#stream.sendTrailers(headersOf(this.#trailers));
-    else this.#stream.close();
+    this.#stream.sendTrailers(headersOf(this.#trailers));
   }
 
   reset(code: number): void {

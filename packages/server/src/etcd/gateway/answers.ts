@@ -53,23 +53,20 @@ class Lines implements Answer {
 
   message(bytes: Buffer): boolean {
     const { output } = this.#method;
-    return this.#line(200, { result: jsonOf(output, fromBinary(output, bytes)) });
+    if (!this.#begun) this.#begin(200);
+    const line = printed({ result: jsonOf(output, fromBinary(output, bytes)) });
+    return this.#stream.write(Buffer.from(`${line}\n`));
   }
 
   end(code: GrpcCode, text: string): void {
     const status = httpStatusOf(code);
+    if (!this.#begun) this.#begin(status);
     if (code !== grpcCode.ok) {
       const http_status = STATUS_CODES[status];
-      this.#line(status, {
-        error: { grpc_code: code, http_code: status, message: text, http_status },
-      });
-    } else if (!this.#begun) this.#begin(200);
+      const error = { grpc_code: code, http_code: status, message: text, http_status };
+      this.#stream.write(Buffer.from(printed({ error })));
+    }
     this.#stream.end();
-  }
-
-  #line(status: number, json: object): boolean {
-    if (!this.#begun) this.#begin(status);
-    return this.#stream.write(Buffer.from(`${printed(json)}\n`));
   }
 
   #begin(status: number): void {
