@@ -4,7 +4,8 @@ import { startEtcd } from '../support/etcd.js';
 import { orNotRun } from '../support/not-run.js';
 import { EtcdApi } from './client.js';
 
-export type EtcdKind = 'waymark' | 'etcd 3.4' | 'etcd 3.5';
+/** Waymark with either layer of HTTP/2 below it. */
+export type EtcdKind = 'waymark' | 'waymark on node:http2' | 'etcd 3.4' | 'etcd 3.5';
 
 /** An etcd that a suite runs on. */
 export interface Served {
@@ -23,7 +24,9 @@ export function onEachEtcd(suite: (served: () => Served, kind: EtcdKind) => void
 
 /** As `onEachEtcd`, for tests of which each starts an etcd of its own. */
 export function onFreshEtcds(suite: (start: StartAnEtcd, kind: EtcdKind) => void): void {
-  describe('waymark', () => suite(waymark, 'waymark'));
+  describe('waymark', () => suite(() => waymark('own'), 'waymark'));
+  const onNode = 'waymark on node:http2';
+  describe(onNode, () => suite(() => waymark('node'), onNode));
   for (const version of ['3.4', '3.5'] as const) {
     if (orNotRun(`etcd-${version}`, `the suite on etcd ${version} itself`) === null) continue;
     const interval = `--experimental-watch-progress-notify-interval=${progressNotifyMs}ms`;
@@ -40,8 +43,8 @@ export interface Started {
   stop(): Promise<void>;
 }
 
-async function waymark(): Promise<Started> {
-  const { address, close } = await startWaymark({ progressNotifyMs });
+async function waymark(http2: 'own' | 'node'): Promise<Started> {
+  const { address, close } = await startWaymark({ progressNotifyMs, http2 });
   return { address, stop: close };
 }
 

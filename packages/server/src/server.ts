@@ -21,6 +21,7 @@ import { type AppParts, createApp } from './http/app.js';
 import { loopbackNames } from './http/origin.js';
 import { overHttp2 } from './http/over-http2.js';
 import { repeat } from './http/streams.js';
+import type { Http2Layer } from './http2/layers.js';
 import { upgrader } from './http/websocket.js';
 import { beginsWith, type Face, listen, type Listener, urlOf } from './listener.js';
 import { describe } from './figures.js';
@@ -51,6 +52,8 @@ export interface ServerOptions {
    * raised. Default: no limit.
    */
   readonly etcdQuotaBytes?: number | undefined;
+  /** Who speaks the frames of HTTP/2: Waymark (`own`), or Node's module (`node`). Default `own`. */
+  readonly http2?: Http2Layer | undefined;
   readonly logLevel?: string | undefined;
   readonly connectionsMax?: number | undefined;
   readonly firstByteMs?: number | undefined;
@@ -217,12 +220,13 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
 }
 
 function etcdOptions(
-  { etcdNamespace, etcdQuotaBytes, advertise }: ServerOptions,
+  { etcdNamespace, etcdQuotaBytes, http2, advertise }: ServerOptions,
   addresses: () => readonly string[],
-): Pick<EtcdFaceOptions, 'namespace' | 'quotaBytes' | 'urls'> {
+): Pick<EtcdFaceOptions, 'namespace' | 'quotaBytes' | 'http2' | 'urls'> {
   return {
     namespace: etcdNamespace,
     quotaBytes: etcdQuotaBytes,
+    http2,
     urls: () => (advertise === undefined ? addresses().map(urlOf) : [advertise]),
   };
 }

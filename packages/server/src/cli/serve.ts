@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import { type Engine, mirror, type MirrorOptions, withoutPassword } from 'waymark/engine';
@@ -14,6 +14,7 @@ interface ServeOptions {
   readonly etcdBin: string;
   readonly autoRecover?: string;
   readonly advertise?: string;
+  readonly http2: 'own' | 'node';
   readonly insecure: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
@@ -59,6 +60,11 @@ export function serveCommand(program: Command, run: Run): void {
       '--etcd-quota <bytes>',
       "what a namespace may take through etcd's API; default no limit",
       Number,
+    )
+    .addOption(
+      new Option('--http2 <layer>', "who speaks HTTP/2: Waymark's own layer, or Node's module")
+        .choices(['own', 'node'])
+        .default('own'),
     )
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
@@ -108,6 +114,7 @@ async function startServerOn(
     history,
     mirror: mirrored,
     etcdQuotaBytes: options.etcdQuota,
+    http2: options.http2,
     insecure,
     logLevel,
   };

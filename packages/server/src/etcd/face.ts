@@ -12,7 +12,7 @@ import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { serveHttp1 } from '../http/http1-stream.js';
-import { createNodeTransport } from '../http2/node-http2.js';
+import { type Http2Layer, http2Layers } from '../http2/layers.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
 import { AuthService } from './auth.js';
 import { guarded } from './auth-guard.js';
@@ -44,6 +44,8 @@ export interface EtcdFaceOptions {
   readonly quotaBytes?: number | undefined;
   /** Whether clients may have snapshots, which hold all namespaces. */
   readonly allowSnapshot: boolean;
+  /** Who speaks the frames of HTTP/2. Default `own`. */
+  readonly http2?: Http2Layer | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly refused?: ((reason: string) => void) | undefined;
@@ -127,7 +129,8 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
 }
 
 async function openFace(options: EtcdFaceOptions): Promise<Opened> {
-  const { clock, stopping, engine, namespace = 'etcd', progressNotifyMs = 600_000 } = options;
+  const { clock, stopping, engine, namespace = 'etcd', http2 = 'own' } = options;
+  const { progressNotifyMs = 600_000 } = options;
   await beginHistory(engine);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
@@ -153,7 +156,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     if (isGrpc(stream)) return grpc(stream);
     return isGatewayPath(stream.path) ? gateway(stream) : options.others(stream);
   };
-  const transport = createNodeTransport({ clock, refused: options.refused, accept });
+  const transport = http2Layers[http2]({ clock, refused: options.refused, accept });
   return { transport, gateway, access };
 }
 

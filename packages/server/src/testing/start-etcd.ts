@@ -10,6 +10,7 @@ import {
 import { createEtcdFace } from '../etcd/face.js';
 import { loopbackNames } from '../http/origin.js';
 import { overHttp2 } from '../http/over-http2.js';
+import type { Http2Layer } from '../http2/layers.js';
 import { beginsWith, listen, urlOf } from '../listener.js';
 
 export interface StartEtcdOptions {
@@ -21,6 +22,8 @@ export interface StartEtcdOptions {
   readonly progressNotifyMs?: number | undefined;
   /** What each namespace may take, in bytes of keys and values; past it, writes are refused and the alarm NOSPACE is raised. Default: no limit. */
   readonly quotaBytes?: number | undefined;
+  /** Who speaks the frames of HTTP/2: Waymark (`own`), or Node's module (`node`). Default `own`. */
+  readonly http2?: Http2Layer | undefined;
 }
 
 export interface EtcdForTests extends AsyncDisposable {
@@ -58,6 +61,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
     progressNotifyMs: options.progressNotifyMs,
     urls: () => listener.addresses.map(urlOf),
     quotaBytes: options.quotaBytes,
+    http2: options.http2,
     allowSnapshot: true,
     stopping: stopping.signal,
     hosts: loopbackNames,

@@ -71,7 +71,8 @@ export class FieldBlock {
   /** Whether this is the head of a request as RFC 9113 section 8.3.1 wants it. */
   isHead(): boolean {
     if (this.malformed || this.method === '') return false;
-    if (this.method === 'CONNECT') return this.authority !== undefined && this.scheme === '' && this.path === '';
+    if (this.method === 'CONNECT')
+      return this.authority !== undefined && this.scheme === '' && this.path === '';
     if (this.scheme === '') return false;
     return this.path.startsWith('/') || (this.path === '*' && this.method === 'OPTIONS');
   }
