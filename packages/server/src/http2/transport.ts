@@ -23,7 +23,7 @@ export interface ServedStream {
   readonly socket: Duplex;
   /** The head of the answer: once, before anything else. @param end  that is all: no body, no trailers */
   respond(fields: Fields, end?: boolean): void;
-  /** A piece of the body. @returns false when so much waits to be sent that the next piece should wait for `drained` */
+  /** A piece of the body, whose memory is the transport's from now on. @returns false when so much waits to be sent that the next piece should wait for `drained` */
   write(bytes: Uint8Array): boolean;
   /** The body is whole. What the client has still to say is of no interest any more. */
   end(trailers?: Fields): void;

@@ -6,7 +6,7 @@ import type { FieldsEncoder } from './fields-encoder.js';
 import { Frames } from './frames.js';
 import { HeaderBlocks } from './header-blocks.js';
 import { Intake } from './intake.js';
-import { Outlet } from './outlet.js';
+import { congestedBytes, Outlet } from './outlet.js';
 import { ReceiveFlow, streamWindowBytes } from './receive-flow.js';
 import { SendFlow } from './send-flow.js';
 import type { OwnStream, StreamHost } from './stream.js';
@@ -145,22 +145,16 @@ export class Connection implements StreamHost, Flushed {
   }
 
   flush(): void {
-    const due = this.#due;
-    // What they do may make more due.
-    for (let i = 0; i < due.length; i++) (due[i] as OwnStream).settle();
-    due.length = 0;
-    this.#flushing = false;
+    try {
+      // What they do may make more due.
+      for (let i = 0; i < this.#due.length; i++) (this.#due[i] as OwnStream).settle();
+    } finally {
+      this.#due.length = 0;
+      this.#flushing = false;
+    }
     if (this.state === 'ending' || this.state === 'gone') return;
-    if (this.#leaving === 'agreed' && this.#streams.size === 0) return this.#end();
-    this.outlet.push();
-    if (this.outlet.congested && this.state === 'open') this.#perhapsDeaf();
-  }
-
-  /** Nothing that the client says while it does not read could be of use: each request would only make more wait. */
-  #perhapsDeaf(): void {
-    if (this.outlet.unsent <= deafBytes && !this.sending.full) return;
-    this.state = 'deaf';
-    this.socket.pause();
+    if (this.#leaving === 'agreed' && this.#streams.size === 0) this.#end();
+    else this.outlet.push();
   }
 
   #flushSoon(): void {
@@ -183,9 +177,22 @@ export class Connection implements StreamHost, Flushed {
     try {
       this.intake.push(chunk);
     } catch (error) {
-      if (!(error instanceof ConnectionFault)) throw error;
+      if (!(error instanceof ConnectionFault)) {
+        // A handler threw amid the frames: where the next one begins is lost.
+        this.socket.destroy();
+        throw error;
+      }
       this.fail(error.code, error.message);
     }
+    if (this.outlet.unsent > congestedBytes && this.state === 'open') this.#perhapsDeaf();
+  }
+
+  /** Nothing that the client says while it does not read could be of use: each request would only make more wait. */
+  #perhapsDeaf(): void {
+    if (this.outlet.unsent <= deafBytes && !this.sending.full) return;
+    this.outlet.congested = true;
+    this.state = 'deaf';
+    this.socket.pause();
   }
 
   /** The client has heard that it should leave: what it sends from now on, it sends though it knows. */
@@ -206,8 +213,7 @@ export class Connection implements StreamHost, Flushed {
     this.state = 'ending';
     this.intake.forget();
     this.#streams.close();
-    this.outlet.push();
-    this.socket.end();
+    this.outlet.finish();
     // What still comes is thrown away: closing with bytes unread would take the last words from the client.
     this.socket.resume();
   }

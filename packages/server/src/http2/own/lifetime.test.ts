@@ -226,6 +226,64 @@ describe('leaving', () => {
     expect(served.transport.connections).toBe(0);
   });
 
+  /** A socket that passes nothing on until it is told to. */
+  class Slow extends Duplex {
+    readonly out: Buffer[] = [];
+    #waiting: (() => void) | undefined;
+    #slow = true;
+
+    override _read(): void {}
+
+    override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+      this.out.push(Buffer.from(chunk));
+      if (this.#slow) this.#waiting = callback;
+      else callback();
+    }
+
+    go(): void {
+      this.#slow = false;
+      this.#waiting?.();
+    }
+  }
+
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  test('a socket that is slow is given no more until it has passed on what it has, and little memory waits for it', async () => {
+    const { served } = await serve();
+    const socket = new Slow();
+    served.transport.serve(socket);
+    socket.push(greeting());
+    await turn();
+    const { arrayBuffers } = process.memoryUsage();
+    for (let i = 0; i < 2_000; i++) {
+      socket.push(frame(frameTypes.ping, 0, 0, Buffer.alloc(8)));
+      await turn();
+    }
+    expect(socket.out).toHaveLength(1);
+    expect(process.memoryUsage().arrayBuffers - arrayBuffers).toBeLessThan(2_000_000);
+    socket.go();
+    await turn();
+    await turn();
+    expect(socket.out).toHaveLength(2);
+    expect(socket.out[1]?.length).toBeGreaterThanOrEqual(2_000 * 17);
+    socket.destroy();
+  });
+
+  test('[RFC 9113 5.4.1] the last words leave, though the socket is slow', async () => {
+    const { served } = await serve();
+    const socket = new Slow();
+    served.transport.serve(socket);
+    socket.push(Buffer.concat([greeting(), request(1), data(99, 'x')]));
+    await turn();
+    const ended = once(socket, 'finish');
+    socket.go();
+    await ended;
+    const words = Buffer.concat(socket.out);
+    const last = frame(frameTypes.goaway, 0, 0, Buffer.alloc(8)).subarray(3, 9);
+    expect(words.includes(last)).toBe(true);
+    socket.destroy();
+  });
+
   test('any Duplex is served, as TLS brings one', async () => {
     const { served } = await serve();
     const out: Buffer[] = [];

@@ -4,7 +4,7 @@ import { noDynamicTable } from './fields-encoder.js';
 import type { Turn } from './turn.js';
 
 /** So much that the socket has not taken: bodies wait. */
-const congestedBytes = 262_144;
+export const congestedBytes = 262_144;
 /** So little left: they go on. */
 const freeBytes = 65_536;
 
@@ -33,17 +33,22 @@ export class Outlet {
   readonly #full: Piece[] = [];
   readonly #leaving: Piece[] = [];
   #waiting = 0;
+  #leavingBytes = 0;
   #greeted = false;
-  /** Written here and not yet taken from the socket. */
-  unsent = 0;
-  /** Taken from the socket since the beginning. */
+  /** Bytes that the socket has passed on since the beginning. */
   sent = 0;
+  /** Bodies should wait. */
   congested = false;
 
   constructor(socket: Duplex, turn: Turn, events: OutletEvents) {
     this.#socket = socket;
     this.#turn = turn;
     this.#events = events;
+  }
+
+  /** Bytes that the socket has not passed on. */
+  get unsent(): number {
+    return this.#waiting + this.#leavingBytes;
   }
 
   /** @param block  of field lines; goes on in CONTINUATION frames when it is longer than a frame */
@@ -116,17 +121,30 @@ export class Outlet {
     this.#copy(text, 0, text.length);
   }
 
-  /** Gives the socket all that was written. */
+  /**
+   * Gives the socket all that was written, once it has passed on what it was given before: a client that reads slowly costs the bytes
+   * that wait for it, and not a slab for each turn in which some came.
+   */
   push(): void {
+    if (this.unsent > congestedBytes) this.congested = true;
+    if (this.#leaving.length === 0) this.#give();
+  }
+
+  /** Gives the socket the rest, and ends it. */
+  finish(): void {
+    this.#give();
+    this.#socket.end();
+  }
+
+  #give(): void {
     if (this.#waiting === 0) return;
     const socket = this.#socket;
     if (socket.destroyed || !socket.writable) return this.#drop();
-    this.unsent += this.#waiting;
+    this.#leavingBytes += this.#waiting;
     this.#waiting = 0;
     if (this.#full.length === 0) this.#leave({ slab: this.#slab as Buffer, bytes: this.#at });
     else this.#leaveTogether();
     this.#slab = null;
-    if (this.unsent > congestedBytes) this.congested = true;
   }
 
   #leaveTogether(): void {
@@ -147,8 +165,9 @@ export class Outlet {
     const piece = this.#leaving.shift();
     if (piece === undefined) return;
     if (!error) this.#turn.giveSlab(piece.slab);
-    this.unsent -= piece.bytes;
+    this.#leavingBytes -= piece.bytes;
     this.sent += piece.bytes;
+    this.push();
     if (!this.congested || this.unsent > freeBytes) return;
     this.congested = false;
     this.#events.freed();

@@ -105,6 +105,8 @@ export class SendFlow {
     this.queued -= stream.queued;
     stream.queued = 0;
     stream.queue = null;
+    if (stream.ready) this.#ready.splice(this.#ready.indexOf(stream), 1);
+    stream.ready = false;
   }
 
   #enqueue(stream: OwnStream, bytes: Uint8Array): void {

@@ -119,7 +119,7 @@ export class StreamTable {
     const { host, streamsMax, accept } = this.#options;
     if (id % 2 === 0) throw new ConnectionFault(codes.protocolError, 'an even id');
     this.lastId = id;
-    if (this.closed) return this.#giveUp(id);
+    if (this.closed) return this.#ignore(id, endStream);
     if (block.tooLarge) return this.#tooLarge(id, endStream);
     if (!block.isHead() || (endStream && block.contentLength > 0))
       return this.#refuse(id, endStream, codes.protocolError);
@@ -141,6 +141,12 @@ export class StreamTable {
     const { outlet, encoder } = this.#options.host;
     outlet.headers(id, encoder.encode(headTooLarge), true);
     if (!endStream) this.#refuse(id, endStream, codes.noError);
+  }
+
+  /** The client was told that this one is not served. */
+  #ignore(id: number, endStream: boolean): void {
+    if (!endStream) this.#giveUp(id);
+    this.#options.waste.spend();
   }
 
   #refuse(id: number, endStream: boolean, code: number): void {

@@ -31,8 +31,19 @@ export class Turn {
   readonly #run = (): void => {
     const due = this.#due;
     this.#due = [];
-    for (const flushed of due) flushed.flush();
+    for (const flushed of due) attempt(flushed);
   };
+}
+
+/** A handler that throws takes no other connection with it; its error is no one's to handle, and shows as what it is. */
+function attempt(flushed: Flushed): void {
+  try {
+    flushed.flush();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 }
 
 export interface Flushed {
