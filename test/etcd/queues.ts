@@ -1,3 +1,4 @@
+import { type Engine, WaymarkError } from 'waymark/engine';
 import { KV, type KeyValue, Lease } from 'waymark/etcd';
 import type { EtcdApi } from './client.js';
 import { bytes } from './keys.js';
@@ -48,4 +49,17 @@ export function pending<T>(result: Promise<T>): Pending<T> {
   const end = (): void => void (over = true);
   result.then(end, end);
   return { result, over: () => over };
+}
+
+/** @returns drops history, as it were, under the watch that is opened next, as soon as it is */
+export function droppingHistory(engine: Engine): () => void {
+  const watch = engine.watch.bind(engine);
+  let drops = false;
+  engine.watch = (ranges, options) => {
+    if (!drops) return watch(ranges, options);
+    drops = false;
+    const error = new WaymarkError('compacted', 'history was dropped');
+    return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
+  };
+  return () => (drops = true);
 }

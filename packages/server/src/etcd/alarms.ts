@@ -29,9 +29,9 @@ export class Alarms {
     return revision;
   }
 
-  /** Goes on with what was loaded until the server stops. */
-  follow(parts: Pick<Followed, 'clock' | 'stopping'>): void {
-    void follow({
+  /** Goes on with what was loaded until the server stops, and resolves then. */
+  follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
+    return follow({
       ...parts,
       engine: this.#engine,
       range: prefixRange(root),

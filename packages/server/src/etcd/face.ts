@@ -62,6 +62,7 @@ export interface EtcdFace {
   /** The socket is the face's now, the preface still to be read. */
   serve(socket: Socket): void;
   readonly connections: number;
+  /** The server stops. */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -78,6 +79,7 @@ interface Opened {
   readonly transport: Transport;
   readonly gateway: (stream: ServedStream) => StreamHandler;
   readonly access: Access;
+  readonly quota: Quota;
 }
 
 /**
@@ -121,9 +123,9 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
       return opened?.transport.connections ?? 0;
     },
     async drain(graceMs) {
-      const { transport, access } = opened ?? (await opening) ?? {};
+      const { transport, access, quota } = opened ?? (await opening) ?? {};
       await transport?.drain(graceMs);
-      await access?.[Symbol.asyncDispose]();
+      await Promise.all([access?.[Symbol.asyncDispose](), quota?.closed()]);
     },
   };
 }
@@ -157,7 +159,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     return isGatewayPath(stream.path) ? gateway(stream) : options.others(stream);
   };
   const transport = http2Layers[http2]({ clock, refused: options.refused, accept });
-  return { transport, gateway, access };
+  return { transport, gateway, access, quota };
 }
 
 function methodsFor(ground: Ground, access: Access): Method[] {

@@ -17,6 +17,7 @@ export class Quota {
   readonly #bytes: number | undefined;
   readonly #usage: Usage | null;
   readonly #memberId: bigint;
+  #following: Promise<unknown> | undefined;
 
   /** @param bytes  each namespace may take so many; undefined: there is no limit, only alarms */
   constructor(engine: Engine, memberId: bigint, bytes: number | undefined) {
@@ -29,8 +30,12 @@ export class Quota {
   /** Resolves when all is known that it judges by; keeps that up until the server stops. */
   async follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
     await Promise.all([this.alarms.load(), this.#usage?.load()]);
-    this.alarms.follow(parts);
-    this.#usage?.follow(parts);
+    this.#following = Promise.all([this.alarms.follow(parts), this.#usage?.follow(parts)]);
+  }
+
+  /** Resolves when it no longer asks the engine anything; the server stops. */
+  async closed(): Promise<void> {
+    await this.#following;
   }
 
   /** The bytes a namespace takes; undefined where nobody counts them. */

@@ -25,9 +25,9 @@ export class Usage {
     this.#engine = engine;
   }
 
-  /** Goes on with what was counted until the server stops. */
-  follow(parts: Pick<Followed, 'clock' | 'stopping'>): void {
-    void follow({
+  /** Goes on with what was counted until the server stops, and resolves then. */
+  follow(parts: Pick<Followed, 'clock' | 'stopping'>): Promise<void> {
+    return follow({
       ...parts,
       engine: this.#engine,
       range: namespaces,
