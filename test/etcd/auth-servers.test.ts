@@ -36,7 +36,7 @@ test('servers over one engine have the same rules, and each its own tokens', asy
   await until('ok', putThere);
 });
 
-test('rules are the engine's, and hold from the first call after a restart', async () => {
+test('rules stand in the engine, and hold from the first call after a restart', async () => {
   const engine = createMemoryEngine();
   const first = await AuthWorld.start(async () => {
     const { address, close } = await startEtcd({ engine });
