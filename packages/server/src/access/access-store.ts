@@ -140,17 +140,10 @@ export class AccessStore implements AsyncDisposable {
     this.#moved.ring();
   }
 
-  #pause(failures: number): Promise<void> {
+  async #pause(failures: number): Promise<void> {
     const ms = retryMs[Math.min(failures, retryMs.length - 1)] as number;
     const { signal } = this.#stop;
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(ms, resolve);
-      const leave = (): void => {
-        cancel();
-        resolve();
-      };
-      signal.addEventListener('abort', leave, { once: true });
-    });
+    await this.#moved.until(() => signal.aborted, { clock: this.#options.clock, ms, signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
