@@ -10,7 +10,8 @@ import {
 import { createEtcdFace } from '../etcd/face.js';
 import { loopbackNames } from '../http/origin.js';
 import { overHttp2 } from '../http/over-http2.js';
-import { beginsWith, listen, urlOf } from '../listener.js';
+import { urlOf } from '../listen-address.js';
+import { beginsWith, listen } from '../listener.js';
 
 export interface StartEtcdOptions {
   /** `host:port` (port 0: a free one) or `unix:/path`. Default `127.0.0.1:0`. */
@@ -56,7 +57,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
     clock,
     random,
     progressNotifyMs: options.progressNotifyMs,
-    urls: () => listener.addresses.map(urlOf),
+    urls: () => listener.addresses.map((one) => urlOf(one)),
     quotaBytes: options.quotaBytes,
     allowSnapshot: true,
     stopping: stopping.signal,
