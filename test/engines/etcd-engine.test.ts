@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-<<<<<<< HEAD
 import {
   type Batch,
   type Engine,
@@ -12,10 +11,7 @@ import {
   type Outcome,
   type Txn,
 } from 'waymark/engine';
-=======
-import { type Batch, type Engine, openEngine, type Operation } from 'waymark/engine';
 import { certificates } from '../support/certificates.js';
->>>>>>> 7330fb7 (TLS on the port that speaks everything else: certificates of clients, plain text refused on request, and the library's client with files of its own)
 import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 const everything = [{ key: '', end: '' }];
