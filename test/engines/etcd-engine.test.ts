@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -12,6 +11,7 @@ import {
   type Outcome,
   type Txn,
 } from 'waymark/engine';
+import { certificates } from '../support/certificates.js';
 import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 const everything = [{ key: '', end: '' }];
@@ -369,23 +369,6 @@ async function insist<T>(call: () => Promise<T>): Promise<T> {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
-}
-
-/** A certificate of a server and of a client, under one authority. */
-async function certificates(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'waymark-tls-'));
-  const openssl = (line: string): void => {
-    execFileSync('openssl', line.split(' '), { cwd: folder, stdio: 'pipe' });
-  };
-  const key = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2';
-  openssl(`req -x509 ${key} -subj /CN=ca -keyout ca.key -out ca.crt`);
-  for (const name of ['server', 'client']) {
-    const names = '-addext subjectAltName=IP:127.0.0.1';
-    openssl(
-      `req -x509 ${key} -subj /CN=${name} ${names} -CA ca.crt -CAkey ca.key -keyout ${name}.key -out ${name}.crt`,
-    );
-  }
-  return folder;
 }
 
 /** Passes bytes on, until it is told to keep the answers for itself. */

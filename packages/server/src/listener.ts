@@ -1,7 +1,8 @@
-import { chmod, lstat, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { type Clock, systemClock, WaymarkError } from 'waymark/engine';
-import { firstBytes, startListening } from 'waymark/wire';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Clock, systemClock } from 'waymark/engine';
+import { firstBytes } from 'waymark/wire';
+import { bind, isLoopback, parseAddress } from './listen-address.js';
+import { isMutual, openTls, type Tls, type TlsOptions } from './tls.js';
 
 /** One protocol of the port. It owns a socket from `serve` on; the bytes read to tell it are back in the socket. */
 export interface Face {
@@ -20,8 +21,10 @@ export interface ListenOptions {
   readonly connectionsMax: number;
   /** A connection that has not told what it speaks by then is closed. */
   readonly firstByteMs: number;
+  /** A connection may begin with a handshake of TLS; what comes then is told apart as without. */
+  readonly tls?: TlsOptions | undefined;
   readonly clock?: Clock | undefined;
-  /** Told why a connection was not served: 'limit', 'silent', 'tls', 'unknown'. */
+  /** Told why a connection was not served: 'limit', 'silent', 'unknown', 'tls' (there is none here), 'handshake', 'certificate', 'plain'. */
   readonly refused?: ((reason: string) => void) | undefined;
 }
 
@@ -50,50 +53,25 @@ export function beginsWith(...words: readonly string[]): Face['speaks'] {
   };
 }
 
-/** @param address  as a listener names it */
-export function urlOf(address: string): string {
-  return address.startsWith('unix:') ? address : `http://${address}`;
-}
-
-type Address =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
-
 /**
  * One port for every protocol: a connection is told apart by its first bytes.
  *
  * @throws {WaymarkError} `taken` when an address is in use, `denied` beyond loopback without `insecure`, `invalid`
  */
 export async function listen(options: ListenOptions, faces: readonly Face[]): Promise<Listener> {
-  const addresses = options.listen.map((text) => parseAddress(text, options.insecure));
-  const open = new Set<Socket>();
-  const silent = new Set<Socket>();
+  const anywhere = options.insecure || isMutual(options.tls);
+  const addresses = options.listen.map((text) => parseAddress(text, anywhere));
+  const port = new Port(options, faces);
+  if (options.tls !== undefined) await port.openTls(options.tls);
   const servers: Server[] = [];
-  const accept = (socket: Socket): void => {
-    // Faces listen themselves; this is for the moments when none does. A reset is no event of note.
-    socket.on('error', () => socket.destroy());
-    if (open.size >= options.connectionsMax) {
-      options.refused?.('limit');
-      socket.destroy();
-      return;
-    }
-    open.add(socket);
-    silent.add(socket);
-    socket.once('close', () => {
-      open.delete(socket);
-      silent.delete(socket);
-    });
-    socket.setNoDelay(true);
-    tellApart(socket, options, faces, () => silent.delete(socket));
-  };
   const stop = (): void => {
     for (const server of servers) if (server.listening) server.close();
-    for (const socket of silent) socket.destroy();
+    port.stop();
   };
   const bound: string[] = [];
   try {
     for (const address of addresses) {
-      const server = createServer(accept);
+      const server = createServer((socket) => port.accept(socket));
       bound.push(await bind(server, address));
       servers.push(server);
     }
@@ -103,35 +81,110 @@ export async function listen(options: ListenOptions, faces: readonly Face[]): Pr
   }
   return {
     addresses: bound,
-    connections: () => open.size,
+    connections: () => port.open.size,
     stop,
     async close() {
       stop();
       await Promise.all(
-        [...open].map(
+        [...port.open].map(
           (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
         ),
       );
     },
     destroy() {
-      for (const socket of open) socket.destroy();
+      for (const socket of port.open) socket.destroy();
     },
   };
 }
 
-function tellApart(
-  socket: Socket,
-  options: ListenOptions,
-  faces: readonly Face[],
-  told: () => void,
-): void {
+/** The connections there are, whatever address they came by. */
+class Port {
+  readonly open = new Set<Socket>();
+  readonly #options: ListenOptions;
+  readonly #faces: readonly Face[];
+  /** They have not told what they speak. */
+  readonly #silent = new Set<Socket>();
+  #tls: Tls | null = null;
+  #stopped = false;
+
+  constructor(options: ListenOptions, faces: readonly Face[]) {
+    this.#options = options;
+    this.#faces = faces;
+  }
+
+  async openTls(options: TlsOptions): Promise<void> {
+    const { firstByteMs, refused } = this.#options;
+    this.#tls = await openTls(options, {
+      handshakeMs: firstByteMs,
+      secured: (socket) => this.#tellApart(socket, { secure: true }),
+      refused: (reason) => refused?.(reason),
+    });
+  }
+
+  accept(socket: Socket): void {
+    const { open } = this;
+    // Faces listen themselves; this is for the moments when none does. A reset is no event of note.
+    socket.on('error', () => socket.destroy());
+    if (open.size >= this.#options.connectionsMax) {
+      this.#options.refused?.('limit');
+      socket.destroy();
+      return;
+    }
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    socket.setNoDelay(true);
+    this.#tellApart(socket, { secure: false });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const socket of this.#silent) socket.destroy();
+  }
+
+  #tellApart(socket: Socket, { secure }: { readonly secure: boolean }): void {
+    // The handshake was not over when the others were ended.
+    if (this.#stopped) return void socket.destroy();
+    const tls = secure ? null : this.#tls;
+    const refused = (reason: string): void => this.#options.refused?.(reason);
+    this.#silent.add(socket);
+    socket.once('close', () => this.#silent.delete(socket));
+    if (secure) socket.on('error', () => socket.destroy());
+    tellApart(socket, this.#faces, {
+      clock: this.#options.clock ?? systemClock,
+      firstByteMs: this.#options.firstByteMs,
+      tls,
+      plain: tls?.only !== true || isLocal(socket),
+      refused,
+      told: () => void this.#silent.delete(socket),
+    });
+  }
+}
+
+/** It comes from this machine. */
+function isLocal({ remoteAddress }: Socket): boolean {
+  return remoteAddress === undefined || isLoopback(remoteAddress);
+}
+
+interface Telling {
+  readonly clock: Clock;
+  readonly firstByteMs: number;
+  /** What takes a handshake; null: nothing does. */
+  readonly tls: Tls | null;
+  /** Whether it may speak without one. */
+  readonly plain: boolean;
+  readonly refused: (reason: string) => void;
+  readonly told: () => void;
+}
+
+function tellApart(socket: Socket, faces: readonly Face[], telling: Telling): void {
+  const { tls, refused } = telling;
   let head: Buffer = Buffer.alloc(0);
   const refuse = (reason: string, answer: Buffer | string): void => {
-    options.refused?.(reason);
+    refused(reason);
     socket.end(answer, () => socket.destroy());
   };
-  const disarm = (options.clock ?? systemClock).after(options.firstByteMs, () => {
-    options.refused?.('silent');
+  const disarm = telling.clock.after(telling.firstByteMs, () => {
+    refused('silent');
     socket.destroy();
   });
   const look = (): void => {
@@ -148,13 +201,15 @@ function tellApart(
     )
       return;
     disarm();
-    told();
+    telling.told();
     socket.off('readable', look);
     socket.off('end', ended);
-    if (other === 'tls') return refuse('tls', tlsAlert);
-    if (face === undefined) return refuse('unknown', refusal(400, 'Bad Request', unknownBytes));
+    if (other === 'tls' && tls === null) return refuse('tls', tlsAlert);
+    if (other !== 'tls' && !telling.plain) return refuse('plain', refusal(400, plainBytes));
+    if (other !== 'tls' && face === undefined) return refuse('unknown', refusal(400, unknownBytes));
     socket.unshift(head);
-    face.serve(socket);
+    if (other === 'tls') tls?.accept(socket);
+    else face?.serve(socket);
   };
   const ended = (): void => void socket.destroy();
   socket.on('readable', look);
@@ -168,7 +223,10 @@ const tlsAlert = Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46]);
 const unknownBytes =
   'these first bytes are no HTTP/1.1 request, no HTTP/2 preface and not the Waymark protocol';
 
-function refusal(status: number, title: string, detail: string): string {
+const plainBytes = 'this server takes connections with TLS alone: https://';
+
+function refusal(status: 400, detail: string): string {
+  const title = 'Bad Request';
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, code: 'invalid' });
   const headers = [
     'Connection: close',
@@ -176,86 +234,4 @@ function refusal(status: number, title: string, detail: string): string {
     `Content-Length: ${body.length}`,
   ];
   return `HTTP/1.1 ${status} ${title}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
-}
-
-function parseAddress(text: string, insecure: boolean): Address {
-  if (text.startsWith('unix:')) return { kind: 'unix', path: unixPath(text) };
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || host === '' || !(port <= 65_535)) {
-    throw new WaymarkError(
-      'invalid',
-      `cannot listen on '${text}': take host:port, [::1]:port or unix:/path`,
-    );
-  }
-  if (!isLoopback(host) && !insecure) {
-    throw new WaymarkError(
-      'denied',
-      `refusing to listen on ${text}: everyone who reaches it could read and write everything. Listen on 127.0.0.1 ` +
-        'behind a proxy that checks who calls, or pass --insecure where the network itself is trusted',
-    );
-  }
-  return { kind: 'tcp', host, port };
-}
-
-/** Names and literals that cannot be reached from another machine. */
-function isLoopback(host: string): boolean {
-  const name = host.toLowerCase();
-  return name === 'localhost' || name === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(name);
-}
-
-function unixPath(text: string): string {
-  const path = text.slice('unix:'.length);
-  if (path.startsWith('/') && Buffer.byteLength(path) <= 107) return path;
-  throw new WaymarkError(
-    'invalid',
-    `'${text}': a Unix socket has an absolute path of at most 107 bytes`,
-  );
-}
-
-async function bind(server: Server, address: Address): Promise<string> {
-  if (address.kind === 'unix') {
-    await removeStale(address.path);
-    // Nobody else may connect between bind and chmod.
-    const umask = process.umask(0o177);
-    try {
-      await startListening(server, { path: address.path });
-    } finally {
-      process.umask(umask);
-    }
-    await chmod(address.path, 0o600);
-    return `unix:${address.path}`;
-  }
-  const { host, port } = address;
-  await startListening(server, { host, port });
-  const bound = server.address();
-  const actual = typeof bound === 'object' && bound !== null ? bound.port : port;
-  return `${host.includes(':') ? `[${host}]` : host}:${actual}`;
-}
-
-/** A socket file that nobody answers on was left by a process that was killed. */
-async function removeStale(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => null);
-  if (found === null) return;
-  if (!found.isSocket())
-    throw new WaymarkError('invalid', `${path} exists and is no socket`, { file: path });
-  if (await answers(path)) {
-    throw new WaymarkError(
-      'taken',
-      `another process listens on unix:${path}: stop it or take another path`,
-    );
-  }
-  await unlink(path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
 }

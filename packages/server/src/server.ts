@@ -23,10 +23,12 @@ import { overHttp2 } from './http/over-http2.js';
 import { repeat } from './http/streams.js';
 import type { Http2Layer } from './http2/layers.js';
 import { upgrader } from './http/websocket.js';
-import { beginsWith, type Face, listen, type Listener, urlOf } from './listener.js';
+import { urlOf } from './listen-address.js';
+import { beginsWith, type Face, listen, type Listener } from './listener.js';
 import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
+import { isMutual, type TlsOptions } from './tls.js';
 
 export interface ServerOptions {
   /** `host:port` (port 0: a free one), `[ipv6]:port`, `unix:/path`. Default 127.0.0.1:7420. */
@@ -43,7 +45,12 @@ export interface ServerOptions {
   readonly mirror?: OpenOptions['mirror'];
   /** Listen beyond loopback though there are no access rules. */
   readonly insecure?: boolean | undefined;
-  /** Raw engine verbs and backups for clients. Default true on loopback and Unix sockets, else false. */
+  /**
+   * TLS on every address, beside plain text: a connection is told apart by its first byte. With `only` and clients' certificates required it
+   * may listen beyond loopback.
+   */
+  readonly tls?: TlsOptions | undefined;
+  /** Raw engine verbs and backups for clients. Default true where only this machine can connect, else false. */
   readonly allowEngine?: boolean | undefined;
   /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
   readonly etcdNamespace?: string | undefined;
@@ -101,7 +108,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     random,
     address: () => reachable,
     reach: (address, { closed, signal }) =>
-      connectHost(address, {
+      connectHost(credentialled(address, options.tls), {
         clock,
         random,
         client: 'a waymark server',
@@ -119,7 +126,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   try {
     const { listener, stop } = await serve({ engine, host, space, logger, clock, random, options });
     const [first] = listener.addresses;
-    reachable ??= first === undefined ? undefined : urlOf(first);
+    reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
     logger.info(
       {
         addresses: listener.addresses,
@@ -136,6 +143,17 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await closeAll();
     throw error;
   }
+}
+
+function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
+  return tls === undefined ? 'http' : 'https';
+}
+
+/** To other servers this one shows the certificate it has, and takes theirs from the authority that clients' come from. */
+function credentialled(address: string, tls: TlsOptions | undefined): string {
+  if (tls?.clientCa === undefined || !address.startsWith('https:')) return address;
+  const { cert, key, clientCa: ca } = tls;
+  return `${address}?${new URLSearchParams({ ca, cert, key })}`;
 }
 
 interface Parts {
@@ -155,10 +173,11 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     insecure = false,
     connectionsMax = 10_000,
   } = options;
-  const { allowEngine = !insecure } = options;
+  const elsewhere = insecure || isMutual(options.tls);
+  const { allowEngine = !elsewhere } = options;
   const metrics = new Metrics();
   const stopping = new AbortController();
-  const hosts = insecure ? null : loopbackNames;
+  const hosts = elsewhere ? null : loopbackNames;
   const refusals = metrics.counter(
     'waymark_connections_refused_total',
     'Connections not served, by reason.',
@@ -199,9 +218,9 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
-  const { firstByteMs = 10_000 } = options;
+  const { firstByteMs = 10_000, tls } = options;
   const listener = await listen(
-    { listen: addresses, insecure, connectionsMax, firstByteMs, clock, refused },
+    { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
     facesOf(app, binary, etcd),
   );
   describe(metrics, { host, clock }, () => ({
@@ -220,14 +239,16 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
 }
 
 function etcdOptions(
-  { etcdNamespace, etcdQuotaBytes, http2, advertise }: ServerOptions,
+  options: ServerOptions,
   addresses: () => readonly string[],
 ): Pick<EtcdFaceOptions, 'namespace' | 'quotaBytes' | 'http2' | 'urls'> {
+  const { advertise } = options;
+  const urls = (): string[] => addresses().map((one) => urlOf(one, schemeOf(options)));
   return {
-    namespace: etcdNamespace,
-    quotaBytes: etcdQuotaBytes,
-    http2,
-    urls: () => (advertise === undefined ? addresses().map(urlOf) : [advertise]),
+    namespace: options.etcdNamespace,
+    quotaBytes: options.etcdQuotaBytes,
+    http2: options.http2,
+    urls: () => (advertise === undefined ? urls() : [advertise]),
   };
 }
 

@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { WaymarkError } from 'waymark';
 
 /** What a request tells of where it comes from, and what it wants. */
@@ -8,6 +10,8 @@ export interface Asked {
   readonly origin: string | undefined;
   /** It changes nothing, and gives nothing to a page of another origin. */
   readonly reads: boolean;
+  /** It came by TLS, whose certificate has told the browser that the name is this server's. */
+  readonly secure: boolean;
 }
 
 /**
@@ -19,9 +23,10 @@ export interface Asked {
  * @throws {WaymarkError} `denied`
  */
 export function checkOrigin(asked: Asked, hosts: ReadonlySet<string> | null): void {
-  const { host, origin, reads } = asked;
+  const { host, origin, reads, secure } = asked;
   const name = host.replace(/:\d*$/, '').toLowerCase();
-  if (hosts !== null && name !== '' && !hosts.has(name) && !/^127(\.\d{1,3}){3}$/.test(name)) {
+  const any = hosts === null || secure || name === '' || /^127(\.\d{1,3}){3}$/.test(name);
+  if (!any && !hosts.has(name)) {
     throw new WaymarkError(
       'denied',
       `this server answers for ${[...hosts].join(', ')}, not for another name`,
@@ -31,9 +36,13 @@ export function checkOrigin(asked: Asked, hosts: ReadonlySet<string> | null): vo
   throw new WaymarkError('denied', 'a page of another origin may not write here');
 }
 
-export function askedBy({ method, headers }: IncomingMessage): Asked {
+export function askedBy({ method, headers, socket }: IncomingMessage): Asked {
   const reads = (method === 'GET' || method === 'HEAD') && headers.upgrade === undefined;
-  return { host: headers.host ?? '', origin: headers.origin, reads };
+  return { host: headers.host ?? '', origin: headers.origin, reads, secure: isSecure(socket) };
+}
+
+export function isSecure(socket: Duplex): boolean {
+  return (socket as Partial<TLSSocket>).encrypted === true;
 }
 
 /** Names of loopback: what a server answers for that only its own machine reaches. */

@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as ask, type ClientRequest, type Server } from 'node:http';
 import { duplexPair } from 'node:stream';
+import { isSecure } from './origin.js';
 import type { Fields, ServedStream, StreamHandler } from '../http2/transport.js';
 
 /** What REST answers, over HTTP/2: each stream is a connection of its own to the server of HTTP/1.1, in memory. */
@@ -51,7 +52,10 @@ class Passage implements StreamHandler {
 
   #begin({ body }: { readonly body: boolean }): ClientRequest {
     const [near, far] = duplexPair();
-    this.#server.emit('connection', far);
+    this.#server.emit(
+      'connection',
+      Object.assign(far, { encrypted: isSecure(this.#stream.socket) }),
+    );
     const { method, path, fields, authority } = this.#stream;
     const headers = ['host', authority];
     for (const [name, value] of fields) {

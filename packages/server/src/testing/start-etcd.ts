@@ -11,7 +11,8 @@ import { createEtcdFace } from '../etcd/face.js';
 import { loopbackNames } from '../http/origin.js';
 import { overHttp2 } from '../http/over-http2.js';
 import type { Http2Layer } from '../http2/layers.js';
-import { beginsWith, listen, urlOf } from '../listener.js';
+import { urlOf } from '../listen-address.js';
+import { beginsWith, listen } from '../listener.js';
 
 export interface StartEtcdOptions {
   /** `host:port` (port 0: a free one) or `unix:/path`. Default `127.0.0.1:0`. */
@@ -59,7 +60,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
     clock,
     random,
     progressNotifyMs: options.progressNotifyMs,
-    urls: () => listener.addresses.map(urlOf),
+    urls: () => listener.addresses.map((one) => urlOf(one)),
     quotaBytes: options.quotaBytes,
     http2: options.http2,
     allowSnapshot: true,

@@ -1,6 +1,6 @@
 import { isWaymarkError } from 'waymark/engine';
 import { grpcCode } from '../../grpc/status.js';
-import { checkOrigin } from '../../http/origin.js';
+import { checkOrigin, isSecure } from '../../http/origin.js';
 import type { ServedStream, StreamHandler } from '../../http2/transport.js';
 import { respondError } from './answers.js';
 import { bindingOf } from './bindings.js';
@@ -22,9 +22,14 @@ export function createGateway(options: GatewayOptions): Accept {
     const binding = bindingOf(stream.path);
     if (binding === undefined) return answerText(stream, 404, 'Not Found');
     if (stream.method !== 'POST') return answerText(stream, 405, 'Method Not Allowed');
-    const origin = stream.header('origin');
+    const asked = {
+      host: stream.authority,
+      origin: stream.header('origin'),
+      reads: false,
+      secure: isSecure(stream.socket),
+    };
     try {
-      checkOrigin({ host: stream.authority, origin, reads: false }, options.hosts);
+      checkOrigin(asked, options.hosts);
     } catch (error) {
       if (!isWaymarkError(error)) throw error;
       respondError(stream, grpcCode.permissionDenied, error.message);

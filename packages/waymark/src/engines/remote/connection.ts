@@ -54,6 +54,8 @@ export class Connection {
   readonly #link: Link;
   readonly #pulse: Pulse;
   #closed: WaymarkError | null = null;
+  /** Why the last transport broke. */
+  #cause: unknown;
   #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
   private constructor(url: string, clock: Clock, options: ConnectOptions) {
@@ -67,6 +69,7 @@ export class Connection {
         this.#drainQueue();
       },
       broke: (cause) => {
+        this.#cause = cause;
         if (reconnect) this.#table.broke(cause);
         else this.#fail(broken(url, cause));
       },
@@ -95,8 +98,7 @@ export class Connection {
     const { signal, clock = systemClock, connectTimeoutMs = 10_000 } = options;
     signal?.throwIfAborted();
     const connection = new Connection(url, clock, options);
-    const late = `no server answered at ${url}: start one, or name another`;
-    const expire = (): void => connection.#fail(new WaymarkError('unavailable', late));
+    const expire = (): void => connection.#fail(unanswered(url, connection.#cause));
     const stop = clock.after(connectTimeoutMs, expire, true);
     const abort = (): void => connection.#fail(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
@@ -284,6 +286,13 @@ export class Connection {
       reject?.(maybe ? uncertain(text) : new WaymarkError('unavailable', text));
     }
   }
+}
+
+/** What went wrong last is told: a certificate that is not trusted looks like no server else. */
+function unanswered(url: string, cause: unknown): WaymarkError {
+  const why = cause instanceof Error ? ` (${cause.message})` : '';
+  const text = `no server answered at ${url}${why}: start one, or name another`;
+  return new WaymarkError('unavailable', text, {}, cause);
 }
 
 function broken(url: string, cause: unknown): WaymarkError {

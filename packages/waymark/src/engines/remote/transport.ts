@@ -1,4 +1,5 @@
-import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { WaymarkError } from '../../core/errors.js';
 import { preface } from '../../wire/frames.js';
 
@@ -29,7 +30,7 @@ export async function openTransport(url: string, events: TransportEvents): Promi
     const onread = readInto(events);
     return overSocket(connectTcp({ path: url.slice('unix:'.length), onread }), 'connect', events);
   }
-  const { protocol, hostname, port } = parse(url);
+  const { protocol, hostname, port, searchParams } = parse(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   switch (protocol) {
     case 'http:':
@@ -41,12 +42,15 @@ export async function openTransport(url: string, events: TransportEvents): Promi
       );
     case 'https:': {
       const { connect } = await import('node:tls');
-      const options = { host, port: Number(port || 7420), servername: host };
+      const files = tlsFilesOf(searchParams);
+      // An address is no name to ask for (RFC 6066 section 3): the certificate is held against it all the same.
+      const servername = isIP(host) === 0 ? host : '';
+      const options = { host, port: Number(port || 7420), servername, ...files };
       return overSocket(connect(options), 'secureConnect', events);
     }
     case 'ws:':
     case 'wss:':
-      return await overWebSocket(url, events);
+      return await overWebSocket(url, events, protocol === 'wss:' ? tlsFilesOf(searchParams) : {});
     default:
       throw new WaymarkError('invalid', `no server speaks '${protocol}': take http, unix or ws`);
   }
@@ -58,6 +62,29 @@ function parse(url: string): URL {
   } catch (cause) {
     throw new WaymarkError('invalid', `'${url}' is no URL of a server`, {}, cause);
   }
+}
+
+interface TlsFiles {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/** What the query names: PEM files of the authority that is trusted, and of the certificate that is shown. @throws {WaymarkError} `invalid` */
+function tlsFilesOf(query: URLSearchParams): TlsFiles {
+  const files: Record<string, Buffer> = {};
+  for (const [name, file] of query) {
+    if (!['ca', 'cert', 'key'].includes(name))
+      throw new WaymarkError('invalid', `TLS has no option '${name}': take ca, cert and key`);
+    try {
+      files[name] = readFileSync(file);
+    } catch (cause) {
+      throw new WaymarkError('invalid', `${name}: ${(cause as Error).message}`, { file }, cause);
+    }
+  }
+  if (query.has('cert') !== query.has('key'))
+    throw new WaymarkError('invalid', 'cert and key go together');
+  return files;
 }
 
 /** Reads into one buffer again and again: what is kept of a chunk is copied by whoever keeps it. */
@@ -97,11 +124,17 @@ function overSocket(socket: Socket, ready: string, events: TransportEvents): Tra
 }
 
 /** Browsers and newer Node have a WebSocket of their own; else the `ws` package brings one with the same face. */
-async function overWebSocket(url: string, events: TransportEvents): Promise<Transport> {
-  const { pathname } = new URL(url);
-  const target = pathname === '/' || pathname === '' ? new URL('/v1/socket', url).href : url;
-  const Constructor = await webSocketConstructor();
-  const socket = new Constructor(target);
+async function overWebSocket(
+  url: string,
+  events: TransportEvents,
+  files: TlsFiles,
+): Promise<Transport> {
+  const target = new URL(url);
+  if (target.pathname === '/') target.pathname = '/v1/socket';
+  const own = Object.keys(files).length > 0;
+  if (own) target.search = '';
+  const Constructor = await webSocketConstructor({ own });
+  const socket = new Constructor(target.href, ...(own ? [files] : []));
   let failure: Error | undefined;
   socket.binaryType = 'arraybuffer';
   socket.addEventListener('open', () => events.opened());
@@ -141,10 +174,15 @@ interface WebSocketLike {
   ): void;
 }
 
-async function webSocketConstructor(): Promise<new (url: string) => WebSocketLike> {
-  if (typeof globalThis.WebSocket === 'function') {
-    return globalThis.WebSocket as unknown as new (url: string) => WebSocketLike;
+type WebSocketConstructor = new (url: string, options?: TlsFiles) => WebSocketLike;
+
+/** @param call.own  it is to take files, which that of a browser does not */
+async function webSocketConstructor(call: {
+  readonly own: boolean;
+}): Promise<WebSocketConstructor> {
+  if (typeof globalThis.WebSocket === 'function' && !call.own) {
+    return globalThis.WebSocket as unknown as WebSocketConstructor;
   }
   const { WebSocket } = await import('ws');
-  return WebSocket as unknown as new (url: string) => WebSocketLike;
+  return WebSocket as unknown as WebSocketConstructor;
 }
