@@ -121,3 +121,13 @@ test('[watch] progress is not told before all watches have come so far: one that
   expect(both.map(({ id }) => id).toSorted()).toEqual([0, 2]);
   expect(await watch.next()).toEqual({ id: -1, revision: now + 2 });
 });
+
+test('[watch] a key longer than an engine has is refused, and the stream goes on', async () => {
+  await using etcd = await startEtcd();
+  using api = new EtcdApi(etcd.address);
+  using watch = new WatchClient(api);
+  const answer = await watch.created({ key: Buffer.alloc(5_000, 'x') });
+  const reason = 'etcdserver: request is too large';
+  expect(answer).toMatchObject({ id: -1, created: true, canceled: true, reason });
+  expect(await watch.created({ key: bytes('k') })).toMatchObject({ id: 0, created: true });
+});

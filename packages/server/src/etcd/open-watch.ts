@@ -1,4 +1,10 @@
-import type { Batch, Host, KeyRange, Revision } from 'waymark/engine';
+import {
+  type Batch,
+  type Host,
+  isWaymarkError,
+  type KeyRange,
+  type Revision,
+} from 'waymark/engine';
 
 export interface WatchedSince {
   readonly range: KeyRange;
@@ -33,21 +39,25 @@ export async function openWatch(
   if (from === 0 || from > present) return { batches: now, told: present, first: null, present };
   await now.return?.();
   const { compacted } = await host.status();
-  if (from !== compacted) return { batches: open(from - 1), told: from - 1, first: null, present };
-  const first = await standing(host, namespace, { range, from });
-  return { batches: open(from), told: from - 1, first, present };
+  const first = from === compacted ? await standing(host, namespace, { range, from }) : null;
+  return { batches: open(first?.revision ?? from - 1), told: from - 1, first, present };
 }
 
 /**
  * The revision at which history was compacted, as far as it still stands: etcd watches begin there, and clients that were told of a
- * compaction begin anew at its revision.
+ * compaction begin anew at its revision. Null when it was compacted further meanwhile, which the watch will be told.
  */
 async function standing(
   host: Host,
   namespace: string,
   { range, from }: Pick<WatchedSince, 'range' | 'from'>,
-): Promise<Batch> {
+): Promise<Batch | null> {
   const query = { ...range, at: from, minModRevision: from, maxModRevision: from };
-  const { entries } = await host.read(namespace, query);
-  return { revision: from, changes: entries.map((entry) => ({ kind: 'put', entry })) };
+  try {
+    const { entries } = await host.read(namespace, query);
+    return { revision: from, changes: entries.map((entry) => ({ kind: 'put', entry })) };
+  } catch (error) {
+    if (isWaymarkError(error, 'compacted')) return null;
+    throw error;
+  }
 }

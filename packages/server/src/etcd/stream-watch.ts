@@ -106,6 +106,7 @@ export class StreamWatch implements BatchSink {
 
   close(): void {
     this.#closed = true;
+    this.idle = false;
     this.#held = null;
     this.#batches.return?.().then(undefined, () => undefined);
   }

@@ -6,9 +6,10 @@ import type {
 } from 'waymark/etcd';
 import { type Batch, isWaymarkError, type Revision } from 'waymark/engine';
 import type { StreamCall } from '../grpc/call.js';
-import { etcdError } from './errors.js';
+import { clamped } from './entries.js';
+import { etcdError, explain } from './errors.js';
 import { type Ground, namespaceOf } from './ground.js';
-import { openWatch, type OpenedWatch } from './open-watch.js';
+import { openWatch, type OpenedWatch, type WatchedSince } from './open-watch.js';
 import { type AskedWatch, StreamWatch, type WatchTurns } from './stream-watch.js';
 import type { WatchBytes } from './watch-bytes.js';
 import { askedWatchOf } from './watch-requests.js';
@@ -86,6 +87,7 @@ export class WatchStream implements WatchTurns {
     const compacted = compactedAt(error);
     if (compacted === null) return this.#fail(error ?? etcdError('stopped'));
     this.#watches.set(id, null);
+    this.#askedOne.delete(watch);
     const { header } = this.#ground;
     this.#send({ header: header(0), watchId: id, canceled: true, compactRevision: compacted });
   }
@@ -94,14 +96,21 @@ export class WatchStream implements WatchTurns {
     const range = watchedRangeOf(request.key, request.rangeEnd);
     const refusal = this.#refusal(request, range === null);
     if (refusal !== null || range === null) return this.#refuse(refusal ?? '');
-    const asked = askedWatchOf(request, this.#idFor(request.watchId));
-    const opened = await openWatch(this.#ground.host, this.#namespace, {
-      range,
-      from: asked.from,
-      previous: request.prevKv,
-    });
+    const from = clamped(request.startRevision);
+    const opened = await this.#open({ range, from, previous: request.prevKv });
+    if (typeof opened === 'string') return this.#refuse(opened);
     if (this.#closed) return void opened.batches.return?.();
-    this.#begin(asked, opened);
+    this.#begin(askedWatchOf(request, this.#idFor(request.watchId)), opened);
+  }
+
+  /** @returns why not, for a key that no engine has */
+  async #open(since: WatchedSince): Promise<OpenedWatch | string> {
+    try {
+      return await openWatch(this.#ground.host, this.#namespace, since);
+    } catch (error) {
+      if (!isWaymarkError(error, 'too_large')) throw error;
+      return explain(error).message;
+    }
   }
 
   #begin(asked: AskedWatch, opened: OpenedWatch): void {
