@@ -1,4 +1,12 @@
-import type { Check, CommitOptions, Engine, Entry, Operation, Outcome, Txn } from '../core/engine.js';
+import type {
+  Check,
+  CommitOptions,
+  Engine,
+  Entry,
+  Operation,
+  Outcome,
+  Txn,
+} from '../core/engine.js';
 import type { GuardedCommitOptions, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { settledValue } from '../core/settled.js';
