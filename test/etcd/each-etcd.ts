@@ -1,11 +1,22 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startEtcd as startWaymark } from '@waymark/server/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { startEtcd } from '../support/etcd.js';
 import { orNotRun } from '../support/not-run.js';
+import { startPostgres } from '../support/postgres.js';
 import { EtcdApi } from './client.js';
 
 /** Waymark with either layer of HTTP/2 below it. */
-export type EtcdKind = 'waymark' | 'waymark on node:http2' | 'etcd 3.4' | 'etcd 3.5';
+export type EtcdKind =
+  | 'waymark'
+  | 'waymark on node:http2'
+  | 'waymark on a file'
+  | 'waymark on etcd'
+  | 'waymark on PostgreSQL'
+  | 'etcd 3.4'
+  | 'etcd 3.5';
 
 /** An etcd that a suite runs on. */
 export interface Served {
@@ -17,9 +28,49 @@ export interface Served {
 /** How often quiet watches hear of progress where that can be set: here, and on etcd 3.5. */
 export const progressNotifyMs = 200;
 
+/** An etcd beneath Waymark counts what Waymark keeps in it as well: a revision there is the last change's, or a later one. */
+export function isPresent(
+  kind: EtcdKind,
+  revision: bigint | number | undefined,
+  last: bigint | number,
+): boolean {
+  return kind === 'waymark on etcd'
+    ? Number(revision) >= Number(last)
+    : Number(revision) === Number(last);
+}
+
 /** Declares a suite on Waymark, and on etcd itself, which shows that the suite is right. */
 export function onEachEtcd(suite: (served: () => Served, kind: EtcdKind) => void): void {
   onFreshEtcds((start, kind) => suite(during(kind, start), kind));
+  for (const [kind, start] of others) describe(kind, () => suite(during(kind, start), kind));
+}
+
+/** The engines beside memory. */
+const others: readonly (readonly [EtcdKind, StartAnEtcd])[] = [
+  ['waymark on a file', onFile],
+  ['waymark on etcd', onEtcd],
+  ['waymark on PostgreSQL', onPostgres],
+];
+
+async function onFile(): Promise<Started> {
+  const folder = await mkdtemp(join(tmpdir(), 'waymark-etcd-api-'));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  return await startOn(`file:${join(folder, 'data')}`, remove);
+}
+
+async function onEtcd(): Promise<Started> {
+  const { address, stop } = await startEtcd();
+  return await startOn(`etcd://${address}/waymark`, stop);
+}
+
+async function onPostgres(): Promise<Started> {
+  const { url, stop } = await startPostgres();
+  return await startOn(url, stop);
+}
+
+async function startOn(engine: string, stop: () => Promise<void>): Promise<Started> {
+  const { address, close } = await startWaymark({ engine, progressNotifyMs });
+  return { address, stop: () => close().then(stop) };
 }
 
 /** As `onEachEtcd`, for tests of which each starts an etcd of its own. */

@@ -1,7 +1,7 @@
 import { KV, Lease, watchFilter } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { EtcdApi } from './client.js';
-import { onEachEtcd, progressNotifyMs, type Served } from './each-etcd.js';
+import { isPresent, onEachEtcd, progressNotifyMs, type Served } from './each-etcd.js';
 import { bytes, Keys } from './keys.js';
 import { WatchClient } from './watch-client.js';
 
@@ -147,13 +147,17 @@ onEachEtcd((served, kind) => {
     await s.keys.compact(point);
     const startRevision = BigInt(first);
     const asked = { ...range, startRevision, watchId: 4n };
-    expect(await s.watch.created(asked)).toEqual({ id: 4, revision: now, created: true });
+    const created = await s.watch.created(asked);
+    expect(created).toMatchObject({ id: 4, created: true });
+    expect(isPresent(kind, created.revision, now)).toBe(true);
     const canceled = { id: 4, revision: 0, canceled: true, compacted: point };
     expect(await s.watch.next()).toEqual(canceled);
     // The id is taken until the client cancels it.
     expect((await s.watch.created(asked)).reason).toBe(duplicate);
     s.watch.cancel(4);
-    expect(await s.watch.next()).toEqual({ id: 4, revision: now, canceled: true });
+    const over = await s.watch.next();
+    expect(over).toMatchObject({ id: 4, canceled: true });
+    expect(isPresent(kind, over.revision, now)).toBe(true);
     // From the revision that was told, the watch stands: what is left of it is told.
     await s.watch.created({ ...range, startRevision: BigInt(point), prevKv: true });
     const events = await s.watch.events(3);
