@@ -20,11 +20,11 @@ import { createEtcdFace, type EtcdFace, type EtcdFaceOptions } from './etcd/face
 import { type AppParts, createApp } from './http/app.js';
 import { loopbackNames } from './http/origin.js';
 import { overHttp2 } from './http/over-http2.js';
-import { repeat } from './http/streams.js';
 import type { Http2Layer } from './http2/layers.js';
 import { upgrader } from './http/websocket.js';
 import { urlOf } from './listen-address.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
+import { drain } from './drain.js';
 import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
@@ -79,9 +79,6 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-const drainMs = 8_000;
-const idleSweepMs = 20;
-const etcdGraceMs = 5_000;
 const http2Preface = 'PRI * HTTP/2.0';
 const version = (
   createRequire(import.meta.url)('@waymark/server/package.json') as { version: string }
@@ -178,11 +175,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const metrics = new Metrics();
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
-  const refusals = metrics.counter(
-    'waymark_connections_refused_total',
-    'Connections not served, by reason.',
-  );
-  const refused = (reason: string): void => refusals.add({ reason });
+  const refused = refusalsOf(metrics);
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener.addresses),
@@ -238,6 +231,14 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   return { listener, stop };
 }
 
+function refusalsOf(metrics: Metrics): (reason: string) => void {
+  const refusals = metrics.counter(
+    'waymark_connections_refused_total',
+    'Connections not served, by reason.',
+  );
+  return (reason) => refusals.add({ reason });
+}
+
 function etcdOptions(
   options: ServerOptions,
   addresses: () => readonly string[],
@@ -273,26 +274,4 @@ function facesOf(app: FastifyInstance, binary: SocketFace, etcd: EtcdFace): Face
     },
     { name: 'etcd', speaks: beginsWith(http2Preface), serve: (socket) => etcd.serve(socket) },
   ];
-}
-
-interface Drained {
-  readonly app: FastifyInstance;
-  readonly listener: Listener;
-  readonly binary: SocketFace;
-  readonly etcd: EtcdFace;
-  readonly clock: Clock;
-}
-
-/** Calls under way finish; what has not by then is cut off. */
-async function drain({ app, listener, binary, etcd, clock }: Drained): Promise<void> {
-  listener.stop();
-  app.server.closeIdleConnections();
-  // A stream that ends now leaves its connection idle only then.
-  const still = repeat(clock, idleSweepMs, () => app.server.closeIdleConnections());
-  const disarm = clock.after(drainMs, () => listener.destroy());
-  await Promise.all([binary.drain(), etcd.drain(etcdGraceMs), listener.close()]);
-  disarm();
-  still();
-  app.server.close();
-  await app.close();
 }

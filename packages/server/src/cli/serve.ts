@@ -34,8 +34,39 @@ interface ServeOptions {
 const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
-  const command = program
-    .command('serve')
+  const command = tlsOptions(engineOptions(program.command('serve')))
+    .option('--insecure', 'listen beyond loopback though there are no access rules', false)
+    .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory\n  waymark serve -l 0.0.0.0:7420 --tls-cert server.crt --tls-key server.key --tls-only --client-ca ca.crt\n  waymark serve --engine etcd://10.0.0.1:2379,10.0.0.2:2379/orders --mirror',
+    );
+  command.action(
+    run(async ({ json }) => {
+      const options = command.opts<ServeOptions>();
+      // Before anyone can know the address, and send a signal.
+      const stopped = stopSignal();
+      const cluster = await clusterOf(options, stopped);
+      const shown =
+        cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
+      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
+      const server = await startServerOn(options, cluster, member);
+      if (json)
+        process.stdout.write(
+          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
+        );
+      else process.stdout.write(welcome(server.addresses, shown));
+      await ended(stopped, cluster);
+      const forced = setTimeout(() => process.exit(1), stopMsMax);
+      await server.close();
+      await member?.[Symbol.asyncDispose]();
+      clearTimeout(forced);
+    }),
+  );
+}
+
+function engineOptions(command: Command): Command {
+  return command
     .description('run a server: REST, SSE, WebSocket and the binary protocol on one port')
     .option(
       '-l, --listen <address...>',
@@ -71,8 +102,11 @@ export function serveCommand(program: Command, run: Run): void {
       new Option('--http2 <layer>', "who speaks HTTP/2: Waymark's own layer, or Node's module")
         .choices(['own', 'node'])
         .default('own'),
-    )
-    .option('--insecure', 'listen beyond loopback though there are no access rules', false)
+    );
+}
+
+function tlsOptions(command: Command): Command {
+  return command
     .option('--tls-cert <file>', 'TLS too, on every address: the certificate, as PEM')
     .option('--tls-key <file>', 'and its key')
     .option('--client-ca <file>', "ask clients for certificates, of this authority's")
@@ -88,34 +122,7 @@ export function serveCommand(program: Command, run: Run): void {
       '--tls-only',
       'refuse plain text from other machines; with required client certificates, listen beyond loopback',
       false,
-    )
-    .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory\n  waymark serve -l 0.0.0.0:7420 --tls-cert server.crt --tls-key server.key --tls-only --client-ca ca.crt\n  waymark serve --engine etcd://10.0.0.1:2379,10.0.0.2:2379/orders --mirror',
     );
-  command.action(
-    run(async ({ json }) => {
-      const options = command.opts<ServeOptions>();
-      // Before anyone can know the address, and send a signal.
-      const stopped = stopSignal();
-      const cluster = await clusterOf(options, stopped);
-      const shown =
-        cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
-      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
-      const server = await startServerOn(options, cluster, member);
-      if (json)
-        process.stdout.write(
-          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
-        );
-      else process.stdout.write(welcome(server.addresses, shown));
-      await ended(stopped, cluster);
-      const forced = setTimeout(() => process.exit(1), stopMsMax);
-      await server.close();
-      await member?.[Symbol.asyncDispose]();
-      clearTimeout(forced);
-    }),
-  );
 }
 
 /** @param member  the engine of the cluster, instead of `--engine` */

@@ -56,29 +56,7 @@ export async function createApp(
   parts: AppParts,
 ): Promise<{ app: FastifyInstance; watches: WatchParts }> {
   const { space, host, metrics } = parts;
-  const app = fastify({
-    loggerInstance: parts.logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: limits.requestBytesMax,
-    requestTimeout: parts.requestMs,
-    serverFactory: (handler) =>
-      createServer(
-        {
-          requestTimeout: parts.requestMs,
-          headersTimeout: parts.headersMs,
-          keepAliveTimeout: 72_000,
-          connectionsCheckingInterval: 1_000,
-        },
-        (request, response) => void (parts.before(request, response) || handler(request, response)),
-      ),
-    exposeHeadRoutes: false,
-    genReqId: () => parts.random.id(),
-    clientErrorHandler: refuseMalformed,
-    frameworkErrors: sendProblem,
-    onProtoPoisoning: 'error',
-    onConstructorPoisoning: 'error',
-    routerOptions: { maxParamLength: 8_192, constraints: { verb } },
-  });
+  const app = bareApp(parts);
   const errors = metrics.counter(
     'waymark_http_errors_total',
     'Answers that are problems, by code.',
@@ -129,6 +107,32 @@ export async function createApp(
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
   return { app, watches };
+}
+
+function bareApp(parts: AppParts): FastifyInstance {
+  return fastify({
+    loggerInstance: parts.logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: limits.requestBytesMax,
+    requestTimeout: parts.requestMs,
+    serverFactory: (handler) =>
+      createServer(
+        {
+          requestTimeout: parts.requestMs,
+          headersTimeout: parts.headersMs,
+          keepAliveTimeout: 72_000,
+          connectionsCheckingInterval: 1_000,
+        },
+        (request, response) => void (parts.before(request, response) || handler(request, response)),
+      ),
+    exposeHeadRoutes: false,
+    genReqId: () => parts.random.id(),
+    clientErrorHandler: refuseMalformed,
+    frameworkErrors: sendProblem,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    routerOptions: { maxParamLength: 8_192, constraints: { verb } },
+  });
 }
 
 function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts): void {

@@ -10,6 +10,7 @@ import { Link } from './link.js';
 import type { Pending, Sink } from './pending.js';
 import { overloaded, PlaceTable, uncertain } from './place-table.js';
 import { Pulse } from './pulse.js';
+import { broken, unanswered } from './failures.js';
 
 export interface ConnectOptions {
   readonly clock?: Clock | undefined;
@@ -286,16 +287,4 @@ export class Connection {
       reject?.(maybe ? uncertain(text) : new WaymarkError('unavailable', text));
     }
   }
-}
-
-/** What went wrong last is told: a certificate that is not trusted looks like no server else. */
-function unanswered(url: string, cause: unknown): WaymarkError {
-  const why = cause instanceof Error ? ` (${cause.message})` : '';
-  const text = `no server answered at ${url}${why}: start one, or name another`;
-  return new WaymarkError('unavailable', text, {}, cause);
-}
-
-function broken(url: string, cause: unknown): WaymarkError {
-  const why = cause instanceof Error ? cause.message : 'it was closed';
-  return new WaymarkError('unavailable', `no connection to ${url}: ${why}`, {}, cause);
 }
