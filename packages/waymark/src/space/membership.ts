@@ -37,6 +37,8 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   readonly #messenger: Messenger<unknown>;
   readonly #streams: MemberStreams<unknown>;
   readonly #mailbox: Mailbox | null;
+  /** That it leaves by itself, until it has. */
+  #left: Promise<boolean> | undefined;
 
   constructor(held: HeldParts, parts: MembershipParts<M>) {
     let close: (reason: Hold['reason']) => void = () => undefined;
@@ -47,6 +49,8 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
       this.#candidacy?.end(one.reason ?? calls.lostMembership(parts.id, held.path));
       void this.#over()
         .then(() => parts.box?.close())
+        .then(() => this.#left)
+        .catch(() => undefined)
         .finally(() => close(one.reason));
     };
     super({ ...held, ended });
@@ -148,8 +152,12 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     return `membership of ${this.id} in ${this.path}`;
   }
 
+  protected giveBack(): Promise<boolean> {
+    return (this.#left = this.#takeLeave());
+  }
+
   /** Who leads resigns first: no view shows a leader that is no member. */
-  protected async giveBack(): Promise<boolean> {
+  async #takeLeave(): Promise<boolean> {
     const { group, id } = this.#parts;
     await this.#over();
     const { space, name } = group.namespace;
