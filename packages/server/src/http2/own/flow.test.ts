@@ -234,6 +234,19 @@ describe('what is received', () => {
     expect(seen[0]?.told).toEqual(['data 1', 'data 2', 'data 3', 'ended']);
   });
 
+  test('[RFC 9113 5.2.2] what comes while held bytes are still to be told comes after them', async () => {
+    const { served, told, seen } = await serve((stream) => {
+      if (seen.length === 0) stream.pause();
+    });
+    const client = await open(served.port);
+    client.send(request(1, [], false), data(1, 'a'), data(1, 'bb'));
+    await client.roundTrip();
+    seen[0]?.stream.resume();
+    served.sockets[0]?.emit('data', data(1, 'ccc', true));
+    await told('ended');
+    expect(seen[0]?.told).toEqual(['data 1', 'data 2', 'data 3', 'ended']);
+  });
+
   test('[RFC 9113 5.2.2] a paused stream gets no window; one that is over gives its share of the connection back', async () => {
     const { served, seen } = await serve((stream) => stream.pause());
     const client = await open(served.port);
