@@ -199,6 +199,18 @@ describe('what is received', () => {
     expect(update.payload.readUInt32BE(0)).toBe(8 * 16_384);
   });
 
+  test('[RFC 9113 6.9] a stream goes on for more than its window', async () => {
+    const { served, told } = await serve();
+    const client = await open(served.port);
+    client.send(request(1, [], false));
+    for (let i = 0; i < 5; i++) {
+      client.send(...chunks(1, streamWindowBytes / 2));
+      await client.roundTrip();
+    }
+    client.send(data(1, 'x', true));
+    await told('ended');
+  });
+
   test('[RFC 9113 6.9] the connection goes on for more than its window', async () => {
     const { served } = await serve();
     const client = await open(served.port);
