@@ -184,6 +184,28 @@ describe('answers', () => {
     expect(seen.map(({ told: all }) => all)).toEqual([['closed'], ['closed']]);
   });
 
+  test('[RFC 9113 5.1.1] streams that last are told apart from all that come and go meanwhile', async () => {
+    const lasting = [1, 513, 1_025];
+    const { served, seen } = await serve((stream) => ({
+      ended: () =>
+        stream.respond(
+          [
+            [':status', '200'],
+            ['x-path', stream.path],
+          ],
+          true,
+        ),
+    }));
+    const client = await open(served.port);
+    for (let id = 1; id < 1_200; id += 2) client.send(request(id, [], !lasting.includes(id)));
+    await client.roundTrip();
+    for (const id of lasting) client.send(data(id, Buffer.alloc(id), true));
+    await client.roundTrip();
+    for (const id of lasting)
+      expect(seen[(id - 1) / 2]?.told).toEqual([`data ${id}`, 'ended', 'closed']);
+    expect(seen.every(({ told }) => told.at(-1) === 'closed')).toBe(true);
+  });
+
   test('[RFC 9113 5.1.2] more streams than were allowed are refused, and may be asked again', async () => {
     const served = await serveHttp2({
       streamsMax: 2,

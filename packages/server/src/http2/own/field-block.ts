@@ -114,7 +114,7 @@ function kindOf(name: string, value: string): number {
     case 'content-length':
       return fieldKinds.contentLength;
     case 'te':
-      return value === 'trailers' ? fieldKinds.plain : fieldKinds.malformed;
+      return value.toLowerCase() === 'trailers' ? fieldKinds.plain : fieldKinds.malformed;
     case 'connection':
     case 'keep-alive':
     case 'proxy-connection':

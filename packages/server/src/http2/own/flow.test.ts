@@ -199,6 +199,18 @@ describe('what is received', () => {
     expect(update.payload.readUInt32BE(0)).toBe(8 * 16_384);
   });
 
+  test('[RFC 9113 6.9] a stream goes on for more than its window', async () => {
+    const { served, told } = await serve();
+    const client = await open(served.port);
+    client.send(request(1, [], false));
+    for (let i = 0; i < 5; i++) {
+      client.send(...chunks(1, streamWindowBytes / 2));
+      await client.roundTrip();
+    }
+    client.send(data(1, 'x', true));
+    await told('ended');
+  });
+
   test('[RFC 9113 6.9] the connection goes on for more than its window', async () => {
     const { served } = await serve();
     const client = await open(served.port);
@@ -230,6 +242,19 @@ describe('what is received', () => {
     paused?.resume();
     await told('data 3');
     paused?.resume();
+    await told('ended');
+    expect(seen[0]?.told).toEqual(['data 1', 'data 2', 'data 3', 'ended']);
+  });
+
+  test('[RFC 9113 5.2.2] what comes while held bytes are still to be told comes after them', async () => {
+    const { served, told, seen } = await serve((stream) => {
+      if (seen.length === 0) stream.pause();
+    });
+    const client = await open(served.port);
+    client.send(request(1, [], false), data(1, 'a'), data(1, 'bb'));
+    await client.roundTrip();
+    seen[0]?.stream.resume();
+    served.sockets[0]?.emit('data', data(1, 'ccc', true));
     await told('ended');
     expect(seen[0]?.told).toEqual(['data 1', 'data 2', 'data 3', 'ended']);
   });

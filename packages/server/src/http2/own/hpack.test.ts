@@ -183,6 +183,7 @@ test.each([
   ['5.1 a number without end', 'ff ffff ffff ffff 7f'],
   ['5.1 a number cut short', 'ff'],
   ['5.2 a string longer than the block', '0003 6162'],
+  ['5.2 a value longer than the block', '0001 6103 62'],
   ['5.2 a name and no value', '0001 61'],
   ['5.2 padding of eight bits', '0001 6182 1fff'],
   ['5.2 padding that is not of ones', '0001 6181 18'],

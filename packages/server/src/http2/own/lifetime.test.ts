@@ -269,12 +269,34 @@ describe('leaving', () => {
     socket.destroy();
   });
 
+  test('a socket that is slow holds bodies back, however wide the windows are', async () => {
+    let pieces = 0;
+    const { served } = await serve({
+      accept(stream) {
+        stream.respond([[':status', '200']]);
+        while (pieces < 10_000 && stream.write(Buffer.alloc(10_000))) pieces++;
+        return { data() {}, ended() {}, drained() {}, closed() {} };
+      },
+    });
+    const socket = new Slow();
+    served.transport.serve(socket);
+    const wide = frame(frameTypes.windowUpdate, 0, 0, Buffer.from('7f000000', 'hex'));
+    socket.push(Buffer.concat([greeting([4, 0x7fff_ffff]), wide, request(1)]));
+    await turn();
+    // 256 KiB on their way, and 64 KiB in the stream.
+    expect(pieces * 10_000).toBeLessThan(400_000);
+    expect(pieces * 10_000).toBeGreaterThan(300_000);
+    socket.destroy();
+  });
+
   test('[RFC 9113 5.4.1] the last words leave, though the socket is slow', async () => {
     const { served } = await serve();
     const socket = new Slow();
     served.transport.serve(socket);
+    await turn();
     socket.push(Buffer.concat([greeting(), request(1), data(99, 'x')]));
     await turn();
+    expect(socket.out).toHaveLength(1);
     const ended = once(socket, 'finish');
     socket.go();
     await ended;

@@ -57,7 +57,7 @@ const malformed: [rule: string, ...frames: Buffer[]][] = [
   ],
   [
     '8.1.1 content-length twice and different',
-    headOf([...post, ['content-length', '0'], ['content-length', '1']]),
+    headOf([...post, ['content-length', '1'], ['content-length', '0']]),
   ],
   ['8.1.1 content-length that is no number', withField('content-length', '-1')],
   ['8.1 trailers that do not end', headOf(post, false), frame(1, 4, 1, block([['a', 'b']]))],

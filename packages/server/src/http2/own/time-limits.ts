@@ -43,11 +43,13 @@ export class TimeLimits {
       if (this.#ending.lasts(now, 0, 1) >= lingerMs) connection.destroy();
       return;
     }
+    // One that is not listened to cannot be heard.
+    const heard = state === 'open';
     const age = now - this.#beganAt;
-    if (!frames.greeted && age >= headMs) return connection.destroy('silent');
-    if (!frames.acknowledged && age >= acknowledgeMs)
+    if (heard && !frames.greeted && age >= headMs) return connection.destroy('silent');
+    if (heard && !frames.acknowledged && age >= acknowledgeMs)
       return connection.fail(codes.settingsTimeout, 'SETTINGS not acknowledged');
-    const amidHead = blocks.open !== 0 || intake.amidHead;
+    const amidHead = heard && (blocks.open !== 0 || intake.amidHead);
     if (this.#head.during(amidHead, now, blocks.count, 1) >= headMs)
       return connection.fail(codes.enhanceYourCalm, 'a head that does not end');
     const slow = Math.max(
@@ -55,14 +57,13 @@ export class TimeLimits {
       this.#windows.during(sending.full, now, sending.dequeued, slowBytes),
     );
     if (slow >= slowMs) return connection.destroy('slow');
-    this.#listen(now);
+    this.#listen(now, heard);
   }
 
-  #listen(now: number): void {
+  #listen(now: number, heard: boolean): void {
     const connection = this.#connection;
     const { pingAfterMs, pingTimeoutMs } = this.#silence;
-    // One that is not listened to cannot be heard.
-    const silentMs = this.#heard.during(connection.state === 'open', now, connection.heard, 1);
+    const silentMs = this.#heard.during(heard, now, connection.heard, 1);
     if (silentMs < pingAfterMs) this.#pingedAt = 0;
     else if (this.#pingedAt === 0) {
       this.#pingedAt = now;
