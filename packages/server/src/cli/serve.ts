@@ -34,8 +34,33 @@ interface ServeOptions {
 const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
-  const command = program
-    .command('serve')
+  const command = serveOptions(program.command('serve'));
+  command.action(
+    run(async ({ json }) => {
+      const options = command.opts<ServeOptions>();
+      // Before anyone can know the address, and send a signal.
+      const stopped = stopSignal();
+      const cluster = await clusterOf(options, stopped);
+      const shown =
+        cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
+      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
+      const server = await startServerOn(options, cluster, member);
+      if (json)
+        process.stdout.write(
+          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
+        );
+      else process.stdout.write(welcome(server.addresses, shown));
+      await ended(stopped, cluster);
+      const forced = setTimeout(() => process.exit(1), stopMsMax);
+      await server.close();
+      await member?.[Symbol.asyncDispose]();
+      clearTimeout(forced);
+    }),
+  );
+}
+
+function serveOptions(command: Command): Command {
+  return command
     .description('run a server: REST, SSE, WebSocket and the binary protocol on one port')
     .option(
       '-l, --listen <address...>',
@@ -94,28 +119,6 @@ export function serveCommand(program: Command, run: Run): void {
       'after',
       '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory\n  waymark serve -l 0.0.0.0:7420 --tls-cert server.crt --tls-key server.key --tls-only --client-ca ca.crt\n  waymark serve --engine etcd://10.0.0.1:2379,10.0.0.2:2379/orders --mirror',
     );
-  command.action(
-    run(async ({ json }) => {
-      const options = command.opts<ServeOptions>();
-      // Before anyone can know the address, and send a signal.
-      const stopped = stopSignal();
-      const cluster = await clusterOf(options, stopped);
-      const shown =
-        cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
-      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
-      const server = await startServerOn(options, cluster, member);
-      if (json)
-        process.stdout.write(
-          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
-        );
-      else process.stdout.write(welcome(server.addresses, shown));
-      await ended(stopped, cluster);
-      const forced = setTimeout(() => process.exit(1), stopMsMax);
-      await server.close();
-      await member?.[Symbol.asyncDispose]();
-      clearTimeout(forced);
-    }),
-  );
 }
 
 /** @param member  the engine of the cluster, instead of `--engine` */
