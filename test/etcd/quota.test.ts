@@ -98,11 +98,15 @@ test('each namespace has its own quota and its own alarm', async () => {
   await using etcd = await startEtcd({ quotaBytes: 100 });
   using api = new EtcdApi(etcd.address);
   using other = new EtcdApi(etcd.address, { 'waymark-namespace': 'other' });
-  await api.refusal(put, { key: bytes('k'), value: Buffer.alloc(100) });
+  await api.call(put, { key: bytes('k'), value: Buffer.alloc(90) });
+  await reckons(api, 91);
+  expect(await api.refusal(put, { key: bytes('l'), value: Buffer.alloc(90) })).toEqual(noSpace);
   expect([await raised(api), await raised(other)]).toEqual([1, 0]);
-  expect(await other.refusal(put, { key: bytes('k'), value: Buffer.alloc(90) })).toBe(null);
-  await reckons(other, 91);
+  await api.call(deleteRange, everything);
+  expect(await other.refusal(put, { key: bytes('kk'), value: Buffer.alloc(90) })).toBe(null);
+  await reckons(other, 92);
   await reckons(api, 0);
+  expect(await other.refusal(put, { key: bytes('l'), value: Buffer.alloc(90) })).toEqual(noSpace);
 });
 
 test('a name that is none is refused, wherever it is told', async () => {

@@ -165,11 +165,8 @@ interface Parts {
 
 async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
   const { host, engine, clock, options } = parts;
-  const {
-    listen: addresses = ['127.0.0.1:7420'],
-    insecure = false,
-    connectionsMax = 10_000,
-  } = options;
+  const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
+  const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
   const elsewhere = insecure || isMutual(options.tls);
   const { allowEngine = !elsewhere } = options;
   const metrics = new Metrics();
@@ -211,7 +208,6 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
-  const { firstByteMs = 10_000, tls } = options;
   const listener = await listen(
     { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
     facesOf(app, binary, etcd),
