@@ -36,7 +36,9 @@ const stopMsMax = 10_000;
 export function serveCommand(program: Command, run: Run): void {
   const command = program
     .command('serve')
-    .description('run a server: REST, SSE, WebSocket and the binary protocol on one port')
+    .description(
+      "run a server: REST, SSE, WebSocket, etcd's API and the binary protocol on one port",
+    )
     .option(
       '-l, --listen <address...>',
       'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420',
