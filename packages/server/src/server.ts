@@ -172,17 +172,14 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     listen: addresses = ['127.0.0.1:7420'],
     insecure = false,
     connectionsMax = 10_000,
+    tls,
   } = options;
-  const elsewhere = insecure || isMutual(options.tls);
-  const { allowEngine = !elsewhere } = options;
+  const elsewhere = insecure || isMutual(tls);
+  const { allowEngine = !elsewhere, firstByteMs = 10_000 } = options;
   const metrics = new Metrics();
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
-  const refusals = metrics.counter(
-    'waymark_connections_refused_total',
-    'Connections not served, by reason.',
-  );
-  const refused = (reason: string): void => refusals.add({ reason });
+  const refused = refusalsIn(metrics);
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener.addresses),
@@ -218,7 +215,6 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
-  const { firstByteMs = 10_000, tls } = options;
   const listener = await listen(
     { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
     facesOf(app, binary, etcd),
@@ -250,6 +246,12 @@ function etcdOptions(
     http2: options.http2,
     urls: () => (advertise === undefined ? urls() : [advertise]),
   };
+}
+
+function refusalsIn(metrics: Metrics): (reason: string) => void {
+  const told = 'Connections not served, by reason.';
+  const refusals = metrics.counter('waymark_connections_refused_total', told);
+  return (reason) => refusals.add({ reason });
 }
 
 function timesOf(

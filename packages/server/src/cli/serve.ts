@@ -3,12 +3,12 @@ import { WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import { type Engine, mirror, type MirrorOptions, withoutPassword } from 'waymark/engine';
 import type { RunningServer } from '../server.js';
-import type { ClientCert, TlsOptions } from '../tls.js';
 import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
+import { addTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
-interface ServeOptions {
+interface ServeOptions extends TlsFlags {
   readonly listen?: string[];
   readonly engine: string;
   readonly cluster?: string;
@@ -17,11 +17,6 @@ interface ServeOptions {
   readonly advertise?: string;
   readonly http2: 'own' | 'node';
   readonly insecure: boolean;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly clientCa?: string;
-  readonly clientCert?: ClientCert;
-  readonly tlsOnly: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
   readonly etcdQuota?: number;
@@ -75,49 +70,33 @@ export function serveCommand(program: Command, run: Run): void {
         .default('own'),
     )
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
-    .option('--tls-cert <file>', 'TLS too, on every address: the certificate, as PEM')
-    .option('--tls-key <file>', 'and its key')
-    .option('--client-ca <file>', "ask clients for certificates, of this authority's")
-    .addOption(
-      new Option(
-        '--client-cert <rule>',
-        'required: none gets in without; wanted: none with a wrong one',
-      )
-        .choices(['required', 'wanted'])
-        .default(undefined, 'required'),
-    )
-    .option(
-      '--tls-only',
-      'refuse plain text from other machines; with required client certificates, listen beyond loopback',
-      false,
-    )
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
       'after',
       '\nExamples:\n  waymark serve --listen 127.0.0.1:7420 unix:/run/waymark.sock\n  waymark serve --engine memory\n  waymark serve -l 0.0.0.0:7420 --tls-cert server.crt --tls-key server.key --tls-only --client-ca ca.crt\n  waymark serve --engine etcd://10.0.0.1:2379,10.0.0.2:2379/orders --mirror',
     );
-  command.action(
-    run(async ({ json }) => {
-      const options = command.opts<ServeOptions>();
-      // Before anyone can know the address, and send a signal.
-      const stopped = stopSignal();
-      const cluster = await clusterOf(options, stopped);
-      const shown =
-        cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
-      const member = cluster === undefined ? undefined : memberEngine(options, cluster);
-      const server = await startServerOn(options, cluster, member);
-      if (json)
-        process.stdout.write(
-          `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
-        );
-      else process.stdout.write(welcome(server.addresses, shown));
-      await ended(stopped, cluster);
-      const forced = setTimeout(() => process.exit(1), stopMsMax);
-      await server.close();
-      await member?.[Symbol.asyncDispose]();
-      clearTimeout(forced);
-    }),
-  );
+  addTlsFlags(command);
+  command.action(run(({ json }) => serveUntilStopped(command.opts<ServeOptions>(), json)));
+}
+
+async function serveUntilStopped(options: ServeOptions, json: boolean): Promise<void> {
+  // Before anyone can know the address, and send a signal.
+  const stopped = stopSignal();
+  const cluster = await clusterOf(options, stopped);
+  const shown =
+    cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
+  const member = cluster === undefined ? undefined : memberEngine(options, cluster);
+  const server = await startServerOn(options, cluster, member);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
+    );
+  else process.stdout.write(welcome(server.addresses, shown));
+  await ended(stopped, cluster);
+  const forced = setTimeout(() => process.exit(1), stopMsMax);
+  await server.close();
+  await member?.[Symbol.asyncDispose]();
+  clearTimeout(forced);
 }
 
 /** @param member  the engine of the cluster, instead of `--engine` */
@@ -151,15 +130,6 @@ async function startServerOn(
     await member?.[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** @throws {WaymarkError} `invalid` for a certificate without a key, and for rules without a certificate */
-function tlsOf(options: ServeOptions): TlsOptions | undefined {
-  const { tlsCert: cert, tlsKey: key, clientCa, clientCert, tlsOnly: only } = options;
-  if (cert !== undefined && key !== undefined) return { cert, key, clientCa, clientCert, only };
-  const asked = [cert, key, clientCa, clientCert].some((one) => one !== undefined) || only;
-  if (asked) throw new WaymarkError('invalid', 'TLS needs --tls-cert and --tls-key');
-  return undefined;
 }
 
 function mirrorOf({ mirror: asked, mirrorBytes }: ServeOptions): false | MirrorOptions {

@@ -1,6 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import swagger from '@fastify/swagger';
-import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import {
+  fastify,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyServerFactory,
+  LogController,
+} from 'fastify';
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
@@ -51,6 +57,9 @@ export interface AppParts {
   readonly heartbeatMs: number;
 }
 
+/** As Fastify has it. */
+const keepAliveMs = 72_000;
+
 /** The REST face: one schema per route gives its checks and its place in the OpenAPI document. */
 export async function createApp(
   parts: AppParts,
@@ -61,16 +70,7 @@ export async function createApp(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
-    serverFactory: (handler) =>
-      createServer(
-        {
-          requestTimeout: parts.requestMs,
-          headersTimeout: parts.headersMs,
-          keepAliveTimeout: 72_000,
-          connectionsCheckingInterval: 1_000,
-        },
-        (request, response) => void (parts.before(request, response) || handler(request, response)),
-      ),
+    serverFactory: serverFor(parts),
     exposeHeadRoutes: false,
     genReqId: () => parts.random.id(),
     clientErrorHandler: refuseMalformed,
@@ -129,6 +129,20 @@ export async function createApp(
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
   return { app, watches };
+}
+
+/** Fastify sets times on servers of its own making alone. */
+function serverFor({ requestMs, headersMs, before }: AppParts): FastifyServerFactory {
+  const times = {
+    requestTimeout: requestMs,
+    headersTimeout: headersMs,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: 1_000,
+  };
+  return (handler) =>
+    createServer(times, (request, response) => {
+      if (!before(request, response)) handler(request, response);
+    });
 }
 
 function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts): void {

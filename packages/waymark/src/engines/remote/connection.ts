@@ -54,7 +54,7 @@ export class Connection {
   readonly #link: Link;
   readonly #pulse: Pulse;
   #closed: WaymarkError | null = null;
-  /** Why the last transport broke. */
+  /** Why the last transport broke: a certificate that is not trusted would look like no server else. */
   #cause: unknown;
   #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
@@ -288,7 +288,6 @@ export class Connection {
   }
 }
 
-/** What went wrong last is told: a certificate that is not trusted looks like no server else. */
 function unanswered(url: string, cause: unknown): WaymarkError {
   const why = cause instanceof Error ? ` (${cause.message})` : '';
   const text = `no server answered at ${url}${why}: start one, or name another`;
