@@ -3,12 +3,12 @@ import { WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import { type Engine, mirror, type MirrorOptions, withoutPassword } from 'waymark/engine';
 import type { RunningServer } from '../server.js';
-import type { ClientCert, TlsOptions } from '../tls.js';
 import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
+import { addTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
-interface ServeOptions {
+interface ServeOptions extends TlsFlags {
   readonly listen?: string[];
   readonly engine: string;
   readonly cluster?: string;
@@ -17,11 +17,6 @@ interface ServeOptions {
   readonly advertise?: string;
   readonly http2: 'own' | 'node';
   readonly insecure: boolean;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly clientCa?: string;
-  readonly clientCert?: ClientCert;
-  readonly tlsOnly: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
   readonly etcdQuota?: number;
@@ -34,7 +29,7 @@ interface ServeOptions {
 const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
-  const command = tlsOptions(engineOptions(program.command('serve')))
+  const command = addTlsFlags(engineOptions(program.command('serve')))
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
@@ -105,26 +100,6 @@ function engineOptions(command: Command): Command {
     );
 }
 
-function tlsOptions(command: Command): Command {
-  return command
-    .option('--tls-cert <file>', 'TLS too, on every address: the certificate, as PEM')
-    .option('--tls-key <file>', 'and its key')
-    .option('--client-ca <file>', "ask clients for certificates, of this authority's")
-    .addOption(
-      new Option(
-        '--client-cert <rule>',
-        'required: none gets in without; wanted: none with a wrong one',
-      )
-        .choices(['required', 'wanted'])
-        .default(undefined, 'required'),
-    )
-    .option(
-      '--tls-only',
-      'refuse plain text from other machines; with required client certificates, listen beyond loopback',
-      false,
-    );
-}
-
 /** @param member  the engine of the cluster, instead of `--engine` */
 async function startServerOn(
   options: ServeOptions,
@@ -156,15 +131,6 @@ async function startServerOn(
     await member?.[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** @throws {WaymarkError} `invalid` for a certificate without a key, and for rules without a certificate */
-function tlsOf(options: ServeOptions): TlsOptions | undefined {
-  const { tlsCert: cert, tlsKey: key, clientCa, clientCert, tlsOnly: only } = options;
-  if (cert !== undefined && key !== undefined) return { cert, key, clientCa, clientCert, only };
-  const asked = [cert, key, clientCa, clientCert].some((one) => one !== undefined) || only;
-  if (asked) throw new WaymarkError('invalid', 'TLS needs --tls-cert and --tls-key');
-  return undefined;
 }
 
 function mirrorOf({ mirror: asked, mirrorBytes }: ServeOptions): false | MirrorOptions {
