@@ -1,0 +1,181 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { startEtcd as startWaymark } from '@waymark/server/testing';
+import { describe, expect, test } from 'vitest';
+import { startEtcd } from '../support/etcd.js';
+import { orNotRun } from '../support/not-run.js';
+
+/**
+ * What people do with etcdctl, one command after the other, against Waymark and against the etcd that etcdctl belongs to. What each prints is
+ * compared as it stands, but for what names one server: ids of members and leases, addresses, sizes, times.
+ */
+type Step = readonly [arguments_: string, stdin?: string];
+
+const data: readonly Step[] = [
+  ['put foo bar'],
+  ['put foo baz --prev-kv'],
+  ['put foo --ignore-value', ''],
+  ['put absent --ignore-value', ''],
+  ['put a1 1'],
+  ['put a2 2'],
+  ['put a3 -- -3'],
+  ['get foo'],
+  ['get foo -w json'],
+  ['get foo -w fields'],
+  ['get foo -w simple --hex'],
+  ['get foo --print-value-only'],
+  ['get a --prefix'],
+  ['get a1 a3'],
+  ['get a2 --from-key'],
+  ['get a --prefix --keys-only'],
+  ['get a --prefix --limit=2'],
+  ['get a --prefix --order=DESCEND --sort-by=CREATE'],
+  ['get a --prefix --sort-by=VALUE --order=ASCEND'],
+  ['get foo --rev=2'],
+  ['get foo --rev=100'],
+  ['get foo --consistency=s'],
+  ['del a1 --prev-kv'],
+  ['del a --prefix'],
+  ['del nothing'],
+  ['txn', 'mod("foo") > "0"\nversion("foo") = "3"\n\nput foo swapped\nget foo\n\nput foo lost\n\n'],
+  ['txn', 'value("foo") = "other"\n\nput foo lost\n\nget foo\ndel foo\n\n'],
+  ['txn -w json', 'create("foo") = "0"\n\nput foo new\nget foo\n\nget foo\n\n'],
+  ['txn', 'bad\n\n\n\n'],
+  ['put k "" --lease=123'],
+  ['get "" --prefix --count-only -w fields'],
+  ['compaction 5'],
+  ['compaction 5'],
+  ['compaction 500'],
+  ['get foo --rev=3'],
+  ['check datascale --load=unknown'],
+];
+
+const leases: readonly Step[] = [
+  ['lease grant 100'],
+  ['lease grant 0'],
+  ['lease grant 9000000001'],
+  ['lease list'],
+  ['lease revoke 7f'],
+  ['lease timetolive 7f'],
+  ['lease timetolive 7f --keys'],
+  ['lease keep-alive --once 7f'],
+];
+
+const members: readonly Step[] = [
+  ['endpoint health'],
+  ['alarm list'],
+  ['alarm disarm'],
+  ['move-leader 1'],
+  ['defrag'],
+];
+
+const users: readonly Step[] = [
+  ['role add reader'],
+  ['role add reader'],
+  ['role grant-permission reader read foo'],
+  ['role grant-permission reader readwrite a --prefix'],
+  ['role grant-permission reader write b c'],
+  ['role grant-permission nobody read foo'],
+  ['role get reader'],
+  ['role list'],
+  ['role revoke-permission reader foo'],
+  ['role revoke-permission reader foo'],
+  ['role get nobody'],
+  ['user add rita:secret'],
+  ['user add rita:secret'],
+  ['user add nopassword --no-password'],
+  ['user grant-role rita reader'],
+  ['user grant-role rita nobody'],
+  ['user get rita'],
+  ['user get rita --detail'],
+  ['user list'],
+  ['user passwd rita --interactive=false', 'better\n'],
+  ['user revoke-role rita nobody'],
+  ['auth enable'],
+  ['user add root:root'],
+  ['auth enable'],
+  ['user grant-role root root'],
+  ['auth enable'],
+  ['get foo'],
+  ['--user=rita:wrong get foo'],
+  ['--user=rita:better get foo'],
+  ['--user=rita:better put a1 mine'],
+  ['--user=rita:better get a1'],
+  ['--user=rita:better user list'],
+  ['--user=root:root user list'],
+  ['--user=root:root user delete rita'],
+  ['--user=root:root role delete reader'],
+  ['--user=root:root role list'],
+  ['--user=root:root auth disable'],
+  ['auth disable'],
+];
+
+interface Told {
+  readonly command: string;
+  readonly code: number;
+  readonly told: string;
+}
+
+for (const version of ['3.4', '3.5'] as const) {
+  const found = orNotRun(`etcd-${version}`, `etcdctl ${version}`);
+  if (found === null) continue;
+  const etcdctl = join(found.directory, 'etcdctl');
+  describe(`etcdctl ${version}`, () => {
+    test.each([
+      ['keys and transactions', data],
+      ['leases', leases],
+      ['members', members],
+      ['users and roles', users],
+    ] as const)('%s', { timeout: 120_000 }, async (_, steps) => {
+      const waymark = await startWaymark();
+      const etcd = await startEtcd({ version });
+      try {
+        const [ours, theirs] = await Promise.all(
+          [waymark.address, etcd.address].map((address) => runAll(etcdctl, address, steps)),
+        );
+        expect(ours).toEqual(theirs);
+      } finally {
+        await waymark.close();
+        await etcd.stop();
+      }
+    });
+  });
+}
+
+async function runAll(etcdctl: string, address: string, steps: readonly Step[]): Promise<Told[]> {
+  const told: Told[] = [];
+  for (const [command, stdin] of steps) told.push(await run(etcdctl, address, command, stdin));
+  return told;
+}
+
+function run(etcdctl: string, address: string, command: string, stdin = ''): Promise<Told> {
+  const args = [
+    `--endpoints=${address}`,
+    ...command.split(' ').map((one) => (one === '""' ? '' : one)),
+  ];
+  const env = { ...process.env, ETCDCTL_API: '3' };
+  return new Promise((resolve) => {
+    const child = execFile(etcdctl, args, { env, timeout: 20_000 }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : Number(error.code ?? -1);
+      resolve({ command, code, told: plain(`${stdout}${lastLine(stderr)}`, address) });
+    });
+    child.stdin?.end(stdin);
+  });
+}
+
+/** Before it, etcdctl logs for whoever mends it. */
+function lastLine(stderr: string): string {
+  return stderr
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('{'))
+    .join('\n');
+}
+
+function plain(told: string, address: string): string {
+  return told
+    .replaceAll(address, 'ADDRESS')
+    .replaceAll(/"(cluster_id|member_id|raft_term)":\d+/g, '"$1":0')
+    .replaceAll(/"(ClusterID|MemberID|RaftTerm)" : \d+/g, '"$1" : 0')
+    .replaceAll(/took = [\d.]+[mµn]?s/g, 'took = TIME')
+    .replaceAll(/\b[0-9a-f]{12,16}\b/g, 'ID');
+}
