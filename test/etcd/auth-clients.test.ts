@@ -119,4 +119,20 @@ onFreshEtcds((start) => {
     bob.close();
     admin.close();
   });
+
+  test('over JSON the token is the header `authorization`', async () => {
+    await using world = await AuthWorld.start(start);
+    await world.enable();
+    const authorization = await world.token('root');
+    const put = async (headers: Readonly<Record<string, string>>) => {
+      const body = JSON.stringify({ key: 'YQ==', value: 'YQ==' });
+      const url = `http://${world.etcd.address}/v3/kv/put`;
+      const response = await fetch(url, { method: 'POST', body, headers });
+      const { error, message } = (await response.json()) as { error?: string; message?: string };
+      return [response.status, error ?? message];
+    };
+    expect(await put({ authorization })).toEqual([200, undefined]);
+    expect(await put({})).toEqual([400, 'etcdserver: user name is empty']);
+    expect(await put({ authorization: 'x.1' })).toEqual([401, 'etcdserver: invalid auth token']);
+  });
 });

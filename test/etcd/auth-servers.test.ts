@@ -1,6 +1,6 @@
 import { startEtcd } from '@waymark/server/testing';
 import { createMemoryEngine, systemClock } from 'waymark/engine';
-import { Auth, KV } from 'waymark/etcd';
+import { Auth, KV, Lease } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { answer, AuthWorld, permission } from './auth-world.js';
 import { bytes } from './keys.js';
@@ -54,4 +54,25 @@ test('rules stand in the engine, and hold from the first call after a restart', 
   );
   const root = await world.logIn('root');
   expect(await answer(root, KV.method.put, { key: bytes('a') })).toBe('ok');
+});
+
+test('a lease by which more hangs than keys of the namespace is for root alone', async () => {
+  await using engine = createMemoryEngine();
+  await using world = await AuthWorld.start(async () => {
+    const { address, close } = await startEtcd({ engine });
+    return { address, stop: close };
+  });
+  await world.addUser('bob', [permission('readwrite', '\0', '')]);
+  const root = await world.enable();
+  const bob = await world.logIn('bob');
+  const revoke = async (key: string, api = bob) => {
+    const { id } = await engine.grant(60_000);
+    await engine.commit({ apply: [{ type: 'put', key, value: '', lease: id }] });
+    return await answer(api, Lease.method.leaseRevoke, { ID: BigInt(id) });
+  };
+  expect(await revoke('n/etcd/d/a')).toBe('ok');
+  for (const key of ['n/jobs/d/a', 'n/etcd/h/a\0exid', 'w/mine']) {
+    expect(await revoke(key)).toBe('7 etcdserver: permission denied');
+    expect(await revoke(key, root)).toBe('ok');
+  }
 });

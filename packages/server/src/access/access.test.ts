@@ -108,6 +108,8 @@ test('a watch that is lost is made up for by reading all again', async () => {
   await change(there, (state) => edits.deleteUser(state, 'bob'));
   await change(there, (state) => edits.addUser(state, 'carol', 'h'));
   const { revision } = await memory.status();
+  // What happened meanwhile is not told any more: what is there now is.
+  await memory.compact(revision);
   while (here.state.revision < revision) {
     clock.advance(50);
     await new Promise((resolve) => setImmediate(resolve));
@@ -115,6 +117,38 @@ test('a watch that is lost is made up for by reading all again', async () => {
   expect([...here.state.users.keys()]).toEqual(['carol']);
   await change(here, (state) => edits.addUser(state, 'dave', 'h'));
   expect(here.state.users.has('dave')).toBe(true);
+});
+
+/** Tells of changes when it is let. */
+class Late extends ForwardingEngine {
+  #tell = (): void => {};
+  readonly #told = new Promise<void>((resolve) => (this.#tell = resolve));
+
+  tell(): void {
+    this.#tell();
+  }
+
+  override async *watch(...args: Parameters<Engine['watch']>): AsyncIterable<Batch> {
+    for await (const batch of super.watch(...args)) {
+      if (batch.changes.length > 0) await this.#told;
+      yield batch;
+    }
+  }
+}
+
+test('a change answers when it is in force here, not before', async () => {
+  const late = new Late(createMemoryEngine());
+  const access = await open(late);
+  let answered = false;
+  const made = change(access, (state) => edits.addUser(state, 'bob', 'h')).then(() => {
+    answered = true;
+  });
+  while ((await late.status()).revision === 0);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([answered, access.state.users.size]).toEqual([false, 0]);
+  late.tell();
+  await made;
+  expect(access.state.users.size).toBe(1);
 });
 
 test('a token ends when it was not used for five minutes', async () => {
