@@ -4,6 +4,7 @@ import { startEtcd } from '../support/etcd.js';
 import { orNotRun } from '../support/not-run.js';
 import {
   authCalls,
+  b64,
   type GatewayCall,
   keyCalls,
   leaseCalls,
@@ -73,3 +74,81 @@ if (orNotRun('etcd-3.4', 'JSON beside etcd') !== null)
       expect(comparable(call, ours)).toEqual(comparable(call, theirs));
     });
   });
+
+describe.each([
+  ['HTTP/1.1', overHttp1],
+  ['HTTP/2', overH2c],
+] as const)('the gateway of Waymark over %s', (_name, clientOf) => {
+  const key = b64('/a');
+  const post = (path: string, body: object, headers = {}): GatewayCall => ({
+    path: `/v3/${path}`,
+    body: JSON.stringify(body),
+    headers,
+  });
+
+  test('a watch tells of a change when it is made, in a line of its own', async () => {
+    await using etcd = await startWaymark();
+    using client = clientOf(etcd.address);
+    let lines = 0;
+    let created = (): void => {};
+    const isCreated = new Promise<void>((resolve) => (created = resolve));
+    const watched = client.ask(post('watch', { create_request: { key } }), (body) => {
+      lines = body.split('\n').length - 1;
+      if (lines === 1) created();
+      return lines === 2;
+    });
+    await isCreated;
+    await client.ask(post('kv/put', { key, value: b64('1') }));
+    const { body } = await watched;
+    expect(body.split('\n').map((line) => /"(created|events)":/.exec(line)?.[1])).toEqual([
+      'created',
+      'events',
+      undefined,
+    ]);
+  });
+
+  test('a token goes along as Authorization, and a namespace as metadata', async () => {
+    await using etcd = await startWaymark();
+    using client = clientOf(etcd.address);
+    const elsewhere = { 'Grpc-Metadata-Waymark-Namespace': 'other' };
+    await client.ask(post('kv/put', { key, value: b64('1') }, elsewhere));
+    const count = async (headers = {}): Promise<string | undefined> =>
+      /"count":"(\d+)"/.exec((await client.ask(post('kv/range', { key }, headers))).body)?.[1];
+    expect([await count(), await count(elsewhere)]).toEqual([undefined, '1']);
+    for (const [path, request] of [
+      ['auth/user/add', { name: 'root', password: 'r' }],
+      ['auth/role/add', { name: 'root' }],
+      ['auth/user/grant', { user: 'root', role: 'root' }],
+      ['auth/enable', {}],
+    ] as const) {
+      expect((await client.ask(post(path, request))).status).toBe(200);
+    }
+    const { body } = await client.ask(post('auth/authenticate', { name: 'root', password: 'r' }));
+    const { token } = JSON.parse(body) as { token: string };
+    expect((await client.ask(post('kv/range', { key }))).status).toBe(400);
+    const known = { Authorization: token };
+    expect((await client.ask(post('kv/range', { key }, known))).status).toBe(200);
+  });
+
+  test('a page of another origin is refused, and so is a name that is not of loopback', async () => {
+    await using etcd = await startWaymark();
+    using client = clientOf(etcd.address);
+    const ask = async (headers: Record<string, string>): Promise<number> =>
+      (await client.ask(post('kv/range', { key }, headers))).status;
+    const host = clientOf === overHttp1 ? 'Host' : ':authority';
+    expect(await ask({ Origin: 'http://evil.example' })).toBe(403);
+    expect(await ask({ Origin: etcd.url })).toBe(200);
+    expect(await ask({ [host]: 'evil.example' })).toBe(403);
+    expect(await ask({ [host]: 'localhost:1' })).toBe(200);
+  });
+
+  test('what is too long is refused before it is read whole, and what is nested too deep', async () => {
+    await using etcd = await startWaymark();
+    using client = clientOf(etcd.address);
+    const long = post('kv/put', { key, value: b64('v'.repeat(4_000_000)) });
+    expect(await client.ask(long)).toMatchObject({ status: 429 });
+    const deep = { path: '/v3/kv/range', body: `{"x":${'['.repeat(100_000)}` };
+    expect(await client.ask(deep)).toMatchObject({ status: 400 });
+    expect(await client.ask(post('kv/range', { key }))).toMatchObject({ status: 200 });
+  });
+});
