@@ -61,8 +61,13 @@ test('[tls] every protocol is served with TLS on the port that serves it without
   expect(await curl(...ca, shown, `${https}/healthz`)).toBe('{"ok":true} 2');
   expect(await curl(...ca, shown, '--http1.1', `${https}/healthz`)).toBe('{"ok":true} 1.1');
   expect(await curl(shown, '--http1.1', `${served.base}/healthz`)).toBe('{"ok":true} 1.1');
+  // The certificate tells a browser whose the name is: it may be any.
+  const other = ['-H', 'Host: other.example'];
+  expect(await curl(...ca, ...other, `${https}/healthz`)).toBe('{"ok":true}');
+  expect(await curl(...ca, ...other, '--http1.1', `${https}/healthz`)).toBe('{"ok":true}');
+  expect(await curl(...other, `${served.base}/healthz`)).toContain('"denied"');
   const put = ['-d', '{"key":"YQ==","value":"MQ=="}', `${https}/v3/kv/put`];
-  expect(await curl(...ca, ...put)).toContain('"revision":"2"');
+  expect(await curl(...ca, ...other, ...put)).toContain('"revision":"2"');
   expect(await curl(...ca, '--http1.1', ...put)).toContain('"revision":"3"');
   const files = `?ca=${encodeURIComponent(file('ca.crt'))}`;
   for (const scheme of ['https', 'wss']) {

@@ -55,6 +55,9 @@ beforeAll(async () => {
   );
   chmodSync(join(folder, 'bin/waymark'), 0o755);
   symlinkSync(join(root, 'packages/waymark'), join(folder, 'node_modules/waymark'));
+  for (const name of ['etcd3', 'vitest', '@waymark']) {
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+  }
 });
 
 afterAll(async () => {
@@ -90,7 +93,8 @@ test.each(blocks.filter(({ language }) => language === 'sh'))(
 test.each(blocks.filter(({ language }) => language === 'ts'))(
   '[docs] $name runs',
   async ({ name, text }) => {
-    const file = join(folder, `${name.replace(/\W+/g, '-')}.mts`);
+    const suite = text.includes("from 'vitest'");
+    const file = join(folder, `${name.replace(/\W+/g, '-')}${suite ? '.test' : ''}.mts`);
     writeFileSync(file, text.replaceAll('http://127.0.0.1:7420', url));
     const tsc = join(root, 'node_modules/.bin/tsc');
     const options = [
@@ -112,10 +116,10 @@ test.each(blocks.filter(({ language }) => language === 'ts'))(
     expect(compiled.out + compiled.err).toBe(
       compiled.code === 0 ? compiled.out + compiled.err : '',
     );
-    const { code, out, err } = await new Command(process.execPath, [file.replace('.mts', '.mjs')], {
-      cwd: folder,
-    }).done;
-    expect(code, err).toBe(0);
+    const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', folder];
+    const run = [...(suite ? vitest : []), file.replace('.mts', '.mjs')];
+    const { code, out, err } = await new Command(process.execPath, run, { cwd: folder }).done;
+    expect(code, out + err).toBe(0);
     // What a page says is printed, is.
     const told = [...text.matchAll(/\/\/ → (.*)$/gm)].map(([, line]) => line);
     if (told.length > 0) expect(out.trimEnd().split('\n')).toEqual(told);
