@@ -147,8 +147,13 @@ describe.each([
     using client = clientOf(etcd.address);
     const long = post('kv/put', { key, value: b64('v'.repeat(4_000_000)) });
     expect(await client.ask(long)).toMatchObject({ status: 429 });
-    const deep = { path: '/v3/kv/range', body: `{"x":${'['.repeat(100_000)}` };
-    expect(await client.ask(deep)).toMatchObject({ status: 400 });
+    for (const levels of [300, 100_000]) {
+      const [open, close] = ['{"success":[{"request_txn":', '}]}'];
+      const body = `${open.repeat(levels)}{}${close.repeat(levels)}`;
+      const answer = await client.ask({ path: '/v3/kv/txn', body });
+      expect(answer.status).toBe(400);
+      expect(answer.body).toContain('exceeded max depth');
+    }
     expect(await client.ask(post('kv/range', { key }))).toMatchObject({ status: 200 });
   });
 });
