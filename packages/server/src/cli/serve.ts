@@ -62,7 +62,9 @@ export function serveCommand(program: Command, run: Run): void {
 
 function engineOptions(command: Command): Command {
   return command
-    .description('run a server: REST, SSE, WebSocket and the binary protocol on one port')
+    .description(
+      "run a server: REST, SSE, WebSocket, etcd's API and the binary protocol on one port",
+    )
     .option(
       '-l, --listen <address...>',
       'host:port (0: a free one), [ipv6]:port or unix:/path; default 127.0.0.1:7420',
