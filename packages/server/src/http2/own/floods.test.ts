@@ -239,5 +239,6 @@ describe('readers that do not read', () => {
       if (found.flags === 1) done++;
     }
     expect(bytes).toBe(requests * 100_000);
+    await client.roundTrip();
   });
 });

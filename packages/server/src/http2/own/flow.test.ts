@@ -199,6 +199,21 @@ describe('what is received', () => {
     expect(update.payload.readUInt32BE(0)).toBe(8 * 16_384);
   });
 
+  test('[RFC 9113 6.9] what comes for streams that are given up, or is wrong, is given back to the connection', async () => {
+    const { served } = await serve((stream) => stream.reset(codes.cancel));
+    const client = await open(served.port);
+    const frames = connectionWindowBytes / 16_384 + 10;
+    client.send(request(1, [], false));
+    for (let i = 0; i < frames; i++) client.send(...chunks(1, 16_384));
+    await client.roundTrip();
+    const other = await open((await serve()).served.port);
+    for (let i = 0; i < frames; i++) {
+      const id = 2 * i + 1;
+      other.send(request(id, [['content-length', '1']], false), ...chunks(id, 16_384));
+    }
+    await other.roundTrip();
+  });
+
   test('[RFC 9113 6.9] a stream goes on for more than its window', async () => {
     const { served, told } = await serve();
     const client = await open(served.port);

@@ -156,7 +156,14 @@ describe('connection errors', () => {
 
 /** A stream error of stream 1: RST_STREAM with the code, and the connection goes on. */
 const ofStream: [rule: string, code: number, ...frames: Buffer[]][] = [
-  ['5.1 DATA after the end', codes.streamClosed, settings([4, 0]), request(1), data(1, 'x')],
+  [
+    '5.1 DATA after the end',
+    codes.streamClosed,
+    settings([4, 0]),
+    request(1, [], false),
+    data(1, 'x', true),
+    data(1, 'x'),
+  ],
   [
     '5.1 HEADERS after the end',
     codes.streamClosed,
