@@ -26,6 +26,7 @@ import { KvService } from './kv.js';
 import { LeaseService } from './lease.js';
 import { LockService } from './lock.js';
 import { MaintenanceService } from './maintenance.js';
+import { putCodec } from './put-bytes.js';
 import { Quota } from './quota.js';
 import { WatchService } from './watch.js';
 
@@ -164,7 +165,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
 
 function methodsFor(ground: Ground, access: Access): Method[] {
   return [
-    ...methodsOf(KV, new KvService(ground).handlers),
+    ...methodsOf(KV, new KvService(ground).handlers, { put: putCodec(ground.header) }),
     ...methodsOf(Watch, new WatchService(ground).handlers),
     ...methodsOf(Lease, new LeaseService(ground).handlers),
     ...methodsOf(Lock, new LockService(ground).handlers),

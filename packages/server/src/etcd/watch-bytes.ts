@@ -3,13 +3,13 @@ import {
   create,
   eventType,
   ProtobufWriter,
-  ResponseHeaderSchema,
   toBinary,
   uintSize,
   WatchResponseSchema,
 } from 'waymark/etcd';
 import type { Batch, Change, Clock, Entry, Revision } from 'waymark/engine';
 import type { Ground } from './ground.js';
+import { HeaderBytes } from './header-bytes.js';
 import { bareKey } from './key-area.js';
 
 /**
@@ -35,21 +35,18 @@ export function watchIdField(watchId: bigint): Buffer {
 
 export class WatchBytes {
   readonly #clock: Clock;
-  /** The fields of each header but the revision. */
-  readonly #ids: Uint8Array;
+  readonly #headers: HeaderBytes;
   readonly #kept = new Map<Change, Buffer>();
 
   constructor({ clock, header }: Ground) {
     this.#clock = clock;
-    const ids = create(ResponseHeaderSchema, { ...header(0), revision: 0n });
-    this.#ids = toBinary(ResponseHeaderSchema, ids);
+    this.#headers = new HeaderBytes(header);
   }
 
   /** The responses that tell of a batch: one, or its fragments. */
   responses({ revision, changes, watchId, fragment }: ToldBatch): Buffer[] {
     const events = changes.map((change) => this.#event(change));
-    const headerSize = this.#ids.length + 1 + uintSize(revision);
-    const headSize = bytesSize(headerSize) + watchId.length;
+    const headSize = this.#headers.size(revision) + watchId.length;
     const pieces = fragment ? cut(events, headSize) : [events];
     return pieces.map((piece, index) =>
       this.#response({ revision, watchId, events: piece, more: index < pieces.length - 1 }),
@@ -63,13 +60,10 @@ export class WatchBytes {
     readonly more: boolean;
   }): Buffer {
     const { revision, watchId, events, more } = parts;
-    const headerSize = this.#ids.length + 1 + uintSize(revision);
-    let size = bytesSize(headerSize) + watchId.length + (more ? 2 : 0);
+    let size = this.#headers.size(revision) + watchId.length + (more ? 2 : 0);
     for (const { length } of events) size += bytesSize(length);
     const writer = new ProtobufWriter(size);
-    writer.begin(1, headerSize);
-    writer.raw(this.#ids);
-    writer.uint(3, revision);
+    this.#headers.write(writer, revision);
     writer.raw(watchId);
     if (more) writer.uint(7, 1);
     for (const event of events) writer.bytes(11, event);

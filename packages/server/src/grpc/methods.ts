@@ -37,7 +37,19 @@ export type Service<S extends DescService> = {
   readonly [Name in keyof S['method']]?: Handler<S['method'][Name]>;
 };
 
-export function methodsOf<S extends DescService>(service: S, handlers: Service<S>): Method[] {
+/** Messages by hand, for methods that are called so often that the general way would be most of what they cost. */
+export type Codecs<S extends DescService> = {
+  readonly [Name in keyof S['method']]?: {
+    decode(bytes: Uint8Array): MessageShape<S['method'][Name]['input']>;
+    encode(message: MessageInitShape<S['method'][Name]['output']>): Uint8Array;
+  };
+};
+
+export function methodsOf<S extends DescService>(
+  service: S,
+  handlers: Service<S>,
+  codecs: Codecs<S> = {},
+): Method[] {
   return service.methods.flatMap((description) => {
     const handle: unknown = handlers[description.localName as keyof S['method']];
     if (handle === undefined) return [];
@@ -49,6 +61,7 @@ export function methodsOf<S extends DescService>(service: S, handlers: Service<S
         decode: (bytes) => fromBinary(input, bytes),
         encode: (message) =>
           toBinary(output, create(output, message as MessageInitShape<typeof output>)),
+        ...codecs[description.localName as keyof S['method']],
         kind: methodKind === 'unary' ? 'unary' : 'stream',
         handle,
       } as Method,
