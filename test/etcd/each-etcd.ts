@@ -39,6 +39,10 @@ export function isPresent(
     : Number(revision) === Number(last);
 }
 
+export function isElsewhere(kind: EtcdKind): boolean {
+  return kind === 'waymark on etcd' || kind === 'waymark on PostgreSQL';
+}
+
 /** Declares a suite on Waymark, and on etcd itself, which shows that the suite is right. */
 export function onEachEtcd(suite: (served: () => Served, kind: EtcdKind) => void): void {
   onFreshEtcds((start, kind) => suite(during(kind, start), kind));

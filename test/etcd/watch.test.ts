@@ -1,7 +1,7 @@
 import { KV, Lease, watchFilter } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { EtcdApi } from './client.js';
-import { isPresent, onEachEtcd, progressNotifyMs, type Served } from './each-etcd.js';
+import { isElsewhere, isPresent, onEachEtcd, progressNotifyMs, type Served } from './each-etcd.js';
 import { bytes, Keys } from './keys.js';
 import { WatchClient } from './watch-client.js';
 
@@ -293,7 +293,14 @@ onEachEtcd((served, kind) => {
     for (let left = 2; left > 0; left--) await s.watch.next();
     const revision = await s.keys.put('elsewhere', '1');
     s.watch.askProgress();
-    expect(await s.watch.next()).toEqual({ id: -1, revision });
+    let told = await s.watch.next();
+    // An engine elsewhere may not have told all of it yet: then the answer is true of less.
+    while (isElsewhere(kind) && (told.revision ?? 0) < revision) {
+      s.watch.askProgress();
+      told = await s.watch.next();
+    }
+    expect(told).toMatchObject({ id: -1 });
+    expect(isPresent(kind, told.revision, revision)).toBe(true);
   });
 
   settled('[watch] a quiet watch hears of progress now and then, if it asked to', async () => {
@@ -302,8 +309,12 @@ onEachEtcd((served, kind) => {
     await s.watch.created({ key: bytes('quiet'), watchId: 9n });
     const began = performance.now();
     const revision = await s.keys.put('elsewhere', '1');
-    expect(await s.watch.next()).toEqual({ id: 8, revision });
-    expect(await s.watch.next()).toEqual({ id: 8, revision });
+    let told = await s.watch.next();
+    while (isElsewhere(kind) && (told.revision ?? 0) < revision) told = await s.watch.next();
+    for (const heard of [told, await s.watch.next()]) {
+      expect(heard).toMatchObject({ id: 8 });
+      expect(isPresent(kind, heard.revision, revision)).toBe(true);
+    }
     expect(performance.now() - began).toBeGreaterThan(progressNotifyMs);
   });
 
