@@ -93,6 +93,14 @@ describe('what is sent', () => {
     }
   });
 
+  test('[RFC 9113 6.9.1] the window of the connection holds for small bodies too', async () => {
+    const { served } = await serve(answerWith(10_000));
+    const client = await open(served.port);
+    client.send(...Array.from({ length: 10 }, (_, i) => request(2 * i + 1)));
+    const sent = (await sizes(client)).reduce((sum, [, bytes]) => sum + bytes, 0);
+    expect(sent).toBe(65_535);
+  });
+
   test('[RFC 9113 6.9.2] a new initial window holds for the streams that are open', async () => {
     const { served } = await serve(answerWith(1_000));
     const client = await open(served.port, [4, 100]);
