@@ -93,6 +93,14 @@ describe('what is sent', () => {
     }
   });
 
+  test('[RFC 9113 6.9.1] the window of the connection holds for small bodies too', async () => {
+    const { served } = await serve(answerWith(10_000));
+    const client = await open(served.port);
+    client.send(...Array.from({ length: 10 }, (_, i) => request(2 * i + 1)));
+    const sent = (await sizes(client)).reduce((sum, [, bytes]) => sum + bytes, 0);
+    expect(sent).toBe(65_535);
+  });
+
   test('[RFC 9113 6.9.2] a new initial window holds for the streams that are open', async () => {
     const { served } = await serve(answerWith(1_000));
     const client = await open(served.port, [4, 100]);
@@ -262,12 +270,11 @@ describe('what is received', () => {
   });
 
   test('[RFC 9113 5.2.2] what comes while held bytes are still to be told comes after them', async () => {
-    const { served, told, seen } = await serve((stream) => {
-      if (seen.length === 0) stream.pause();
-    });
+    const { served, told, seen } = await serve((stream) => stream.pause());
     const client = await open(served.port);
     client.send(request(1, [], false), data(1, 'a'), data(1, 'bb'));
     await client.roundTrip();
+    expect(seen[0]?.told).toEqual([]);
     seen[0]?.stream.resume();
     served.sockets[0]?.emit('data', data(1, 'ccc', true));
     await told('ended');
