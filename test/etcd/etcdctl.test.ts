@@ -1,9 +1,13 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { startEtcd as startWaymark } from '@waymark/server/testing';
 import { describe, expect, test } from 'vitest';
 import { startEtcd } from '../support/etcd.js';
 import { orNotRun } from '../support/not-run.js';
+
+/** A command that lasts has said what it had to say once it is silent for so long; the first word may take longer. */
+const quietMs = 500;
+const patienceMs = 10_000;
 
 /**
  * What people do with etcdctl, one command after the other, against Waymark and against the etcd that etcdctl belongs to. What each prints is
@@ -110,6 +114,28 @@ const users: readonly Step[] = [
   ['auth disable'],
 ];
 
+/** Commands that stay until they are ended: what they have told by then. */
+const lasting: readonly Step[] = [
+  ['watch w --prefix --rev=2'],
+  ['watch w --prefix --rev=2 --prev-kv'],
+  ['watch w1 w3 --rev=2'],
+  ['watch w1 --rev=2 -w json'],
+  ['watch -i', 'watch w2 --rev=2\n'],
+  ['elect leader me'],
+];
+const written: readonly Step[] = [
+  ['put w1 a'],
+  ['put w2 b'],
+  ['put w1 c'],
+  ['del w1'],
+  ['put w3 d'],
+];
+const held: readonly Step[] = [
+  ['lock mutex -- echo held'],
+  ['lock mutex --ttl=5 -- sh -c exit'],
+  ['get mutex --prefix --keys-only'],
+];
+
 interface Told {
   readonly command: string;
   readonly code: number;
@@ -127,18 +153,57 @@ for (const version of ['3.4', '3.5'] as const) {
       ['members', members],
       ['users and roles', users],
     ] as const)('%s', { timeout: 120_000 }, async (_, steps) => {
-      const waymark = await startWaymark();
-      const etcd = await startEtcd({ version });
-      try {
-        const [ours, theirs] = await Promise.all(
-          [waymark.address, etcd.address].map((address) => runAll(etcdctl, address, steps)),
-        );
-        expect(ours).toEqual(theirs);
-      } finally {
-        await waymark.close();
-        await etcd.stop();
-      }
+      await beside(version, (address) => runAll(etcdctl, address, steps));
     });
+
+    test('locks', { timeout: 120_000 }, async () => {
+      await beside(version, (address) => runAll(etcdctl, address, held));
+    });
+
+    test('watches and elections', { timeout: 120_000 }, async () => {
+      await beside(version, async (address) => {
+        await runAll(etcdctl, address, written);
+        const told: string[] = [];
+        for (const step of lasting) told.push(await listen(etcdctl, address, step));
+        expect(told).not.toContain('');
+        return told;
+      });
+    });
+  });
+}
+
+async function beside(
+  version: '3.4' | '3.5',
+  what: (address: string) => Promise<unknown>,
+): Promise<void> {
+  const waymark = await startWaymark();
+  const etcd = await startEtcd({ version });
+  try {
+    const [ours, theirs] = await Promise.all([what(waymark.address), what(etcd.address)]);
+    expect(ours).toEqual(theirs);
+  } finally {
+    await waymark.close();
+    await etcd.stop();
+  }
+}
+
+/** What a command tells until it has been silent for a while, ended then. */
+function listen(etcdctl: string, address: string, [command, stdin = '']: Step): Promise<string> {
+  const env = { ...process.env, ETCDCTL_API: '3' };
+  const child = spawn(etcdctl, [`--endpoints=${address}`, ...command.split(' ')], { env });
+  let told = '';
+  return new Promise((resolve) => {
+    let quiet = setTimeout(end, patienceMs);
+    function end(): void {
+      child.kill('SIGKILL');
+      resolve(plain(told, address));
+    }
+    child.stdout.on('data', (bytes: Buffer) => {
+      told += bytes.toString();
+      clearTimeout(quiet);
+      quiet = setTimeout(end, quietMs);
+    });
+    child.stdin.write(stdin);
   });
 }
 
@@ -177,5 +242,5 @@ function plain(told: string, address: string): string {
     .replaceAll(/"(cluster_id|member_id|raft_term)":\d+/g, '"$1":0')
     .replaceAll(/"(ClusterID|MemberID|RaftTerm)" : \d+/g, '"$1" : 0')
     .replaceAll(/took = [\d.]+[mµn]?s/g, 'took = TIME')
-    .replaceAll(/\b[0-9a-f]{12,16}\b/g, 'ID');
+    .replaceAll(/\b[0-9a-f]{8,16}\b/g, 'ID');
 }
