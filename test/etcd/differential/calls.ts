@@ -145,7 +145,8 @@ export class CallGenerator {
   #watch(standing: Standing): WatchInit {
     const key = this.#key();
     const { revision, compacted } = standing;
-    const drawn = this.#revision(standing);
+    // From now on nothing would be told: what marks the end is written before.
+    const drawn = this.#revision(standing) || 1n;
     // At the compaction point itself etcd 3.4 tells of deletes until it has got round to dropping them.
     const start = drawn === BigInt(compacted) && drawn > 0n ? drawn + 1n : drawn;
     return {
@@ -224,7 +225,9 @@ export class CallGenerator {
 export async function answerOf(api: EtcdApi, { method, request }: GeneratedCall): Promise<unknown> {
   if (method.name === Watch.method.watch.name) return await watched(api, request as WatchInit);
   try {
-    const answer = await api.call(method, request as MessageInitShape<DescMessage>);
+    const deadline = Date.now() + callMsMax;
+    const message = request as MessageInitShape<DescMessage>;
+    const answer = await api.call(method, message, { deadline });
     return JSON.parse(JSON.stringify(toJson(method.output, answer), withoutOwn)) as unknown;
   } catch (error) {
     const { code, details } = error as ServiceError;
@@ -244,6 +247,7 @@ async function watched(api: EtcdApi, create: WatchInit): Promise<unknown> {
   const removed = await api.call(KV.method.deleteRange, { key });
   const last = create.filters?.includes(noDelete) === true ? put : removed;
   const stream = api.stream(watch);
+  const late = setTimeout(() => stream.destroy(new Error('a watch told nothing')), watchMsMax);
   const told: unknown[] = [];
   try {
     stream.write({ requestUnion: { case: 'createRequest', value: create } });
@@ -255,6 +259,7 @@ async function watched(api: EtcdApi, create: WatchInit): Promise<unknown> {
       if (response.canceled || seen >= (last.header?.revision ?? 0n)) break;
     }
   } finally {
+    clearTimeout(late);
     stream.on('error', () => {});
     stream.cancel();
   }
@@ -266,9 +271,13 @@ async function watched(api: EtcdApi, create: WatchInit): Promise<unknown> {
 }
 
 const noDelete = 1;
+const watchMsMax = 20_000;
+const callMsMax = 20_000;
 
 function withoutOwn(name: string, value: unknown): unknown {
   if (['clusterId', 'memberId', 'raftTerm', 'TTL'].includes(name)) return undefined;
-  // Which of equal ones comes first is nobody's promise.
+  // In which order is nobody's promise: etcd goes through a map.
+  if (name === 'keys') return [...(value as string[])].sort();
   return name === 'leases' ? (value as { ID: string }[]).map(({ ID }) => ID).sort() : value;
+}[]).map(({ ID }) => ID).sort() : value;
 }
