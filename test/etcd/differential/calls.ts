@@ -279,5 +279,4 @@ function withoutOwn(name: string, value: unknown): unknown {
   // In which order is nobody's promise: etcd goes through a map.
   if (name === 'keys') return [...(value as string[])].sort();
   return name === 'leases' ? (value as { ID: string }[]).map(({ ID }) => ID).sort() : value;
-}[]).map(({ ID }) => ID).sort() : value;
 }
