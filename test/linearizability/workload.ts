@@ -20,9 +20,32 @@ export const keys = Array.from({ length: 10 }, (_, index) => `/k${index}`);
 /** Written when all is done: watchers and logs end with it. */
 export const sentinel = '/end';
 
+/** A watch that cannot begin, as its engine is away, is begun anew for so long. */
+const beginMsMax = 20_000;
+
 /** Everything after a revision up to the sentinel, as whole revisions. */
 export async function collect(namespace: Namespace<string>, after: number): Promise<WatchRecord[]> {
-  const records: { type: 'batch'; revision: number; changes: SeenChange[] }[] = [];
+  const records: Told[] = [];
+  const until = performance.now() + beginMsMax;
+  for (;;) {
+    try {
+      await follow(namespace, after, records);
+      return records;
+    } catch (error) {
+      const begun = records.length > 0 || performance.now() > until;
+      if (begun || !isWaymarkError(error, 'unavailable')) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+interface Told {
+  readonly type: 'batch';
+  readonly revision: number;
+  readonly changes: SeenChange[];
+}
+
+async function follow(namespace: Namespace<string>, after: number, records: Told[]): Promise<void> {
   for await (const event of namespace.watch('/', {
     tree: true,
     after,
@@ -46,9 +69,8 @@ export async function collect(namespace: Namespace<string>, after: number): Prom
     const last = records.at(-1);
     if (last?.revision === revision) last.changes.push(change);
     else records.push({ type: 'batch', revision, changes: [change] });
-    if (key === sentinel) break;
+    if (key === sentinel) return;
   }
-  return records;
 }
 
 function known(entry: PathEntry<string> | null): KnownEntry | null {
