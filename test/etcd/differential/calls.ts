@@ -145,8 +145,9 @@ export class CallGenerator {
   #watch(standing: Standing): WatchInit {
     const key = this.#key();
     const { revision, compacted } = standing;
-    // From now on nothing would be told: what marks the end is written before.
-    const drawn = this.#revision(standing) || 1n;
+    // From now on nothing would be told, as what marks the end is written before; and below zero etcd tells nothing until it is compacted once.
+    const any = this.#revision(standing);
+    const drawn = any > 0n ? any : 1n;
     // At the compaction point itself etcd 3.4 tells of deletes until it has got round to dropping them.
     const start = drawn === BigInt(compacted) && drawn > 0n ? drawn + 1n : drawn;
     return {
