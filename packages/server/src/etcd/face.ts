@@ -116,7 +116,9 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
     },
     serve(socket) {
       whenOpen(
-        ({ transport }) => transport.serve(socket),
+        ({ transport }) => {
+          if (!socket.destroyed) transport.serve(socket);
+        },
         () => socket.destroy(),
       );
     },
@@ -124,7 +126,8 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
       return opened?.transport.connections ?? 0;
     },
     async drain(graceMs) {
-      const { transport, access, quota } = opened ?? (await opening) ?? {};
+      // What could not be opened leaves nothing to drain.
+      const { transport, access, quota } = opened ?? (await opening?.catch(() => null)) ?? {};
       await transport?.drain(graceMs);
       await Promise.all([access?.[Symbol.asyncDispose](), quota?.closed()]);
     },
