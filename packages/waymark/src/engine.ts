@@ -55,3 +55,4 @@ export {
   type RestoredEntry,
 } from './engines/file/create-directory.js';
 export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';
+export type * from './core/watchers.js';

@@ -15,3 +15,4 @@ export type * from './space/barrier-types.js';
 export type * from './space/names-types.js';
 export { lists, nameLimits, type NameList } from './space/name-lists.js';
 export { open, type OpenOptions } from './open.js';
+export type * from './core/watchers.js';

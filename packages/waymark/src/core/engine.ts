@@ -170,6 +170,11 @@ export interface Outcome {
 export interface CommitOptions extends CallOptions {
   /** Forbids sharing a revision with independent commits (K1). */
   readonly alone?: boolean | undefined;
+  /**
+   * Takes what etcd's API takes, where that is more than K6 does (`wideLimits`): up to 1.5 MiB and 4 096 operations. An engine that is
+   * elsewhere may still refuse it, as `too_large`. The engine of a server keeps to K6. Default false.
+   */
+  readonly wide?: boolean | undefined;
 }
 
 /** `expire`: the key vanished with its lease, by expiry or by revoke. */

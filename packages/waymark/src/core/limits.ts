@@ -16,6 +16,8 @@ export const limits = {
   rangesMax: 128,
   nestingMax: 8,
   namespaceBytesMax: 128,
+  /** Of the pattern of a watcher. */
+  patternBytesMax: 1_024,
   /** Messages, and their bytes, that wait for one member to take them. */
   inboxMessagesMax: 1_000,
   inboxBytesMax: 16_777_216,
@@ -34,6 +36,17 @@ export const limits = {
   semaphoreLimitMax: 10_000,
   /** Requests of one semaphore that hold or wait. */
   semaphorePlacesMax: 10_000,
+} as const;
+
+/**
+ * Of commits that say they are `wide`: those of a store's API that takes more. A list of etcd's transactions has 128 operations, whatever
+ * stands in its other lists; the bound of them all is ours.
+ */
+export const wideLimits = {
+  valueBytesMax: 1_572_864,
+  requestBytesMax: 2_097_152,
+  checksMax: 4_096,
+  operationsMax: 4_096,
 } as const;
 
 export type LimitName = keyof typeof limits;

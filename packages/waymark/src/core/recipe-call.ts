@@ -1,6 +1,7 @@
 import type { Clock, Random } from './clock.js';
-import type { CallOptions, Engine } from './engine.js';
+import type { ByteString, CallOptions, Engine } from './engine.js';
 import type { Shape } from './shape.js';
+import type { WatcherDesk } from './watchers.js';
 
 /** What a recipe runs over: one namespace of a host. */
 export interface RecipeGround {
@@ -9,12 +10,16 @@ export interface RecipeGround {
   readonly namespace: string;
   /** The whole engine, by which hosts of one process know that they share it. Not to be read or written. */
   readonly root: object;
+  /** What the namespace lies in, and its prefix there: for plans that name whole keys, as each layer between shows when one wakes another. */
+  readonly beneath: { readonly engine: Engine; readonly prefix: ByteString };
   readonly clock: Clock;
   readonly random: Random;
   /** Where other hosts of this engine are reached. */
   readonly peers: Peers;
   /** Where inboxes are written down, where that is not the engine at hand. */
   readonly inboxes?: Inboxes | undefined;
+  /** The registry of watches, where they are delivered. */
+  readonly watchers?: WatcherDesk | undefined;
   /** What a recipe keeps for this namespace between its calls: made by the first that asks. */
   remember<T>(key: symbol, make: () => T): T;
 }

@@ -1,6 +1,6 @@
 import type { ByteString, Check, KeyRange, Operation, PutOperation, Query, Txn } from './engine.js';
 import { WaymarkError } from './errors.js';
-import { limits, type LimitName } from './limits.js';
+import { limits, type LimitName, wideLimits } from './limits.js';
 import { isByteString } from './bytes.js';
 import { refuseDoubleWrites } from './double-writes.js';
 
@@ -13,19 +13,26 @@ interface Tally {
   checks: number;
   operations: number;
   bytes: number;
+  readonly valueBytesMax: number;
 }
 
-/** @throws {WaymarkError} `invalid`, `too_large` */
-export function validateTxn(txn: Txn): void {
-  if (isOnePut(txn)) return;
-  const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+function newTally(valueBytesMax: number = limits.valueBytesMax): Tally {
+  return { checks: 0, operations: 0, bytes: 0, valueBytesMax };
+}
+
+/** @param wide  as in CommitOptions. @throws {WaymarkError} `invalid`, `too_large` */
+export function validateTxn(txn: Txn, wide?: boolean): void {
+  const { checksMax, operationsMax, requestBytesMax, valueBytesMax } =
+    wide === true ? wideLimits : limits;
+  if (isOnePut(txn, valueBytesMax)) return;
+  const tally = newTally(valueBytesMax);
   tallyTxn(txn, tally, 0);
-  const { checksMax, operationsMax, requestBytesMax } = limits;
-  if (tally.checks > checksMax) throw tooLarge('checksMax', tally.checks, 'checks in one commit');
+  if (tally.checks > checksMax)
+    throw tooLarge('checksMax', tally.checks, 'checks in one commit', checksMax);
   if (tally.operations > operationsMax)
-    throw tooLarge('operationsMax', tally.operations, 'operations in one commit');
+    throw tooLarge('operationsMax', tally.operations, 'operations in one commit', operationsMax);
   if (tally.bytes > requestBytesMax)
-    throw tooLarge('requestBytesMax', tally.bytes, 'bytes in one commit');
+    throw tooLarge('requestBytesMax', tally.bytes, 'bytes in one commit', requestBytesMax);
   refuseDoubleWrites(txn);
 }
 
@@ -36,13 +43,13 @@ export function validateTxn(txn: Txn): void {
 const fewChecks = 4;
 const fewBytes = 65_536;
 
-function isOnePut({ when, apply, otherwise }: Txn): boolean {
+function isOnePut({ when, apply, otherwise }: Txn, valueBytesMax: number): boolean {
   if (apply?.length !== 1 || otherwise !== undefined) return false;
   const [put] = apply;
   if (put?.type !== 'put') return false;
   if (when !== undefined && weightOf(when) > fewBytes) return false;
   validateKey(put.key);
-  validateValue(put.value);
+  validateValue(put.value, valueBytesMax);
   validatePutLease(put);
   return true;
 }
@@ -52,7 +59,7 @@ function weightOf(checks: readonly Check[]): number {
   const known = fixed.get(checks);
   if (known !== undefined) return known.bytes;
   if (checks.length > fewChecks) return Infinity;
-  const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+  const tally = newTally();
   tallyChecks(checks, tally);
   return tally.bytes;
 }
@@ -116,10 +123,9 @@ function validateKeyBytes(key: ByteString): void {
   if (!isByteString(key)) throw invalid('a key is a byte string: encode text to UTF-8 first');
 }
 
-function validateValue(value: ByteString): void {
+function validateValue(value: ByteString, max: number): void {
   if (typeof value !== 'string') throw invalid(`a value is a byte string, not ${typeof value}`);
-  if (value.length > limits.valueBytesMax)
-    throw tooLarge('valueBytesMax', value.length, 'bytes of a value');
+  if (value.length > max) throw tooLarge('valueBytesMax', value.length, 'bytes of a value', max);
   if (!isByteString(value)) throw invalid('a value is a byte string: encode text to UTF-8 first');
 }
 
@@ -138,7 +144,7 @@ const fixed = new WeakMap<readonly Check[], Tally>();
  * @throws {WaymarkError} `invalid`, `too_large`
  */
 export function fixedChecks(checks: readonly Check[]): readonly Check[] {
-  const tally: Tally = { checks: 0, operations: 0, bytes: 0 };
+  const tally = newTally();
   for (const check of checks) tallyCheck(Object.freeze(check), tally);
   const own = [...checks];
   fixed.set(own, tally);
@@ -175,7 +181,7 @@ function tallyCheck(check: Check, tally: Tally): void {
   if (!isTarget(check.target)) throw invalid(`no check on '${String(check.target)}'`);
   if (!isComparison(check.is)) throw invalid(`no comparison '${String(check.is)}'`);
   if (check.target === 'value') {
-    validateValue(check.to as ByteString);
+    validateValue(check.to as ByteString, tally.valueBytesMax);
     tally.bytes += (check.to as ByteString).length;
   } else {
     validateWholeNumber(`a check on ${check.target}`, check.to);
@@ -207,7 +213,7 @@ function tallyOperation(operation: Operation, tally: Tally, depth: number): void
   switch (operation.type) {
     case 'put':
       validateKey(operation.key);
-      validateValue(operation.value);
+      validateValue(operation.value, tally.valueBytesMax);
       validatePutLease(operation);
       tally.bytes += operation.key.length + operation.value.length;
       return;
@@ -242,8 +248,12 @@ function atMost(limit: LimitName, actual: number, what: string): void {
   if (actual > limits[limit]) throw tooLarge(limit, actual, what);
 }
 
-function tooLarge(limit: LimitName, actual: number, what: string): WaymarkError {
-  const max = limits[limit];
+function tooLarge(
+  limit: LimitName,
+  actual: number,
+  what: string,
+  max: number = limits[limit],
+): WaymarkError {
   const message = `${actual} ${what}: at most ${max} (${limit})`;
   return new WaymarkError('too_large', message, { limit, max, actual });
 }

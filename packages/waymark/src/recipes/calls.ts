@@ -10,6 +10,7 @@ import { onceCalls } from './once.js';
 import { scheduleCalls } from './schedule.js';
 import { semaphoreCalls } from './semaphore.js';
 import { streamCalls } from './streams.js';
+import { watcherCalls } from './watchers.js';
 
 /** Every recipe's calls but the lock's, which has methods of its own: a server offers them all. */
 export const recipeCalls = [
@@ -24,4 +25,5 @@ export const recipeCalls = [
   ...logCalls,
   ...counterCalls,
   ...barrierCalls,
+  ...watcherCalls,
 ] as unknown as readonly RecipeCall<unknown, unknown>[];

@@ -50,13 +50,13 @@ export function electionIn(kind: {
   const { name, facet, verb, words = electionWords } = kind;
   const locksKey = Symbol(name);
   const locks = (ground: RecipeGround): LockGround => {
-    const { engine, clock } = ground;
+    const { engine: namespace, beneath, clock } = ground;
     return ground.remember(locksKey, () => ({
-      engine,
+      engine: beneath.engine,
       clock,
-      plans: new LockPlans(facet),
+      plans: new LockPlans(beneath.prefix + facet),
       words,
-      namespace: engine,
+      namespace,
     }));
   };
 

@@ -1,6 +1,6 @@
 import type { Operation } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import { limits } from '../core/limits.js';
+import { limits, wideLimits } from '../core/limits.js';
 import { below, dataKey } from './layout.js';
 import type { HostNamespace } from './namespace.js';
 import { bytesToPath, pathToBytes, resolvePath } from './paths.js';
@@ -45,7 +45,7 @@ export async function loadNamespace<T>(
   let { revision } = await ns.host.status({ signal });
   if (call.replace === true) ({ revision } = await ns.deleteTree('', { signal }));
   for (const apply of chunks(puts)) {
-    ({ revision } = await ns.host.commit(ns.name, { apply }, { signal }));
+    ({ revision } = await ns.host.commit(ns.name, { apply }, { signal, wide: true }));
   }
   return { revision };
 }
@@ -68,11 +68,11 @@ function checkedEntries(dump: NamespaceDump): { path: string; value: string }[] 
     if (seen.has(path)) throw new WaymarkError('invalid', `the dump holds ${path} twice`, { path });
     seen.add(path);
     const value = Buffer.from(entry.value, 'base64').toString('latin1');
-    if (value.length > limits.valueBytesMax) {
+    if (value.length > wideLimits.valueBytesMax) {
       const facts = {
         path,
         limit: 'valueBytesMax',
-        max: limits.valueBytesMax,
+        max: wideLimits.valueBytesMax,
         actual: value.length,
       };
       throw new WaymarkError('too_large', `the value of ${path} is too large`, facts);

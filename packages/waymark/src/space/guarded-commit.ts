@@ -131,8 +131,9 @@ async function commitPrecisely(
   );
 }
 
-function forEngine({ signal, alone }: GuardedCommitOptions): CommitOptions | undefined {
-  return signal === undefined && alone !== true ? undefined : { signal, alone };
+function forEngine({ signal, alone, wide }: GuardedCommitOptions): CommitOptions | undefined {
+  const plain = signal === undefined && alone !== true && wide !== true;
+  return plain ? undefined : { signal, alone, wide };
 }
 
 function guardedTxn(txn: Txn, when: readonly Check[]): Txn {

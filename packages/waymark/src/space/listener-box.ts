@@ -86,6 +86,10 @@ class BoxGround implements RecipeGround {
     };
   }
 
+  get beneath(): never {
+    return assert(false, 'a listener has no engine') as never;
+  }
+
   get engine(): Engine {
     return assert(false, 'a listener has no engine') as never;
   }

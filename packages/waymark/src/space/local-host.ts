@@ -28,7 +28,8 @@ import type {
   HoldEnd,
   Host,
 } from '../core/host.js';
-import type { Peers, RecipeCall, RecipeGround } from '../core/recipe-call.js';
+import type { RecipeCall, RecipeGround } from '../core/recipe-call.js';
+import type { WatcherDesk } from '../core/watchers.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
@@ -42,6 +43,7 @@ import { auditRange, exactly, namespacePrefix, parseMark, placeKey } from './lay
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
 import { checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
 import { reachListener } from './listener-peers.js';
+import { Ground } from './ground.js';
 import { HostPeers, type Reach } from './peers.js';
 import { Pruner } from './prune.js';
 
@@ -52,6 +54,8 @@ export interface LocalHostOptions {
   readonly address?: (() => string | undefined) | undefined;
   /** How this one reaches them. */
   readonly reach?: Reach | undefined;
+  /** The registry of watches, where they are delivered. */
+  readonly watchers?: WatcherDesk | undefined;
 }
 
 /** One namespace of the host: its part of the engine, and what is remembered beside it. */
@@ -61,33 +65,6 @@ interface Room {
   readonly guard: GuardMemory;
   readonly marks: MarkWatch;
   readonly ground: RecipeGround;
-}
-
-class Ground implements RecipeGround {
-  readonly engine: Engine;
-  readonly namespace: string;
-  readonly root: object;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly peers: Peers;
-  readonly #kept = new Map<symbol, unknown>();
-
-  constructor(parts: Omit<RecipeGround, 'remember'>) {
-    this.engine = parts.engine;
-    this.namespace = parts.namespace;
-    this.root = parts.root;
-    this.clock = parts.clock;
-    this.random = parts.random;
-    this.peers = parts.peers;
-  }
-
-  remember<T>(key: symbol, make: () => T): T {
-    const kept = this.#kept.get(key);
-    if (kept !== undefined) return kept as T;
-    const made = make();
-    this.#kept.set(key, made);
-    return made;
-  }
 }
 
 /**
@@ -105,11 +82,13 @@ class LocalHost implements Host {
   readonly #rooms = new Map<string, Room>();
   readonly #pruner: Pruner;
   readonly #peers: HostPeers;
+  readonly #watchers: WatcherDesk | undefined;
 
   constructor(engine: Engine, options: LocalHostOptions) {
     this.#engine = engine;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
+    this.#watchers = options.watchers;
     this.#pruner = new Pruner(engine, this.#clock);
     this.#peers = new HostPeers(
       this.#clock,
@@ -281,7 +260,16 @@ class LocalHost implements Host {
       namespace: engine,
     };
     const shared = { clock: this.#clock, random: this.#random, peers: this.#peers };
-    const ground = new Ground({ engine, namespace, root: this.#engine, ...shared });
+    const watchers = this.#watchers;
+    const beneath = { engine: this.#engine, prefix };
+    const ground = new Ground({
+      engine,
+      namespace,
+      root: this.#engine,
+      beneath,
+      watchers,
+      ...shared,
+    });
     const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };
     this.#rooms.set(namespace, room);
     return room;

@@ -66,8 +66,12 @@ export class MarkWatch {
   async #run(): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
+      let stands = false;
       try {
         for await (const batch of this.#engine.watch([markFacet, auditRange], { signal })) {
+          // From its first batch on it tells all; a mark may have gone between the look at it and then.
+          if (!stands) for (const key of this.#listeners.keys()) void this.#confirm(key);
+          stands = true;
           if (this.#listeners.size === 0) continue;
           const acts = new Map<number, AuditRecord>();
           for (const { kind, entry } of batch.changes) {

@@ -27,6 +27,7 @@ import type {
   RunOptions,
 } from '../core/host.js';
 import type { RecipeCall } from '../core/recipe-call.js';
+import { asksForOne } from '../core/queries.js';
 import { validateLeaseId, validateQuery, validateTtl, validateTxn } from '../core/validate.js';
 import { type ConnectOptions, Connection } from '../engines/remote/connection.js';
 import { SharedWatches } from '../engines/remote/shared-watch.js';
@@ -70,18 +71,19 @@ class RemoteHost implements Host {
     } catch (error) {
       return Promise.reject(error);
     }
-    const stale = options?.stale === true;
-    return this.#connection.call(methods.read, { namespace, query, stale }, options?.signal);
+    const args = { namespace, query, stale: options?.stale === true };
+    const method = asksForOne(query) ? methods.get : methods.read;
+    return this.#connection.call(method, args, options?.signal);
   }
 
   commit(namespace: string, txn: Txn, options: GuardedCommitOptions = {}): Promise<Outcome> {
     try {
-      validateTxn(txn);
+      validateTxn(txn, options.wide);
     } catch (error) {
       return Promise.reject(error);
     }
-    const { guard = true, alone = false, holds = [], under, signal } = options;
-    const args = { namespace, txn, guard, alone, holds, under };
+    const { guard = true, alone = false, wide = false, holds = [], under, signal } = options;
+    const args = { namespace, txn, guard, alone, wide, holds, under };
     return this.#connection.call(methods.commit, args, signal);
   }
 

@@ -9,6 +9,8 @@ import { HeldLock } from './held-lock.js';
 import { Holder } from './holder.js';
 import { keepLease } from './kept-lease.js';
 import { HostNamespace } from './namespace.js';
+import type { Watchers } from '../core/watchers.js';
+import { HostWatchers } from './watchers.js';
 import { ancestorsOf, checkNamespaceName, pathToBytes } from './paths.js';
 import type {
   Call,
@@ -46,6 +48,7 @@ export class HostSpace implements Space {
   readonly random: Random;
   readonly holder: Holder;
   readonly courier: Courier;
+  readonly watchers: Watchers;
   readonly #engine: AsyncDisposable | undefined;
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
@@ -60,6 +63,7 @@ export class HostSpace implements Space {
     this.owner = options.owner;
     this.holder = new Holder(host, options.clock, options.random, options.owner);
     this.courier = new Courier(host, options.clock, options.random);
+    this.watchers = new HostWatchers(this);
     this.#engine = options.engine;
   }
 

@@ -1,3 +1,4 @@
+import type { Watchers } from '../core/watchers.js';
 import type { EngineStatus, LeaseId, Revision } from '../core/engine.js';
 import type { Explanation, HoldProof, LockMode } from '../core/host.js';
 import type { WaymarkError } from '../core/errors.js';
@@ -365,6 +366,8 @@ export interface SpaceStatus extends EngineStatus {
 
 export interface Space extends AsyncDisposable {
   readonly owner: string;
+  /** Watches whose changes servers deliver to endpoints. `unavailable` where this process is the only one over its engine. */
+  readonly watchers: Watchers;
   namespace<T = unknown>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
   /** Names of the namespaces that hold anything, in order. */
   namespaces(call?: Call): Promise<readonly string[]>;

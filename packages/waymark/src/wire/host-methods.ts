@@ -32,23 +32,39 @@ import {
   writeProof,
   writeTexts,
 } from './hold-codec.js';
-import { pick, readQuery, readReading, readSome, writeQuery, writeReading } from './query-codec.js';
+import {
+  pick,
+  readFound,
+  readQuery,
+  readReading,
+  readSome,
+  writeFound,
+  writeQuery,
+  writeReading,
+} from './query-codec.js';
 import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 import { method, nothing, readOptional, writeOptional } from './method.js';
 import { malformed } from './reader.js';
+
+export interface HostReadArgs {
+  readonly namespace: string;
+  readonly query: Query;
+  readonly stale: boolean;
+}
 
 export interface HostCommitArgs {
   readonly namespace: string;
   readonly txn: Txn;
   readonly guard: boolean;
   readonly alone: boolean;
+  readonly wide: boolean;
   readonly holds: readonly HoldProof[] | undefined;
   readonly under: HoldProof | undefined;
 }
 
 /** Every call of core/host.ts. Verbs 0x40 to 0x6f. */
 export const hostMethods = {
-  read: method<{ namespace: string; query: Query; stale: boolean }, Reading>({
+  read: method<HostReadArgs, Reading>({
     verb: 0x40,
     name: 'read',
     whenBroken: 'retry',
@@ -69,9 +85,10 @@ export const hostMethods = {
     verb: 0x41,
     name: 'commit',
     whenBroken: 'uncertain',
-    writeArgs(w, { namespace, txn, guard, alone, holds, under }) {
+    writeArgs(w, { namespace, txn, guard, alone, wide, holds, under }) {
       w.name(namespace);
-      w.byte((guard ? 1 : 0) | (under === undefined ? 0 : 2) | (alone ? 4 : 0));
+      const flags = (guard ? 1 : 0) | (under === undefined ? 0 : 2) | (alone ? 4 : 0);
+      w.byte(flags | (wide ? 8 : 0));
       w.uint(holds === undefined ? 0 : holds.length);
       if (holds !== undefined) for (const hold of holds) writeProof(w, hold);
       if (under !== undefined) writeProof(w, under);
@@ -82,8 +99,8 @@ export const hostMethods = {
       const flags = r.byte();
       const holds = readSome(r, 3, readProof);
       const under = (flags & 2) === 0 ? undefined : readProof(r);
-      const [guard, alone] = [(flags & 1) !== 0, (flags & 4) !== 0];
-      return { namespace, guard, alone, holds, under, txn: readTxn(r) };
+      const [guard, alone, wide] = [(flags & 1) !== 0, (flags & 4) !== 0, (flags & 8) !== 0];
+      return { namespace, guard, alone, wide, holds, under, txn: readTxn(r) };
     },
     writeResult: writeOutcome,
     readResult: readOutcome,
@@ -252,4 +269,22 @@ export const hostMethods = {
     readResult: readTexts,
   }),
   status: engineStatus(0x50, 'status'),
+  /** A read of one key as it is now (`asksForOne`), the hottest of all: the answer does not tell the key again. */
+  get: method<HostReadArgs, Reading>({
+    verb: 0x51,
+    name: 'get',
+    whenBroken: 'retry',
+    writeArgs(w, { namespace, query, stale }) {
+      w.name(namespace);
+      w.bool(stale);
+      w.bytes(query.key);
+    },
+    readArgs(r) {
+      const namespace = r.name();
+      const stale = r.bool();
+      return { namespace, stale, query: { key: r.bytes() } };
+    },
+    writeResult: writeFound,
+    readResult: (r, { query }) => readFound(r, query.key),
+  }),
 } as const;

@@ -7,7 +7,7 @@ export { Reader, malformed } from './reader.js';
 export { Writer } from './writer.js';
 export type { Method } from './method.js';
 export { engineMethods, type GrantArgs, type WatchArgs } from './engine-methods.js';
-export { hostMethods, type HostCommitArgs } from './host-methods.js';
+export { hostMethods, type HostCommitArgs, type HostReadArgs } from './host-methods.js';
 export type { HoldArgs } from './hold-codec.js';
 export { recipeMethod, type RecipeArgs } from './recipe-methods.js';
 export * from './query-codec.js';

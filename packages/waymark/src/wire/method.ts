@@ -17,7 +17,8 @@ export interface Method<Args, Result> {
   readonly writeArgs: (w: Writer, args: Args) => void;
   readonly readArgs: (r: Reader) => Args;
   readonly writeResult: (w: Writer, result: Result) => void;
-  readonly readResult: (r: Reader) => Result;
+  /** @param args  what was asked: an answer need not tell it again */
+  readonly readResult: (r: Reader, args: Args) => Result;
 }
 
 /** Fixes the types of a method where it is written down. */

@@ -1,4 +1,4 @@
-import type { Entry, KeyRange, OrderBy, Query, Reading } from '../core/engine.js';
+import type { ByteString, Entry, KeyRange, OrderBy, Query, Reading } from '../core/engine.js';
 import { malformed, type Reader } from './reader.js';
 import type { Writer } from './writer.js';
 
@@ -86,22 +86,11 @@ export function readQuery(r: Reader): Query {
 
 export function writeEntry(w: Writer, entry: Entry): void {
   w.bytes(entry.key);
-  w.bytes(entry.value);
-  w.uint(entry.createRevision);
-  w.uint(entry.modRevision);
-  w.uint(entry.version);
-  w.uint(entry.lease);
+  writeFacts(w, entry);
 }
 
 export function readEntry(r: Reader): Entry {
-  return {
-    key: r.bytes(),
-    value: r.bytes(),
-    createRevision: r.uint(),
-    modRevision: r.uint(),
-    version: r.uint(),
-    lease: r.uint(),
-  };
+  return readFacts(r, r.bytes());
 }
 
 /** The least bytes an entry takes. */
@@ -120,6 +109,41 @@ export function readReading(r: Reader): Reading {
   const count = r.uint();
   const more = r.bool();
   return { revision, count, more, entries: readList(r, entryBytesMin, readEntry) };
+}
+
+/** A reading of one key, which whoever reads the answer knows. */
+export function writeFound(w: Writer, { revision, entries }: Reading): void {
+  w.uint(revision);
+  const [entry] = entries;
+  w.bool(entry !== undefined);
+  if (entry !== undefined) writeFacts(w, entry);
+}
+
+export function readFound(r: Reader, key: ByteString): Reading {
+  const revision = r.uint();
+  return r.bool()
+    ? { revision, count: 1, more: false, entries: [readFacts(r, key)] }
+    : { revision, count: 0, more: false, entries: [] };
+}
+
+/** What there is to tell of a key. */
+function writeFacts(w: Writer, entry: Entry): void {
+  w.bytes(entry.value);
+  w.uint(entry.createRevision);
+  w.uint(entry.modRevision);
+  w.uint(entry.version);
+  w.uint(entry.lease);
+}
+
+function readFacts(r: Reader, key: ByteString): Entry {
+  return {
+    key,
+    value: r.bytes(),
+    createRevision: r.uint(),
+    modRevision: r.uint(),
+    version: r.uint(),
+    lease: r.uint(),
+  };
 }
 
 export function readList<T>(r: Reader, itemBytesMin: number, readItem: (r: Reader) => T): T[] {

@@ -1,5 +1,4 @@
 import type { ByteString } from '../core/engine.js';
-import { foundBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { latin1Slice, utf8Slice } from '../core/latin1.js';
 
@@ -76,9 +75,7 @@ export class Reader {
     if (length > this.#end - start) throw malformed('it ends within a string');
     if (length === 0) return '';
     this.position = start + length;
-    const bytes = latin1Slice(this.buffer, start, start + length);
-    foundBytes(bytes);
-    return bytes;
+    return latin1Slice(this.buffer, start, start + length);
   }
 
   text(): string {

@@ -7,6 +7,7 @@ import type {
   Outcome,
   Txn,
 } from '../core/engine.js';
+import { foundBytes } from '../core/bytes.js';
 import {
   entryBytesMin,
   hasEnd,
@@ -142,6 +143,9 @@ function readOperation(r: Reader, depth: number): Operation {
 function readPut(r: Reader, bits: number): Operation {
   const key = r.bytes();
   const value = r.bytes();
+  // Both are looked at next, and by several.
+  foundBytes(key);
+  foundBytes(value);
   if (bits === types.put) return { type: 'put', key, value };
   const lease = (bits & hasLease) === 0 ? undefined : r.uint();
   return {

@@ -144,6 +144,20 @@ describe('what is written is read', () => {
     );
   });
 
+  test('a reading of one key, whose key only the question tells', () => {
+    fc.assert(
+      fc.property(fc.option(entry), whole, (found, revision) => {
+        const entries = found === null ? [] : [found];
+        const reading = { revision, count: entries.length, more: false, entries };
+        const { writeResult, readResult } = hostMethods.get;
+        const key = found?.key ?? 'd/none';
+        const r = written((w) => writeResult(w, reading));
+        expect(readResult(r, { namespace: 'n', query: { key }, stale: false })).toEqual(reading);
+        expect(r.done).toBe(true);
+      }),
+    );
+  });
+
   test('outcomes and batches', () => {
     const previous = fc.option(fc.option(entry), { nil: undefined });
     const result = fc.oneof(
@@ -200,7 +214,7 @@ test('whatever the bytes are, reading gives a value or a typed error', () => {
       (payload, method) => {
         for (const read of [method.readArgs, method.readResult]) {
           try {
-            read(new Reader(payload));
+            read(new Reader(payload), { query: { key: 'asked' } });
           } catch (error) {
             expect(error).toBeInstanceOf(WaymarkError);
           }

@@ -27,10 +27,10 @@ import type {
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { flat, isByteString, joinBytes } from '../core/bytes.js';
 import { limits } from '../core/limits.js';
+import { asksForOne } from '../core/queries.js';
 import { prefixEnd } from '../core/ranges.js';
 import { settled, settledValue } from '../core/settled.js';
 import { areFixed, fixedChecks, validateRange } from '../core/validate.js';
-import { asksForOne } from '../engines/kit/key-index.js';
 import { mapWatch } from './map-watch.js';
 import { RecentChanges } from './recent-changes.js';
 
@@ -71,7 +71,9 @@ class Within implements Engine {
       const known = settledValue(reading);
       if (known === undefined) return reading.then(this.#reading, this.#refused);
       const { revision, entries, more, count } = known;
-      return settled({ revision, entries: entries.map(this.#entry), more, count });
+      const one = query.end === undefined ? entries[0] : undefined;
+      const own = one === undefined ? entries.map(this.#entry) : [keyed(query.key, one)];
+      return settled({ revision, entries: own, more, count });
     } catch (error) {
       return Promise.reject(this.#error(error));
     }
@@ -256,14 +258,7 @@ class Within implements Engine {
       ? batch
       : { revision: batch.revision, changes: batch.changes.map(this.#change) };
 
-  readonly #entry = (entry: Entry): Entry => ({
-    key: entry.key.slice(this.#prefix.length),
-    value: entry.value,
-    createRevision: entry.createRevision,
-    modRevision: entry.modRevision,
-    version: entry.version,
-    lease: entry.lease,
-  });
+  readonly #entry = (entry: Entry): Entry => keyed(entry.key.slice(this.#prefix.length), entry);
 
   readonly #change = (change: Change): Change => this.#stripped.of(change, this.#strip);
 
@@ -285,6 +280,12 @@ class Within implements Engine {
     const message = `${own.actual} bytes of a key: at most ${own.max} (keyBytesMax, less the prefix)`;
     return new WaymarkError('too_large', message, { ...error.facts, ...own }, error);
   }
+}
+
+/** The same under the key that it has in here. */
+function keyed(key: ByteString, entry: Entry): Entry {
+  const { value, createRevision, modRevision, version, lease } = entry;
+  return { key, value, createRevision, modRevision, version, lease };
 }
 
 /** Whether a result holds keys, which must lose the prefix. */

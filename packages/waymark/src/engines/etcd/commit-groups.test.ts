@@ -4,7 +4,7 @@ import type { Outcome } from '../../core/engine.js';
 import { systemClock } from '../../core/system-clock.js';
 import { CommitGroups } from './commit-groups.js';
 import { TxnRequestSchema, TxnResponseSchema } from './gen/etcd_pb.js';
-import { Layout } from './layout.js';
+import { Layout, toBuffer } from './layout.js';
 import { readOutcomeBytes, writeTxnBytes } from './txn-bytes.js';
 
 const layout = new Layout('root');
@@ -17,11 +17,12 @@ function line() {
   const answers: (() => void)[] = [];
   const groups = new CommitGroups({
     clock: systemClock,
-    ownKey: layout.floorKey,
+    ownKey: 'own',
     write: (txn) => writeTxnBytes({ layout }, txn),
     read: (txn, answer, revision) => readOutcomeBytes(layout, txn, answer, revision),
+    explain: (error) => Promise.resolve(error),
     send: ({ bytes }) => {
-      const { success } = fromBinary(TxnRequestSchema, bytes);
+      const { success } = fromBinary(TxnRequestSchema, toBuffer(bytes));
       const revision = BigInt(sizes.push(success.length));
       const put = { response: { case: 'responsePut' as const, value: {} } };
       const responses = success.map(() => put);

@@ -1,24 +1,29 @@
 import type { Clock } from '../../core/clock.js';
-import type { CommitOptions, Outcome, Revision, Txn } from '../../core/engine.js';
+import type { ByteString, CommitOptions, Outcome, Revision, Txn } from '../../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { soon } from '../../core/soon.js';
 import { type Footprint, footprintOf, Footprints } from './footprint.js';
-import { readAnswerBytes, readGroupBytes, writeGroupBytes, type WrittenTxn } from './txn-bytes.js';
+import { groupBytesMax, type PartAnswer, TxnGroup } from './group-bytes.js';
+import { readAnswerBytes, type WrittenTxn } from './txn-bytes.js';
 import { txnSizeMax } from './txn-codec.js';
 
 export interface CommitGroupsOptions {
   readonly clock: Clock;
   /** A key of etcd's that may be written. */
-  readonly ownKey: Buffer;
+  readonly ownKey: ByteString;
   write(txn: Txn): WrittenTxn;
-  /** @param answer  null: of loose puts */
-  read(txn: Txn, answer: Buffer | null, revision: Revision): Outcome;
+  read(txn: Txn, answer: PartAnswer, revision: Revision): Outcome;
   /** @throws {WaymarkError} `uncertain` when it may have been applied; else it was not */
-  send(request: Pick<WrittenTxn, 'bytes' | 'takesRoom'>, signal?: AbortSignal): Promise<Buffer>;
+  send(request: SentTxn, signal?: AbortSignal): Promise<Buffer>;
+  /** What a commit hears instead of why etcd refused it. */
+  explain(error: unknown, txn: Txn): Promise<unknown>;
 }
 
-/** A group holds about so many bytes, well below etcd's 1.5 MiB. */
-const groupBytesMax = 524_288;
+export interface SentTxn {
+  readonly bytes: ByteString;
+  readonly takesRoom: boolean;
+}
+
 /** So many groups are on their way at once. */
 const onTheirWayMax = 4;
 /** With so many commits on their way the next wait for those, or until they are a full group. */
@@ -107,7 +112,7 @@ export class CommitGroups {
     this.#scheduled = false;
     while (this.#groups < onTheirWayMax && this.#mayGo()) {
       const group = this.#gather();
-      if (group.length === 0) return;
+      if (group.commits.length === 0) return;
       void this.#send(group);
     }
   };
@@ -117,18 +122,16 @@ export class CommitGroups {
   }
 
   /** What goes out next, on its way from now on. */
-  #gather(): Waiting[] {
-    const group: Waiting[] = [];
+  #gather(): Group {
+    const group: Group = { commits: [], txn: new TxnGroup() };
     const passedOver = new Footprints();
     const rest: Waiting[] = [];
-    const room = new GroupRoom();
     for (const [index, waiting] of this.#waiting.entries()) {
-      if (index >= lookedAtMax || room.closed) rest.push(waiting);
-      else if (this.#mustWait(waiting, passedOver) || !room.takes(waiting)) {
+      if (index >= lookedAtMax || group.txn.closed) rest.push(waiting);
+      else if (this.#mustWait(waiting, passedOver) || !takes(group, waiting)) {
         rest.push(waiting);
         passedOver.add(waiting.footprint);
       } else {
-        group.push(waiting);
         this.#gathered -= shareOf(waiting.request);
         this.#onTheirWay.add(waiting.footprint);
       }
@@ -141,35 +144,34 @@ export class CommitGroups {
     return this.#onTheirWay.conflictsWith(footprint) || passedOver.conflictsWith(footprint);
   }
 
-  async #send(group: readonly Waiting[]): Promise<void> {
+  async #send(group: Group): Promise<void> {
+    const { commits } = group;
     this.#groups++;
-    this.#sent += group.length;
-    for (const waiting of group) waiting.sent = true;
-    const [first] = group;
-    if (group.length === 1 && first !== undefined) await this.#sendAlone(first);
+    this.#sent += commits.length;
+    for (const waiting of commits) waiting.sent = true;
+    const [first] = commits;
+    if (commits.length === 1 && first !== undefined) await this.#sendAlone(first);
     else await this.#sendGroup(group);
-    for (const { footprint } of group) this.#onTheirWay.remove(footprint);
+    for (const { footprint } of commits) this.#onTheirWay.remove(footprint);
     this.#groups--;
-    this.#sent -= group.length;
-    this.#answered = group.length;
+    this.#sent -= commits.length;
+    this.#answered = commits.length;
     if (this.#waiting.length > 0) this.#schedule();
   }
 
-  async #sendGroup(group: readonly Waiting[]): Promise<void> {
+  async #sendGroup({ commits, txn }: Group): Promise<void> {
     try {
-      const requests = group.map(({ request }) => request);
-      const bytes = writeGroupBytes(requests, this.#options.ownKey);
-      const answer = await this.#options.send({ bytes, takesRoom: true });
-      const { revision, answers } = readGroupBytes(requests, answer);
-      for (const [index, waiting] of group.entries()) {
-        this.#answer(waiting, answers[index] as Buffer | null, revision);
+      const bytes = txn.write(this.#options.ownKey);
+      const { revision, answers } = txn.read(await this.#options.send({ bytes, takesRoom: true }));
+      for (const [index, waiting] of commits.entries()) {
+        this.#answer(waiting, answers[index] as PartAnswer, revision);
       }
     } catch (error) {
       // Refused as a whole, for the sake of one: each hears for itself. Sent again is only what was certainly not applied.
       if (isWaymarkError(error, 'uncertain') || isWaymarkError(error, 'unavailable')) {
-        for (const waiting of group) refuse(waiting, error);
+        for (const waiting of commits) this.#refuse(waiting, error);
       } else {
-        await Promise.all(group.map(async (waiting) => await this.#sendAlone(waiting)));
+        await Promise.all(commits.map(async (waiting) => await this.#sendAlone(waiting)));
       }
     }
   }
@@ -177,14 +179,21 @@ export class CommitGroups {
   async #sendAlone(waiting: Waiting): Promise<void> {
     if (waiting.settled) return;
     try {
-      const answer = await this.#options.send(waiting.request, waiting.signal);
+      const { checks, operations, takesRoom } = waiting.request;
+      const sent = { bytes: checks + operations, takesRoom };
+      const answer = await this.#options.send(sent, waiting.signal);
       this.#answer(waiting, answer, readAnswerBytes(answer).revision);
     } catch (error) {
-      refuse(waiting, error);
+      this.#refuse(waiting, error);
     }
   }
 
-  #answer(waiting: Waiting, answer: Buffer | null, revision: Revision): void {
+  #refuse(waiting: Waiting, error: unknown): void {
+    if (!settles(waiting)) return;
+    this.#options.explain(error, waiting.txn).then(waiting.reject, waiting.reject);
+  }
+
+  #answer(waiting: Waiting, answer: PartAnswer, revision: Revision): void {
     if (!settles(waiting)) return;
     try {
       waiting.resolve(this.#options.read(waiting.txn, answer, revision));
@@ -205,31 +214,24 @@ export class CommitGroups {
   }
 }
 
-/** Of a full group. The limits are powers of two: sums of shares are exact. */
-function shareOf({ loosePuts, bytes }: WrittenTxn): number {
-  return Math.max(Math.max(1, loosePuts) / txnSizeMax, bytes.length / groupBytesMax);
+interface Group {
+  readonly commits: Waiting[];
+  readonly txn: TxnGroup;
 }
 
-/** What a group has taken of etcd's limit, and of ours. */
-class GroupRoom {
-  closed = false;
-  #operations = 0;
-  #below = 0;
-  #bytes = 0;
+/** Whether there was room for it. */
+function takes({ commits, txn }: Group, waiting: Waiting): boolean {
+  if (waiting.alone && commits.length > 0) return false;
+  if (!txn.takes(waiting.request)) return false;
+  if (waiting.alone) txn.closed = true;
+  commits.push(waiting);
+  return true;
+}
 
-  /** Whether there was room for this one too. The first always fits. */
-  takes({ request: { bytes, size, loosePuts }, alone }: Waiting): boolean {
-    const operations = this.#operations + Math.max(1, loosePuts);
-    const below = loosePuts > 0 ? this.#below : Math.max(this.#below, size);
-    const first = this.#operations === 0;
-    const fits = operations + below <= txnSizeMax && this.#bytes + bytes.length <= groupBytesMax;
-    if (!first && (alone || !fits)) return false;
-    this.#operations = operations;
-    this.#below = below;
-    this.#bytes += bytes.length;
-    this.closed = alone || operations + below >= txnSizeMax;
-    return true;
-  }
+/** Of a full group. The limits are powers of two: sums of shares are exact. */
+function shareOf({ puts, checks, operations }: WrittenTxn): number {
+  const bytes = checks.length + operations.length;
+  return Math.max(Math.max(1, puts) / txnSizeMax, bytes / groupBytesMax);
 }
 
 function refuse(waiting: Waiting, error: unknown): void {

@@ -18,6 +18,7 @@ import type {
   Txn,
   WatchOptions,
 } from '../../core/engine.js';
+import { arrayToBytes } from '../../core/bytes.js';
 import { WaymarkError } from '../../core/errors.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
 import {
@@ -40,7 +41,7 @@ import { follow, type FollowOptions } from './follow.js';
 import { KV, Maintenance } from './gen/etcd_pb.js';
 import { loadGrpc } from './grpc.js';
 import { claimIdentity } from './identity.js';
-import { Layout } from './layout.js';
+import { Layout, toBuffer } from './layout.js';
 import { ReadGroups } from './read-groups.js';
 import { Room } from './room.js';
 import { readOutcomeBytes, writeTxnBytes } from './txn-bytes.js';
@@ -106,13 +107,14 @@ class EtcdEngine implements Engine, FeedSource {
     const room = new Room();
     this.#commits = new CommitGroups({
       clock,
-      ownKey: layout.floorKey,
+      ownKey: arrayToBytes(layout.floorKey),
       write: (txn) => writeTxnBytes({ layout, floor: this.#history.floor }, txn),
       read: (txn, answer, revision) => readOutcomeBytes(layout, txn, answer, revision),
       send: ({ bytes, takesRoom }, signal) =>
         room.write(takesRoom, () =>
-          client.callBytes(KV.method.txn, bytes, { kind: 'write', signal }),
+          client.callBytes(KV.method.txn, toBuffer(bytes), { kind: 'write', signal }),
         ),
+      explain: (error, txn) => this.#explain(error, txn),
     });
     this.#reads = new ReadGroups(client, layout, clock);
     this.#leases = new EtcdLeases(client, layout, { ...parts, timeoutMs: target.timeoutMs });
@@ -131,17 +133,16 @@ class EtcdEngine implements Engine, FeedSource {
     return readReading(layout, query, answer, revisionOf(answer));
   }
 
-  async commit(txn: Txn, options: CommitOptions = {}): Promise<Outcome> {
-    validateTxn(txn);
-    this.#open(options.signal);
-    // A read of the past is refused below the floor, which must be known.
-    if (readsPast(txn)) await this.#history.present();
+  commit(txn: Txn, options: CommitOptions = {}): Promise<Outcome> {
     try {
-      return await this.#commits.commit(txn, options);
+      validateTxn(txn, options.wide);
+      this.#open(options.signal);
     } catch (error) {
-      if (isLeaseRefusal(error)) throw leaseNotFound(await this.#leases.missing(leasesOf(txn)));
-      throw await this.#history.explained(error, txn);
+      return Promise.reject(error as Error);
     }
+    // A read of the past is refused below the floor, which must be known.
+    if (!readsPast(txn)) return this.#commits.commit(txn, options);
+    return this.#history.present().then(() => this.#commits.commit(txn, options));
   }
 
   watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
@@ -247,6 +248,11 @@ class EtcdEngine implements Engine, FeedSource {
 
   present(at?: Revision): Promise<Revision> {
     return this.#history.present(at);
+  }
+
+  async #explain(error: unknown, txn: Txn): Promise<unknown> {
+    if (isLeaseRefusal(error)) return leaseNotFound(await this.#leases.missing(leasesOf(txn)));
+    return await this.#history.explained(error, txn);
   }
 
   #open(signal: AbortSignal | undefined): void {

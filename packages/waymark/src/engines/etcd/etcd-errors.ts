@@ -55,7 +55,10 @@ export function toWaymarkError(error: unknown, kind: CallKind): WaymarkError {
   if (error instanceof WaymarkError) return error;
   const { code, details = String(error) } = error as Partial<ServiceError>;
   const [, refusal] = refusals.find(([words]) => words.test(details)) ?? [];
-  if (refusal !== undefined) return new WaymarkError(refusal, wordsOf(details), {}, error);
+  if (refusal !== undefined) {
+    const facts = details.includes('too many operations') ? { limit: 'operationsMax' } : {};
+    return new WaymarkError(refusal, wordsOf(details), facts, error);
+  }
   if (staleToken.test(details) || code === grpc.unauthenticated)
     return new WaymarkError('unauthenticated', wordsOf(details), {}, error);
   if (code === grpc.unimplemented)

@@ -1,5 +1,5 @@
 import type { ByteString, KeyRange, Operation, Txn } from '../../core/engine.js';
-import { rangesOverlap } from '../../core/ranges.js';
+import { rangeContains, rangesOverlap } from '../../core/ranges.js';
 
 /** What a commit reads, checks and writes, whichever branch it takes. */
 export interface Footprint {
@@ -7,7 +7,12 @@ export interface Footprint {
   readonly writes: readonly KeyRange[];
 }
 
+const nothing: readonly KeyRange[] = [];
+
 export function footprintOf(txn: Txn): Footprint {
+  const { when = nothing, apply, otherwise } = txn;
+  const only = apply?.length === 1 && otherwise === undefined ? apply[0] : undefined;
+  if (only?.type === 'put') return { reads: when, writes: [only] };
   const footprint = { reads: [] as KeyRange[], writes: [] as KeyRange[] };
   collect(txn, footprint);
   return footprint;
@@ -54,30 +59,55 @@ export class Footprints {
   }
 }
 
-/** Single keys by hash, and the ranges, of which there are few. */
+/** So many ranges are remembered as having been asked about. */
+const askedMax = 16;
+
+/** Single keys by hash, and the ranges, of which there are few: that commits share a check is known by its being the same object. */
 class RangeBag {
   readonly #keys = new Map<ByteString, number>();
-  readonly #ranges: KeyRange[] = [];
+  readonly #ranges = new Map<KeyRange, number>();
+  /** Of ranges that were asked about, how many of the keys are in them. */
+  readonly #asked = new Map<KeyRange, number>();
 
   add(range: KeyRange): void {
-    if (range.end !== undefined) this.#ranges.push(range);
-    else this.#keys.set(range.key, (this.#keys.get(range.key) ?? 0) + 1);
+    if (range.end !== undefined) count(this.#ranges, range, 1);
+    else if (count(this.#keys, range.key, 1) === 1) this.#recount(range.key, 1);
   }
 
   remove(range: KeyRange): void {
-    if (range.end !== undefined) {
-      this.#ranges.splice(this.#ranges.indexOf(range), 1);
-      return;
-    }
-    const count = this.#keys.get(range.key) ?? 0;
-    if (count > 1) this.#keys.set(range.key, count - 1);
-    else this.#keys.delete(range.key);
+    if (range.end !== undefined) count(this.#ranges, range, -1);
+    else if (count(this.#keys, range.key, -1) === 0) this.#recount(range.key, -1);
   }
 
   overlaps(range: KeyRange): boolean {
-    for (const other of this.#ranges) if (rangesOverlap(range, other)) return true;
+    if (this.#ranges.size > 0) {
+      for (const other of this.#ranges.keys()) if (rangesOverlap(range, other)) return true;
+    }
+    if (this.#keys.size === 0) return false;
     if (range.end === undefined) return this.#keys.has(range.key);
-    for (const key of this.#keys.keys()) if (rangesOverlap(range, { key })) return true;
-    return false;
+    return (this.#asked.get(range) ?? this.#ask(range)) > 0;
   }
+
+  #ask(range: KeyRange): number {
+    let inside = 0;
+    for (const key of this.#keys.keys()) if (rangeContains(range, key)) inside++;
+    if (this.#asked.size >= askedMax) this.#asked.clear();
+    this.#asked.set(range, inside);
+    return inside;
+  }
+
+  #recount(key: ByteString, by: number): void {
+    if (this.#asked.size === 0) return;
+    for (const [range, inside] of this.#asked) {
+      if (rangeContains(range, key)) this.#asked.set(range, inside + by);
+    }
+  }
+}
+
+/** @returns how often it is there now; what is there no more is forgotten */
+function count<T>(counts: Map<T, number>, what: T, by: number): number {
+  const now = (counts.get(what) ?? 0) + by;
+  if (now === 0) counts.delete(what);
+  else counts.set(what, now);
+  return now;
 }

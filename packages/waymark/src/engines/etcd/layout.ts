@@ -1,5 +1,5 @@
 import { arrayToBytes } from '../../core/bytes.js';
-import type { ByteString, KeyRange, LeaseId } from '../../core/engine.js';
+import type { ByteString, Check, KeyRange, LeaseId } from '../../core/engine.js';
 import { prefixEnd } from '../../core/ranges.js';
 
 /**
@@ -19,6 +19,8 @@ export class Layout {
   /** Entries lie from here up to `dataEnd`. */
   readonly data: ByteString;
   readonly dataEnd: ByteString;
+  /** What was written of checks that stay the same. */
+  readonly written = new WeakMap<readonly Check[], ByteString>();
   readonly #leases: ByteString;
 
   /** @param root  bytes without a slash at the end */

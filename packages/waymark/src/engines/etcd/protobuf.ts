@@ -19,6 +19,23 @@ export function bytesSize(length: number): number {
   return 1 + uintSize(length) + length;
 }
 
+/**
+ * Fields as byte strings, whose sizes nobody has to reckon beforehand: strings are put together without a copy, and become bytes
+ * once, all that are sent together. For short messages that is cheaper by half than a buffer for each.
+ */
+export function bytesField(field: number, bytes: ByteString): ByteString {
+  return varint(field * 8 + bytesType) + varint(bytes.length) + bytes;
+}
+
+export function uintField(field: number, value: number): ByteString {
+  return varint(field * 8 + varintType) + varint(value);
+}
+
+function varint(value: number): ByteString {
+  if (value < 128) return String.fromCharCode(value);
+  return String.fromCharCode((value % 128) | 128) + varint(Math.floor(value / 128));
+}
+
 /** Writes a message of a size that is known. */
 export class ProtobufWriter {
   readonly #buffer: Buffer;
@@ -97,6 +114,15 @@ export class ProtobufReader {
 
   /** @throws {WaymarkError} `internal` for what is no safe integer (K1), or not whole */
   uint(): number {
+    const first = this.#buffer[this.#at];
+    if (first !== undefined && first < 128) {
+      this.#at++;
+      return first;
+    }
+    return this.#longUint();
+  }
+
+  #longUint(): number {
     let [value, scale] = [0, 1];
     for (;;) {
       const byte = this.#byte();

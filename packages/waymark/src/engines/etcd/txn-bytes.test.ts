@@ -1,24 +1,16 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import type { Txn } from '../../core/engine.js';
+import { fixedChecks } from '../../core/validate.js';
 import {
-  PutRequestSchema,
   PutResponseSchema,
-  type RequestOp,
-  RequestOpSchema,
   type ResponseOp,
   ResponseOpSchema,
   TxnRequestSchema,
   TxnResponseSchema,
 } from './gen/etcd_pb.js';
-import { Layout } from './layout.js';
-import {
-  readAnswerBytes,
-  readGroupBytes,
-  readOutcomeBytes,
-  writeGroupBytes,
-  writeTxnBytes,
-} from './txn-bytes.js';
+import { Layout, toBuffer } from './layout.js';
+import { readAnswerBytes, readOutcomeBytes, writeTxnBytes, type WrittenTxn } from './txn-bytes.js';
 import { readOutcome, sizeOf, writeTxn } from './txn-codec.js';
 
 const layout = new Layout('root');
@@ -68,44 +60,59 @@ const others: Txn[] = [
   { apply: [{ type: 'txn', txn: plain[4] as Txn }] },
 ];
 
+const bytesOf = ({ checks, operations }: WrittenTxn): Buffer => toBuffer(checks + operations);
+
 test('what is written by hand is what generated messages would write', () => {
   for (const txn of [...plain, ...others]) {
-    const { bytes, size, takesRoom, loosePuts } = writeTxnBytes(ground, txn);
+    const written = writeTxnBytes(ground, txn);
     const expected = writeTxn(ground, txn);
-    const read = fromBinary(TxnRequestSchema, bytes);
+    const read = fromBinary(TxnRequestSchema, bytesOf(written));
     expect(toBinary(TxnRequestSchema, read)).toEqual(toBinary(TxnRequestSchema, expected));
-    expect(size).toBe(sizeOf(expected));
+    expect(written.size).toBe(sizeOf(expected));
     const top = [...expected.success, ...expected.failure].map(({ request }) => request.case);
-    expect(takesRoom).toBe(top.includes('requestPut'));
-    expect(loosePuts).toBe(loose.includes(txn) ? txn.apply?.length : 0);
+    expect(written.takesRoom).toBe(top.includes('requestPut'));
+    expect(written.puts).toBe(plain.includes(txn) ? (txn.apply?.length ?? 0) : 0);
   }
 });
 
-test('a group is one transaction of them all, loose puts at its top', () => {
-  const txns = [...plain, ...others];
-  const key = Buffer.from('own');
-  const group = writeGroupBytes(
-    txns.map((txn) => writeTxnBytes(ground, txn)),
-    key,
-  );
-  const expected = create(TxnRequestSchema, {
-    success: txns.flatMap((txn): RequestOp[] => {
-      const value = writeTxn(ground, txn);
-      if (loose.includes(txn)) return value.success;
-      return [create(RequestOpSchema, { request: { case: 'requestTxn', value } })];
-    }),
-    failure: [
-      create(RequestOpSchema, {
-        request: { case: 'requestPut', value: create(PutRequestSchema, { key }) },
-      }),
-    ],
-  });
-  const read = fromBinary(TxnRequestSchema, group);
-  expect(toBinary(TxnRequestSchema, read)).toEqual(toBinary(TxnRequestSchema, expected));
+test('checks that stay the same are written once, and for each root', () => {
+  const when = fixedChecks([{ key: 'h', end: 'i', target: 'version', is: '=', to: 0 }]);
+  const txn: Txn = { when, apply: [{ type: 'put', key: 'k', value: 'v' }] };
+  const elsewhere = { layout: new Layout('other'), floor: 0 };
+  for (const at of [ground, elsewhere, ground]) {
+    const read = fromBinary(TxnRequestSchema, bytesOf(writeTxnBytes(at, txn)));
+    const expected = toBinary(TxnRequestSchema, writeTxn(at, txn));
+    expect(toBinary(TxnRequestSchema, read)).toEqual(expected);
+  }
 });
 
-/** As etcd would answer a group of these, each nested one applied or not. */
-function answerOf(txns: readonly Txn[], succeeded: boolean, revision: number): Buffer {
+test('an answer is read as generated messages would be', () => {
+  for (const [succeeded, revision] of [
+    [true, 1],
+    [true, Number.MAX_SAFE_INTEGER],
+    [false, 2 ** 40],
+  ] as const) {
+    for (const txn of plain) {
+      const answer = answerOf(succeeded, revision, succeeded ? putsOf(txn) : []);
+      const expected = readOutcome(layout, txn, fromBinary(TxnResponseSchema, answer), revision);
+      expect(readAnswerBytes(answer).revision).toBe(revision);
+      expect(readOutcomeBytes(layout, txn, answer, revision)).toEqual(expected);
+      expect(readOutcomeBytes(layout, txn, succeeded, revision)).toEqual(expected);
+    }
+  }
+});
+
+test('an answer that is cut off, or not of this kind, is no answer', () => {
+  const [txn] = loose as [Txn];
+  const whole = answerOf(true, 300, putsOf(txn));
+  for (const length of [whole.length - 1, 10, 3]) {
+    expect(() => readAnswerBytes(whole.subarray(0, length))).toThrow();
+  }
+  expect(() => readOutcomeBytes(layout, txn, Buffer.from([0x10, 1]), 1)).toThrow();
+  expect(() => readOutcomeBytes(layout, txn, answerOf(false, 1, putsOf(txn)), 1)).toThrow();
+});
+
+function answerOf(succeeded: boolean, revision: number, responses: ResponseOp[]): Buffer {
   // Numbers of a cluster and its members take all of 64 bits.
   const header = {
     clusterId: 2n ** 64n - 1n,
@@ -113,17 +120,7 @@ function answerOf(txns: readonly Txn[], succeeded: boolean, revision: number): B
     revision: BigInt(revision),
     raftTerm: 7n,
   };
-  const responses = txns.flatMap((txn): ResponseOp[] => {
-    const puts = putsOf(txn);
-    if (loose.includes(txn)) return puts;
-    const value = create(TxnResponseSchema, {
-      header: {},
-      succeeded,
-      responses: succeeded ? puts : [],
-    });
-    return [create(ResponseOpSchema, { response: { case: 'responseTxn', value } })];
-  });
-  const answer = create(TxnResponseSchema, { header, succeeded: true, responses });
+  const answer = create(TxnResponseSchema, { header, succeeded, responses });
   return Buffer.from(toBinary(TxnResponseSchema, answer));
 }
 
@@ -131,38 +128,3 @@ function putsOf({ apply = [] }: Txn): ResponseOp[] {
   const value = create(PutResponseSchema, { header: {} });
   return apply.map(() => create(ResponseOpSchema, { response: { case: 'responsePut', value } }));
 }
-
-const written = plain.map((txn) => writeTxnBytes(ground, txn));
-
-test('an answer is read as generated messages would be', () => {
-  for (const [succeeded, revision] of [
-    [true, 1],
-    [true, most],
-    [false, 2 ** 40],
-  ] as const) {
-    const read = readGroupBytes(written, answerOf(plain, succeeded, revision));
-    expect([read.revision, read.answers.length]).toEqual([revision, plain.length]);
-    for (const [index, txn] of plain.entries()) {
-      const answer = read.answers[index] as Buffer | null;
-      expect(answer === null).toBe(loose.includes(txn));
-      const expected =
-        answer === null
-          ? create(TxnResponseSchema, { succeeded: true, responses: putsOf(txn) })
-          : fromBinary(TxnResponseSchema, answer);
-      expect(readOutcomeBytes(layout, txn, answer, revision)).toEqual(
-        readOutcome(layout, txn, expected, revision),
-      );
-    }
-  }
-});
-
-test('an answer that is cut off, or not of this kind, is no answer', () => {
-  const whole = answerOf(plain, true, 300);
-  for (const length of [whole.length - 1, 10, 3]) {
-    expect(() => readAnswerBytes(whole.subarray(0, length))).toThrow();
-  }
-  for (const other of [plain.slice(1), [...plain, {}], [...plain, loose[0] as Txn], others]) {
-    expect(() => readGroupBytes(written, answerOf(other, true, 300))).toThrow();
-  }
-  expect(() => readOutcomeBytes(layout, loose[0] as Txn, Buffer.from([0x10, 1]), 1)).toThrow();
-});

@@ -1,5 +1,7 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { arrayToBytes, flat } from '../../core/bytes.js';
 import type {
+  ByteString,
   Check,
   Operation,
   OperationResult,
@@ -9,27 +11,29 @@ import type {
   Txn,
 } from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
+import { areFixed } from '../../core/validate.js';
 import { compareResult, compareTarget } from './enums.js';
 import type { Ground } from './entry-codec.js';
-import { encode } from './exchange.js';
 import { TxnRequestSchema, TxnResponseSchema } from './gen/etcd_pb.js';
 import type { Layout } from './layout.js';
-import { bytesSize, ProtobufReader, ProtobufWriter, uintSize } from './protobuf.js';
+import { bytesField, ProtobufReader, uintField } from './protobuf.js';
 import { readOutcome, sizeOf, writeTxn } from './txn-codec.js';
 
 /**
- * Transactions as bytes. Those of puts and checks alone, and the groups of all of them, are written and read by hand: with generated
- * messages they were a third of what a put costs, most of it objects that live for one call. All else goes by txn-codec.ts.
+ * Transactions as byte strings. Those of puts and checks alone are written and read by hand, as are groups (group-bytes.ts): with
+ * generated messages they were a third of what a put costs, most of it objects that live for one call. All else goes by txn-codec.ts.
  */
 
 export interface WrittenTxn {
-  readonly bytes: Buffer;
+  /** Those of its checks that are written apart: fields of a TxnRequest, as `operations`, which follow them. */
+  readonly checks: ByteString;
+  readonly operations: ByteString;
   /** Of etcd's limit. */
   readonly size: number;
   /** It puts something at its top, where etcd counts the room that puts take. */
   readonly takesRoom: boolean;
-  /** It is so many puts and checks nothing, so that in a group they can stand at the top; 0 when it is not of this kind. */
-  readonly loosePuts: number;
+  /** It is so many puts under these checks and nothing else; 0 when it is not of this kind. */
+  readonly puts: number;
 }
 
 export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
@@ -39,118 +43,59 @@ export function writeTxnBytes(ground: Ground, txn: Txn): WrittenTxn {
     (operation) => operation.request.case === 'requestPut',
   );
   return {
-    bytes: encode(TxnRequestSchema, request),
+    checks: '',
+    operations: arrayToBytes(toBinary(TxnRequestSchema, request)),
     size: sizeOf(request),
     takesRoom,
-    loosePuts: 0,
+    puts: 0,
   };
-}
-
-/**
- * One transaction that holds them all: loose puts as they are, which costs etcd less by a third, all others nested.
- *
- * @param ownKey  put by the branch that never runs, as nothing is checked: etcd counts the room that puts take at the top alone
- */
-export function writeGroupBytes(txns: readonly WrittenTxn[], ownKey: Buffer): Buffer {
-  const put = bytesSize(ownKey.length);
-  let size = bytesSize(bytesSize(put));
-  for (const { bytes, loosePuts } of txns) {
-    size += loosePuts > 0 ? bytes.length : bytesSize(bytesSize(bytes.length));
-  }
-  const writer = new ProtobufWriter(size);
-  writer.begin(fields.failure, bytesSize(put));
-  writer.begin(fields.requestPut, put);
-  writer.bytes(fields.key, ownKey);
-  for (const { bytes, loosePuts } of txns) {
-    // Messages one after the other are one message with the repeated fields of both.
-    if (loosePuts > 0) writer.message(bytes);
-    else {
-      writer.begin(fields.success, bytesSize(bytes.length));
-      writer.bytes(fields.requestTxn, bytes);
-    }
-  }
-  return writer.done();
-}
-
-export interface GroupAnswer {
-  readonly revision: Revision;
-  /** Of each transaction, in their order; null of loose puts, of which there is nothing to tell. */
-  readonly answers: readonly (Buffer | null)[];
-}
-
-export function readGroupBytes(txns: readonly WrittenTxn[], bytes: Buffer): GroupAnswer {
-  const reader = new ProtobufReader(bytes);
-  const answers: (Buffer | null)[] = [];
-  let [revision, looseLeft] = [0, 0];
-  while (reader.next()) {
-    if (reader.field === fields.header) revision = revisionIn(reader.bytes());
-    else if (reader.field !== fields.responses) reader.skip();
-    else if (looseLeft > 0) {
-      reader.skip();
-      looseLeft--;
-    } else {
-      const loosePuts = txns[answers.length]?.loosePuts ?? 0;
-      if (loosePuts === 0) answers.push(readNestedBytes(reader.bytes()));
-      else {
-        reader.skip();
-        answers.push(null);
-        looseLeft = loosePuts - 1;
-      }
-    }
-  }
-  assert(looseLeft === 0 && answers.length === txns.length, 'etcd answers each of a group');
-  return { revision, answers };
 }
 
 export interface AnswerBytes {
   /** Of the header; 0 where there is none, as in what is nested. */
   readonly revision: Revision;
   readonly succeeded: boolean;
-  readonly responses: readonly Buffer[];
+  /** So many. */
+  readonly responses: number;
 }
 
 export function readAnswerBytes(bytes: Buffer): AnswerBytes {
   const reader = new ProtobufReader(bytes);
-  let [revision, succeeded] = [0, false];
-  const responses: Buffer[] = [];
+  let [revision, responses] = [0, 0];
+  let succeeded = false;
   while (reader.next()) {
     if (reader.field === fields.header) revision = revisionIn(reader.bytes());
     else if (reader.field === fields.succeeded) succeeded = reader.uint() !== 0;
-    else if (reader.field === fields.responses) responses.push(reader.bytes());
-    else reader.skip();
+    else {
+      if (reader.field === fields.responses) responses++;
+      reader.skip();
+    }
   }
   return { revision, succeeded, responses };
 }
 
-function readNestedBytes(response: Buffer): Buffer {
-  const reader = new ProtobufReader(response);
-  assert(reader.next() && reader.field === fields.responseTxn, 'etcd answers each of a group');
-  return reader.bytes();
-}
-
-/** @param bytes  null: of loose puts, which were done */
+/** @param answer  of a commit of puts alone it may be all that there is to tell: whether they were done */
 export function readOutcomeBytes(
   layout: Layout,
   txn: Txn,
-  bytes: Buffer | null,
+  answer: Buffer | boolean,
   revision: Revision,
 ): Outcome {
-  if (bytes === null) return { revision, succeeded: true, results: putResults(txn.apply) };
-  if (isPlain(txn)) {
-    const { succeeded, responses } = readAnswerBytes(bytes);
-    const branch = succeeded ? txn.apply : [];
-    assert(responses.length === branch.length, 'etcd answers each operation');
-    return { revision, succeeded, results: putResults(branch) };
-  }
-  return readOutcome(layout, txn, fromBinary(TxnResponseSchema, bytes), revision);
+  if (typeof answer === 'boolean') return outcomeOfPuts(txn, answer, revision);
+  if (!isPlain(txn))
+    return readOutcome(layout, txn, fromBinary(TxnResponseSchema, answer), revision);
+  const { succeeded, responses } = readAnswerBytes(answer);
+  assert(responses === (succeeded ? txn.apply.length : 0), 'etcd answers each operation');
+  return outcomeOfPuts(txn, succeeded, revision);
 }
 
-function putResults(puts: readonly Operation[] = []): OperationResult[] {
-  return puts.map(() => ({ type: 'put' }));
+function outcomeOfPuts({ apply = [] }: Txn, succeeded: boolean, revision: Revision): Outcome {
+  const results: OperationResult[] = succeeded ? apply.map(() => ({ type: 'put' })) : [];
+  return { revision, succeeded, results };
 }
 
 /** Numbers of fields in etcd.proto. */
-const fields = {
+export const fields = {
   compare: 1,
   success: 2,
   failure: 3,
@@ -212,52 +157,48 @@ function writePuts(
   checks: readonly PlainCheck[],
   puts: readonly PutOperation[],
 ): WrittenTxn {
-  let size = 0;
-  for (const check of checks) size += bytesSize(checkSize(layout, check));
-  for (const put of puts) size += bytesSize(bytesSize(putSize(layout, put)));
-  const writer = new ProtobufWriter(size);
-  for (const check of checks) writeCheck(writer, layout, check);
-  for (const put of puts) writePut(writer, layout, put);
-  const largest = Math.max(checks.length, puts.length);
-  const loosePuts = checks.length === 0 ? puts.length : 0;
-  return { bytes: writer.done(), size: largest, takesRoom: puts.length > 0, loosePuts };
+  let operations = '';
+  for (const put of puts) operations += writePut(layout, put);
+  return {
+    checks: checks.length === 0 ? '' : writeChecks(layout, checks),
+    operations,
+    size: Math.max(checks.length, puts.length),
+    takesRoom: puts.length > 0,
+    puts: puts.length,
+  };
 }
 
-function putSize({ data }: Layout, { key, value, lease = 0 }: PutOperation): number {
-  const size = bytesSize(data.length + key.length) + bytesSize(value.length);
-  return lease === 0 ? size : size + 1 + uintSize(lease);
+function writePut({ data }: Layout, { key, value, lease = 0 }: PutOperation): ByteString {
+  let put = bytesField(fields.key, data + key) + bytesField(fields.value, value);
+  if (lease !== 0) put += uintField(fields.lease, lease);
+  return bytesField(fields.success, bytesField(fields.requestPut, put));
 }
 
-function writePut(writer: ProtobufWriter, layout: Layout, put: PutOperation): void {
-  const { key, value, lease = 0 } = put;
-  const size = putSize(layout, put);
-  writer.begin(fields.success, bytesSize(size));
-  writer.begin(fields.requestPut, size);
-  writer.text(fields.key, layout.data, key);
-  writer.text(fields.value, '', value);
-  if (lease !== 0) writer.uint(fields.lease, lease);
+/** Those that are the same array for ever are written once. */
+function writeChecks(layout: Layout, checks: readonly PlainCheck[]): ByteString {
+  let written = layout.written.get(checks);
+  if (written === undefined) {
+    written = flat(checks.map((check) => writeCheck(layout, check)).join(''));
+    if (areFixed(checks)) layout.written.set(checks, written);
+  }
+  return written;
 }
 
-function checkSize(layout: Layout, { key, end, to }: PlainCheck): number {
-  const size = 4 + bytesSize(layout.data.length + key.length) + 1 + uintSize(to);
-  if (end === undefined) return size;
-  return size + 1 + bytesSize(endOf(layout, end).length);
-}
-
-function writeCheck(writer: ProtobufWriter, layout: Layout, check: PlainCheck): void {
-  writer.begin(fields.compare, checkSize(layout, check));
-  writer.uint(fields.result, results[check.is]);
-  writer.uint(fields.target, compareTarget[check.target]);
-  writer.text(fields.checkedKey, layout.data, check.key);
-  writer.uint(unions[check.target], check.to);
-  if (check.end !== undefined) writer.text(fields.rangeEnd, '', endOf(layout, check.end));
+function writeCheck(layout: Layout, { key, end, target, is, to }: PlainCheck): ByteString {
+  const check =
+    uintField(fields.result, results[is]) +
+    uintField(fields.target, compareTarget[target]) +
+    bytesField(fields.checkedKey, layout.data + key) +
+    uintField(unions[target], to);
+  const rangeEnd = end === undefined ? '' : bytesField(fields.rangeEnd, endOf(layout, end));
+  return bytesField(fields.compare, check + rangeEnd);
 }
 
 function endOf({ data, dataEnd }: Layout, end: string): string {
   return end === '' ? dataEnd : data + end;
 }
 
-function revisionIn(header: Buffer): Revision {
+export function revisionIn(header: Buffer): Revision {
   const reader = new ProtobufReader(header);
   while (reader.next()) {
     if (reader.field === fields.revision) return reader.uint();

@@ -150,7 +150,7 @@ class FileEngine implements core.Engine {
   async commit(txn: core.Txn, options?: core.CommitOptions): Promise<core.Outcome> {
     if (this.#busy()) await this.#admit();
     options?.signal?.throwIfAborted();
-    const outcome = this.#keyspace.commit(txn);
+    const outcome = this.#keyspace.commit(txn, options?.wide);
     if (outcome.revision > this.#keyspace.published) await this.#onDisk(options?.signal);
     return outcome;
   }

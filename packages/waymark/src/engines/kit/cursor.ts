@@ -181,7 +181,7 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
       revision = version.modRevision;
       // Behind a source elsewhere, what was told may still be to come.
       if (revision <= this.#told || !this.#matches(version.slot.key)) continue;
-      changes.push(version.change(this.#previous));
+      changes.push(history.changeAt(position, this.#previous));
       bytes += version.bytes;
     }
     this.#position = position;

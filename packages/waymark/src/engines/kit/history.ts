@@ -1,8 +1,10 @@
-import type { Revision } from '../../core/engine.js';
+import type { Change, Revision } from '../../core/engine.js';
 import { absent, Version } from './slot.js';
 
 /** Dropped versions kept for the next ones to come; a large compaction leaves the rest to the collector. */
 const spareMax = 1_024;
+/** Changes that are kept as objects for the next who watches the same: more than one batch holds. */
+const toldMax = 4_096;
 
 /**
  * Every change since the compaction point, in order. Positions count all changes ever recorded, so they stay valid while
@@ -15,6 +17,9 @@ export class History {
   /** The position of the array's first element. */
   #base = 0;
   readonly #spare: Version[] = [];
+  /** Versions that were told last, in a ring. */
+  readonly #told: Version[] = [];
+  #toldAt = 0;
   bytes = 0;
 
   get start(): number {
@@ -27,6 +32,17 @@ export class History {
 
   at(position: number): Version {
     return this.#versions[position - this.#base] as Version;
+  }
+
+  /** The same object for all who watch it about the same time. Those told longer ago are made anew: kept as long as history they would cost the collector most. */
+  changeAt(position: number, withPrevious: boolean): Change {
+    const version = this.at(position);
+    if (!version.isTold) {
+      this.#told[this.#toldAt]?.untell();
+      this.#told[this.#toldAt] = version;
+      this.#toldAt = (this.#toldAt + 1) % toldMax;
+    }
+    return version.change(withPrevious);
   }
 
   /** A version to be filled and pushed. */

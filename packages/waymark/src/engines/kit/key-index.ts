@@ -1,4 +1,5 @@
 import type { ByteString, Check, KeyRange, Query, Reading, Revision } from '../../core/engine.js';
+import { isPlain } from '../../core/queries.js';
 import type { DeletedSince } from './deleted-since.js';
 import { SortedKeys } from './sorted-keys.js';
 import { Slot, type Version } from './slot.js';
@@ -118,25 +119,6 @@ function merged(a: () => Slot | undefined, b: () => Slot | undefined): () => Slo
     }
     return next;
   };
-}
-
-/** Whether nothing but the key is asked about, of the present. */
-export function asksForOne(query: Query): boolean {
-  const { end, at, limit, orderBy } = query;
-  const one = end === undefined && at === undefined && limit === undefined;
-  return one && orderBy === undefined && isPlain(query);
-}
-
-/** Whether it asks for whole entries, without filters. */
-export function isPlain(query: Query): boolean {
-  return (
-    query.keysOnly !== true &&
-    query.countOnly !== true &&
-    query.minModRevision === undefined &&
-    query.maxModRevision === undefined &&
-    query.minCreateRevision === undefined &&
-    query.maxCreateRevision === undefined
-  );
 }
 
 function readRange(

@@ -23,6 +23,7 @@ import type {
 } from '../../core/engine.js';
 import { ownBytes } from '../../core/bytes.js';
 import { WaymarkError } from '../../core/errors.js';
+import { asksForOne } from '../../core/queries.js';
 import {
   validateLeaseId,
   validateQuery,
@@ -35,7 +36,7 @@ import { compactedError, Cursor, type CursorSource } from './cursor.js';
 import { DeletedSince } from './deleted-since.js';
 import { History } from './history.js';
 import type { JournalRecord } from './journal.js';
-import { asksForOne, KeyIndex } from './key-index.js';
+import { KeyIndex } from './key-index.js';
 import { type HeldLease, LeaseTable } from './lease-table.js';
 import { absent, Slot, Version } from './slot.js';
 import { evaluate, type TransactionState } from './transaction.js';
@@ -46,7 +47,15 @@ export interface HistoryBounds {
   readonly revisions?: number | undefined;
   /** Keep at least so many bytes of changes. Default 64 MiB. The history ends where both are passed. */
   readonly bytes?: number | undefined;
+  /**
+   * What came after this revision is still needed, and kept as long as it is no more than 1 000 000 revisions and 256 MiB; null: nothing. Asked
+   * whenever history could be dropped.
+   */
+  readonly needed?: (() => Revision | null) | undefined;
 }
+
+/** How far what is needed is kept beyond the bounds. */
+export const neededMax = { revisions: 1_000_000, bytes: 256 * 1_048_576 } as const;
 
 export interface KeyspaceOptions {
   readonly clock: Clock;
@@ -88,6 +97,7 @@ export class Keyspace implements TransactionState, CursorSource {
   readonly #watches = new WatchIndex();
   readonly #revisionsMin: number;
   readonly #bytesMin: number;
+  readonly #needed: () => Revision | null;
   /** Revisions that an iteration still reads at: nothing they need is dropped. */
   readonly #pins = new Map<Revision, { gone: DeletedSince; holders: number }>();
   #keys = 0;
@@ -106,12 +116,13 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#journal = options.journal;
     this.#revisionsMin = options.history?.revisions ?? 10_000;
     this.#bytesMin = options.history?.bytes ?? 64 * 1_048_576;
+    this.#needed = options.history?.needed ?? nothing;
     this.leases = new LeaseTable(options.clock, options.random, (lease) => this.#end(lease));
   }
 
-  commit(txn: Txn): Outcome {
+  commit(txn: Txn, wide?: boolean): Outcome {
     this.#open();
-    validateTxn(txn);
+    validateTxn(txn, wide);
     const outcome = evaluate(this, txn, this.#wrote);
     if (this.#wrote()) this.#finish();
     return outcome;
@@ -358,7 +369,7 @@ export class Keyspace implements TransactionState, CursorSource {
     else {
       const changes: Change[] = [];
       for (let position = this.#committed; position < this.history.end; position++) {
-        changes.push(this.history.at(position).change(false));
+        changes.push(this.history.changeAt(position, false));
       }
       this.#journal({ type: 'commit', revision: this.head, changes });
     }
@@ -404,7 +415,7 @@ export class Keyspace implements TransactionState, CursorSource {
       if (oldest === undefined || history.start >= this.publishedEnd) return true;
       const { modRevision: revision, slot } = oldest;
       const surplus = this.head - revision > this.#revisionsMin && history.bytes > this.#bytesMin;
-      if (revision > this.compacted && !surplus) return true;
+      if (revision > this.compacted && (!surplus || this.#isNeeded(revision))) return true;
       if (revision > pinned) return true;
       if (surplus && revision > this.compacted) this.compacted = revision;
       history.dropOldest();
@@ -412,6 +423,13 @@ export class Keyspace implements TransactionState, CursorSource {
     }
     if (this.compacted - this.#bookmarkedAt >= bookmarkEvery) this.#bookmarkIdle();
     return false;
+  }
+
+  #isNeeded(revision: Revision): boolean {
+    const needed = this.#needed();
+    if (needed === null || revision <= needed) return false;
+    const { revisions, bytes } = neededMax;
+    return this.head - revision <= revisions && this.history.bytes <= bytes;
   }
 
   #bookmarkIdle(): void {
@@ -440,6 +458,10 @@ export class Keyspace implements TransactionState, CursorSource {
       `revisions of engine ${identity} mean nothing on ${this.identity}: start from a snapshot`,
     );
   }
+}
+
+function nothing(): null {
+  return null;
 }
 
 function futureRevision(asked: Revision, revision: Revision): WaymarkError {

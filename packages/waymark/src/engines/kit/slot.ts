@@ -104,6 +104,16 @@ export class Version {
     this.told = { plain: plain ? change : { kind, entry }, full: plain ? null : change };
   }
 
+  /** Whether what it tells is at hand. */
+  get isTold(): boolean {
+    return this.told !== null;
+  }
+
+  /** What it tells is made anew by the next who asks. */
+  untell(): void {
+    this.told = null;
+  }
+
   /** Nothing large is kept alive by it until it is written anew. */
   clear(): void {
     this.value = '';

@@ -55,7 +55,7 @@ class MemoryEngine implements Engine {
   commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
     try {
       options?.signal?.throwIfAborted();
-      const { revision, succeeded, results } = this.#keyspace.commit(txn);
+      const { revision, succeeded, results } = this.#keyspace.commit(txn, options?.wide);
       return settled({ revision, succeeded, results });
     } catch (error) {
       return Promise.reject(error);

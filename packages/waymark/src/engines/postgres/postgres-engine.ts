@@ -22,7 +22,7 @@ import { systemClock, systemRandom } from '../../core/system-clock.js';
 import { validateQuery, validateRevision, validateTxn } from '../../core/validate.js';
 import { compactedError } from '../kit/cursor.js';
 import { closedError, Feed, type FeedSource } from '../kit/feed.js';
-import { isPlain } from '../kit/key-index.js';
+import { isPlain } from '../../core/queries.js';
 import type { HistoryBounds } from '../kit/keyspace.js';
 import { CommitGroups } from './commit-groups.js';
 import { Database } from './database.js';
@@ -69,6 +69,7 @@ export async function openPostgresEngine(
       clock,
       revisionsMin: target.historyRevisions ?? history?.revisions ?? 10_000,
       bytesMin: target.historyBytes ?? history?.bytes ?? 64 * 1_048_576,
+      needed: history?.needed,
     });
     return new PostgresEngine({ database, identity, clock, random, wake, retention });
   } catch (error) {
@@ -125,7 +126,7 @@ class PostgresEngine implements Engine, FeedSource {
   }
 
   async commit(txn: Txn, options: CommitOptions = {}): Promise<Outcome> {
-    validateTxn(txn);
+    validateTxn(txn, options.wide);
     this.#open(options.signal);
     return await this.#commits.commit(txn, options);
   }

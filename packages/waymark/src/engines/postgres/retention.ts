@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { Revision } from '../../core/engine.js';
+import { neededMax } from '../kit/keyspace.js';
 import type { Database } from './database.js';
 
 export interface RetentionOptions {
@@ -7,6 +8,8 @@ export interface RetentionOptions {
   readonly clock: Clock;
   readonly revisionsMin: number;
   readonly bytesMin: number;
+  /** See `HistoryBounds.needed`. */
+  readonly needed: (() => Revision | null) | undefined;
 }
 
 const everyMs = 5_000;
@@ -102,12 +105,18 @@ export class Retention {
     for (let first = this.#measured[0]; first !== undefined; first = this.#measured[0]) {
       const surplus =
         present - first.revision > revisionsMin && this.#bytes - first.bytes > bytesMin;
-      if (!surplus) break;
+      if (!surplus || this.#isNeeded(first.revision, present)) break;
       this.#measured.shift();
       this.#bytes -= first.bytes;
       point = first.revision;
     }
     return point;
+  }
+
+  #isNeeded(revision: Revision, present: Revision): boolean {
+    const needed = this.#options.needed?.() ?? null;
+    if (needed === null || revision <= needed) return false;
+    return present - revision <= neededMax.revisions && this.#bytes <= neededMax.bytes;
   }
 
   async #drop(through: Revision): Promise<void> {

@@ -68,7 +68,7 @@ export class Answers {
 
   #ok(r: Reader): void {
     const place = this.#table.find(r.uint());
-    const result = (place.method as Method<unknown, unknown>).readResult(r);
+    const result = (place.method as Method<unknown, unknown>).readResult(r, place.args);
     const { resolve, sink, state, undo } = place;
     this.#table.give(place);
     if (state === 'left') undo?.(result);

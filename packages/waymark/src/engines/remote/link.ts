@@ -55,6 +55,8 @@ export class Link {
   #tries = 0;
   #address: number;
   #flushing = false;
+  /** What the transport held when it was last looked at: with each write and whatever comes from it, not with each call. */
+  #unsent = 0;
   #closed = false;
   #stopWaiting: () => void = () => {};
 
@@ -66,7 +68,7 @@ export class Link {
   }
 
   get buffered(): number {
-    return this.writer.pending + (this.#transport?.buffered ?? 0);
+    return this.writer.pending + this.#unsent;
   }
 
   connect(): void {
@@ -92,10 +94,10 @@ export class Link {
         } catch (error) {
           if (current()) this.broke(error);
         }
-        if (current()) this.#events.moved();
+        if (current()) this.#moved();
       },
       drained: () => {
-        if (current()) this.#events.moved();
+        if (current()) this.#moved();
       },
       closed: (cause: Error | undefined) => {
         if (current()) this.broke(cause);
@@ -122,6 +124,7 @@ export class Link {
     this.leaving = false;
     this.#answers?.end();
     this.writer = new Writer();
+    this.#unsent = 0;
     this.#events.broke(cause);
     if (this.#closed) return;
     const { clock, random, addresses } = this.#options;
@@ -172,8 +175,14 @@ export class Link {
     const bytes = this.writer.take();
     if (bytes === null) return;
     this.#transport.send(bytes);
+    this.#unsent = this.#transport.buffered;
     if (this.#table.queue.length > 0) this.#events.moved();
   };
+
+  #moved(): void {
+    this.#unsent = this.#transport?.buffered ?? 0;
+    this.#events.moved();
+  }
 
   get #url(): string {
     return this.#options.addresses[this.#address] as string;

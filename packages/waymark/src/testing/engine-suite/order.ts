@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Engine, Outcome } from '../../core/engine.js';
+import type { Check, Engine, Outcome } from '../../core/engine.js';
 import { apply, entryOf, everything, put, testsOf, Watching } from './context.js';
 
 /** K1: one total order of commits, by revision. */
@@ -80,6 +80,23 @@ export const orderTests = testsOf('K1', {
     );
     const revisions = (await Promise.all(commits)).map((outcome) => outcome.revision);
     assert.equal(new Set(revisions).size, 32);
+  },
+
+  'commits that share a check each hear whether it held for them': async ({ engine }) => {
+    const when: readonly Check[] = [
+      { key: 'mark/', end: 'mark0', target: 'version', is: '=', to: 0 },
+    ];
+    const guarded = (key: string): Promise<Outcome> => engine.commit({ when, apply: [put(key)] });
+    const all = (name: string): Promise<Outcome[]> =>
+      Promise.all(Array.from({ length: 40 }, (_, n) => guarded(`${name}${n}`)));
+    const before = await all('before-');
+    const marked = await all('mark/');
+    const after = await all('after-');
+    assert.ok(before.every(({ succeeded }) => succeeded));
+    assert.equal(marked.filter(({ succeeded }) => succeeded).length, 1);
+    assert.ok(after.every(({ succeeded, results }) => !succeeded && results.length === 0));
+    const { entries } = await engine.read({ key: 'a', end: '' });
+    assert.equal(entries.length, 41);
   },
 
   'the order of the revisions is the order that a watch and the past show': async (context) => {
