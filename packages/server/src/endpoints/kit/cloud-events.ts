@@ -1,0 +1,160 @@
+import { isUtf8 } from 'node:buffer';
+import type { DeliveredEvent, Delivery } from '../endpoint.js';
+
+/**
+ * Events as CloudEvents 1.0 (github.com/cloudevents/spec, v1.0.2). *Structured*: one JSON document with the value inside. *Binary*: the value
+ * alone, byte for byte, and its attributes beside it as headers.
+ *
+ * `time` is left out: it is when something happened, and what is known is when it was sent, which is the extension `sentat`. Integers of
+ * CloudEvents have 32 bits, so `fence` and `revision` are decimal text.
+ */
+
+/** With its charset, since JSON of CloudEvents is UTF-8. */
+export const documentType = 'application/cloudevents+json; charset=utf-8';
+export const batchType = 'application/cloudevents-batch+json; charset=utf-8';
+
+/** Beside a value there is room for so many ids; what is left out is counted in `morewatchers`. Documents hold all. */
+const watchersBesideMax = 50;
+
+/** Text with so few chars to escape stays readable. */
+const escapedMin = 64;
+
+/** Name in lower case, and value as text. */
+export type EventAttribute = readonly [name: string, value: string];
+
+type TypedAttribute = readonly [name: string, value: string | number | boolean];
+
+/** The event as one JSON document. A value that is JSON stands in it as it was written. */
+export function eventDocument(delivery: Delivery, event: DeliveredEvent): string {
+  const shared = sharedOf(delivery);
+  const members = shared.members + membersOf(ownOf(delivery, event, shared));
+  const watchers = `"watchers":${JSON.stringify(event.watchers.join(','))}`;
+  const value = event.value === undefined ? '' : `,${data(event.value)}`;
+  return `{${members}${watchers}${value}}`;
+}
+
+/** All events of the delivery as one JSON list of documents. */
+export function batchDocument(delivery: Delivery): string {
+  return `[${delivery.events.map((event) => eventDocument(delivery, event)).join(',')}]`;
+}
+
+/** What stands beside the value in binary mode: all attributes but `datacontenttype`, which is `contentTypeOf`. */
+export function eventAttributes(delivery: Delivery, event: DeliveredEvent): EventAttribute[] {
+  const shared = sharedOf(delivery);
+  const told = [...shared.attributes, ...ownOf(delivery, event, shared)];
+  const attributes = told.map(([name, value]): EventAttribute => [name, String(value)]);
+  const { watchers } = event;
+  attributes.push(['watchers', watchers.slice(0, watchersBesideMax).join(',')]);
+  const more = watchers.length - watchersBesideMax;
+  if (more > 0) attributes.push(['morewatchers', String(more)]);
+  return attributes;
+}
+
+/**
+ * An attribute as an HTTP header's value: what is not printable ASCII, and blanks, quotes and percent signs, as %XX of its UTF-8 bytes. So no
+ * text can end the header. `Euro €` is `Euro%20%E2%82%AC`.
+ */
+export function headerValue(text: string): string {
+  return text.replace(/[^!#$&-~]+/gu, (run) => {
+    let encoded = '';
+    for (const byte of Buffer.from(run)) {
+      encoded += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+    }
+    return encoded;
+  });
+}
+
+/** JSON, UTF-8 text, or bytes. */
+export function contentTypeOf(value: Uint8Array): string {
+  return describe(value).type;
+}
+
+/** What all events of a delivery tell alike, written once. */
+interface Shared {
+  readonly attributes: readonly TypedAttribute[];
+  readonly members: string;
+  /** By namespace. */
+  readonly sources: Map<string, string>;
+}
+
+const sharedBy = new WeakMap<Delivery, Shared>();
+
+function sharedOf(delivery: Delivery): Shared {
+  const known = sharedBy.get(delivery);
+  if (known !== undefined) return known;
+  const { stream, fence, attempt, sentAt, part } = delivery;
+  const attributes: TypedAttribute[] = [
+    ['specversion', '1.0'],
+    ['stream', stream],
+    ['fence', String(fence)],
+    ['attempt', attempt],
+    ['sentat', new Date(sentAt).toISOString()],
+  ];
+  if (part !== undefined) attributes.push(['part', part.index], ['parts', part.of]);
+  const shared = { attributes, members: membersOf(attributes), sources: new Map() };
+  sharedBy.set(delivery, shared);
+  return shared;
+}
+
+/** All but the watchers. */
+function ownOf({ stream }: Delivery, event: DeliveredEvent, { sources }: Shared): TypedAttribute[] {
+  const { id, namespace, kind, path, sequence, previous, revision } = event;
+  let source = sources.get(namespace);
+  if (source === undefined) {
+    source = `urn:waymark:${encodeURIComponent(stream)}:${encodeURIComponent(namespace)}`;
+    sources.set(namespace, source);
+  }
+  const told: TypedAttribute[] = [
+    ['id', id],
+    ['source', source],
+    ['type', `dev.waymark.${kind}`],
+    ['subject', path],
+    ['revision', String(revision)],
+  ];
+  // An attribute is never empty: a probe has no place in the stream, and the first event has none before it.
+  if (sequence !== '') told.push(['sequence', sequence]);
+  if (previous !== '') told.push(['previous', previous]);
+  if (event.state === true) told.push(['state', true]);
+  if (event.replay === true) told.push(['replay', true]);
+  return told;
+}
+
+function membersOf(attributes: readonly TypedAttribute[]): string {
+  let members = '';
+  for (const [name, value] of attributes) members += `"${name}":${JSON.stringify(value)},`;
+  return members;
+}
+
+/** The members of a document that tell the value. */
+function data(value: Uint8Array): string {
+  const { type, text } = describe(value);
+  const typed = `"datacontenttype":${JSON.stringify(type)}`;
+  if (text !== undefined) {
+    const written = type === 'application/json' ? text : JSON.stringify(text);
+    // Text full of quotes and control characters is longer than base64: no document is much longer than its value.
+    if (written.length - text.length <= escapedMin + value.byteLength / 3)
+      return `${typed},"data":${written}`;
+  }
+  return `${typed},"data_base64":"${bytesOf(value).toString('base64')}"`;
+}
+
+function describe(value: Uint8Array): { readonly type: string; readonly text?: string } {
+  if (!isUtf8(value)) return { type: 'application/octet-stream' };
+  const text = bytesOf(value).toString();
+  return { type: isJson(text) ? 'application/json' : 'text/plain; charset=utf-8', text };
+}
+
+function isJson(text: string): boolean {
+  // What begins otherwise is none: most text needs no second look.
+  if (!/^[\t\n\r ]*[[{"\-0-9tfn]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function bytesOf(value: Uint8Array): Buffer {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
