@@ -5,7 +5,6 @@ import { type OpenOptions, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import {
   type Clock,
-  connectHost,
   createLocalHost,
   createSpace,
   type Engine,
@@ -27,8 +26,12 @@ import { beginsWith, type Face, listen, type Listener } from './listener.js';
 import { drain } from './drain.js';
 import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
+import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import { isMutual, type TlsOptions } from './tls.js';
+import { describeWatchers } from './watchers/figures.js';
+import { watchersOf, type WatchersOptions } from './watchers/of-server.js';
+import type { WatcherService } from './watchers/service.js';
 
 export interface ServerOptions {
   /** `host:port` (port 0: a free one), `[ipv6]:port`, `unix:/path`. Default 127.0.0.1:7420. */
@@ -61,6 +64,8 @@ export interface ServerOptions {
   readonly etcdQuotaBytes?: number | undefined;
   /** Who speaks the frames of HTTP/2: Waymark (`own`), or Node's module (`node`). Default `own`. */
   readonly http2?: Http2Layer | undefined;
+  /** Registered watches and their delivery; false: this server has none of it. Default: on. */
+  readonly watchers?: false | WatchersOptions | undefined;
   readonly logLevel?: string | undefined;
   readonly connectionsMax?: number | undefined;
   readonly firstByteMs?: number | undefined;
@@ -97,31 +102,39 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     pino.destination({ dest: 2, sync: true }),
   );
   const told = (message: string): void => logger.info(message);
-  const opened = { clock, random, history: options.history, mirror: options.mirror, told };
+  let watchers: WatcherService | undefined;
+  const needed = (): number | null => watchers?.needed ?? null;
+  const history = { ...options.history, needed };
+  const opened = { clock, random, history, mirror: options.mirror, told };
   const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const closeEngine = async (): Promise<void> => {
+    if (typeof url === 'string') await engine[Symbol.asyncDispose]();
+  };
+  if (options.watchers !== false) {
+    const { watchers: asked = {}, advertise } = options;
+    const parts = { given: url, engine, logger, clock, random, advertise };
+    watchers = await watchersOf(asked, parts).catch(async (error: unknown) => {
+      await closeEngine();
+      throw error;
+    });
+  }
   let reachable = options.advertise;
   const host = createLocalHost(engine, {
     clock,
     random,
+    watchers: watchers?.desk,
     address: () => reachable,
-    reach: (address, { closed, signal }) =>
-      connectHost(credentialled(address, options.tls), {
-        clock,
-        random,
-        client: 'a waymark server',
-        connectTimeoutMs: 5_000,
-        reconnect: false,
-        closed,
-        signal,
-      }),
+    reach: reachServers(options.tls, { clock, random }),
   });
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await space.close();
-    if (typeof url === 'string') await engine[Symbol.asyncDispose]();
+    await closeEngine();
   };
   try {
-    const { listener, stop } = await serve({ engine, host, space, logger, clock, random, options });
+    const { listener, stop } = await serve({
+      ...{ engine, host, space, watchers, logger, clock, random, options },
+    });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
     logger.info(
@@ -146,17 +159,11 @@ function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
   return tls === undefined ? 'http' : 'https';
 }
 
-/** To other servers this one shows the certificate it has, and takes theirs from the authority that clients' come from. */
-function credentialled(address: string, tls: TlsOptions | undefined): string {
-  if (tls?.clientCa === undefined || !address.startsWith('https:')) return address;
-  const { cert, key, clientCa: ca } = tls;
-  return `${address}?${new URLSearchParams({ ca, cert, key })}`;
-}
-
 interface Parts {
   readonly engine: Engine;
   readonly host: Host;
   readonly space: Space;
+  readonly watchers: WatcherService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -164,7 +171,7 @@ interface Parts {
 }
 
 async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
-  const { host, engine, clock, options } = parts;
+  const { host, engine, clock, space, options } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
   const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
   const elsewhere = insecure || isMutual(options.tls);
@@ -218,11 +225,14 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     waymark_etcd_connections: etcd.connections,
     waymark_watch_streams: watches.streams.open,
   }));
+  const { watchers: service } = parts;
+  if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
   const stop = async (): Promise<void> => {
     stopping.abort(
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
     );
-    await drain({ app, listener, binary, etcd, clock });
+    const left = service?.[Symbol.asyncDispose]();
+    await Promise.all([drain({ app, listener, binary, etcd, clock }), left]);
   };
   return { listener, stop };
 }

@@ -16,6 +16,8 @@ import { operationCommands } from './operations.js';
 import { scheduleCommands } from './schedule.js';
 import { semaphoreCommand } from './semaphore.js';
 import { serveCommand } from './serve.js';
+import { watcherCommand } from './watcher.js';
+import { watchersCommand } from './watchers.js';
 
 /** Adds a command's work: errors become messages and exit codes in one place. */
 export type Run = (
@@ -47,6 +49,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   nameCommands(program, wrap);
   onceCommand(program, wrap);
   scheduleCommands(program, wrap);
+  watcherCommand(program, wrap);
+  watchersCommand(program, wrap);
   operationCommands(program, wrap);
   clusterCommands(program, wrap);
   completionCommand(program, wrap);

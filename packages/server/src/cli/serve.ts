@@ -6,9 +6,13 @@ import type { RunningServer } from '../server.js';
 import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
+import { addDeliveryFlags, type DeliveryFlags, deliveryOf } from './delivery-flags.js';
 import { addTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
-interface ServeOptions extends TlsFlags {
+interface ServeOptions extends TlsFlags, DeliveryFlags {
+  /** False with --no-watchers. */
+  readonly watchers: boolean;
+  readonly watchersTtl?: string;
   readonly listen?: string[];
   readonly engine: string;
   readonly cluster?: string;
@@ -29,7 +33,13 @@ interface ServeOptions extends TlsFlags {
 const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
-  const command = addTlsFlags(engineOptions(program.command('serve')))
+  const command = addDeliveryFlags(addTlsFlags(engineOptions(program.command('serve'))))
+    .option(
+      '--watchers-ttl <duration>',
+      'how long endpoints of a server that died wait for another, 1s to 60s',
+      '5s',
+    )
+    .option('--no-watchers', 'neither take registered watches nor deliver them')
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
@@ -123,6 +133,7 @@ async function startServerOn(
     http2: options.http2,
     insecure,
     tls: tlsOf(options),
+    watchers: options.watchers && deliveryOf(options, options.watchersTtl),
     logLevel,
   };
   // Loaded here alone: every other command starts in half the time without the server's libraries.

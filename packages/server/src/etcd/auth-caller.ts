@@ -1,13 +1,17 @@
 import { type LeaseId, type LeaseState, prefixRange, type KeyRange } from 'waymark/engine';
 import type { Access } from '../access/access.js';
-import { type Action, allows, type Principal } from '../access/principal.js';
+import { type Action, allows, type Principal, principalOf } from '../access/principal.js';
 import type { Call } from '../grpc/call.js';
 import { etcdError } from './errors.js';
 import type { Ground } from './ground.js';
+import { clientName } from '../tls.js';
 import { bareKeysOf } from './key-area.js';
 
 /** Metadata that a token comes in; the second is that of the JSON gateway. */
 const tokenKeys = ['token', 'authorization'] as const;
+
+/** Metadata of what came as JSON: such a call is nobody's without a token, whatever certificate its connection has. */
+export const gatewayKey = 'grpcgateway-accept';
 
 /**
  * Who makes a call, as rules ask about them. Each question throws what etcd answers when the caller may not.
@@ -48,7 +52,10 @@ export class Caller {
   }
 
   root(): void {
-    if (!this.user().root) throw etcdError('permissionDenied');
+    const { name, root } = this.user();
+    // A certificate may name a user that there is not.
+    if (!this.#access.state.users.has(name)) throw etcdError('userNotFound');
+    if (!root) throw etcdError('permissionDenied');
   }
 
   hasRole(role: string): boolean {
@@ -119,6 +126,14 @@ export class Caller {
       if (principal === null) throw etcdError('invalidAuthToken');
       return principal;
     }
-    return null;
+    return this.#certified();
+  }
+
+  /** Who shows a certificate and no token is the user of that name; whoever has none may do nothing. */
+  #certified(): Principal | null {
+    if (this.#call.metadata(gatewayKey) !== undefined) return null;
+    const name = clientName(this.#call.socket);
+    if (name === null || name === '') return null;
+    return this.#access.state.principal(name) ?? principalOf(name, false, []);
   }
 }

@@ -16,6 +16,7 @@ import { type Http2Layer, http2Layers } from '../http2/layers.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
 import { AuthService } from './auth.js';
 import { guarded } from './auth-guard.js';
+import { requestBytesMax } from './commit.js';
 import { ClusterService } from './cluster.js';
 import { ElectionService } from './election.js';
 import { explain } from './errors.js';
@@ -68,7 +69,7 @@ export interface EtcdFace {
 }
 
 /** etcd's limit of a request, and what its gRPC layer lets through above that for it to be refused in words. */
-const messageBytesMax = 1_572_864 + 524_288;
+const messageBytesMax = requestBytesMax + 524_288;
 
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';

@@ -10,6 +10,7 @@ import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
 import { clusterRoutes } from './cluster.js';
 import { counterRoutes } from './counters.js';
+import { cursorRoutes, ReaderCursors } from './cursors.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
 import { keyRoutes } from './keys.js';
@@ -26,6 +27,7 @@ import { spaceRoutes } from './spaces.js';
 import { StreamCount, type WatchParts } from './streams.js';
 import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
+import { watcherRoutes } from './watchers.js';
 
 export interface AppParts {
   readonly engine: Engine;
@@ -97,9 +99,11 @@ export async function createApp(
     stopping,
     heartbeatMs,
     streams: new StreamCount(parts.streamsMax),
+    cursors: new ReaderCursors(parts.engine),
   };
   await app.register(async (keys) => keyRoutes(keys, watches));
   watchRoutes(app, watches);
+  cursorRoutes(app, watches.cursors);
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
   operations(app, parts);
@@ -146,6 +150,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
   onceRoutes(app, parts.space);
+  watcherRoutes(app, watches);
 }
 
 function operations(app: FastifyInstance, parts: AppParts): void {

@@ -12,7 +12,7 @@ import {
 } from './inputs.js';
 import { answers } from './answers.js';
 import type { WatchParts } from './streams.js';
-import { eventJson, openWatch } from './watch.js';
+import { callOf, eventJson, openWatch, resumeReader } from './watch.js';
 
 /** Keys as resources: the value is the body, byte for byte, and the ETag is its revision. */
 
@@ -30,6 +30,10 @@ const keyQuery = Type.Object({
   wait: Type.Optional(
     Type.String({ description: 'long poll: wait so long (30s) for a change after `after`' }),
   ),
+  pattern: Type.Optional(Type.String({ description: 'with wait: only paths that it matches' })),
+  cursor: Type.Optional(
+    Type.String({ description: 'with wait: go on where this reader was; `after` moves it' }),
+  ),
   keys_only: Type.Optional(Type.Boolean({ description: 'with tree: no values' })),
 });
 
@@ -45,6 +49,8 @@ interface KeyQuery {
   readonly after?: string;
   readonly wait?: string;
   readonly keys_only?: boolean;
+  readonly pattern?: string;
+  readonly cursor?: string;
 }
 
 export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
@@ -202,18 +208,18 @@ async function longPoll(
   const waitMs = durationMs(query.wait ?? '');
   const late = new AbortController();
   const signal = AbortSignal.any([late.signal, goneSignal(reply, parts.stopping)]);
-  const from = query.after === undefined ? undefined : resumeFrom(query.after);
+  const namespace = namespaceOf(request);
+  const params = new URLSearchParams(request.query as Record<string, string>);
+  const resumed = await resumeReader(parts.cursors, namespace, params, undefined);
+  const from = resumed === undefined ? undefined : resumeFrom(resumed);
   const leave = parts.streams.enter('long-poll');
   const disarm = parts.clock.after(waitMs, () => late.abort());
   let revision = from?.after ?? (await parts.space.status()).revision;
   try {
-    const call = { tree: isSet(query.tree), identity: from?.identity, after: revision, signal };
-    const { groups, identity } = await openWatch(
-      parts.space,
-      namespaceOf(request),
-      pathOf(request),
-      call,
-    );
+    const { pattern } = callOf(params, undefined);
+    const tree = isSet(query.tree);
+    const call = { tree, identity: from?.identity, after: revision, signal, pattern };
+    const { groups, identity } = await openWatch(parts.space, namespace, pathOf(request), call);
     const answer = (events: readonly object[]): object => ({
       revision,
       id: `${revision}-${identity}`,

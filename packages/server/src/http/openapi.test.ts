@@ -175,6 +175,15 @@ test('[openapi] semaphores answer as the document says', async () => {
   await call('POST', `${ns}/forget-semaphore/{path}`, `${at}/forget-semaphore/pool`);
 });
 
+test('[openapi] cursors of readers answer as the document says', async () => {
+  const one = '/v1/ns/{ns}/cursors/{name}';
+  const url = '/v1/ns/default/cursors/reader';
+  await call('PUT', one, url, { body: { id: '0' } });
+  await call('GET', one, url);
+  await call('GET', '/v1/ns/{ns}/cursors', '/v1/ns/default/cursors');
+  await call('DELETE', one, url);
+});
+
 test('[openapi] logs, counters, latches and barriers answer as the document says', async () => {
   const log = `${ns}/logs/{path}`;
   await call('POST', log, `${at}/logs/l?id=one`, { body: 'text' });
@@ -233,6 +242,32 @@ test('[openapi] jobs that run once and schedules answer as the document says', a
   await call('GET', `${ns}/schedules/{path}`, `${at}/schedules/s?limit=1&after=/s/0`);
 });
 
+test('[openapi] watchers answer as the document says', async () => {
+  const root = '/v1/watchers';
+  const labels = { team: 'doc' };
+  const body = { pattern: '/doc/*', endpoint: 'http://192.0.2.1/hook', labels, retry: [1_000] };
+  const { watcher } = await call('POST', root, root, { body });
+  expect(await call('POST', root, root, { body })).toMatchObject({ created: false });
+  const one = `${root}/${(watcher as { id: string }).id}`;
+  const of = `${root}/{id}`;
+  await call('GET', root, `${root}?label=team=doc&limit=10`);
+  await call('GET', of, one);
+  await call('PATCH', of, one, { body: { lifetime: 'P1D', end: 'keep' } });
+  await call('PATCH', of, one, { body: { lifetime: null } });
+  for (const verb of ['pause', 'resume', 'test'])
+    await call('POST', `${of}/${verb}`, `${one}/${verb}`);
+  await call('POST', `${of}/replay`, `${one}/replay`, { body: { after: 'beginning' } });
+  await call('GET', `${of}/dead-letters`, `${one}/dead-letters?limit=5`);
+  await call('POST', `${of}/dead-letters/replay`, `${one}/dead-letters/replay`);
+  await call('DELETE', `${of}/dead-letters`, `${one}/dead-letters`);
+  await call('GET', `${root}/processors`, `${root}/processors`);
+  await call('PUT', `${root}/mode`, `${root}/mode`, { body: { by: 'pattern', perPattern: 5 } });
+  await call('GET', `${root}/mode`, `${root}/mode`);
+  expect(await call('DELETE', of, one)).toEqual({ removed: true });
+  await call('GET', of, one);
+  expect(await call('DELETE', root, `${root}?label=team`)).toEqual({ count: 0 });
+});
+
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');
@@ -251,7 +286,7 @@ test('[openapi] every route was asked but streams, and those that stand for the 
   );
   const left = known.filter((route) => {
     const root = known.includes(`${route}/{path}`);
-    const stream = /\/(watch|observe)/.test(route);
+    const stream = /\/(watch|observe|events)(\/|$)/.test(route);
     return !answered.has(route) && !root && !stream && !route.startsWith('HEAD');
   });
   expect(left).toEqual([]);

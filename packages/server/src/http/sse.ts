@@ -24,11 +24,15 @@ export async function streamWatch<T>(
   parts: WatchParts,
   event: string,
   watch: (signal: AbortSignal) => AsyncIterable<T>,
+  idOf?: (told: T) => string,
 ): Promise<void> {
   const leave = parts.streams.enter('sse');
   try {
     const signal = goneSignal(reply, parts.stopping);
-    const print = (told: T): string => `event: ${event}\ndata: ${JSON.stringify(told)}\n\n`;
+    const print = (told: T): string => {
+      const id = idOf === undefined ? '' : `id: ${idOf(told)}\n`;
+      return `${id}event: ${event}\ndata: ${JSON.stringify(told)}\n\n`;
+    };
     await streamTexts(reply, watch(signal), print, { parts, signal });
   } finally {
     leave();

@@ -1,5 +1,6 @@
 import { type Space, WaymarkError } from 'waymark';
 import type { Clock } from 'waymark/engine';
+import type { ReaderCursors } from './cursors.js';
 
 /** What every kind of watch stream needs. */
 export interface WatchParts {
@@ -9,6 +10,7 @@ export interface WatchParts {
   readonly stopping: AbortSignal;
   readonly heartbeatMs: number;
   readonly streams: StreamCount;
+  readonly cursors: ReaderCursors;
 }
 
 /** Streams that are open, and messages under way, with a bound on all of them. */

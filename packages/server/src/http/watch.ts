@@ -2,7 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { codecs, type Space, type WatchCall, WaymarkError, type WatchEvent } from 'waymark';
 import { type EventGroup, HostNamespace } from 'waymark/engine';
+import { checkPattern, patternMatches } from '../watchers/glob.js';
 import { answers } from './answers.js';
+import type { ReaderCursors } from './cursors.js';
 import { goneSignal, namespaceOf, pathOf, resumeFrom } from './inputs.js';
 import { entryJson, isSet } from './keys.js';
 import { streamEvents } from './sse.js';
@@ -10,6 +12,11 @@ import type { WatchParts } from './streams.js';
 
 /** Values as bytes: a face shows them as what they are. */
 export type Group = EventGroup<Uint8Array>;
+
+export interface ReaderCall extends WatchCall {
+  /** A glob that paths must match. */
+  readonly pattern?: string | undefined;
+}
 
 /** A watch that has been checked, and may be pulled from. */
 export interface OpenWatch {
@@ -25,6 +32,10 @@ const watchQuery = Type.Object({
   ),
   previous: Type.Optional(Type.String({ description: 'with the entry before' })),
   locks: Type.Optional(Type.String({ description: 'false: no lock and unlock events' })),
+  pattern: Type.Optional(Type.String({ description: 'only paths that this glob matches' })),
+  cursor: Type.Optional(
+    Type.String({ description: 'resume where this reader was, kept on the server by name' }),
+  ),
 });
 
 /** Watches as server-sent events. `id:` stands at the end of each whole revision, so `Last-Event-ID` resumes without a gap. */
@@ -42,8 +53,11 @@ export function watchRoutes(app: FastifyInstance, parts: WatchParts): void {
         const signal = goneSignal(reply, parts.stopping);
         const lastId = request.headers['last-event-id'];
         const query = new URLSearchParams(request.query as Record<string, string>);
-        const call = { ...callOf(query, typeof lastId === 'string' ? lastId : undefined), signal };
-        const watch = await openWatch(parts.space, namespaceOf(request), pathOf(request), call);
+        const namespace = namespaceOf(request);
+        const said = typeof lastId === 'string' ? lastId : undefined;
+        const resumed = await resumeReader(parts.cursors, namespace, query, said);
+        const call = { ...callOf(query, resumed), signal };
+        const watch = await openWatch(parts.space, namespace, pathOf(request), call);
         await streamEvents(reply, watch, parts, signal);
       } finally {
         leave();
@@ -61,7 +75,7 @@ export async function openWatch(
   space: Space,
   namespace: string,
   path: string,
-  call: WatchCall,
+  { pattern, ...call }: ReaderCall,
 ): Promise<OpenWatch> {
   const ns = space.namespace(namespace, { codec: codecs.bytes });
   if (!(ns instanceof HostNamespace)) throw new WaymarkError('internal', 'a space of another make');
@@ -77,18 +91,52 @@ export async function openWatch(
     );
   }
   const groups = ns.watchGroups(path, { ...call, identity }) as AsyncIterableIterator<Group>;
-  return { groups, identity };
+  return { groups: pattern === undefined ? groups : matching(groups, pattern), identity };
 }
 
-export function callOf(params: URLSearchParams, lastEventId: string | undefined): WatchCall {
+/** Where a revision ends is told all the same: so who resumes goes on from there. */
+async function* matching(
+  groups: AsyncIterableIterator<Group>,
+  pattern: string,
+): AsyncGenerator<Group> {
+  const matches = patternMatches(pattern);
+  for await (const group of groups) {
+    const events = group.events.filter(({ kind, path }) => kind === 'resync' || matches(path));
+    yield { ...group, events };
+  }
+}
+
+/**
+ * Where a reader goes on: what it says, which its cursor learns; else where its cursor stands.
+ *
+ * @throws {WaymarkError} `invalid` for what is no name and no id
+ */
+export async function resumeReader(
+  cursors: ReaderCursors,
+  namespace: string,
+  params: URLSearchParams,
+  lastEventId: string | undefined,
+): Promise<string | undefined> {
+  const said = lastEventId ?? params.get('after') ?? undefined;
+  const name = params.get('cursor');
+  if (name === null) return said;
+  if (said === undefined || said === '') return (await cursors.get(namespace, name)) ?? undefined;
+  await cursors.move(namespace, name, said);
+  return said;
+}
+
+/** @param resume  where to go on, if anywhere */
+export function callOf(params: URLSearchParams, resume: string | undefined): ReaderCall {
   const flag = (name: string): boolean => isSet(params.get(name) ?? undefined);
-  const after = lastEventId ?? params.get('after') ?? undefined;
   const locks = params.get('locks');
+  const pattern = params.get('pattern') ?? undefined;
+  if (pattern !== undefined) checkPattern(pattern);
   return {
+    pattern,
     tree: flag('tree'),
     previous: flag('previous'),
     locks: locks === null || isSet(locks),
-    ...(after === undefined || after === '' ? {} : resumeFrom(after)),
+    ...(resume === undefined || resume === '' ? {} : resumeFrom(resume)),
   };
 }
 

@@ -7,7 +7,7 @@ import { namespaceFrom, pathFrom, rawPath } from './inputs.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { problemOf, toWaymarkError } from './problem.js';
 import { repeat, type WatchParts } from './streams.js';
-import { callOf, eventJson, openWatch, type OpenWatch } from './watch.js';
+import { callOf, eventJson, openWatch, type OpenWatch, resumeReader } from './watch.js';
 
 export interface UpgradeParts extends WatchParts {
   readonly hosts: ReadonlySet<string> | null;
@@ -54,15 +54,53 @@ async function answer(
   socket.once('close', leave);
   try {
     const params = new URLSearchParams(url.slice(path.length));
-    const watch = await openWatch(parts.space, namespaceFrom(url), pathFrom(url), {
-      ...callOf(params, undefined),
-      signal,
-    });
+    const namespace = namespaceFrom(url);
+    const resumed = await resumeReader(parts.cursors, namespace, params, undefined);
+    const call = { ...callOf(params, resumed), signal };
+    const watch = await openWatch(parts.space, namespace, pathFrom(url), call);
     if (gone.signal.aborted) return;
-    upgrade((ws) => void serveWatch(ws, watch, parts, gone.signal));
+    const cursor = params.get('cursor');
+    upgrade((ws) => {
+      if (cursor !== null) moveByAcks(ws, (id) => parts.cursors.move(namespace, cursor, id));
+      void serveWatch(ws, watch, parts, gone.signal);
+    });
   } catch (error) {
     leave();
     throw error;
+  }
+}
+
+/** A client that resumes by a cursor says what it has: `{"ack":"ID"}`. What it says wrong ends the connection, and is told. */
+function moveByAcks(ws: WebSocket, move: (id: string) => Promise<unknown>): void {
+  let latest: string | null = null;
+  let moving = false;
+  const moveOn = async (): Promise<void> => {
+    moving = true;
+    try {
+      // Several that come while one is kept are one: the last.
+      for (let id = latest; id !== null; id = latest) {
+        latest = null;
+        await move(id);
+      }
+      moving = false;
+    } catch (error) {
+      if (ws.readyState === ws.OPEN) ws.send(problemOf(toWaymarkError(error)));
+      ws.close(1008);
+    }
+  };
+  ws.on('message', (data: Buffer) => {
+    latest = ackIn(data);
+    if (!moving) void moveOn();
+  });
+}
+
+/** Empty for what is no ack: that is no id either. */
+function ackIn(data: Buffer): string {
+  try {
+    const { ack } = JSON.parse(data.toString()) as { ack?: unknown };
+    return typeof ack === 'string' ? ack : '';
+  } catch {
+    return '';
   }
 }
 
@@ -73,7 +111,7 @@ async function serveWatch(
   parts: WatchParts,
   gone: AbortSignal,
 ): Promise<void> {
-  // What a client sends means nothing here; errors are followed by 'close'.
+  // Errors are followed by 'close'.
   ws.on('error', () => {});
   const still = repeat(parts.clock, parts.heartbeatMs, () => ws.ping());
   try {

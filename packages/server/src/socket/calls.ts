@@ -1,8 +1,9 @@
-import { type Engine, type Host, type RecipeCall, recipeCalls } from 'waymark/engine';
+import { type Engine, type Host, type Reading, type RecipeCall, recipeCalls } from 'waymark/engine';
 import {
   type CallTable,
   engineMethods as raw,
   hostMethods as guarded,
+  type HostReadArgs,
   type Method,
   recipeMethod,
   serve,
@@ -41,10 +42,11 @@ function engineCalls(engine: Engine): ServedCall[] {
 }
 
 function hostCalls(host: Host): ServedCall[] {
+  const read = ({ namespace, query, stale }: HostReadArgs): Promise<Reading> =>
+    host.read(namespace, query, stale ? { stale } : undefined);
   return [
-    serve.plain(guarded.read, ({ namespace, query, stale }) =>
-      host.read(namespace, query, stale ? { stale } : undefined),
-    ),
+    serve.plain(guarded.read, read),
+    serve.plain(guarded.get, read),
     // What came is passed on as it is: this is the hottest call, and an object of its own for the options would be garbage.
     serve.plain(guarded.commit, (args) => host.commit(args.namespace, args.txn, args)),
     serve.watch(guarded.watch, ({ namespace, ranges, ...rest }, options) =>

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { MessageReader } from '../../grpc/message-reader.js';
 import { type GrpcCode, grpcCode } from '../../grpc/status.js';
 import type { Fields, ServedStream } from '../../http2/transport.js';
+import { gatewayKey } from '../auth-caller.js';
 import type { Answer } from './answers.js';
 
 /** The call as gRPC sees it. */
@@ -69,7 +70,7 @@ const metadataPrefix = 'grpc-metadata-';
 
 /** The metadata a request has: the fields that say so, and two that are known. */
 function metadataOf(fields: Fields): Fields {
-  const metadata: [string, string][] = [];
+  const metadata: [string, string][] = [[gatewayKey, '']];
   for (const [name, value] of fields) {
     if (name === 'authorization' || name === 'grpc-timeout') metadata.push([name, value]);
     if (name.startsWith(metadataPrefix)) metadata.push([name.slice(metadataPrefix.length), value]);

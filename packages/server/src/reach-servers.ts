@@ -1,0 +1,26 @@
+import { type Clock, connectHost, type LocalHostOptions, type Random } from 'waymark/engine';
+import type { TlsOptions } from './tls.js';
+
+/** How this server reaches others over the same engine. */
+export function reachServers(
+  tls: TlsOptions | undefined,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+): NonNullable<LocalHostOptions['reach']> {
+  return (address, { closed, signal }) =>
+    connectHost(credentialled(address, tls), {
+      clock,
+      random,
+      client: 'a waymark server',
+      connectTimeoutMs: 5_000,
+      reconnect: false,
+      closed,
+      signal,
+    });
+}
+
+/** To other servers this one shows the certificate it has, and takes theirs from the authority that clients' come from. */
+function credentialled(address: string, tls: TlsOptions | undefined): string {
+  if (tls?.clientCa === undefined || !address.startsWith('https:')) return address;
+  const { cert, key, clientCa: ca } = tls;
+  return `${address}?${new URLSearchParams({ ca, cert, key })}`;
+}

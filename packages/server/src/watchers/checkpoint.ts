@@ -1,0 +1,80 @@
+import type { ByteString, Engine, Operation } from 'waymark/engine';
+import { all, checkpointKey, processorKey } from './keys.js';
+import type { EndpointWorker } from './endpoint-worker.js';
+import { type CheckpointRecord, encodeRecord } from './records.js';
+import type { Registry } from './registry.js';
+
+/** Events of the registry that are kept. */
+const eventsMax = 10_000;
+/** History is not kept for an endpoint that has failed for longer. */
+const neededMs = 4 * 3_600_000;
+/** Deleted at once. */
+const trimMax = 100;
+
+export interface Checkpointed {
+  readonly id: string;
+  readonly position: number;
+  readonly held: readonly {
+    readonly endpoint: { readonly id: string };
+    readonly worker: Pick<EndpointWorker, 'idle' | 'position' | 'failingSince'>;
+  }[];
+  /** Unix time in ms. */
+  readonly now: number;
+  /** The revision of the last one: nothing is written while nothing else was. */
+  readonly last: number;
+}
+
+/**
+ * Says up to where all is told of what this processor holds and that has nothing waiting (W3.5): so an endpoint that matches nothing costs no write of its own, and still
+ * stands near the present when another processor takes it over.
+ *
+ * @param record  of the processor, told along
+ * @returns the revision of the checkpoint, and the lowest one after which something is still to be told
+ */
+export async function writeCheckpoint(
+  engine: Engine,
+  registry: Registry,
+  { id, position, held, last, now }: Checkpointed,
+  record: ByteString,
+): Promise<{ readonly revision: number; readonly low: number }> {
+  const busy: string[] = [];
+  let low = position;
+  for (const { endpoint, worker } of held) {
+    if (worker.idle && worker.position.revision >= position) continue;
+    busy.push(endpoint.id.slice(0, 16));
+    const since = worker.failingSince;
+    if (since === null || now - since <= neededMs) low = Math.min(low, worker.position.revision);
+  }
+  const { revision } = await engine.status();
+  if (revision === last) return { revision: last, low };
+  const checkpoint: CheckpointRecord = { revision: position, busy, low };
+  const key = processorKey(id);
+  const outcome = await engine.commit({
+    when: [{ key, target: 'version', is: '>', to: 0 }],
+    apply: [
+      { type: 'put', key: checkpointKey(id), value: encodeRecord(checkpoint) },
+      { type: 'put', key, value: record, keepLease: true },
+      ...leftOver(registry, id),
+    ],
+  });
+  await trimEvents(engine);
+  return { revision: outcome.revision, low };
+}
+
+/** Checkpoints of processors that are gone, once no endpoint stands where they left it. */
+function leftOver(registry: Registry, id: string): Operation[] {
+  for (const { hold } of registry.endpoints.values()) if (hold === null) return [];
+  return [...registry.checkpoints.keys()]
+    .filter((one) => one !== id && !registry.processors.has(one))
+    .slice(0, trimMax)
+    .map((one) => ({ type: 'delete', key: checkpointKey(one) }));
+}
+
+async function trimEvents(engine: Engine): Promise<void> {
+  const { count } = await engine.read({ ...all.events, countOnly: true });
+  if (count <= eventsMax) return;
+  const limit = Math.min(count - eventsMax, trimMax);
+  const oldest = { ...all.events, orderBy: 'mod', limit, keysOnly: true } as const;
+  const { entries } = await engine.read(oldest);
+  await engine.commit({ apply: entries.map(({ key }) => ({ type: 'delete', key })) });
+}

@@ -1,0 +1,39 @@
+import type { Metrics } from '../metrics.js';
+import type { SenderParts } from './sender.js';
+import type { WatcherService } from './service.js';
+
+/** What is told of deliveries to whoever measures. @returns counts tries */
+export function describeWatchers(metrics: Metrics, service: WatcherService): SenderParts['tried'] {
+  metrics.gauge(
+    'waymark_watchers_endpoints_held',
+    'Endpoints that this process delivers to.',
+    () => service.tenure?.endpoints.length ?? 0,
+  );
+  metrics.gauge(
+    'waymark_watchers_waiting_bytes',
+    'What waits in memory to be delivered.',
+    () => service.tenure?.waitingBytes ?? 0,
+  );
+  metrics.gauge(
+    'waymark_watchers_lag_revisions',
+    'How far the endpoint that is farthest behind is behind.',
+    () => service.tenure?.lagRevisions ?? 0,
+  );
+  const deliveries = metrics.counter(
+    'waymark_watchers_deliveries_total',
+    'Tries to deliver, by kind of endpoint and outcome.',
+  );
+  const events = metrics.counter(
+    'waymark_watchers_events_total',
+    'Events that endpoints have accepted, by their kind.',
+  );
+  const seconds = metrics.histogram(
+    'waymark_watchers_delivery_seconds',
+    'Time of one try to deliver, by kind of endpoint.',
+  );
+  return (kind, outcome, count, tookMs) => {
+    deliveries.add({ kind, outcome });
+    seconds.observe({ kind }, tookMs / 1_000);
+    if (outcome === 'accepted') events.add({ kind }, count);
+  };
+}

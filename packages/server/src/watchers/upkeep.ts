@@ -1,0 +1,117 @@
+import { type ByteString, type Clock, type Engine, pause } from 'waymark/engine';
+import { writeCheckpoint } from './checkpoint.js';
+import type { EndpointStore } from './endpoint-store.js';
+import type { EndpointWorker } from './endpoint-worker.js';
+import type { Feed } from './feed.js';
+import type { EndpointView, WatcherView } from './registry.js';
+
+const lagMsDefault = 300_000;
+/** Lifetimes are looked at so often. */
+const expireMsMax = 1_000;
+
+export interface UpkeepParts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly checkpointMs: number;
+  /** What has waited so long is told by an event. Default 5 minutes. */
+  readonly lagMs?: number | undefined;
+  readonly failed: (what: string, error: unknown) => void;
+}
+
+/** An endpoint that is delivered to. */
+export interface Kept {
+  readonly endpoint: EndpointView;
+  readonly worker: EndpointWorker;
+  readonly store: EndpointStore;
+  lagTold: boolean;
+}
+
+export interface UpkeepView {
+  readonly id: string;
+  readonly feed: Feed;
+  readonly held: () => Kept[];
+  /** What is told of the processor. */
+  readonly record: () => ByteString;
+  readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>;
+  /** Told after each checkpoint up to where history is no more needed. */
+  readonly needed: (revision: number) => void;
+}
+
+/** What a processor does beside delivering: checkpoints, lifetimes, alerts. */
+export class Upkeep {
+  readonly #parts: UpkeepParts;
+  readonly #view: UpkeepView;
+
+  constructor(parts: UpkeepParts, view: UpkeepView) {
+    this.#parts = parts;
+    this.#view = view;
+  }
+
+  /** @returns after the signal */
+  async run(signal: AbortSignal): Promise<void> {
+    const { checkpointMs } = this.#parts;
+    let last = 0;
+    const checkpoints = this.#every(checkpointMs, 'writing a checkpoint', signal, async () => {
+      last = await this.#view.inTurn(() => this.#checkpoint(last));
+    });
+    const expireMs = Math.min(expireMsMax, checkpointMs);
+    const lifetimes = this.#every(expireMs, 'ending a lifetime', signal, () => this.#expire());
+    await Promise.all([checkpoints, lifetimes]);
+  }
+
+  async #every(
+    ms: number,
+    what: string,
+    signal: AbortSignal,
+    task: () => Promise<void>,
+  ): Promise<void> {
+    const { clock, failed } = this.#parts;
+    for (;;) {
+      await pause(clock, ms, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      await task().catch((error: unknown) => failed(what, error));
+    }
+  }
+
+  async #checkpoint(last: number): Promise<number> {
+    const { clock, engine } = this.#parts;
+    const { id, feed, needed, record } = this.#view;
+    const held = this.#view.held();
+    const { registry, position } = feed;
+    const told = { id, position, held, last, now: clock.wallNow() };
+    const { revision, low } = await writeCheckpoint(engine, registry, told, record());
+    const others = [...registry.checkpoints].filter(([other]) => other !== id);
+    needed(Math.min(low, ...others.map(([, other]) => other.low)));
+    for (const one of held) await this.#alertLag(one);
+    return revision;
+  }
+
+  async #alertLag(held: Kept): Promise<void> {
+    const { engine, lagMs = lagMsDefault } = this.#parts;
+    const { worker, store, endpoint } = held;
+    const late = worker.waitedMs >= lagMs;
+    if (held.lagTold || !late) {
+      held.lagTold = late;
+      return;
+    }
+    held.lagTold = true;
+    const ids = [...endpoint.watchers.keys()];
+    const seconds = Math.round(worker.waitedMs / 1_000);
+    const detail = `nothing was accepted for ${seconds} s, after revision ${worker.position.revision}`;
+    await engine.commit({ apply: [store.event('lag', ids, detail)] });
+  }
+
+  /** Of the watchers of endpoints that it holds. */
+  async #expire(): Promise<void> {
+    const now = this.#parts.clock.wallNow();
+    for (const { endpoint, store } of this.#view.held()) {
+      const due = [...endpoint.watchers.values()].filter((one) => isDue(one, now));
+      if (due.length > 0) await store.remove(due, 'expired', 'its lifetime has ended');
+      else if (endpoint.watchers.size === 0) await store.removeEndpoint([], false);
+    }
+  }
+}
+
+function isDue({ record }: WatcherView, now: number): boolean {
+  return record.expiresAt !== null && record.expiresAt <= now;
+}
