@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** Tests whose processes mostly wait for each other: two files at a time, and nothing beside them. */
+const waiting = ['test/cluster/**/*.test.ts'];
 /** Tests that measure time, or load both cores with processes of their own: one file at a time, after the others. */
 const faults = [
   'faults',
@@ -14,7 +16,7 @@ const faults = [
   'cli',
   'elections',
   'messages',
-  'cluster',
+  'delivery',
 ].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({
@@ -26,6 +28,10 @@ export default defineConfig({
       { find: /^waymark\/engine$/, replacement: source('packages/waymark/src/engine.ts') },
       { find: /^waymark\/cluster$/, replacement: source('packages/waymark/src/cluster/index.ts') },
       { find: /^waymark\/etcd$/, replacement: source('packages/waymark/src/etcd.ts') },
+      {
+        find: /^waymark\/receiver$/,
+        replacement: source('packages/waymark/src/receiver/index.ts'),
+      },
       { find: /^waymark\/wire$/, replacement: source('packages/waymark/src/wire/index.ts') },
       { find: /^waymark\/testing$/, replacement: source('packages/waymark/src/testing/index.ts') },
       {
@@ -46,8 +52,17 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**', ...faults],
+          exclude: ['**/node_modules/**', '**/dist/**', ...faults, ...waiting],
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'waiting',
+          include: waiting,
+          testTimeout: 600_000,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -58,7 +73,7 @@ export default defineConfig({
           exclude: ['**/node_modules/**', '**/dist/**'],
           maxWorkers: 1,
           testTimeout: 600_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],

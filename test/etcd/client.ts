@@ -1,4 +1,5 @@
 import {
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   credentials,
@@ -34,13 +35,17 @@ export class EtcdApi implements Disposable {
   readonly #metadata = new Metadata();
 
   /** @param address  `host:port`, `unix:/path` */
-  constructor(address: string, metadata: Readonly<Record<string, string>> = {}) {
+  constructor(
+    address: string,
+    metadata: Readonly<Record<string, string>> = {},
+    shown: ChannelCredentials = credentials.createInsecure(),
+  ) {
     const limits = {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       'grpc.use_local_subchannel_pool': 1,
     };
-    this.#client = new Client(address, credentials.createInsecure(), limits);
+    this.#client = new Client(address, shown, limits);
     for (const [key, value] of Object.entries(metadata)) this.#metadata.set(key, value);
   }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * A folder of certificates: `server` and `client` under the authority `ca`, and `stranger` under one of its own; each `.crt` and `.key`. They are for
+ * A folder of certificates: `server`, `client` and `root` under the authority `ca`, and `stranger` under one of its own; each `.crt` and `.key`. They are for
  * 127.0.0.1 and localhost.
  */
 export async function certificates(): Promise<string> {
@@ -16,7 +16,7 @@ export async function certificates(): Promise<string> {
   const names = '-addext subjectAltName=IP:127.0.0.1,DNS:localhost';
   openssl(`req -x509 ${key} -subj /CN=ca -keyout ca.key -out ca.crt`);
   openssl(`req -x509 ${key} -subj /CN=stranger -keyout stranger.key -out stranger.crt`);
-  for (const name of ['server', 'client']) {
+  for (const name of ['server', 'client', 'root']) {
     openssl(
       `req -x509 ${key} -subj /CN=${name} ${names} -CA ca.crt -CAkey ca.key -keyout ${name}.key -out ${name}.crt`,
     );

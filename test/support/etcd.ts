@@ -99,7 +99,8 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-function answers(address: string): Promise<boolean> {
+/** Whether something listens; after a moment when nothing does. */
+export function answers(address: string): Promise<boolean> {
   const [host = '', port] = address.split(':');
   return new Promise((resolve) => {
     const socket = connect(Number(port), host);

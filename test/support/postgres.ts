@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chown, existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +16,8 @@ export interface PostgresCall {
   readonly settings?: Readonly<Record<string, string>>;
   /** Default false: nothing in it outlives the test. */
   readonly fsync?: boolean;
+  /** Lines of pg_hba.conf. Default: everybody is trusted. */
+  readonly hba?: readonly string[];
   /** Of the server's processes, beside PATH. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -35,7 +37,7 @@ export interface RunningPostgres {
 
 /** A server on loopback with its data in a temporary folder, run by a user without privileges. */
 export async function startPostgres(call: PostgresCall = {}): Promise<RunningPostgres> {
-  const { version = 15, settings = {}, fsync = false, env = {} } = call;
+  const { version = 15, settings = {}, fsync = false, env = {}, hba } = call;
   const { directory: binaries } = service(`postgres-${version}`);
   if (version === 18) await linkLibraries(dirname(binaries));
   const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
@@ -53,6 +55,7 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
     '--locale=C',
   ];
   execFileSync(...asNobody(join(binaries, 'initdb'), init), { stdio: 'pipe', cwd: '/' });
+  if (hba !== undefined) await writeFile(join(data, 'pg_hba.conf'), hba.join('\n'));
   const port = await freePort();
   const all: Record<string, string> = {
     port: String(port),
@@ -153,7 +156,8 @@ export function asNobody(binary: string, args: readonly string[]): [string, stri
   return ['/usr/bin/setpriv', [...user, binary, ...args]];
 }
 
-async function own(folder: string): Promise<void> {
+/** Gives a folder to the user that servers run as. */
+export async function own(folder: string): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const id = (flag: string): number =>
     Number(execFileSync('/usr/bin/id', [flag, 'nobody'], { encoding: 'utf8' }));

@@ -55,7 +55,7 @@ beforeAll(async () => {
   );
   chmodSync(join(folder, 'bin/waymark'), 0o755);
   symlinkSync(join(root, 'packages/waymark'), join(folder, 'node_modules/waymark'));
-  for (const name of ['etcd3', 'vitest', '@waymark']) {
+  for (const name of ['etcd3', 'fastify', 'vitest', '@waymark']) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   }
 });

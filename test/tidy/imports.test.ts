@@ -6,6 +6,7 @@ import { packageSources, type Source } from './sources.js';
 const arrows: Readonly<Record<string, readonly string[]>> = {
   core: [],
   wire: ['core'],
+  receiver: ['core'],
   'engines/kit': ['core'],
   'engines/memory': ['core', 'engines/kit'],
   'engines/file': ['core', 'engines/kit'],

@@ -1,0 +1,97 @@
+import type { EndpointUnderTest } from '@waymark/server/testing';
+import { connect as connectNats } from '@nats-io/transport-node';
+import { connect as connectRabbit } from 'amqplib';
+import pg from 'pg';
+import { amqpPlace } from '../endpoints/amqp-place.js';
+import { mysqlServer } from '../endpoints/mysql-server.js';
+import { addStream, natsPlace } from '../endpoints/nats-place.js';
+import { addSender, postgresServer } from '../endpoints/postgres-server.js';
+import { redisPassword, redisPlace } from '../endpoints/redis-place.js';
+import { sqlPlace } from '../endpoints/sql-place.js';
+import { websocketPlace } from '../endpoints/websocket-place.js';
+import { SeededRandom } from '../faults/random.js';
+import { startMariadb } from '../support/mariadb.js';
+import { startNats } from '../support/nats.js';
+import { startPostgres } from '../support/postgres.js';
+import { startRabbit } from '../support/rabbitmq.js';
+import { startRedis } from '../support/redis.js';
+import { moodyHttp } from './moody-http.js';
+import { gatedPlace, type Place } from './places.js';
+
+interface Started {
+  readonly under: EndpointUnderTest;
+  stop(): Promise<void>;
+}
+
+const starts: Readonly<Record<string, () => Promise<Started>>> = {
+  amqp,
+  jetstream,
+  'redis stream': () => redis('stream'),
+  'redis list': () => redis('list'),
+  mysql,
+  postgres,
+  websocket: async () => ({ under: await websocketPlace(), stop: async () => undefined }),
+};
+
+/** One place of each kind of endpoint, each with a real server of its own. */
+export async function startPlaces(random: SeededRandom): Promise<readonly Place[]> {
+  const seeds = Object.keys(starts).map(() => random.below(2 ** 31));
+  const http = await moodyHttp(new SeededRandom(random.below(2 ** 31)));
+  const others = await Promise.all(
+    Object.entries(starts).map(async ([name, start], at) =>
+      gatedPlace(name, new SeededRandom(seeds[at] ?? 0), await start()),
+    ),
+  );
+  return [http, ...others];
+}
+
+async function amqp(): Promise<Started> {
+  const rabbit = await startRabbit();
+  const model = await connectRabbit(rabbit.url);
+  model.on('error', () => undefined);
+  const under = await amqpPlace(rabbit, await model.createChannel(), 'rig');
+  return { under, stop: () => rabbit.stop() };
+}
+
+async function jetstream(): Promise<Started> {
+  const users = 'authorization { users: [ { user: waymark, password: "CANARY-p4ss" } ] }\n';
+  const nats = await startNats(users);
+  const servers = `127.0.0.1:${nats.port}`;
+  const eye = await connectNats({ servers, user: 'waymark', pass: 'CANARY-p4ss' });
+  await addStream(eye, { name: 'RIG', subject: 'rig' });
+  const under = await natsPlace(nats, eye, { subject: 'rig', stream: 'RIG' });
+  const stop = async (): Promise<void> => {
+    await eye.close();
+    await nats.stop();
+  };
+  return { under, stop };
+}
+
+async function redis(type: 'stream' | 'list'): Promise<Started> {
+  const server = await startRedis({ password: redisPassword });
+  return { under: await redisPlace(server, type), stop: () => server.stop() };
+}
+
+async function mysql(): Promise<Started> {
+  const mariadb = await startMariadb();
+  await mariadb.root('use events');
+  const under = await sqlPlace(
+    mysqlServer(() => mariadb),
+    'structured',
+  );
+  return { under, stop: () => mariadb.stop() };
+}
+
+async function postgres(): Promise<Started> {
+  const running = await startPostgres();
+  const root = new pg.Client({ connectionString: running.url });
+  await root.connect();
+  await addSender(root);
+  const server = postgresServer(() => ({ root, postgres: running }));
+  const under = await sqlPlace(server, 'structured');
+  const stop = async (): Promise<void> => {
+    await root.end();
+    await running.stop();
+  };
+  return { under, stop };
+}

@@ -1,0 +1,57 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EndpointUnderTest } from '@waymark/server/testing';
+import type { SeededRandom } from '../faults/random.js';
+import type { Arrival } from './arrivals.js';
+
+/** An endpoint at a real server that changes are delivered to. */
+export interface Place extends AsyncDisposable {
+  readonly name: string;
+  readonly uri: string;
+  /** From now on it takes what comes. */
+  calm(): Promise<void>;
+  /** What came so far, in order of arrival. */
+  arrivals(): Promise<readonly Arrival[]>;
+  /** For the report. */
+  facts(): Readonly<Record<string, number>>;
+}
+
+/** A place whose gate breaks or holds all connections now and then, until it is calm. @param stop  ends its server */
+export function gatedPlace(
+  name: string,
+  random: SeededRandom,
+  { under, stop }: { readonly under: EndpointUnderTest; stop(): Promise<void> },
+): Place {
+  const ending = new AbortController();
+  const { signal } = ending;
+  const facts = { broken: 0, held: 0 };
+  const passed = (ms: number): Promise<unknown> =>
+    delay(ms, undefined, { signal }).catch(() => undefined);
+  const moods = (async () => {
+    for (;;) {
+      await passed(1_000 + random.below(4_000));
+      if (signal.aborted) return;
+      const what = random.pick(['broken', 'held'] as const);
+      facts[what] += 1;
+      await (what === 'broken' ? under.interrupt() : under.hold());
+      // Shorter than a TTL: what was held back comes before another sender.
+      await passed(50 + random.below(400));
+      await under.mend();
+    }
+  })();
+  const calm = async (): Promise<void> => {
+    ending.abort();
+    await moods;
+  };
+  return {
+    name,
+    uri: under.uri,
+    calm,
+    arrivals: () => under.received(),
+    facts: () => facts,
+    async [Symbol.asyncDispose]() {
+      await calm();
+      await under[Symbol.asyncDispose]();
+      await stop();
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { chooseSeed, SeededRandom, sized } from '../faults/random.js';
+import { startPlaces } from './all-places.js';
+import { runRig } from './rig.js';
+
+const file = 'test/delivery/rig.test.ts';
+
+test(
+  '[W1][W2][W3] processors are killed, paused and cut off: nothing missing, in order, repeats of the tail alone, and none where fences are kept',
+  async () => {
+    const random = new SeededRandom(chooseSeed(file));
+    const places = await startPlaces(random);
+    try {
+      const report = await runRig({
+        random,
+        places,
+        processors: 5,
+        kills: sized(100, 2_000),
+        pauses: sized(20, 500),
+        cuts: sized(20, 500),
+        changes: sized(6_500, 60_000),
+        batch: 20,
+      });
+      console.log(JSON.stringify(report));
+      expect(report.notifications).toBeGreaterThanOrEqual(50_000);
+      expect(report.takenOver).toBeGreaterThan(0);
+    } finally {
+      for (const place of places) await place[Symbol.asyncDispose]();
+    }
+  },
+  sized(300_000, 7_200_000),
+);
