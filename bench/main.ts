@@ -4,6 +4,7 @@ import type { LineResult } from './harness/duel.js';
 import { printTable, report } from './report.js';
 import { clusterSuite } from './suites/cluster.js';
 import { coreSuite } from './suites/core.js';
+import { deliverySuite } from './suites/delivery.js';
 import { etcdApiSuite } from './suites/etcd-api.js';
 import { fileSuite } from './suites/file.js';
 import { lockSuite } from './suites/lock.js';
@@ -18,6 +19,7 @@ const suites = {
   watch: watchSuite,
   lock: lockSuite,
   messaging: messagingSuite,
+  delivery: deliverySuite,
   file: fileSuite,
   cluster: clusterSuite,
   'etcd-api': etcdApiSuite,

@@ -5,17 +5,17 @@ import type { Report } from './report.js';
 import { judge, type Judged } from './targets.js';
 
 /**
- * Makes the README's picture and table from a report: `node bench/dist/picture.js REPORT.json`. Writes docs/bench.svg, and the table
- * between `<!-- bench:begin -->` and `<!-- bench:end -->` of README.md where those lines stand, else to the output.
+ * Makes the README's picture and table from a report: `node bench/dist/picture.js REPORT.json`. Of several reports the lines of later ones
+ * stand in place of those before, and the table says so. Writes docs/bench.svg, and the table between `<!-- bench:begin -->` and `<!-- bench:end -->` of README.md where those lines stand, else to the output.
  */
 const marks = { begin: '<!-- bench:begin -->', end: '<!-- bench:end -->' };
 
 async function main(): Promise<void> {
   const { positionals } = parseArgs({ allowPositionals: true });
-  const [file] = positionals;
-  if (file === undefined)
+  if (positionals.length === 0)
     throw new Error('which report? npm run bench -- all --peers --json FILE makes one');
-  const report = JSON.parse(await readFile(file, 'utf8')) as Report;
+  const files = positionals.map(async (file) => JSON.parse(await readFile(file, 'utf8')) as Report);
+  const report = joined(await Promise.all(files));
   await writeFile('docs/bench.svg', picture(report));
   const text = table(report);
   const readme = await readFile('README.md', 'utf8');
@@ -28,8 +28,18 @@ async function main(): Promise<void> {
     );
 }
 
+interface Joined extends Report {
+  readonly runs: number;
+}
+
+function joined(reports: readonly Report[]): Joined {
+  const results = new Map(reports.flatMap((one) => one.results.map((line) => [line.line, line])));
+  const last = reports.at(-1) as Report;
+  return { ...last, results: [...results.values()], runs: reports.length };
+}
+
 /** Every target, with what was measured. */
-function table({ machine, measuredAt, results }: Report): string {
+function table({ machine, measuredAt, results, runs }: Joined): string {
   const rows = judge(results).map(({ target, measured, min, max, verdict, steady }) => {
     const bound = target.better === 'more' ? '≥' : '≤';
     const line = results.find((result) => result.line === target.line);
@@ -43,7 +53,7 @@ function table({ machine, measuredAt, results }: Report): string {
     return `| ${target.line}${against} | ${values} | ${range} | ${bound} ${target.floor} | ${bound} ${target.goal} | ${verdict}${steady ? '' : ' (unsteady)'} |`;
   });
   return [
-    `Medians, ${machine}, ${measuredAt.slice(0, 10)}; client and server on the same machine, both sides in turns; unsteady: the runs differed by more than three times.`,
+    `Medians, ${machine}, ${measuredAt.slice(0, 10)}; client and server on the same machine, both sides in turns${runs === 1 ? '' : `; lines of ${runs} runs, each line of one`}; unsteady: the runs differed by more than three times.`,
     '',
     '| what : against | figures | ratio (min – max) | floor | goal | verdict |',
     '| --- | --- | --- | --- | --- | --- |',

@@ -6,7 +6,15 @@ import type { LineResult } from './harness/duel.js';
  */
 export interface Target {
   readonly suite:
-    'core' | 'server' | 'watch' | 'lock' | 'messaging' | 'file' | 'cluster' | 'etcd-api';
+    | 'core'
+    | 'server'
+    | 'watch'
+    | 'lock'
+    | 'messaging'
+    | 'delivery'
+    | 'file'
+    | 'cluster'
+    | 'etcd-api';
   /** The line's name, as the suite calls it. */
   readonly line: string;
   /** The side it is compared with; absent: the first side's own value is judged. */
@@ -78,6 +86,12 @@ const rows: readonly Row[] = [
   ['messaging', 'send to a member p50', 'raw TCP echo', 'less', 4, 2.5],
   // Fifty messages, each with an outcome of its own, beside one that the peer's server copies.
   ['messaging', 'broadcast to 50 members p50', 'NATS scatter-gather', 'less', 4, 2],
+  ['delivery', 'delivered over http, batches of 100', 'by hand', 'more', 0.8, 1],
+  ['delivery', 'put → received over http p50', 'by hand', 'less', 1.25, 1],
+  ['delivery', 'delivered over redis, batches of 100', 'by hand', 'more', 0.8, 1],
+  ['delivery', 'put → received over redis p50', 'by hand', 'less', 1.25, 1],
+  ['delivery', 'delivered over amqp, batches of 100', 'by hand', 'more', 0.8, 1],
+  ['delivery', 'put → received over amqp p50', 'by hand', 'less', 1.25, 1],
   ['watch', 'delivered to 1 000 watchers', 'Redis pub/sub', 'more', 0.6, 1],
   ['watch', 'delivered to 1 000 watchers', 'NATS core', 'more', 2, 3.5],
   ['watch', 'delivered to 1 000 watchers', 'etcd3 watch', 'more', 12, 25],

@@ -130,6 +130,8 @@ export interface WaymarkCall {
   /** `memory`, `file` in a folder of its own, or an engine elsewhere by its URL. */
   readonly engine?: string;
   readonly unix?: boolean;
+  /** More of `waymark serve`. */
+  readonly flags?: readonly string[];
 }
 
 const command = fileURLToPath(
@@ -142,12 +144,12 @@ export async function startWaymark(call: WaymarkCall = {}): Promise<Running> {
   const socket = join(directory, 'waymark.sock');
   const address = call.unix === true ? socket : `127.0.0.1:${await freePort()}`;
   const listen = call.unix === true ? `unix:${socket}` : address;
-  const { engine: asked = 'memory' } = call;
+  const { engine: asked = 'memory', flags = [] } = call;
   const engine = asked === 'file' ? `file:${join(directory, 'data')}` : asked;
   const running = await start({
     name: 'waymark',
     command: process.execPath,
-    args: [...profileFlags(), command, 'serve', '--engine', engine, '--listen', listen],
+    args: [...profileFlags(), command, 'serve', '--engine', engine, '--listen', listen, ...flags],
     address,
     directory,
   });

@@ -53,7 +53,7 @@ export async function lockSuite(stage: Stage): Promise<void> {
   const echo = await stage.server('echo', startEcho);
   // Both hold for a millisecond or two, so that the next one waits in the queue when the first releases.
   const pair = { contenders: 2, seconds: 2, holdMs: 1, measure: 'handover' };
-  const ping = { op: 'put', perSecond: 1_000, seconds: 2 };
+  const ping = { op: 'put', perSecond: 1_000, seconds: 2, warm: true };
   const handOver = (name: string, client: ClientName, address: string, recipe: string): Side =>
     stage.side(name, client, address, 'contend', { ...pair, recipe, inTurn: recipe === 'permit' });
   const beside = (recipe: string) => async (): Promise<readonly Side[]> => [

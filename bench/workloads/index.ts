@@ -1,3 +1,10 @@
+import {
+  collectReceipts,
+  deliverByHand,
+  receiveDeliveries,
+  register,
+  write,
+} from './deliveries.js';
 import { bareMap, heapPerKey, heapPerLease, memoryEngine, putBesideWatchers } from './inside.js';
 import { fill, holdLeases, load, openLoop } from './load.js';
 import { contend } from './locks.js';
@@ -17,6 +24,11 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   collect,
   publish,
   long,
+  receiveDeliveries,
+  collectReceipts,
+  register,
+  deliverByHand,
+  write,
   bareMap,
   memoryEngine,
   putBesideWatchers,
