@@ -13,6 +13,7 @@ const packages = {
       engine: './engine.js',
       cluster: './cluster/index.js',
       etcd: './etcd.js',
+      receiver: './receiver/index.js',
       wire: './wire/index.js',
       testing: './testing/index.js',
     },

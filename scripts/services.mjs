@@ -52,6 +52,31 @@ const services = {
     find: () => debianFile('pgbouncer', /\/s?bin\/pgbouncer$/),
     get: () => ensureDebian(['pgbouncer']),
   },
+  rabbitmq: {
+    need: 'deliveries over AMQP',
+    find: () => debianFile('rabbitmq-server', /\/rabbitmq\/bin\/rabbitmq-server$/),
+    get: () => ensureDebian(['rabbitmq-server']),
+  },
+  nats: {
+    need: 'deliveries over NATS',
+    find: () => debianFile('nats-server', /\/s?bin\/nats-server$/),
+    get: () => ensureDebian(['nats-server']),
+  },
+  mariadb: {
+    need: 'endpoints that are tables of MySQL',
+    find: () => debianFile('mariadb-server-core', /\/s?bin\/mariadbd$/),
+    get: () => ensureDebian(['mariadb-server-core', 'mariadb-client-core']),
+  },
+  redis: {
+    need: 'deliveries to Redis',
+    find: () => debianFile('redis-server', /\/bin\/redis-server$/),
+    get: () => ensureDebian(['redis-server']),
+  },
+  prosody: {
+    need: 'deliveries over XMPP',
+    find: () => debianFile('prosody', /\/bin\/prosody$/),
+    get: () => ensureDebian(['prosody']),
+  },
   libfaketime: {
     need: 'jumps of the wall clock',
     find: () => debianFile('libfaketime', /libfaketime\.so\.1$/),
