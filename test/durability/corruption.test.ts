@@ -38,6 +38,7 @@ beforeAll(async () => {
     const engine = await openFileEngine(pristine, {
       random,
       snapshotLogBytes: 60_000,
+      history: { needed: () => ledger.acknowledged - 200 },
       told: (line) => told.push(line),
     });
     await ledger.run(engine, 400);
