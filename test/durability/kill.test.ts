@@ -27,7 +27,11 @@ interface Writer {
   readonly gone: Promise<void>;
 }
 
-function startWriter(data: string, ledger: Ledger, of: { seed: number; serial: number; needed?: number }): Writer {
+function startWriter(
+  data: string,
+  ledger: Ledger,
+  of: { seed: number; serial: number; needed?: number },
+): Writer {
   const args = [program, data, String(of.seed), String(of.serial), String(of.needed ?? 0)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
