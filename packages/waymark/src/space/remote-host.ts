@@ -178,7 +178,8 @@ class RemoteHost implements Host {
     const giveBack = async (): Promise<void> => {
       const undo = call.undo?.(args);
       // Unreachable: what was given ends with its lease.
-      if (undo !== undefined) await this.run(undo.call, namespace, undo.args).catch(() => undefined);
+      if (undo !== undefined)
+        await this.run(undo.call, namespace, undo.args).catch(() => undefined);
     };
     const withinMs = options?.withinMs;
     const bounds = { withinMs, noDeadline: call.waits === true && withinMs === undefined };
