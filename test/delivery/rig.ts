@@ -78,7 +78,7 @@ export async function runRig(plan: RigPlan): Promise<RigReport> {
 }
 
 async function register(engine: Engine, { places, batch }: RigPlan): Promise<void> {
-  const keys = await readSealingKeys({ text: sealingKey });
+  const keys = readSealingKeys({ text: sealingKey });
   const sealer = createSealer({ keys, random: systemRandom });
   const desk = createDesk({ engine, kinds, sealer, clock: systemClock, random: systemRandom });
   const shared = { namespace: 'rig', batch, retry: Array.from({ length: 100 }, () => 50) };

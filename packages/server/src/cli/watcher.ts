@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type Space, type WatcherEvent, WaymarkError } from 'waymark';
 import { type GlobalOptions, print, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { keysCommands } from './watcher-keys.js';
 import { described, everyWatcher, eventLine, letterLine, listLine } from './watcher-lines.js';
 import { afterOf, changeable, type ChangeOptions, changeOf, modeOf } from './watcher-options.js';
 
@@ -32,6 +33,7 @@ Examples:
   eventsCommand(watcher, run);
   lettersCommand(watcher, run);
   modeCommand(watcher, run);
+  keysCommands(watcher, run);
 }
 
 interface AddOptions extends ChangeOptions {

@@ -74,6 +74,18 @@ export class History {
     if (this.#dropped >= 8_192 && this.#dropped * 4 >= this.#versions.length) this.#cut();
   }
 
+  /** The lowest revision, `after` at least, after which there are no more than `bytesMax` of changes. */
+  within(after: Revision, bytesMax: number): Revision {
+    let surplus = this.bytes - bytesMax;
+    let bound = after;
+    for (let position = this.start; surplus > 0 && position < this.end; position++) {
+      const { bytes, modRevision } = this.at(position);
+      surplus -= bytes;
+      bound = Math.max(bound, modRevision);
+    }
+    return bound;
+  }
+
   /** The position of the first change after `revision`. */
   positionAfter(revision: Revision): number {
     let low = this.#dropped;

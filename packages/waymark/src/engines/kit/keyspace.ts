@@ -35,7 +35,7 @@ import {
 import { compactedError, Cursor, type CursorSource } from './cursor.js';
 import { DeletedSince } from './deleted-since.js';
 import { History } from './history.js';
-import type { JournalRecord } from './journal.js';
+import type { CommitRecord, JournalRecord } from './journal.js';
 import { KeyIndex } from './key-index.js';
 import { type HeldLease, LeaseTable } from './lease-table.js';
 import { absent, Slot, Version } from './slot.js';
@@ -250,6 +250,30 @@ export class Keyspace implements TransactionState, CursorSource {
       (version) => entries.push(version.entry()) < limit,
     );
     return entries;
+  }
+
+  /** History after this revision is still needed, within the bounds of that; `head` where nothing is. */
+  neededAfter(): Revision {
+    const needed = this.#needed();
+    if (needed === null || needed >= this.head) return this.head;
+    const after = Math.max(needed, this.compacted, this.head - neededMax.revisions);
+    return this.history.within(after, neededMax.bytes);
+  }
+
+  /** The commits after a revision that is pinned, up to `through`: whole ones, in order, until they hold `changesMin`. */
+  commitsAfter(revision: Revision, through: Revision, changesMin: number): CommitRecord[] {
+    const { history } = this;
+    const commits: CommitRecord[] = [];
+    const first = history.positionAfter(revision);
+    const end = history.positionAfter(through);
+    for (let position = first; position < end && position - first < changesMin;) {
+      const { modRevision } = history.at(position);
+      const changes: Change[] = [];
+      while (position < end && history.at(position).modRevision === modRevision)
+        changes.push(history.changeAt(position++, false));
+      commits.push({ type: 'commit', revision: modRevision, changes });
+    }
+    return commits;
   }
 
   /** Replays one record of a journal. Leases get their whole TTL again; all of it is published. */
