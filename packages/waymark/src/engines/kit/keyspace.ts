@@ -38,7 +38,7 @@ import { History } from './history.js';
 import type { JournalRecord } from './journal.js';
 import { KeyIndex } from './key-index.js';
 import { type HeldLease, LeaseTable } from './lease-table.js';
-import { absent, Slot, Version } from './slot.js';
+import { Slot, type State } from './slot.js';
 import { evaluate, type TransactionState } from './transaction.js';
 import { WatchIndex } from './watch-index.js';
 
@@ -129,12 +129,21 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   read(query: Query): Reading {
+    const present = this.present(query);
+    if (present === null) return this.search(query);
+    return { revision: this.published, entries: [present.entry()], more: false, count: 1 };
+  }
+
+  /** The hottest read: the one key that is asked for, as it is now. @returns null when it is not there or more is asked: then `search` tells */
+  present(query: Query): State | null {
     this.#open();
-    // The hottest read: a key that is found was valid when it was put.
-    const found = asksForOne(query) ? this.index.get(query.key)?.at(this.published) : undefined;
-    if (found !== undefined && found !== null) {
-      return { revision: this.published, entries: [found.entry()], more: false, count: 1 };
-    }
+    // A key that is found was valid when it was put.
+    return asksForOne(query) ? (this.index.get(query.key)?.at(this.published) ?? null) : null;
+  }
+
+  /** What `read` answers, by the long way. */
+  search(query: Query): Reading {
+    this.#open();
     validateQuery(query);
     const { at } = query;
     if (at === undefined) return this.readPast(query, this.published, this.published);
@@ -275,11 +284,11 @@ export class Keyspace implements TransactionState, CursorSource {
   /** Takes a live entry from a snapshot, without history. */
   restoreEntry(entry: Entry): void {
     const slot = new Slot(entry.key);
-    const version = new Version();
-    version.restore(slot, entry);
+    slot.restore(entry);
     this.index.add(slot);
     if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
-    this.#count(version, absent);
+    this.#keys++;
+    this.#bytes += slot.liveBytes;
   }
 
   /** The state of `restoreEntry` calls is that of this revision; there is no history below it. */
@@ -296,19 +305,22 @@ export class Keyspace implements TransactionState, CursorSource {
 
   put(operation: PutOperation, revision: Revision): PutResult {
     const slot = this.index.get(operation.key) ?? new Slot(ownBytes(operation.key));
-    const { head } = slot;
-    const value = operation.keepValue === true ? head.value : operation.value;
-    const lease = operation.keepLease === true ? head.lease : (operation.lease ?? 0);
+    const value = operation.keepValue === true ? slot.value : operation.value;
+    const lease = operation.keepLease === true ? slot.lease : (operation.lease ?? 0);
+    if (operation.previous !== true) {
+      this.#apply(slot, 'put', value, revision, lease);
+      return plainPut;
+    }
+    const previous = slot.version === 0 ? null : slot.entry();
     this.#apply(slot, 'put', value, revision, lease);
-    if (operation.previous !== true) return plainPut;
-    return { type: 'put', previous: head.version === 0 ? null : head.entry() };
+    return { type: 'put', previous };
   }
 
   delete(operation: DeleteOperation, revision: Revision): DeleteResult {
     const slots = this.index.liveSlots(operation);
     const previous: Entry[] | undefined = operation.previous === true ? [] : undefined;
     for (const slot of slots) {
-      previous?.push(slot.head.entry());
+      previous?.push(slot.entry());
       this.#apply(slot, 'delete', '', revision, 0);
     }
     return previous === undefined
@@ -346,20 +358,17 @@ export class Keyspace implements TransactionState, CursorSource {
     revision: Revision,
     lease: LeaseId,
   ): void {
-    const { head } = slot;
-    const version = this.history.take();
-    version.succeed(slot, kind, value, revision, lease);
-    if (head === absent) this.index.add(slot);
-    else this.index.moved(slot, head.version !== 0);
-    if (head.lease !== 0 && head.lease !== lease) this.leases.detach(head.lease, slot.key);
+    const { modRevision, version, lease: leaseBefore, liveBytes } = slot;
+    const before = this.history.before(slot);
+    if (kind === 'put') slot.put(value, revision, lease);
+    else slot.delete(revision);
+    this.history.record(slot, kind, before);
+    if (modRevision === 0) this.index.add(slot);
+    else this.index.moved(slot, version !== 0);
+    if (leaseBefore !== 0 && leaseBefore !== lease) this.leases.detach(leaseBefore, slot.key);
     if (lease !== 0) this.leases.attach(lease, slot.key);
-    this.#count(version, head);
-    this.history.push(version);
-  }
-
-  #count(version: Version, before: Version): void {
-    this.#keys += Number(version.version > 0) - Number(before.version > 0);
-    this.#bytes += version.liveBytes - before.liveBytes;
+    this.#keys += Number(slot.version > 0) - Number(version > 0);
+    this.#bytes += slot.liveBytes - liveBytes;
   }
 
   /** The commit's changes are all applied: it gets its revision, is written down and, without a journal, published. */
@@ -419,7 +428,7 @@ export class Keyspace implements TransactionState, CursorSource {
       if (revision > pinned) return true;
       if (surplus && revision > this.compacted) this.compacted = revision;
       history.dropOldest();
-      if (oldest.version === 0 && slot.head === oldest) this.index.remove(slot);
+      if (slot.version === 0 && slot.last === null) this.index.remove(slot);
     }
     if (this.compacted - this.#bookmarkedAt >= bookmarkEvery) this.#bookmarkIdle();
     return false;
