@@ -92,7 +92,7 @@ export class Snapshots {
     try {
       const revision = keyspace.head;
       // Taken in the same moment as the revision: later grants and ends go to the next log.
-      const leases = [...keyspace.leases.all()];
+      const leases = keyspace.leases.all();
       const origin = await this.#turn(revision);
       const pages = this.#pages(revision);
       this.#bytes = await writeSnapshot(this.#disk, origin, { leases, pages });

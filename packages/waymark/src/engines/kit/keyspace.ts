@@ -37,7 +37,7 @@ import { DeletedSince } from './deleted-since.js';
 import { History } from './history.js';
 import type { JournalRecord } from './journal.js';
 import { KeyIndex } from './key-index.js';
-import { type HeldLease, LeaseTable } from './lease-table.js';
+import { LeaseTable } from './lease-table.js';
 import { Slot, type State } from './slot.js';
 import { evaluate, type TransactionState } from './transaction.js';
 import { WatchIndex } from './watch-index.js';
@@ -117,7 +117,7 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#revisionsMin = options.history?.revisions ?? 10_000;
     this.#bytesMin = options.history?.bytes ?? 64 * 1_048_576;
     this.#needed = options.history?.needed ?? nothing;
-    this.leases = new LeaseTable(options.clock, options.random, (lease) => this.#end(lease));
+    this.leases = new LeaseTable(options.clock, options.random, (id) => this.#end(id));
   }
 
   commit(txn: Txn, wide?: boolean): Outcome {
@@ -177,25 +177,23 @@ export class Keyspace implements TransactionState, CursorSource {
     if (id !== undefined) validateLeaseId(id);
     const lease = this.leases.grant(ttlMs, id);
     this.#journal?.({ type: 'grant', id: lease.id, ttlMs });
-    return { id: lease.id, ttlMs };
+    return lease;
   }
 
   renew(id: LeaseId): Lease {
     this.#open();
-    const lease = this.leases.renew(id);
-    return { id: lease.id, ttlMs: lease.ttlMs };
+    return this.leases.renew(id);
   }
 
   revoke(id: LeaseId): { readonly revision: Revision } {
     this.#open();
-    this.#end(this.leases.require(id));
+    this.#end(id);
     return { revision: this.head };
   }
 
   lease(id: LeaseId): LeaseState | null {
     this.#open();
-    const lease = this.leases.get(id);
-    return lease === undefined ? null : this.leases.state(lease);
+    return this.leases.state(id);
   }
 
   compact(through: Revision): void {
@@ -268,7 +266,7 @@ export class Keyspace implements TransactionState, CursorSource {
         this.leases.grant(record.ttlMs, record.id);
         return;
       case 'end':
-        this.leases.remove(this.leases.require(record.id));
+        this.leases.remove(record.id);
         return;
       case 'compact':
         this.compacted = Math.max(this.compacted, record.through);
@@ -398,16 +396,15 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   /** All keys of a lease vanish in one revision (K10). */
-  #end(lease: HeldLease): void {
-    const keys = lease.keys === null ? [] : [...lease.keys].sort();
-    this.leases.remove(lease);
+  #end(id: LeaseId): void {
+    const keys = this.leases.remove(id);
     const revision = this.head + 1;
     for (const key of keys) {
       const slot = this.index.get(key) as Slot;
       this.#apply(slot, 'expire', '', revision, 0);
     }
     if (keys.length > 0) this.#finish();
-    this.#journal?.({ type: 'end', id: lease.id });
+    this.#journal?.({ type: 'end', id });
   }
 
   #restore({ kind, entry }: Change): void {
