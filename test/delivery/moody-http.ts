@@ -34,6 +34,7 @@ export async function moodyHttp(random: SeededRandom): Promise<Place> {
   return {
     name: 'http',
     uri: `http://127.0.0.1:${receiver.port}/rig`,
+    each: 1,
     timeoutMs: 1_000,
     calm: async () => void (moody = false),
     arrivals: () => Promise.resolve(arrivals),

@@ -12,6 +12,8 @@ export interface Place extends AsyncDisposable {
   readonly account?: XmppAccount | undefined;
   /** Whether it promises no more than order: what nobody was there to hear is lost. */
   readonly lossy?: boolean | undefined;
+  /** Every change is told to it, or every tenth. */
+  readonly each: 1 | 10;
   /** How long one try may take: so long is lost where it hangs. */
   readonly timeoutMs: number;
   /** From now on it takes what comes. */
@@ -23,7 +25,7 @@ export interface Place extends AsyncDisposable {
 }
 
 /** A server with one endpoint. */
-export interface Started extends Pick<Place, 'account' | 'lossy'> {
+export interface Started extends Pick<Place, 'account' | 'lossy'>, Partial<Pick<Place, 'each'>> {
   readonly under: Pick<EndpointUnderTest, 'uri' | 'interrupt' | 'hold' | 'mend'> &
     AsyncDisposable & { received(): Promise<readonly Arrival[]> };
   /** Ends the server. */
@@ -34,7 +36,7 @@ export interface Started extends Pick<Place, 'account' | 'lossy'> {
 export function gatedPlace(
   name: string,
   random: SeededRandom,
-  { under, stop, account, lossy }: Started,
+  { under, stop, account, lossy, each = 1 }: Started,
 ): Place {
   const ending = new AbortController();
   const { signal } = ending;
@@ -62,6 +64,7 @@ export function gatedPlace(
     uri: under.uri,
     account,
     lossy,
+    each,
     // Nothing hangs here: a slow machine has its time.
     timeoutMs: 20_000,
     calm,

@@ -39,7 +39,7 @@ export interface RigPlan {
 }
 
 export interface RigReport {
-  /** Changes times places. */
+  /** Changes that places were to be told, of all places together. */
   readonly notifications: number;
   readonly repeats: number;
   /** Events that never came, of places that claim no more than order. */
@@ -71,7 +71,6 @@ export async function runRig(plan: RigPlan): Promise<RigReport> {
     await ledger.close();
     return {
       ...judged,
-      notifications: paths.length * plan.places.length,
       takenOver: processors.takenOver,
       byMode: Object.fromEntries(ledger.byMode),
       faultsMs: Math.round(faulted - began),
@@ -102,8 +101,10 @@ async function accountFile(folder: string, places: readonly Place[]): Promise<st
 }
 
 async function register({ desk }: Ground, { places, batch }: RigPlan): Promise<void> {
-  for (const { uri: endpoint, timeoutMs } of places) {
-    for (const pattern of ['/o/*', '/*[02468]']) {
+  for (const { uri: endpoint, timeoutMs, each } of places) {
+    // Of each two, one matches what the other does and more.
+    const patterns = each === 1 ? ['/o/*', '/*[02468]'] : ['/o/*0', '/*[02468]0'];
+    for (const pattern of patterns) {
       await desk.add({ namespace: 'rig', batch, retry, pattern, endpoint, timeoutMs });
     }
   }
@@ -122,7 +123,7 @@ async function writeUnder(
     while (paths.length < until) {
       const path = `/o/${paths.length}`;
       paths.push(path);
-      await namespace.put(path, paths.length);
+      await namespace.put(path, paths.length - 1);
     }
   };
   const before = (left: number): void => {
@@ -144,13 +145,14 @@ async function writeUnder(
 async function judgeAll(
   ledger: Ledger,
   { places, batch }: RigPlan,
-  paths: readonly string[],
-): Promise<Pick<RigReport, 'repeats' | 'missing' | 'byPlace'>> {
+  written: readonly string[],
+): Promise<Pick<RigReport, 'notifications' | 'repeats' | 'missing' | 'byPlace'>> {
   const byPlace: Record<string, object> = {};
   const kinds = kindsFor(places);
-  let [repeats, missing] = [0, 0];
+  let [notifications, repeats, missing] = [0, 0, 0];
   for (const place of places) {
-    const { name: what, uri, lossy } = place;
+    const { name: what, uri, lossy, each } = place;
+    const paths = written.filter((_, at) => at % each === 0);
     const endpoint = endpointOf(kinds, uri);
     const told = (): number => ledger.state(endpoint)?.delivered ?? 0;
     const all = (): boolean => told() >= paths.length;
@@ -158,11 +160,12 @@ async function judgeAll(
     const fences = keepsFences(kinds, uri);
     // The cursor says that all was accepted, so all has arrived.
     const judged = judge(await place.arrivals(), { paths, batch, fences, lossy, what });
+    notifications += paths.length;
     repeats += judged.repeats;
     missing += judged.missing;
     byPlace[what] = { ...judged, ...place.facts() };
   }
-  return { repeats, missing, byPlace };
+  return { notifications, repeats, missing, byPlace };
 }
 
 /** Whether the place refuses repeats and lower fences itself. */

@@ -266,8 +266,10 @@ function accept({ arrivals }: Sink, request: HeardRequest): void {
   request.response.writeHead(204).end();
 }
 
+/** Lines of its log that say so. */
 function refusalsIn({ command }: Processor): number {
-  return command.err.split(refusal).length - 1;
+  const lines = command.err.split('\n').slice(0, -1);
+  return lines.filter((line) => line.includes(refusal)).length;
 }
 
 /** Until what it has said on standard error makes it so. */
