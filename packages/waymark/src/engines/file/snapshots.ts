@@ -94,7 +94,7 @@ export class Snapshots {
     try {
       const revision = keyspace.head;
       // Taken in the same moment as the revision: later grants and ends go to the next log.
-      const leases = [...keyspace.leases.all()];
+      const leases = keyspace.leases.all();
       const origin = await this.#turn(revision);
       const commits = this.#commits(after, revision);
       const history = after < revision ? { after, commits } : undefined;
