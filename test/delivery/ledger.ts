@@ -27,6 +27,8 @@ const stillMs = 180_000;
  */
 export class Ledger {
   readonly byMode = new Map<SharingMode['by'], ModeFigures>();
+  /** Events that cursors passed. */
+  delivered = 0;
   readonly #ending = new AbortController();
   readonly #holds = new Map<string, string>();
   readonly #states = new Map<string, StateRecord>();
@@ -56,7 +58,7 @@ export class Ledger {
         };
       });
     }
-    this.#check();
+    this.check();
   }
 
   /** What an endpoint's cursor says, as far as was read. */
@@ -78,10 +80,11 @@ export class Ledger {
   async close(): Promise<void> {
     this.#ending.abort();
     await this.#run;
-    this.#check();
+    this.check();
   }
 
-  #check(): void {
+  /** @throws what was wrong with a cursor that was read */
+  check(): void {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
@@ -136,7 +139,9 @@ export class Ledger {
     if (state.processor !== null) expect(state.processor, endpoint).toBe(holder);
     const before = this.#states.get(endpoint);
     this.#states.set(endpoint, state);
-    this.#figures().delivered += state.delivered - (before?.delivered ?? 0);
+    const more = state.delivered - (before?.delivered ?? 0);
+    this.delivered += more;
+    this.#figures().delivered += more;
     if (before === undefined) return;
     const { revision, index } = before.cursor;
     const { cursor, delivered } = state;

@@ -30,6 +30,8 @@ export interface Torment {
   readonly cuts: number;
   /** Called before each fault. */
   readonly before: (faultsLeft: number) => void;
+  /** And then each waits for this. */
+  readonly until: () => Promise<void>;
 }
 
 export interface StartedProcessor {
@@ -55,14 +57,16 @@ export function startProcessor(
   const argv = [waymark, '--json', 'watchers', ...args, ...account];
   const env = { WAYMARK_SECRETS_KEY: sealingKey };
   const command = new Command(process.execPath, argv, { env });
-  return { command, begun: command.says('delivering', startMs) };
+  const begun = command.says('delivering', startMs);
+  // Who is killed before never says it.
+  begun.catch(() => undefined);
+  return { command, begun };
 }
 
 /** `waymark watchers` in processes of their own, over the engine of a server. */
 export class Processors {
   readonly #parts: ProcessorsParts;
   readonly #running: Running[] = [];
-  readonly #starting = new Set<Running>();
   /** Endpoints that processors held when they were paused or cut off, and found in other hands afterwards. */
   takenOver = 0;
 
@@ -75,8 +79,8 @@ export class Processors {
     for (const { begun } of this.#running) await begun;
   }
 
-  /** Kills, pauses and cuts off processors; a new one stands in for each that was killed. On a slow machine, where they start slowly, it waits for them: most deliver at any time. */
-  async torment({ random, kills, pauses, cuts, before }: Torment): Promise<void> {
+  /** Kills, pauses and cuts off processors; a new one stands in for each that was killed. */
+  async torment({ random, kills, pauses, cuts, before, until }: Torment): Promise<void> {
     const faults = [
       ...Array.from({ length: kills }, () => 'kill' as const),
       ...Array.from({ length: pauses }, () => 'pause' as const),
@@ -87,16 +91,13 @@ export class Processors {
       const [fault = 'kill'] = faults.splice(random.below(left), 1);
       before(left);
       await delay(250 + random.below(400));
-      while (this.#starting.size > this.#running.length / 2) {
-        await Promise.race([...this.#starting].map(({ begun }) => begun));
-      }
+      await until();
       const one = random.pick(this.#running);
       if (fault !== 'kill') {
         away.push(this.#away(one, fault));
         continue;
       }
       this.#running.splice(this.#running.indexOf(one), 1);
-      this.#starting.delete(one);
       one.command.child.kill('SIGKILL');
       await one.gate[Symbol.asyncDispose]();
       await this.#begin();
@@ -144,11 +145,6 @@ export class Processors {
 
   async #begin(): Promise<void> {
     const gate = await startGate({ port: Number(new URL(this.#parts.url).port) });
-    const running = { ...startProcessor(gate.port, { ...this.#parts, ttlMs }), gate };
-    const { begun } = running;
-    this.#running.push(running);
-    this.#starting.add(running);
-    const over = (): boolean => this.#starting.delete(running);
-    begun.then(over, over);
+    this.#running.push({ ...startProcessor(gate.port, { ...this.#parts, ttlMs }), gate });
   }
 }

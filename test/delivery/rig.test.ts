@@ -18,7 +18,7 @@ test(
         kills: sized(100, 2_000),
         pauses: sized(20, 500),
         cuts: sized(20, 500),
-        changes: sized(4_200, 60_000),
+        changes: sized(4_600, 60_000),
         batch: 20,
       });
       console.log(JSON.stringify(report));

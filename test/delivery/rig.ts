@@ -112,7 +112,7 @@ async function register({ desk }: Ground, { places, batch }: RigPlan): Promise<v
 
 /** Writes a share of the changes before each fault, and now and then sets another mode of sharing out. @returns the paths, in order */
 async function writeUnder(
-  { desk, namespace }: Ground,
+  { desk, namespace, ledger }: Ground,
   plan: RigPlan,
   processors: Processors,
 ): Promise<string[]> {
@@ -137,7 +137,17 @@ async function writeUnder(
     });
     writing.catch(() => undefined);
   };
-  await processors.torment({ ...plan, before });
+  // However slow the machine is, faults come while there is much to tell, and much was told between them.
+  const due = (): number => {
+    const told = plan.places.map(({ each }) => Math.ceil(paths.length / each));
+    return told.reduce((sum, one) => sum + one, 0) / 2;
+  };
+  const until = (): Promise<void> =>
+    ledger.until(
+      () => ledger.delivered >= due(),
+      () => `${ledger.delivered} events were told, of ${2 * due()} that were written`,
+    );
+  await processors.torment({ ...plan, before, until });
   await writing;
   return paths;
 }

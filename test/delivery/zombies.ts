@@ -242,7 +242,11 @@ export class Zombies implements AsyncDisposable {
       return;
     }
     const told = (): number => refusalsIn(processor) - refusedBefore;
-    await hears(processor, () => told() >= answered.length, `${answered.length} were refused`);
+    const missing = (): string => {
+      this.#ground.ledger.check();
+      return `${answered.length} cursors were refused, but ${told()}`;
+    };
+    await hears(processor, () => told() >= answered.length, missing);
     this.report.zombies += 1;
     this.report.lateAnswers += asleep.length;
     this.report.lateCursors += answered.length;
@@ -273,10 +277,15 @@ function refusalsIn({ command }: Processor): number {
 }
 
 /** Until what it has said on standard error makes it so. */
-async function hears({ command }: Processor, fact: () => boolean, what: string): Promise<void> {
+async function hears(
+  { command }: Processor,
+  fact: () => boolean,
+  missing: () => string,
+): Promise<void> {
   const late = AbortSignal.timeout(keptMs);
   while (!fact()) {
-    if (late.aborted) throw new Error(`it never said that ${what}: ${command.err.slice(-2_000)}`);
+    if (late.aborted)
+      throw new Error(`it never said that ${missing()}: ${command.err.slice(-2_000)}`);
     await new Promise<void>((resolve) => {
       command.child.stderr?.once('data', () => resolve());
       late.addEventListener('abort', () => resolve(), { once: true });
