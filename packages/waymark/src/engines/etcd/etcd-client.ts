@@ -10,12 +10,13 @@ import type * as GrpcTypes from '@grpc/grpc-js';
 import type { Clock, Random } from '../../core/clock.js';
 import { WaymarkError } from '../../core/errors.js';
 import { pause } from '../../core/pause.js';
-import { Auth } from './gen/etcd_pb.js';
+import { Auth, Maintenance, StatusRequestSchema } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
 import { encode, type Exchange, exchangeOf, type Method, pathOf } from './exchange.js';
 import type { Grpc } from './grpc.js';
 import { Standing } from './standing.js';
+import { type Reached, unary, type Waits } from './unary.js';
 
 export interface EtcdCall {
   readonly kind: CallKind;
@@ -24,13 +25,19 @@ export interface EtcdCall {
   readonly timeoutMs?: number | undefined;
 }
 
+interface Attempt extends EtcdCall {
+  /** By the clock. */
+  readonly deadline: number;
+  /** 0 for the first. */
+  readonly attempt: number;
+}
+
 /** One member of the cluster. */
-interface Endpoint {
-  readonly address: string;
-  readonly client: GrpcTypes.Client;
-  readonly standing: Standing;
+interface Endpoint extends Reached {
   /** It failed, and is passed over until then while others are there. */
   suspectUntil: number;
+  /** While it is asked whether it is well. */
+  probe: Promise<boolean> | null;
 }
 
 export type EtcdStream<I extends DescMessage, O extends DescMessage> = GrpcTypes.ClientDuplexStream<
@@ -50,13 +57,16 @@ export interface OpenedStream<I extends DescMessage, O extends DescMessage> {
 }
 
 const suspectMs = 5_000;
+/** A member silent for so long is passed over where there are others, and asked whether it is there. */
+const patienceMs = 1_000;
+const probeMs = 1_000;
 const backoffMs = [0, 20, 50, 100, 200, 400] as const;
 /** As etcd's own clients take them: servers cut off who pings more often than each 5 s. */
 const pings = { everyMs: 10_000, withinMs: 5_000 } as const;
 
 /**
  * etcd's members, one of which is spoken to until it fails. Calls that were certainly not done, and reads, go on to the next member
- * until their deadline; a write that may have been applied is never repeated.
+ * until their deadline, from one that is silent as well; a write that may have been applied is never repeated.
  */
 export class EtcdClient {
   readonly #grpc: Grpc;
@@ -100,7 +110,7 @@ export class EtcdClient {
     for (let attempt = 0; ; attempt++) {
       const endpoint = this.#pick();
       try {
-        return await this.#attempt(endpoint, exchange, call, deadline);
+        return await this.#attempt(endpoint, exchange, { ...call, deadline, attempt });
       } catch (error) {
         const failure = toWaymarkError(error, call.kind);
         const stale = isStaleToken(error);
@@ -135,7 +145,7 @@ export class EtcdClient {
     );
     const ask: OpenedStream<I, O>['ask'] = (of, request) => {
       const exchange = exchangeOf(of, create(of.input, request));
-      return this.#unary(endpoint, exchange, metadata, this.#target.timeoutMs);
+      return this.#unary(endpoint, exchange, metadata, { withinMs: this.#target.timeoutMs });
     };
     const failed = (error?: unknown): void => {
       if (isStaleToken(error)) this.#token = null;
@@ -181,7 +191,7 @@ export class EtcdClient {
       'grpc.use_local_subchannel_pool': 1,
     });
     const standing = new Standing(client.getChannel(), this.#grpc.connectivityState);
-    return { address, client, standing, suspectUntil: 0 };
+    return { address, client, standing, suspectUntil: 0, probe: null };
   }
 
   #pick(): Endpoint {
@@ -205,52 +215,44 @@ export class EtcdClient {
   async #attempt<O>(
     endpoint: Endpoint,
     exchange: Exchange<O>,
-    call: EtcdCall,
-    deadline: number,
+    { kind, signal, deadline, attempt }: Attempt,
   ): Promise<O> {
     const metadata = await this.#metadata(endpoint);
-    const left = deadline - this.#clock.now();
+    const withinMs = deadline - this.#clock.now();
+    if (this.#endpoints.length === 1)
+      return await this.#unary(endpoint, exchange, metadata, { withinMs, signal });
+    const patience = Math.min(withinMs / 2, patienceMs * 2 ** attempt);
     // A read has time for another member, should this one be silent.
-    const share = call.kind === 'read' && this.#endpoints.length > 1 ? left / 2 : left;
-    return this.#unary(endpoint, exchange, metadata, share, call.signal);
+    if (kind === 'read')
+      return await this.#unary(endpoint, exchange, metadata, { withinMs: patience, signal });
+    const isWell = (): Promise<boolean> => {
+      this.#suspect(endpoint);
+      return this.#isWell(endpoint);
+    };
+    const silence = { afterMs: patience, isWell };
+    return await this.#unary(endpoint, exchange, metadata, { withinMs, signal, silence });
   }
 
   #unary<O>(
-    { address, client, standing }: Endpoint,
-    { path, encode: write, decode }: Exchange<O>,
+    endpoint: Endpoint,
+    exchange: Exchange<O>,
     metadata: GrpcTypes.Metadata,
-    withinMs: number,
-    signal?: AbortSignal,
+    waits: Waits,
   ): Promise<O> {
-    return new Promise((resolve, reject) => {
-      let stop = (): void => {};
-      let unsent = false;
-      const late = this.#clock.after(withinMs, () => stop(), true);
-      const abort = (): void => stop();
-      const stood = standing.fromNow();
-      const call = client.makeUnaryRequest<null, O>(
-        path,
-        write,
-        decode,
-        null,
-        metadata,
-        {},
-        (error, answer) => {
-          late();
-          signal?.removeEventListener('abort', abort);
-          if (unsent)
-            reject(new WaymarkError('unavailable', `no connection to etcd at ${address}`));
-          else if (error !== null) reject(error);
-          else if (answer === undefined) reject(new Error('an answer without a message'));
-          else resolve(answer);
-        },
-      );
-      stop = () => {
-        unsent = !stood();
-        call.cancel();
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-    });
+    return unary(endpoint, { exchange, metadata, ...waits, clock: this.#clock });
+  }
+
+  /** Whether it answers, and has a leader. Asked once at a time. */
+  #isWell(endpoint: Endpoint): Promise<boolean> {
+    const exchange = exchangeOf(Maintenance.method.status, create(StatusRequestSchema, {}));
+    endpoint.probe ??= this.#metadata(endpoint)
+      .then((metadata) => this.#unary(endpoint, exchange, metadata, { withinMs: probeMs }))
+      .then(
+        ({ leader }) => leader !== 0n,
+        (error: unknown) => toWaymarkError(error, 'read').code !== 'unavailable',
+      )
+      .finally(() => (endpoint.probe = null));
+    return endpoint.probe;
   }
 
   async #metadata(endpoint: Endpoint): Promise<GrpcTypes.Metadata> {
@@ -265,7 +267,7 @@ export class EtcdClient {
     const request = create(Auth.method.authenticate.input, { name: user, password });
     const none = new this.#grpc.Metadata();
     const exchange = exchangeOf(Auth.method.authenticate, request);
-    const token = this.#unary(endpoint, exchange, none, timeoutMs / 2).then(
+    const token = this.#unary(endpoint, exchange, none, { withinMs: timeoutMs / 2 }).then(
       (answer) => answer.token,
       (error: unknown) => {
         if (this.#token === token) this.#token = null;
