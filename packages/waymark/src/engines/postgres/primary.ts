@@ -127,14 +127,27 @@ export class Primary {
     const pool = new this.#pg.Pool({
       ...this.#optionsOf(host),
       max: this.#target.poolMax,
-      verify: (client, done) =>
-        void refuseStandby(client, host, this.#target).then(() => done(), done),
+      verify: (client, done) => void this.#verify(client, host, done),
     });
     // A connection that breaks between two statements fails the next one; nobody else need know.
     const ignore = (): void => {};
     pool.on('error', ignore);
     pool.on('connect', (client) => client.on('error', ignore));
     return (this.#located = { host, pool });
+  }
+
+  async #verify(
+    client: PoolClient,
+    host: PostgresHost,
+    done: (error?: Error) => void,
+  ): Promise<void> {
+    let refusal: Error | undefined;
+    try {
+      await refuseStandby(client, host, this.#target);
+    } catch (error) {
+      refusal = error as Error;
+    }
+    done(refusal);
   }
 
   /** It ends when the calls on it have. */
