@@ -165,7 +165,9 @@ export class CommitGroups {
     try {
       const bytes = txn.write(this.#options.ownKey);
       const busy = commits.length > fewSent;
-      const { revision, answers } = txn.read(await this.#options.send({ bytes, takesRoom: true, busy }));
+      const { revision, answers } = txn.read(
+        await this.#options.send({ bytes, takesRoom: true, busy }),
+      );
       for (const [index, waiting] of commits.entries()) {
         this.#answer(waiting, answers[index] as PartAnswer, revision);
       }

@@ -111,9 +111,7 @@ class EtcdEngine implements Engine, FeedSource {
       write: (txn) => writeTxnBytes({ layout, floor: this.#history.floor }, txn),
       read: (txn, answer, revision) => readOutcomeBytes(layout, txn, answer, revision),
       send: ({ bytes, takesRoom, busy }, signal) =>
-        room.write(takesRoom, () =>
-          client.txn(toBuffer(bytes), { kind: 'write', signal, busy }),
-        ),
+        room.write(takesRoom, () => client.txn(toBuffer(bytes), { kind: 'write', signal, busy })),
       explain: (error, txn) => this.#explain(error, txn),
     });
     this.#reads = new ReadGroups(client, layout, clock);

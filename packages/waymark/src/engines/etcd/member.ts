@@ -30,7 +30,11 @@ export class Member {
 
   constructor(
     address: string,
-    { grpc, tls, clock }: { readonly grpc: Grpc; readonly tls: EtcdTls | null; readonly clock: Clock },
+    {
+      grpc,
+      tls,
+      clock,
+    }: { readonly grpc: Grpc; readonly tls: EtcdTls | null; readonly clock: Clock },
   ) {
     this.address = address;
     this.client = connect(grpc, address, tls);
@@ -63,7 +67,15 @@ export class Member {
       }
       const stood = this.#standing.fromNow();
       const { path, encode, decode } = exchange;
-      const call = this.client.makeUnaryRequest<null, O>(path, encode, decode, null, metadata, {}, done);
+      const call = this.client.makeUnaryRequest<null, O>(
+        path,
+        encode,
+        decode,
+        null,
+        metadata,
+        {},
+        done,
+      );
       stop = () => {
         unsent = !stood();
         call.cancel();
