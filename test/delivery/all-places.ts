@@ -1,4 +1,3 @@
-import type { EndpointUnderTest } from '@waymark/server/testing';
 import { connect as connectNats } from '@nats-io/transport-node';
 import { connect as connectRabbit } from 'amqplib';
 import pg from 'pg';
@@ -9,28 +8,34 @@ import { addSender, postgresServer } from '../endpoints/postgres-server.js';
 import { redisPassword, redisPlace } from '../endpoints/redis-place.js';
 import { sqlPlace } from '../endpoints/sql-place.js';
 import { websocketPlace } from '../endpoints/websocket-place.js';
+import { xmppPlace } from '../endpoints/xmpp-place.js';
 import { SeededRandom } from '../faults/random.js';
 import { startMariadb } from '../support/mariadb.js';
 import { startNats } from '../support/nats.js';
 import { startPostgres } from '../support/postgres.js';
+import { startProsody } from '../support/prosody.js';
 import { startRabbit } from '../support/rabbitmq.js';
 import { startRedis } from '../support/redis.js';
 import { moodyHttp } from './moody-http.js';
-import { gatedPlace, type Place } from './places.js';
+import { gatedPlace, type Place, type Started } from './places.js';
+import { redisKeys } from './redis-keys.js';
 
-interface Started {
-  readonly under: EndpointUnderTest;
-  stop(): Promise<void>;
-}
-
+/**
+ * What each promises (docs/endpoints). The effect once, by a fence of its own: Redis stream, list and keys, MySQL, PostgreSQL, WebSocket. All, in order, the tail perhaps again: HTTP, AMQP, JetStream,
+ * XMPP with receipts. Order alone, as who is not there misses what is told: channels of Redis and subjects of NATS.
+ */
 const starts: Readonly<Record<string, () => Promise<Started>>> = {
   amqp,
-  jetstream,
+  'nats stream': () => nats('stream'),
+  'nats subject': () => nats('subject'),
   'redis stream': () => redis('stream'),
   'redis list': () => redis('list'),
+  'redis keys': redisKeys,
+  'redis channel': () => redis('channel'),
   mysql,
   postgres,
   websocket: async () => ({ under: await websocketPlace(), stop: async () => undefined }),
+  xmpp,
 };
 
 /** One place of each kind of endpoint, each with a real server of its own. */
@@ -53,23 +58,32 @@ async function amqp(): Promise<Started> {
   return { under, stop: () => rabbit.stop() };
 }
 
-async function jetstream(): Promise<Started> {
+async function nats(type: 'stream' | 'subject'): Promise<Started> {
   const users = 'authorization { users: [ { user: waymark, password: "CANARY-p4ss" } ] }\n';
-  const nats = await startNats(users);
-  const servers = `127.0.0.1:${nats.port}`;
+  const server = await startNats(users);
+  const servers = `127.0.0.1:${server.port}`;
   const eye = await connectNats({ servers, user: 'waymark', pass: 'CANARY-p4ss' });
-  await addStream(eye, { name: 'RIG', subject: 'rig' });
-  const under = await natsPlace(nats, eye, { subject: 'rig', stream: 'RIG' });
+  const stream = type === 'stream' ? 'RIG' : null;
+  if (stream !== null) await addStream(eye, { name: stream, subject: 'rig' });
+  const under = await natsPlace(server, eye, { subject: 'rig', stream });
   const stop = async (): Promise<void> => {
     await eye.close();
-    await nats.stop();
+    await server.stop();
   };
-  return { under, stop };
+  return { under, stop, lossy: stream === null };
 }
 
-async function redis(type: 'stream' | 'list'): Promise<Started> {
+async function redis(type: 'stream' | 'list' | 'channel'): Promise<Started> {
   const server = await startRedis({ password: redisPassword });
-  return { under: await redisPlace(server, type), stop: () => server.stop() };
+  const under = await redisPlace(server, type);
+  return { under, stop: () => server.stop(), lossy: type === 'channel' };
+}
+
+async function xmpp(): Promise<Started> {
+  const prosody = await startProsody();
+  const under = await xmppPlace(prosody, 'chat');
+  // A message is the answer to a receipt, through two more processes: a slow machine takes long for each.
+  return { under, stop: () => prosody.stop(), account: under.account, each: 10 };
 }
 
 async function mysql(): Promise<Started> {

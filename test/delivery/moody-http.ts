@@ -34,6 +34,8 @@ export async function moodyHttp(random: SeededRandom): Promise<Place> {
   return {
     name: 'http',
     uri: `http://127.0.0.1:${receiver.port}/rig`,
+    each: 1,
+    timeoutMs: 1_000,
     calm: async () => void (moody = false),
     arrivals: () => Promise.resolve(arrivals),
     facts: () => ({ requests: receiver.heard.length, mostAtOnce }),
@@ -41,7 +43,7 @@ export async function moodyHttp(random: SeededRandom): Promise<Place> {
   };
 }
 
-function eventsIn({ body }: HeardRequest): Arrival[] {
+export function eventsIn({ body }: HeardRequest): Arrival[] {
   const read = JSON.parse(body.toString()) as object | object[];
   return (Array.isArray(read) ? read : [read]).map((one: object) => receivedDocument(one));
 }

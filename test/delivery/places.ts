@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EndpointUnderTest } from '@waymark/server/testing';
+import type { XmppAccount } from '../../packages/server/src/endpoints/xmpp/account.js';
 import type { SeededRandom } from '../faults/random.js';
 import type { Arrival } from './arrivals.js';
 
@@ -7,6 +8,14 @@ import type { Arrival } from './arrivals.js';
 export interface Place extends AsyncDisposable {
   readonly name: string;
   readonly uri: string;
+  /** What is sent from there needs it. */
+  readonly account?: XmppAccount | undefined;
+  /** Whether it promises no more than order: what nobody was there to hear is lost. */
+  readonly lossy?: boolean | undefined;
+  /** Every change is told to it, or every tenth. */
+  readonly each: 1 | 10;
+  /** How long one try may take: so long is lost where it hangs. */
+  readonly timeoutMs: number;
   /** From now on it takes what comes. */
   calm(): Promise<void>;
   /** What came so far, in order of arrival. */
@@ -15,11 +24,19 @@ export interface Place extends AsyncDisposable {
   facts(): Readonly<Record<string, number>>;
 }
 
-/** A place whose gate breaks or holds all connections now and then, until it is calm. @param stop  ends its server */
+/** A server with one endpoint. */
+export interface Started extends Pick<Place, 'account' | 'lossy'>, Partial<Pick<Place, 'each'>> {
+  readonly under: Pick<EndpointUnderTest, 'uri' | 'interrupt' | 'hold' | 'mend'> &
+    AsyncDisposable & { received(): Promise<readonly Arrival[]> };
+  /** Ends the server. */
+  stop(): Promise<void>;
+}
+
+/** A place whose gate breaks or holds all connections now and then, until it is calm. */
 export function gatedPlace(
   name: string,
   random: SeededRandom,
-  { under, stop }: { readonly under: EndpointUnderTest; stop(): Promise<void> },
+  { under, stop, account, lossy, each = 1 }: Started,
 ): Place {
   const ending = new AbortController();
   const { signal } = ending;
@@ -45,6 +62,11 @@ export function gatedPlace(
   return {
     name,
     uri: under.uri,
+    account,
+    lossy,
+    each,
+    // Nothing hangs here: a slow machine has its time.
+    timeoutMs: 20_000,
     calm,
     arrivals: () => under.received(),
     facts: () => facts,

@@ -13,6 +13,15 @@ import { Command, waymark } from '../support/command.js';
 
 /** The shortest there is, so that much is taken over in a short time. */
 const ttlMs = 1_000;
+/** Until a process delivers, on the slowest machine. */
+const startMs = 120_000;
+
+export interface ProcessorsParts {
+  readonly url: string;
+  readonly engine: Engine;
+  readonly sealingKey: string;
+  readonly xmppAccountFile: string | null;
+}
 
 export interface Torment {
   readonly random: SeededRandom;
@@ -21,36 +30,57 @@ export interface Torment {
   readonly cuts: number;
   /** Called before each fault. */
   readonly before: (faultsLeft: number) => void;
+  /** And then each waits for this. */
+  readonly until: () => Promise<void>;
 }
 
-interface Running {
+export interface StartedProcessor {
   readonly command: Command;
+  /** Resolves when it delivers. */
+  readonly begun: Promise<unknown>;
+}
+
+interface Running extends StartedProcessor {
   /** Between it and the engine. */
   readonly gate: Gate;
 }
 
+/** `waymark watchers` over an engine at a port of loopback. */
+export function startProcessor(
+  port: number,
+  how: { readonly ttlMs: number; readonly sealingKey: string } & Partial<ProcessorsParts>,
+): StartedProcessor {
+  const { xmppAccountFile = null, ttlMs: ttl, sealingKey } = how;
+  const engine = ['--engine', `http://127.0.0.1:${port}`, '--ttl', `${ttl}ms`];
+  const args = [...engine, '--log-level', 'warn', '--allow-endpoint-net', '127.0.0.0/8'];
+  const account = xmppAccountFile === null ? [] : ['--xmpp-account-file', xmppAccountFile];
+  const argv = [waymark, '--json', 'watchers', ...args, ...account];
+  const env = { WAYMARK_SECRETS_KEY: sealingKey };
+  const command = new Command(process.execPath, argv, { env });
+  const begun = command.says('delivering', startMs);
+  // Who is killed before never says it.
+  begun.catch(() => undefined);
+  return { command, begun };
+}
+
 /** `waymark watchers` in processes of their own, over the engine of a server. */
 export class Processors {
-  readonly #url: string;
-  readonly #sealingKey: string;
-  readonly #engine: Engine;
+  readonly #parts: ProcessorsParts;
   readonly #running: Running[] = [];
   /** Endpoints that processors held when they were paused or cut off, and found in other hands afterwards. */
   takenOver = 0;
 
-  constructor(url: string, sealingKey: string, engine: Engine) {
-    this.#url = url;
-    this.#sealingKey = sealingKey;
-    this.#engine = engine;
+  constructor(parts: ProcessorsParts) {
+    this.#parts = parts;
   }
 
   async start(count: number): Promise<void> {
     for (let n = 0; n < count; n++) await this.#begin();
-    for (const { command } of this.#running) await command.says('delivering');
+    for (const { begun } of this.#running) await begun;
   }
 
   /** Kills, pauses and cuts off processors; a new one stands in for each that was killed. */
-  async torment({ random, kills, pauses, cuts, before }: Torment): Promise<void> {
+  async torment({ random, kills, pauses, cuts, before, until }: Torment): Promise<void> {
     const faults = [
       ...Array.from({ length: kills }, () => 'kill' as const),
       ...Array.from({ length: pauses }, () => 'pause' as const),
@@ -60,7 +90,8 @@ export class Processors {
     for (let left = faults.length; left > 0; left--) {
       const [fault = 'kill'] = faults.splice(random.below(left), 1);
       before(left);
-      await delay(300 + random.below(500));
+      await delay(250 + random.below(400));
+      await until();
       const one = random.pick(this.#running);
       if (fault !== 'kill') {
         away.push(this.#away(one, fault));
@@ -95,7 +126,7 @@ export class Processors {
   }
 
   async #heldBy(owner: string): Promise<ReadonlyMap<string, number>> {
-    const { entries } = await this.#engine.read(all.processors);
+    const { entries } = await this.#parts.engine.read(all.processors);
     const own = entries
       .filter(({ value }) => decodeRecord<ProcessorRecord>(value).owner === owner)
       .map(({ key }) => lastPart(key));
@@ -104,7 +135,7 @@ export class Processors {
   }
 
   async #holds(): Promise<ReadonlyMap<string, HoldRecord & { readonly fence: number }>> {
-    const { entries } = await this.#engine.read(all.holds);
+    const { entries } = await this.#parts.engine.read(all.holds);
     return new Map(
       entries.map(({ key, value, createRevision: fence }) => {
         return [lastPart(key), { ...decodeRecord<HoldRecord>(value), fence }];
@@ -113,13 +144,7 @@ export class Processors {
   }
 
   async #begin(): Promise<void> {
-    const url = new URL(this.#url);
-    const gate = await startGate({ port: Number(url.port) });
-    url.port = String(gate.port);
-    const args = ['--engine', url.origin, '--ttl', `${ttlMs}ms`, '--log-level', 'warn'];
-    const allowed = ['--allow-endpoint-net', '127.0.0.0/8'];
-    const env = { WAYMARK_SECRETS_KEY: this.#sealingKey };
-    const argv = [waymark, '--json', 'watchers', ...args, ...allowed];
-    this.#running.push({ command: new Command(process.execPath, argv, { env }), gate });
+    const gate = await startGate({ port: Number(new URL(this.#parts.url).port) });
+    this.#running.push({ ...startProcessor(gate.port, { ...this.#parts, ttlMs }), gate });
   }
 }

@@ -38,6 +38,7 @@ beforeAll(async () => {
     const engine = await openFileEngine(pristine, {
       random,
       snapshotLogBytes: 60_000,
+      history: { needed: () => ledger.acknowledged - 200 },
       told: (line) => told.push(line),
     });
     await ledger.run(engine, 400);
@@ -192,12 +193,12 @@ describe('damaged files', () => {
     await cp(pristine, copy, { recursive: true });
     const name = (await readdir(copy)).find((file) => file.startsWith('snapshot-')) as string;
     const content = await readFile(join(copy, name));
-    content.writeUInt32LE(2, 8);
+    content.writeUInt32LE(3, 8);
     content.writeUInt32LE(crc32(content.subarray(0, 28)), 28);
     await writeFile(join(copy, name), content);
     await expect(openFileEngine(copy)).rejects.toMatchObject({
       code: 'invalid',
-      message: expect.stringContaining('format 2') as string,
+      message: expect.stringContaining('format 3') as string,
     });
   });
 });

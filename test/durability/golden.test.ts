@@ -9,7 +9,7 @@ import { wholeState } from './ledger.js';
 /** A data directory as each format's release left it; write-golden.ts made it. A later release must open all of them. */
 const goldens = fileURLToPath(new URL('golden', import.meta.url));
 
-test.each(['v1'])(
+test.each(['v1', 'v2'])(
   '[G29] a data directory of format %s opens, whole, and can be written',
   async (format) => {
     const golden = join(goldens, format);

@@ -8,7 +8,7 @@ import { setTimeout as bounded } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openFileEngine } from 'waymark/engine';
-import { Ledger, type LedgerReport, wholeState } from './ledger.js';
+import { followHistory, Ledger, type LedgerReport, wholeState } from './ledger.js';
 import { seededRandom, seedOf } from './seeded-random.js';
 
 const rounds = process.env['WAYMARK_LONG'] === '1' ? 3_000 : 60;
@@ -27,8 +27,12 @@ interface Writer {
   readonly gone: Promise<void>;
 }
 
-function startWriter(data: string, ledger: Ledger, of: { seed: number; serial: number }): Writer {
-  const args = [program, data, String(of.seed), String(of.serial)];
+function startWriter(
+  data: string,
+  ledger: Ledger,
+  of: { seed: number; serial: number; needed?: number },
+): Writer {
+  const args = [program, data, String(of.seed), String(of.serial), String(of.needed ?? 0)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   let isReady: () => void;
@@ -49,8 +53,13 @@ test(`[G12] ${rounds} kills under load: nothing acknowledged is lost, nothing co
   const data = join(directory, 'rounds');
   const ledger = new Ledger(random);
   let acknowledged = 0;
+  let needed = 0;
+  let older = 0;
   for (let round = 0; round < rounds; round++) {
-    const writer = startWriter(data, ledger, { seed: seed + round, serial: round * 1e9 });
+    // History is needed from the last 3 to 6 rounds on.
+    if (round % 3 === 0) [older, needed] = [needed, acknowledged];
+    const of = { seed: seed + round, serial: round * 1e9, needed: older };
+    const writer = startWriter(data, ledger, of);
     // One in ten is killed at some moment of its start or its recovery.
     if (round % 10 !== 9) await Promise.race([writer.ready, writer.gone]);
     await bounded(random.next() * 800);
@@ -58,8 +67,10 @@ test(`[G12] ${rounds} kills under load: nothing acknowledged is lost, nothing co
     await writer.gone;
     expect(writer.child.signalCode, `round ${round}; ${replay}`).toBe('SIGKILL');
     const before = ledger.acknowledged;
-    const engine = await openFileEngine(data);
+    const after = older;
+    const engine = await openFileEngine(data, { history: { needed: () => after } });
     const state = await wholeState(engine);
+    expect(await followHistory(engine), replay).toBeLessThanOrEqual(after);
     await engine[Symbol.asyncDispose]();
     expect(() => ledger.verify(state), `round ${round}; ${replay}`).not.toThrow();
     expect(state.revision).toBeGreaterThanOrEqual(before);

@@ -11,6 +11,36 @@ export async function wholeState(engine: Engine): Promise<State> {
   return { revision, entries, leases: await engine.leases() };
 }
 
+/**
+ * Follows history from its beginning to the present, and compares what each change says was before it.
+ *
+ * @returns after which revision history is kept
+ * @throws when it does not lead there
+ */
+export async function followHistory(engine: Engine): Promise<number> {
+  const { compacted, revision } = await engine.status();
+  const { entries } = await engine.read({ key: '', end: '', at: compacted });
+  const state = new Map(entries.map((entry) => [entry.key, entry]));
+  const whole = { key: '', end: '' };
+  const watch = engine.watch([whole], { after: compacted, previous: true });
+  let last = compacted;
+  for await (const batch of last < revision ? watch : []) {
+    for (const { kind, entry, previous } of batch.changes) {
+      if (JSON.stringify(previous ?? null) !== JSON.stringify(state.get(entry.key) ?? null))
+        throw new Error(`${entry.key} was another before revision ${entry.modRevision}`);
+      if (kind === 'put') state.set(entry.key, entry);
+      else state.delete(entry.key);
+    }
+    last = batch.revision;
+    if (last >= revision) break;
+  }
+  const present = await engine.read(whole);
+  const followed = [...state.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  if (JSON.stringify(followed) !== JSON.stringify(present.entries))
+    throw new Error(`history after ${compacted} does not lead to ${revision}`);
+  return compacted;
+}
+
 type Contents = Map<string, { readonly value: string; readonly lease: number }>;
 
 interface Write {

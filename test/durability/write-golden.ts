@@ -22,7 +22,12 @@ const snapshotTaken = new Promise<void>((resolve) => {
 await snapshotTaken;
 
 async function write(told: (line: string) => void): Promise<void> {
-  const engine = await openFileEngine(directory, { random, told, snapshotLogBytes: 20_000 });
+  const engine = await openFileEngine(directory, {
+    random,
+    told,
+    snapshotLogBytes: 20_000,
+    history: { needed: () => 20 },
+  });
   await ledger.run(engine, 130);
   await snapshotTaken;
   await engine.compact((await engine.status()).revision - 10);

@@ -43,38 +43,9 @@ export function isElsewhere(kind: EtcdKind): boolean {
   return kind === 'waymark on etcd' || kind === 'waymark on PostgreSQL';
 }
 
-/** Declares a suite on Waymark, and on etcd itself, which shows that the suite is right. */
+/** Declares a suite on Waymark over each engine, and on etcd itself, which shows that the suite is right. */
 export function onEachEtcd(suite: (served: () => Served, kind: EtcdKind) => void): void {
   onFreshEtcds((start, kind) => suite(during(kind, start), kind));
-  for (const [kind, start] of others) describe(kind, () => suite(during(kind, start), kind));
-}
-
-/** The engines beside memory. */
-const others: readonly (readonly [EtcdKind, StartAnEtcd])[] = [
-  ['waymark on a file', onFile],
-  ['waymark on etcd', onEtcd],
-  ['waymark on PostgreSQL', onPostgres],
-];
-
-async function onFile(): Promise<Started> {
-  const folder = await mkdtemp(join(tmpdir(), 'waymark-etcd-api-'));
-  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  return await startOn(`file:${join(folder, 'data')}`, remove);
-}
-
-async function onEtcd(): Promise<Started> {
-  const { address, stop } = await startEtcd();
-  return await startOn(`etcd://${address}/waymark`, stop);
-}
-
-async function onPostgres(): Promise<Started> {
-  const { url, stop } = await startPostgres();
-  return await startOn(url, stop);
-}
-
-async function startOn(engine: string, stop: () => Promise<void>): Promise<Started> {
-  const { address, close } = await startWaymark({ engine, progressNotifyMs });
-  return { address, stop: () => close().then(stop) };
 }
 
 /** As `onEachEtcd`, for tests of which each starts an etcd of its own. */
@@ -82,6 +53,7 @@ export function onFreshEtcds(suite: (start: StartAnEtcd, kind: EtcdKind) => void
   describe('waymark', () => suite(() => waymark('own'), 'waymark'));
   const onNode = 'waymark on node:http2';
   describe(onNode, () => suite(() => waymark('node'), onNode));
+  for (const [kind, prepare] of engines) describe(kind, () => suite(freshOn(prepare), kind));
   for (const version of ['3.4', '3.5'] as const) {
     if (orNotRun(`etcd-${version}`, `the suite on etcd ${version} itself`) === null) continue;
     const interval = `--experimental-watch-progress-notify-interval=${progressNotifyMs}ms`;
@@ -96,6 +68,58 @@ export type StartAnEtcd = () => Promise<Started>;
 export interface Started {
   readonly address: string;
   stop(): Promise<void>;
+}
+
+/** The engines beside memory, each with what it stands on. */
+const engines: readonly (readonly [EtcdKind, () => Promise<Place>])[] = [
+  ['waymark on a file', folder],
+  ['waymark on etcd', etcds],
+  ['waymark on PostgreSQL', schemas],
+];
+
+interface Place {
+  /** The next engine with nothing in it. */
+  next(): Promise<{ readonly url: string; leave(): Promise<void> }>;
+  remove(): Promise<void>;
+}
+
+async function folder(): Promise<Place> {
+  const path = await mkdtemp(join(tmpdir(), 'waymark-etcd-api-'));
+  let made = 0;
+  return {
+    next: async () => ({ url: `file:${join(path, `data-${made++}`)}`, leave: async () => {} }),
+    remove: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+/** One for each: ids of leases are an etcd's, whatever root they are used in. */
+async function etcds(): Promise<Place> {
+  const next = async () => {
+    const { address, stop } = await startEtcd();
+    return { url: `etcd://${address}/waymark`, leave: stop };
+  };
+  return { next, remove: async () => {} };
+}
+
+async function schemas(): Promise<Place> {
+  const { url, stop } = await startPostgres();
+  let made = 0;
+  const next = async () => ({ url: `${url}?schema=waymark_${made++}`, leave: async () => {} });
+  return { next, remove: stop };
+}
+
+/** To be called while tests are declared. */
+function freshOn(prepare: () => Promise<Place>): StartAnEtcd {
+  let place: Place;
+  beforeAll(async () => {
+    place = await prepare();
+  });
+  afterAll(() => place.remove());
+  return async () => {
+    const { url, leave } = await place.next();
+    const { address, close } = await startWaymark({ engine: url, progressNotifyMs });
+    return { address, stop: () => close().then(leave) };
+  };
 }
 
 async function waymark(http2: 'own' | 'node'): Promise<Started> {

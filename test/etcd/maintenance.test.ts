@@ -25,6 +25,8 @@ onEachEtcd((served) => {
   test('the cluster is one member, with the URLs its clients know', async () => {
     const { api, address } = served();
     const { header, members } = await api.call(Cluster.method.memberList, {});
+    // Members are no data: the header is without a revision.
+    expect(header?.revision).toBe(0n);
     expect(members).toHaveLength(1);
     const [member] = members;
     expect(member).toMatchObject({ ID: header?.memberId, isLearner: false });

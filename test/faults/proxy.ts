@@ -110,7 +110,7 @@ export class FaultProxy implements AsyncDisposable {
 
   #reply(pair: Pair, bytes: Buffer): void {
     if (this.replyDrop || this.halfOpen) return;
-    const rest = this.cutAfterBytes;
+    const rest = Math.max(0, this.cutAfterBytes);
     this.cutAfterBytes -= bytes.length;
     if (bytes.length > rest) {
       pair.client.write(bytes.subarray(0, rest), () => this.#end(pair));

@@ -16,8 +16,13 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** @param engine  `memory` or `file:DIR` */
-  static async start(engine: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
-    const args = [command, 'serve', '--listen', '127.0.0.1:0', '--engine', engine, '--json'];
+  static async start(
+    engine: string,
+    env: NodeJS.ProcessEnv = {},
+    flags: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const listen = ['--listen', '127.0.0.1:0'];
+    const args = [command, 'serve', ...listen, '--engine', engine, '--json', ...flags];
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_NO_WARNINGS: '1', ...env },

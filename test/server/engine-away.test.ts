@@ -6,7 +6,7 @@ import { serve } from './served.js';
 test('readyz and metrics know when the engine is away, and the server lives on', async () => {
   const etcd = await startEtcd();
   try {
-    const engine = `etcd://${etcd.address}/away?timeoutMs=500`;
+    const engine = `etcd://${etcd.address}/away?timeoutMs=2000`;
     const served = await serve({ engine });
     try {
       expect((await served.call('GET', '/readyz')).status).toBe(200);

@@ -20,6 +20,8 @@ export interface PostgresCall {
   readonly hba?: readonly string[];
   /** Of the server's processes, beside PATH. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Begins with a copy of this one, and streams what happens there, by the name `standby`. */
+  readonly standbyOf?: RunningPostgres;
 }
 
 export interface RunningPostgres {
@@ -43,18 +45,8 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
   const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
   const data = join(folder, 'data');
   await own(folder);
-  const init = [
-    '-D',
-    data,
-    '-U',
-    'waymark',
-    '--no-sync',
-    '--auth=trust',
-    '-E',
-    'UTF8',
-    '--locale=C',
-  ];
-  execFileSync(...asNobody(join(binaries, 'initdb'), init), { stdio: 'pipe', cwd: '/' });
+  if (call.standbyOf === undefined) initialize(binaries, data);
+  else copyOf(call.standbyOf, binaries, data);
   if (hba !== undefined) await writeFile(join(data, 'pg_hba.conf'), hba.join('\n'));
   const port = await freePort();
   const all: Record<string, string> = {
@@ -94,6 +86,18 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+function initialize(binaries: string, data: string): void {
+  const user = ['-U', 'waymark', '--auth=trust'];
+  const args = ['-D', data, ...user, '--no-sync', '-E', 'UTF8', '--locale=C'];
+  execFileSync(...asNobody(join(binaries, 'initdb'), args), { stdio: 'pipe', cwd: '/' });
+}
+
+function copyOf({ port }: RunningPostgres, binaries: string, data: string): void {
+  const source = `host=127.0.0.1 port=${port} user=waymark application_name=standby`;
+  const args = ['-D', data, '-d', source, '-c', 'fast', '--no-sync', '--write-recovery-conf'];
+  execFileSync(...asNobody(join(binaries, 'pg_basebackup'), args), { stdio: 'pipe', cwd: '/' });
 }
 
 interface Start {

@@ -15,6 +15,8 @@ export const openly: Sealer = {
     return Buffer.from(text, 'base64').toString();
   },
   reseal: () => null,
+  ids: [],
+  refresh: () => undefined,
 };
 
 export function deskOver(

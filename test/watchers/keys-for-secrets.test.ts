@@ -10,9 +10,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'waymark';
-import { createMemoryEngine } from 'waymark/engine';
+import { createMemoryEngine, errorTable } from 'waymark/engine';
 import { afterAll, expect, test } from 'vitest';
 import { serve } from '../server/served.js';
+import { runWaymark } from '../support/command.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'waymark-keys-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -108,4 +109,54 @@ test('[W5.1] XMPP is taken with an account alone, in a file that nobody else may
   await using server = await serve({ watchers: { xmppAccountFile } });
   await using space = await open(server.base);
   expect((await space.watchers.add(xmpp)).watcher.kind).toBe('xmpp');
+});
+
+test('[W5.1] keys are rotated while the server runs: what is stored opens all along, and the old key may go', async () => {
+  const secretsKeyFile = join(folder, 'rotated.key');
+  const engine = createMemoryEngine();
+  let url = 'http://127.0.0.1:1';
+  const key = (...args: string[]) => runWaymark(url, ['watcher', 'keys', ...args]).done;
+
+  const old = (await key('generate', secretsKeyFile)).out.trim();
+  expect(statSync(secretsKeyFile).mode & 0o777).toBe(0o600);
+  expect((await key('generate', secretsKeyFile)).code).toBe(errorTable.conflict.exit);
+  let id: string;
+  {
+    await using server = await serve({ engine, watchers: { secretsKeyFile } });
+    await using beside = await serve({ engine, watchers: { secretsKeyFile } });
+    await using space = await open(server.base);
+    await using other = await open(beside.base);
+    url = server.base;
+    ({ id } = (await space.watchers.add(wish)).watcher);
+    await space.watchers.add({ pattern: '/p/*', endpoint: 'http://192.0.2.1/second' });
+    const rotated = await key('rotate', secretsKeyFile, '--json');
+    const { id: newest } = JSON.parse(rotated.out) as { id: string };
+    expect(statSync(secretsKeyFile).mode & 0o777).toBe(0o600);
+    expect(await space.watchers.secretsKeys()).toEqual({
+      newest,
+      keys: [
+        { id: newest, endpoints: 0, here: true },
+        { id: old, endpoints: 2, here: true },
+      ],
+      clear: 0,
+    });
+    const early = await key('drop', secretsKeyFile, old);
+    expect(early).toMatchObject({ code: errorTable.conflict.exit });
+    expect(early.err).toContain('2 endpoints');
+    expect((await key('reseal', '--json')).out).toBe('{"resealed":2}\n');
+    expect((await key('reseal', '--json')).out).toBe('{"resealed":0}\n');
+    // The other server has not been told, and meets the new key where it is.
+    expect((await other.watchers.change(id, { batch: 3 })).batch).toBe(3);
+    expect((await key('drop', secretsKeyFile, old)).code).toBe(0);
+    expect(JSON.parse((await key('status', '--json')).out)).toEqual({
+      newest,
+      keys: [{ id: newest, endpoints: 2, here: true }],
+      clear: 0,
+    });
+    expect((await key('status')).out).toBe(`${newest}  2  encrypts\n`);
+    expect(readFileSync(secretsKeyFile, 'utf8')).toMatch(new RegExp(`^${newest}:[^\n]+\n$`));
+  }
+  await using server = await serve({ engine, watchers: { secretsKeyFile } });
+  await using space = await open(server.base);
+  expect((await space.watchers.change(id, { batch: 4 })).batch).toBe(4);
 });

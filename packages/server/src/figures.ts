@@ -45,7 +45,8 @@ export function describe(
   metrics.gauge('waymark_keys', 'Live keys.', figure('keys'));
   metrics.gauge('waymark_leases', 'Live leases.', figure('leases'));
   metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', figure('bytes'));
-  metrics.gauge('waymark_resident_memory_bytes', 'Resident memory of the process.', () =>
+  // The name that every Prometheus client has for it; `etcdctl check datascale` reads it.
+  metrics.gauge('process_resident_memory_bytes', 'Resident memory of the process.', () =>
     process.memoryUsage.rss(),
   );
 }

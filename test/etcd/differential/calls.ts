@@ -222,7 +222,7 @@ export class CallGenerator {
   }
 }
 
-/** What a call is answered with, without what tells one server from another: ids, and time that is left. */
+/** What a call is answered with, without what tells one server from another: ids, and time that is left. A watch writes before, and `marked` lists at which revisions. */
 export async function answerOf(api: EtcdApi, { method, request }: GeneratedCall): Promise<unknown> {
   if (method.name === Watch.method.watch.name) return await watched(api, request as WatchInit);
   try {
@@ -267,6 +267,7 @@ async function watched(api: EtcdApi, create: WatchInit): Promise<unknown> {
   const plain = told.map((one) => ({ ...(one as object), header: undefined }));
   return {
     header: { revision: String(removed.header?.revision) },
+    marked: [put, removed].map(({ header }) => ({ revision: String(header?.revision) })),
     told: JSON.parse(JSON.stringify(plain)) as unknown,
   };
 }

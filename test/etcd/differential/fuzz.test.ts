@@ -10,12 +10,15 @@ import { startEtcd } from '../../support/etcd.js';
 import { startPostgres } from '../../support/postgres.js';
 import { EtcdApi } from '../client.js';
 import { answerOf, CallGenerator, type GeneratedCall, type Standing } from './calls.js';
+import { RevisionPairs } from './revisions.js';
 
 const file = 'test/etcd/differential/fuzz.test.ts';
 const callsMax = 12;
 
 interface Pair extends AsyncDisposable {
   readonly apis: readonly [waymark: EtcdApi, etcd: EtcdApi];
+  /** Where Waymark does not count as etcd does; else revisions are compared as they stand. */
+  readonly pairs: RevisionPairs | null;
 }
 
 /** What Waymark stands on, and how many sequences it is asked: those beside memory are slower. */
@@ -23,6 +26,7 @@ const engines = [
   { engine: 'memory', share: 1, start: async () => ({ url: 'memory', stop: async () => {} }) },
   { engine: 'file', share: 0.2, start: startFile },
   { engine: 'PostgreSQL', share: 0.1, start: startDatabase },
+  { engine: 'etcd', share: 0.1, start: startRoot },
 ] as const;
 
 interface Under {
@@ -41,11 +45,20 @@ async function startDatabase(): Promise<Under> {
   return { url: `${url}?schema=differential`, stop };
 }
 
+async function startRoot(): Promise<Under> {
+  const { address, stop } = await startEtcd();
+  return { url: `etcd://${address}/differential`, stop };
+}
+
 async function startPair(under: Under): Promise<Pair> {
   const [waymark, etcd] = await Promise.all([startWaymark({ engine: under.url }), startEtcd()]);
   const apis = [new EtcdApi(waymark.address), new EtcdApi(etcd.address)] as const;
+  const pairs = under.url.startsWith('etcd:') ? new RevisionPairs() : null;
+  const [ours, theirs] = await Promise.all(apis.map(presentOf));
+  pairs?.note(ours as bigint, theirs as bigint);
   return {
     apis,
+    pairs,
     async [Symbol.asyncDispose]() {
       for (const api of apis) api[Symbol.dispose]();
       await Promise.all([waymark.close(), etcd.stop()]);
@@ -54,9 +67,39 @@ async function startPair(under: Under): Promise<Pair> {
   };
 }
 
+async function presentOf(api: EtcdApi): Promise<bigint> {
+  const { header } = await api.call(KV.method.range, { key: Buffer.from('\0') });
+  return header?.revision ?? 0n;
+}
+
+/** What both answer, in etcd's revisions. */
+async function askBoth(
+  { apis: [waymark, etcd], pairs }: Pair,
+  call: GeneratedCall,
+): Promise<readonly [ours: unknown, theirs: unknown]> {
+  if (pairs === null) return await Promise.all([answerOf(waymark, call), answerOf(etcd, call)]);
+  const here = { ...call, request: pairs.asked(call.request) };
+  const [ours, theirs] = await Promise.all([answerOf(waymark, here), answerOf(etcd, call)]);
+  const there = revisionsOf(theirs);
+  for (const [at, revision] of revisionsOf(ours).entries()) {
+    const same = there[at];
+    if (same !== undefined) pairs.note(revision, same);
+  }
+  return [pairs.told(ours), theirs];
+}
+
+/** In the order in which they were written; a call that is refused has none. */
+function revisionsOf(answer: unknown): bigint[] {
+  type Told = { readonly revision?: string };
+  const { header, marked = [] } = answer as { header?: Told; marked?: Told[] };
+  return [...marked, header].flatMap((one) =>
+    one?.revision === undefined ? [] : [BigInt(one.revision)],
+  );
+}
+
 /** Each sequence begins with nothing in it, at the revision the one before has left. */
 async function runSequence(
-  { apis }: Pair,
+  pair: Pair,
   random: SeededRandom,
   standing: Standing,
 ): Promise<Standing> {
@@ -71,7 +114,7 @@ async function runSequence(
     };
     const call = n === 0 ? all : generator.next({ revision, compacted });
     sent.push(call);
-    const [ours, theirs] = await Promise.all(apis.map((api) => answerOf(api, call)));
+    const [ours, theirs] = await askBoth(pair, call);
     if (!isDeepStrictEqual(ours, theirs)) {
       const steps = sent.map(shown).join('\n');
       expect(ours, `after ${revision} (compacted ${compacted}):\n${steps}\n`).toEqual(theirs);

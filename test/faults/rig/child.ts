@@ -1,14 +1,25 @@
 import type { ChildProcess } from 'node:child_process';
 import { endProcess, type Host } from './namespaces.js';
 
+const complaintMax = 4_000;
+
 /** A program of the tests on a host of the rig, spoken to in turns: each order is answered by one message. */
 export class Child<Order, Answer> implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #name: string;
+  /** The last it complained of: why it ended. */
+  #complaint = '';
+  /** It has ended, and all it said was read. */
+  #over = false;
 
   private constructor(child: ChildProcess, name: string) {
     this.#process = child;
     this.#name = name;
+    child.once('close', () => (this.#over = true));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      process.stderr.write(text);
+      this.#complaint = `${this.#complaint}${text}`.slice(-complaintMax);
+    });
   }
 
   /** @param program  a file of the build. @returns the child, and the first thing it said */
@@ -19,7 +30,7 @@ export class Child<Order, Answer> implements AsyncDisposable {
   ): Promise<[Child<Order, Answer>, First]> {
     const command = [process.execPath, program, ...args];
     const child = new Child<Order, Answer>(
-      host.spawn(command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      host.spawn(command, { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] }),
       program,
     );
     return [child, (await child.#answer()) as First];
@@ -43,12 +54,15 @@ export class Child<Order, Answer> implements AsyncDisposable {
   #answer(): Promise<unknown> {
     const child = this.#process;
     return new Promise((resolve, reject) => {
-      const ended = (): void =>
-        reject(new Error(`${this.#name} ended: is the build there (npm run build)?`));
-      if (!child.connected) return ended();
-      child.once('disconnect', ended);
+      const ended = (): void => {
+        const how = `code ${child.exitCode}, signal ${child.signalCode}`;
+        const text = `${this.#name} ended (${how}); was the build made (npm run build)?`;
+        reject(new Error(`${text}\n${this.#complaint}`));
+      };
+      if (this.#over) return ended();
+      child.once('close', ended);
       child.once('message', (message) => {
-        child.off('disconnect', ended);
+        child.off('close', ended);
         resolve(message);
       });
     });

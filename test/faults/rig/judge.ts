@@ -15,9 +15,34 @@ export function faultsOf({ calls, log, watched, after }: RigHistory): string[] {
     else {
       const broken = checkWatch({ after, records, matches: () => true }, log);
       found.push(...broken.map(({ rule, message }) => `watch ${rule}: ${message}`));
+      const [first] = broken;
+      if (first !== undefined) found.push(evidence(first.revision, { calls, log, watched }));
     }
   }
   return found;
+}
+
+/** What all sides know of a revision at which a watch broke a rule, and of those next to it. */
+function evidence(
+  revision: number,
+  { calls, log, watched }: Pick<RigHistory, 'calls' | 'log' | 'watched'>,
+): string {
+  const near = (one: { readonly revision?: number | undefined }): boolean =>
+    Math.abs((one.revision ?? 0) - revision) <= 1;
+  const changes = log.filter(near);
+  const values = new Set(changes.map(({ value }) => value));
+  const written = calls.filter(
+    ({ input, output }) =>
+      (output !== undefined && near(output)) ||
+      (output === undefined &&
+        input.apply.some((step) => step.op === 'put' && values.has(step.value))),
+  );
+  const seen = watched.map((records) =>
+    typeof records === 'string'
+      ? records
+      : records.filter((record) => record.type === 'batch' && near(record)),
+  );
+  return `around ${revision}: ${JSON.stringify({ log: changes, watched: seen, calls: written })}`;
 }
 
 /** What many histories add up to: none of them is kept. */

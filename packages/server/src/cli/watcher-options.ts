@@ -26,19 +26,31 @@ export interface ChangeOptions {
 /** What may be told of a watcher and its endpoint, when it is registered and later. */
 export function changeable(command: Command): Command {
   return command
-    .option('--lifetime <duration>', 'P7D, PT1H30M or seconds; it goes then')
+    .option(
+      '--lifetime <duration>',
+      'it goes then: P7D, PT1H30M or seconds; none, the default: it stays',
+    )
     .option('--owner <name>', 'for people')
     .option(
       '--label <name=value>',
       'for people and for lists; may be given more than once',
       oneMore,
     )
-    .option('--retry <schedule>', 'default, standard, forever, or waits in ms: 1000,5000,60000')
-    .option('--end <what>', 'after the last try: deregister, disable or keep')
-    .option('--batch <n>', 'most events in one delivery')
-    .option('--format <format>', 'structured or binary')
+    .option(
+      '--retry <schedule>',
+      'default (3 tries over 4 hours), standard (10 over 3 days), forever, or waits in ms: 1000,60000',
+    )
+    .option(
+      '--end <what>',
+      'after the last try: deregister (default), disable, or keep (among the dead letters)',
+    )
+    .option('--batch <n>', 'most events in one delivery, 1 to 1000; default 1')
+    .option(
+      '--format <format>',
+      'structured (default, a CloudEvents document) or binary (the value alone)',
+    )
     .option('--secret <secret>', 'signs deliveries: whsec_… or whsk_…, or @FILE that holds it')
-    .option('--timeout-ms <ms>', 'how long one try may take');
+    .option('--timeout-ms <ms>', 'how long one try may take; default 15000');
 }
 
 export function modeOf(text: string): SharingMode {

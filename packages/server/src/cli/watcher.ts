@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type Space, type WatcherEvent, WaymarkError } from 'waymark';
 import { type GlobalOptions, print, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { keysCommands } from './watcher-keys.js';
 import { described, everyWatcher, eventLine, letterLine, listLine } from './watcher-lines.js';
 import { afterOf, changeable, type ChangeOptions, changeOf, modeOf } from './watcher-options.js';
 
@@ -22,7 +23,9 @@ Examples:
   waymark watcher add '/orders/*' https://example.com/hook
   waymark watcher add '/orders/*' amqp://user:password@mq/shop --from beginning --label team=billing
   waymark watcher ls --label team=billing
-  waymark watcher test ID && waymark watcher events`,
+  waymark watcher test ID && waymark watcher events
+
+A pattern is a glob over whole paths: * is any text, slashes too; quote it. What is put, deleted or expires there is told. Add prints the ID that the other commands take.`,
     );
   addCommand(watcher, run);
   lookCommands(watcher, run);
@@ -32,6 +35,7 @@ Examples:
   eventsCommand(watcher, run);
   lettersCommand(watcher, run);
   modeCommand(watcher, run);
+  keysCommands(watcher, run);
 }
 
 interface AddOptions extends ChangeOptions {
@@ -69,7 +73,11 @@ function addCommand(watcher: Command, run: Run): void {
 
 function changeCommand(watcher: Command, run: Run): void {
   const command = changeable(
-    watcher.command('change <id>').description('change it; options of an endpoint for all of its'),
+    watcher
+      .command('change <id>')
+      .description(
+        'change it; retry, end, batch, format, secret and timeout for all watchers of its endpoint',
+      ),
   );
   command.action(
     run(async (options) => {
@@ -227,7 +235,12 @@ function modeCommand(watcher: Command, run: Run): void {
   const command = watcher
     .command('mode [mode]')
     .description('how endpoints are shared out: endpoint, kind, pattern[:MOST] or fixed:SHARES')
-    .addHelpText('after', '\nWithout a mode it shows the one that is set, and who delivers.');
+    .addHelpText(
+      'after',
+      `
+endpoint: each by itself. kind: those of one kind together. pattern:10: those of one pattern together, at most 10 to a server. fixed:4: in four shares.
+Whatever the mode, an endpoint has one sender. Without a mode it shows the one that is set, and who delivers.`,
+    );
   command.action(
     run(async (options) => {
       const [text] = command.processedArgs as [string?];

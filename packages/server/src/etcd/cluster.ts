@@ -14,7 +14,7 @@ import type {
 import type { Service } from '../grpc/methods.js';
 import { grpcCode, GrpcError } from '../grpc/status.js';
 import { etcdError } from './errors.js';
-import type { Ground } from './ground.js';
+import { type Ground, raftTerm } from './ground.js';
 
 const schemes = new Set(['http:', 'https:', 'unix:', 'unixs:']);
 
@@ -36,11 +36,11 @@ export class ClusterService {
     };
   }
 
-  async list(): Promise<MessageInitShape<typeof MemberListResponseSchema>> {
-    const { ids, urls, engine, header } = this.#ground;
-    const { revision } = await engine.status();
+  /** As in etcd its header has no revision: members are no data. */
+  list(): MessageInitShape<typeof MemberListResponseSchema> {
+    const { ids, urls } = this.#ground;
     const member = { ID: ids.memberId, name: 'waymark', peerURLs: [], clientURLs: [...urls()] };
-    return { header: header(revision), members: [member] };
+    return { header: { ...ids, raftTerm }, members: [member] };
   }
 
   add({ peerURLs }: MemberAddRequest): MessageInitShape<typeof MemberAddResponseSchema> {

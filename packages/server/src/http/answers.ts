@@ -131,7 +131,14 @@ export const answers = {
       waymark: Type.Literal(1),
       namespace: Type.String(),
       revision,
-      entries: Type.Array(Type.Object({ path: Type.String(), value: base64 })),
+      // One of the two: `key` where it is no path.
+      entries: Type.Array(
+        Type.Object({
+          path: Type.Optional(Type.String()),
+          key: Type.Optional(base64),
+          value: base64,
+        }),
+      ),
     }),
   },
   pruned: { 200: Type.Object({ pruned: Type.Array(Type.String()) }) },

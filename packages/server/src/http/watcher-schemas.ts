@@ -149,6 +149,19 @@ export const watcherAnswers = {
   letters: { 200: Type.Object({ letters: Type.Array(letter), more: Type.Boolean() }) },
   processors: { 200: Type.Object({ processors: Type.Array(processor) }) },
   mode: { 200: mode },
+  keys: {
+    200: Type.Object({
+      newest: Type.Union([Type.String(), Type.Null()]),
+      keys: Type.Array(
+        Type.Object({
+          id: Type.String(),
+          endpoints: Type.Integer({ minimum: 0 }),
+          here: Type.Boolean(),
+        }),
+      ),
+      clear: Type.Integer({ minimum: 0 }),
+    }),
+  },
   events: {
     200: {
       description: 'server-sent events, their ids to go on from',

@@ -20,6 +20,7 @@ const one = '/v1/watchers/:id';
 export function watcherRoutes(app: FastifyInstance, parts: WatchParts): void {
   registryRoutes(app, parts);
   sharingRoutes(app, parts);
+  keyRoutes(app, parts);
   eventRoute(app, parts);
   watcherRoute(app, parts);
   verbRoutes(app, parts);
@@ -69,6 +70,22 @@ function sharingRoutes(app: FastifyInstance, { space }: WatchParts): void {
     await watchers.setMode(request.body as SharingMode);
     return await watchers.mode();
   });
+}
+
+function keyRoutes(app: FastifyInstance, { space, stopping }: WatchParts): void {
+  const { watchers } = space;
+  const keys = {
+    tags,
+    summary: 'the keys that encrypt secrets of endpoints',
+    response: answers.keys,
+  };
+  app.get(`${root}/keys`, { schema: keys }, async (_request, reply) => {
+    return await watchers.secretsKeys({ signal: goneSignal(reply, stopping) });
+  });
+  const resealing = { tags, summary: 'encrypt them with the newest key', response: answers.count };
+  app.post(`${root}/keys/reseal`, { schema: resealing }, async (_request, reply) => ({
+    count: await watchers.reseal({ signal: goneSignal(reply, stopping) }),
+  }));
 }
 
 function eventRoute(app: FastifyInstance, parts: WatchParts): void {

@@ -34,7 +34,8 @@ export async function runWatchers(options: AloneOptions): Promise<AsyncDisposabl
   const sealer = await sealerFor({ engine: options.engine, keyFile, random, told });
   const kinds = endpointKinds(await xmppAccountIn(options.xmppAccountFile));
   let service: WatcherService | null = null;
-  const needed = (): number | null => service?.needed ?? null;
+  // Until it is known what is needed, all is: opening replays history, and would drop what an endpoint waits for.
+  const needed = (): number | null => (service === null ? 0 : service.needed);
   const engine = await openEngine(options.engine, { ...shared, owner, told, history: { needed } });
   const space = createSpace(createLocalHost(engine, shared), { ...shared, owner, engine });
   const failed = (what: string, err: unknown): void => logger.warn({ err }, what);

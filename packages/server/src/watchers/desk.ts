@@ -5,6 +5,7 @@ import {
   type Entry,
   type ProcessorInfo,
   type Revision,
+  type SecretsKeys,
   type SharingMode,
   type TestResult,
   type WatcherAdded,
@@ -44,6 +45,7 @@ import {
   withFacts,
   withOptions,
 } from './registration.js';
+import { resealAll, secretsKeys } from './resealing.js';
 import { readMode } from './sharing-mode.js';
 import { infosOf, type StoredWatcher } from './watcher-infos.js';
 import { readAfter, readChangeAlone, readWish } from './wishes.js';
@@ -178,6 +180,14 @@ class Desk implements WatcherDesk {
     const event = eventPut(this.#parts, { kind: 'mode', watchers: [], normal: '', detail });
     const put = { type: 'put', key: modeKey, value: encodeRecord(record) } as const;
     await this.#parts.engine.commit({ apply: [put, event] }, { signal });
+  }
+
+  secretsKeys({ signal }: CallOptions = {}): Promise<SecretsKeys> {
+    return secretsKeys(this.#parts, { signal });
+  }
+
+  reseal({ signal }: CallOptions = {}): Promise<number> {
+    return resealAll(this.#parts, { signal });
   }
 
   /** Undefined when others changed the same meanwhile. */

@@ -1,6 +1,6 @@
 import { WaymarkError } from 'waymark/engine';
 import { shownUri } from '../endpoints/kit/uri.js';
-import type { Sealer } from './sealing.js';
+import { sealedBy, type Sealer } from './sealing.js';
 
 /** What of an endpoint may be secret. */
 export interface EndpointSecrets {
@@ -33,6 +33,18 @@ export function openSecrets(
   if (sealer === null)
     throw noKey('what is stored of this endpoint is encrypted, and the server has no key');
   return JSON.parse(sealer.open(sealed, endpoint)) as EndpointSecrets;
+}
+
+/** @returns null where it is under the newest key, or is in the clear as it holds no secret. @throws as `openSecrets` */
+export function resealed(sealer: Sealer | null, sealed: string, endpoint: string): string | null {
+  if (sealed.startsWith(plain)) return null;
+  if (sealer === null) throw noKey('what is stored of endpoints is encrypted');
+  return sealer.reseal(sealed, endpoint);
+}
+
+/** The id of the key that sealed it; null for what is in the clear. */
+export function keyOf(sealed: string): string | null {
+  return sealed.startsWith(plain) ? null : sealedBy(sealed);
 }
 
 function noKey(what: string): WaymarkError {

@@ -8,6 +8,7 @@ import {
   pause,
   type Random,
   type WatcherEventKind,
+  WaymarkError,
 } from 'waymark/engine';
 import { eventPut } from './event-put.js';
 import {
@@ -35,6 +36,14 @@ export interface Believed {
   readonly signal: AbortSignal;
 }
 
+export interface EndpointStoreParts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Told when the hold was another's as a cursor was to be kept. */
+  readonly refused: (error: WaymarkError) => void;
+}
+
 /**
  * All that who delivers to an endpoint writes of it. Every commit is guarded by the hold (W1.3): where the hold is another's, nothing is written and the answer
  * is false. Each can be repeated, so what may or may not have been applied is simply done again.
@@ -46,9 +55,10 @@ export class EndpointStore {
   readonly #endpoint: EndpointView;
   readonly #lease: Believed;
   readonly #held: Check;
+  readonly #refused: EndpointStoreParts['refused'];
 
   constructor(
-    parts: { readonly engine: Engine; readonly clock: Clock; readonly random: Random },
+    parts: EndpointStoreParts,
     endpoint: EndpointView,
     hold: { readonly fence: number; readonly lease: Believed },
   ) {
@@ -58,14 +68,15 @@ export class EndpointStore {
     this.#endpoint = endpoint;
     this.#lease = hold.lease;
     this.#held = { key: holdKey(endpoint.id), target: 'create', is: '=', to: hold.fence };
+    this.#refused = parts.refused;
   }
 
-  save(state: StateRecord, also: readonly Operation[] = []): Promise<boolean> {
-    const { id } = this.#endpoint;
-    return this.#commit(
-      [],
-      [{ type: 'put', key: stateKey(id), value: encodeRecord(state) }, ...also],
-    );
+  async save(state: StateRecord, also: readonly Operation[] = []): Promise<boolean> {
+    const key = stateKey(this.#endpoint.id);
+    const put = { type: 'put', key, value: encodeRecord(state) } as const;
+    const outcome = await this.#guarded([], [put, ...also]);
+    if (outcome === 'refused') this.#refused(tooLate());
+    return outcome === 'done';
   }
 
   /** A backlog was told; where it was asked for again meanwhile, that stays. */
@@ -202,19 +213,32 @@ export class EndpointStore {
   }
 
   async #commit(checks: readonly Check[], apply: readonly Operation[]): Promise<boolean> {
+    return (await this.#guarded(checks, apply)) === 'done';
+  }
+
+  /** @returns `over` where it was not asked for, or no answer came, before the lease ended */
+  async #guarded(
+    checks: readonly Check[],
+    apply: readonly Operation[],
+  ): Promise<'done' | 'refused' | 'over'> {
     const when = [this.#held, ...checks];
     while (this.#lease.isHeld()) {
       try {
         const { succeeded } = await this.#engine.commit({ when, apply });
-        return succeeded;
+        return succeeded ? 'done' : 'refused';
       } catch (error) {
         const passing = isWaymarkError(error, 'unavailable') || isWaymarkError(error, 'uncertain');
         if (!passing) throw error;
         await pause(this.#clock, againMs, this.#lease.signal).catch(() => undefined);
       }
     }
-    return false;
+    return 'over';
   }
+}
+
+function tooLate(): WaymarkError {
+  const text = 'another processor has the hold by now: the cursor came too late and was refused';
+  return new WaymarkError('lost', text);
 }
 
 function deleteOf(key: ByteString): Operation {

@@ -1,6 +1,7 @@
 import { isWaymarkError, type Random } from 'waymark/engine';
-import { createSealer, type Sealer } from './sealing.js';
-import { generateSecretsFile, readSealingKeys } from './sealing-keys.js';
+import { createSealer, sealedBy, type Sealer } from './sealing.js';
+import { readSealingKeys } from './sealing-keys.js';
+import { generateSecretsFile } from './sealing-keys-file.js';
 
 export interface SealingOptions {
   /** The URL it is opened by, or one that was given open. */
@@ -20,7 +21,8 @@ export interface SealingOptions {
 export async function sealerFor(options: SealingOptions): Promise<Sealer | null> {
   const { keyFile: file, engine: url, random } = options;
   const text = process.env['WAYMARK_SECRETS_KEY'];
-  const keys = await readSealingKeys({ file, text });
+  if (file !== undefined) return new FileSealer(file, random);
+  const keys = readSealingKeys({ text });
   if (keys.length > 0) return createSealer({ keys, random });
   if (typeof url !== 'string') return null;
   if (/^memory:?$/.test(url)) return createSealer({ keys: [ownKey(random)], random });
@@ -42,10 +44,50 @@ async function sealerBeside(url: string, { random, told }: SealingOptions): Prom
       return null;
     }
   }
-  return createSealer({ keys: await readSealingKeys({ file }), random });
+  return new FileSealer(file, random);
 }
 
 function ownKey(random: Random): { readonly id: string; readonly key: Uint8Array } {
   const key = Buffer.from(`${random.id()}${random.id()}`, 'base64url').subarray(0, 32);
   return { id: 'process', key };
+}
+
+/** Keys change while servers run: what a key sealed that it does not know has it read its file again. */
+class FileSealer implements Sealer {
+  readonly #file: string;
+  readonly #random: Random;
+  #sealer!: Sealer;
+
+  /** @throws {WaymarkError} `invalid` */
+  constructor(file: string, random: Random) {
+    this.#file = file;
+    this.#random = random;
+    this.refresh();
+  }
+
+  get ids(): readonly string[] {
+    return this.#sealer.ids;
+  }
+
+  refresh(): void {
+    const keys = readSealingKeys({ file: this.#file });
+    this.#sealer = createSealer({ keys, random: this.#random });
+  }
+
+  seal(text: string, context: string): string {
+    return this.#sealer.seal(text, context);
+  }
+
+  open(sealed: string, context: string): string {
+    return this.#knowing(sealed).open(sealed, context);
+  }
+
+  reseal(sealed: string, context: string): string | null {
+    return this.#knowing(sealed).reseal(sealed, context);
+  }
+
+  #knowing(sealed: string): Sealer {
+    if (!this.ids.includes(sealedBy(sealed))) this.refresh();
+    return this.#sealer;
+  }
 }

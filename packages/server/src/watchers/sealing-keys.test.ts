@@ -1,11 +1,14 @@
-import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { systemRandom } from 'waymark/engine';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createSealer } from './sealing.js';
-import { generateSecretsFile, readSealingKeys } from './sealing-keys.js';
+import { createSealer, sealedBy } from './sealing.js';
+import { readSealingKeys as readNow } from './sealing-keys.js';
+import { dropSecretsKey, generateSecretsFile, rotateSecretsFile } from './sealing-keys-file.js';
+
+const readSealingKeys = async (sources: Parameters<typeof readNow>[0]) => readNow(sources);
 
 let folder: string;
 let files = 0;
@@ -103,4 +106,27 @@ test('[G27] what is no file of keys is refused, with the line, and never shown',
   for (const file of [join(folder, 'none'), folder]) {
     await expect(readSealingKeys({ file })).rejects.toMatchObject({ code: 'invalid' });
   }
+});
+
+test('[G27] a new key comes first, the others stay, and one that no longer seals can be dropped', async () => {
+  const file = join(folder, 'rotated');
+  const first = await generateSecretsFile(file, systemRandom);
+  await chmod(file, 0o640);
+  const sealed = createSealer({ keys: readNow({ file }), random: systemRandom }).seal('x', 'y');
+  const second = await rotateSecretsFile(file, systemRandom);
+  expect(readNow({ file }).map(({ id }) => id)).toEqual([second, first]);
+  expect((await stat(file)).mode & 0o777).toBe(0o640);
+  const sealer = createSealer({ keys: readNow({ file }), random: systemRandom });
+  expect(sealer.open(sealed, 'y')).toBe('x');
+  expect(sealedBy(sealer.seal('x', 'y'))).toBe(second);
+
+  await expect(dropSecretsKey(file, second)).rejects.toMatchObject({ code: 'conflict' });
+  await expect(dropSecretsKey(file, 'other')).rejects.toMatchObject({ code: 'not_found' });
+  await dropSecretsKey(file, first);
+  expect(readNow({ file }).map(({ id }) => id)).toEqual([second]);
+  for (let n = 1; n < 32; n++) await rotateSecretsFile(file, systemRandom);
+  await expect(rotateSecretsFile(file, systemRandom)).rejects.toMatchObject({ code: 'exhausted' });
+  await chmod(file, 0o644);
+  await expect(rotateSecretsFile(file, systemRandom)).rejects.toMatchObject({ code: 'invalid' });
+  expect((await readdir(folder)).filter((name) => name.endsWith('.new'))).toEqual([]);
 });

@@ -1,11 +1,10 @@
-import { generateKeySync } from 'node:crypto';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { type Random, WaymarkError } from 'waymark/engine';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { WaymarkError } from 'waymark/engine';
 
 /**
  * The keys that seal what endpoints keep secret, outside the engine whose data they protect: `ID:BASE64`, 32 bytes each, one a line, the newest
- * first. To rotate, put a new first line and start the servers again: the first key seals, all of them open. A line may go once nothing is sealed by it.
+ * first: the first key seals, all of them open. To rotate, a new first line is put (sealing-keys-file.ts), and what is sealed is sealed again (resealing.ts). A line may go once
+ * nothing is sealed by it.
  */
 
 export interface SealingKey {
@@ -16,8 +15,8 @@ export interface SealingKey {
 }
 
 export const sealingKeyId = /^[A-Za-z0-9_-]{1,32}$/;
-const keyBytes = 32;
-const keysMax = 32;
+export const keyBytes = 32;
+export const keysMax = 32;
 const fileBytesMax = 16_384;
 
 /**
@@ -26,42 +25,21 @@ const fileBytesMax = 16_384;
  * @returns newest first; empty when there is neither
  * @throws {WaymarkError} `invalid`, naming the file or variable and the line, and never what stands there
  */
-export async function readSealingKeys(sources: {
+export function readSealingKeys(sources: {
   readonly file?: string | undefined;
   readonly text?: string | undefined;
-}): Promise<readonly SealingKey[]> {
-  if (sources.file !== undefined) return parsed(await guardedText(sources.file), sources.file);
+}): readonly SealingKey[] {
+  if (sources.file !== undefined) return parsed(guardedText(sources.file), sources.file);
   if (sources.text !== undefined) return parsed(sources.text, 'WAYMARK_SECRETS_KEY');
   return [];
 }
 
-/**
- * Writes a file of one new key, for its owner alone, and resolves when it is on disk.
- *
- * @throws {WaymarkError} `conflict` when there is a file: nothing sealed by its keys would open any more
- */
-export async function generateSecretsFile(path: string, random: Random): Promise<void> {
-  const id = random.id().slice(0, 8);
-  const key = generateKeySync('aes', { length: keyBytes * 8 }).export();
-  const file = await opened(path, 'wx');
-  try {
-    await file.writeFile(`${id}:${key.toString('base64')}\n`);
-    await file.sync();
-  } catch (error) {
-    await unlink(path).catch(() => undefined);
-    throw notUsable(path, error);
-  } finally {
-    await file.close();
-  }
-  const directory = await opened(dirname(path), 'r');
-  await directory.sync().finally(() => directory.close());
-}
-
-async function guardedText(path: string): Promise<string> {
-  const file = await opened(path, 'r');
+/** Read in one go, as few bytes as they are: it is looked at again in the middle of opening what a newer key sealed. */
+function guardedText(path: string): string {
+  const file = openedNow(path);
   try {
     // Of the file that is open: another one may stand at its path by now.
-    const { mode, size } = await file.stat();
+    const { mode, size } = fstatSync(file);
     if ((mode & 0o027) !== 0) {
       const text = `keys must be for their owner alone, and a group that may read at most: chmod 600 ${path}`;
       throw new WaymarkError('invalid', text, { file: path });
@@ -70,25 +48,29 @@ async function guardedText(path: string): Promise<string> {
       const text = `${path}: a file of keys has at most ${fileBytesMax} bytes`;
       throw new WaymarkError('invalid', text, { file: path });
     }
-    return await file.readFile('utf8').catch((error: unknown) => {
-      throw notUsable(path, error);
-    });
+    return textOf(file, path);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
-async function opened(path: string, flags: 'r' | 'wx'): Promise<FileHandle> {
+function openedNow(path: string): number {
   try {
-    return await open(path, flags, 0o600);
+    return openSync(path, 'r');
   } catch (error) {
-    if ((error as { code?: unknown }).code !== 'EEXIST') throw notUsable(path, error);
-    const text = `${path} is there already, and is left as it is: what its keys sealed would never open again`;
-    throw new WaymarkError('conflict', text, { file: path });
+    throw notUsable(path, error);
   }
 }
 
-function notUsable(path: string, cause: unknown): WaymarkError {
+function textOf(file: number, path: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw notUsable(path, error);
+  }
+}
+
+export function notUsable(path: string, cause: unknown): WaymarkError {
   const text = `the file of keys that seal secrets: ${(cause as Error).message}`;
   return new WaymarkError('invalid', text, { file: path }, cause);
 }

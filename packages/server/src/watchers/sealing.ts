@@ -31,6 +31,10 @@ export interface Sealer {
   open(sealed: string, context: string): string;
   /** @returns the same text under the newest key; null when it is under that one. @throws as `open` */
   reseal(sealed: string, context: string): string | null;
+  /** Of all keys there are, the newest first. */
+  readonly ids: readonly string[];
+  /** Takes the keys that there are by now. @throws {WaymarkError} `invalid`; then they stay as they were */
+  refresh(): void;
 }
 
 /**
@@ -51,6 +55,7 @@ class KeyedSealer implements Sealer {
   readonly #keys = new Map<string, KeyObject>();
   readonly #newest: string;
   readonly #random: Random;
+  readonly ids: readonly string[];
 
   constructor(keys: readonly SealingKey[], random: Random) {
     const [newest] = keys;
@@ -64,6 +69,7 @@ class KeyedSealer implements Sealer {
     }
     this.#newest = newest.id;
     this.#random = random;
+    this.ids = [...this.#keys.keys()];
   }
 
   seal(text: string, context: string): string {
@@ -102,8 +108,16 @@ class KeyedSealer implements Sealer {
 
   reseal(sealed: string, context: string): string | null {
     const text = this.open(sealed, context);
-    return partsOf(sealed).id === this.#newest ? null : this.seal(text, context);
+    return sealedBy(sealed) === this.#newest ? null : this.seal(text, context);
   }
+
+  /** Its keys are all there will be. */
+  refresh(): void {}
+}
+
+/** @returns the id of the key. @throws {WaymarkError} `corrupt` */
+export function sealedBy(sealed: string): string {
+  return partsOf(sealed).id;
 }
 
 function authenticated(id: string, context: string): Buffer {

@@ -6,7 +6,6 @@ import {
   type Endpoint,
 } from '../endpoints/endpoint.js';
 import { TrySignal } from '../endpoints/kit/try-signal.js';
-import { unlessAborted } from '../endpoints/kit/unless-aborted.js';
 import type { Believed } from './endpoint-store.js';
 import type { EndpointView } from './registry.js';
 import type { Turns } from './turns.js';
@@ -39,6 +38,8 @@ export class Sender {
   readonly #tries = new TrySignal();
   #endpoint: { readonly opened: Endpoint; readonly modRevision: number } | null = null;
   #disarmIdle: (() => void) | undefined;
+  /** Null while a try is under way. */
+  #idleSince: number | null = null;
 
   constructor(parts: SenderParts) {
     this.#parts = parts;
@@ -56,6 +57,7 @@ export class Sender {
 
   async close(): Promise<void> {
     this.#disarmIdle?.();
+    this.#disarmIdle = undefined;
     const opened = this.#endpoint?.opened;
     this.#endpoint = null;
     try {
@@ -110,15 +112,25 @@ export class Sender {
     const { signal } = this.#tries;
     const timedOut = (): DeliveryFailure =>
       new DeliveryFailure('again', `no answer within ${timeoutMs} ms`);
+    this.#idleSince = null;
     const disarm = clock.after(timeoutMs, () => this.#tries.abort(timedOut()), true);
     try {
-      // A driver that is deaf to its signal keeps nobody waiting.
-      await unlessAborted(opened.deliver(delivery, signal), signal);
+      await this.#tries.unlessEnded(opened.deliver(delivery, signal));
     } finally {
       disarm();
-      this.#disarmIdle?.();
-      this.#disarmIdle = clock.after(idleMs, () => void this.close());
+      this.#idleSince = clock.now();
+      this.#disarmIdle ??= this.#closeWhenIdle(idleMs);
     }
+  }
+
+  /** One timer for many deliveries: it begins anew for as long as there were any. */
+  #closeWhenIdle(waitMs: number): () => void {
+    const { clock } = this.#parts;
+    return clock.after(waitMs, () => {
+      const leftMs = (this.#idleSince ?? clock.now()) + idleMs - clock.now();
+      if (leftMs > 0) this.#disarmIdle = this.#closeWhenIdle(leftMs);
+      else void this.close();
+    });
   }
 
   async #opened(): Promise<Endpoint> {

@@ -240,7 +240,9 @@ export class Tenure {
     const { id } = endpoint;
     const lane = new Lane(id, beginning(state.cursor), this.#waiting);
     const lease = this.#lease;
-    const store = new EndpointStore({ engine, clock, random }, endpoint, { fence, lease });
+    const what = `delivering to endpoint ${id.slice(0, 16)}`;
+    const refused = (error: Error): void => failed(what, error);
+    const store = new EndpointStore({ engine, clock, random, refused }, endpoint, { fence, lease });
     const sender = new Sender({ clock, endpoint, lease, fence, identity, open, turns, tried });
     const shared = { engine, endpoint, store, sender };
     const { bell } = lane;
@@ -262,7 +264,7 @@ export class Tenure {
       this.#share();
     };
     worker.start().then(over, (error: unknown) => {
-      failed(`delivering to endpoint ${id.slice(0, 16)}`, error);
+      failed(what, error);
       over();
     });
   }

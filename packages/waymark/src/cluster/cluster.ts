@@ -3,6 +3,7 @@ import type { Clock, Random } from '../core/clock.js';
 import { WaymarkError } from '../core/errors.js';
 import { systemClock, systemRandom } from '../core/system-clock.js';
 import { lockDirectory } from '../engines/kit/directory-lock.js';
+import { loadGrpc } from '../engines/etcd/grpc.js';
 import { type ClusterTarget, parseClusterUrl } from './cluster-url.js';
 import { socketPath } from './control.js';
 import { etcdVersion } from './etcd-binary.js';
@@ -32,13 +33,15 @@ export interface ClusterOptions {
  * Starts the member of a directory: its etcd, and the engine over it.
  *
  * @param url  `cluster:DIR[?init | join=URL&token=TOKEN][&…]`
- * @throws {WaymarkError} `invalid` for the URL, the binary, or a directory that is no member's; `taken` when another process has it;
+ * @throws {WaymarkError} `invalid` for the URL, the binary, a missing package, or a directory that is no member's; `taken` when another process has it;
  *   `unavailable` when etcd does not start; `superseded` when it is no member any more; as `joinMember`
  */
 export async function openCluster(url: string, options: ClusterOptions = {}): Promise<Cluster> {
   const target = parseClusterUrl(url);
   const { clock = systemClock, random = systemRandom, told = () => {}, signal } = options;
   signal?.throwIfAborted();
+  // Before anything is made.
+  await loadGrpc('cluster:');
   const version = await etcdVersion(target.etcdBin);
   if (target.entry !== null) makeDirectory(target.directory);
   const lock = await lockMember(target.directory);

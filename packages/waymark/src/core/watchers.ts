@@ -256,6 +256,30 @@ export interface Watchers {
   processors(call?: CallOptions): Promise<readonly ProcessorInfo[]>;
   mode(call?: CallOptions): Promise<SharingMode>;
   setMode(mode: SharingMode, call?: CallOptions): Promise<void>;
+  /** The keys of the server that is asked, by their ids alone. @throws {WaymarkError} `invalid` when its file of keys is none by now */
+  secretsKeys(call?: CallOptions): Promise<SecretsKeys>;
+  /**
+   * Has every secret of endpoints encrypted by the newest key of the server that is asked; deliveries go on meanwhile.
+   *
+   * @returns how many endpoints were encrypted anew
+   * @throws {WaymarkError} `invalid` when a key is missing, naming its id; `unavailable` without any
+   */
+  reseal(call?: CallOptions): Promise<number>;
+}
+
+/** What encrypts the secrets of endpoints. */
+export interface SecretsKeys {
+  /** The one that encrypts from now on; null where there is none. */
+  readonly newest: string | null;
+  readonly keys: readonly {
+    readonly id: string;
+    /** How many endpoints it encrypted. With none its line may go. */
+    readonly endpoints: number;
+    /** False when the server that is asked does not have it, and so cannot deliver there. */
+    readonly here: boolean;
+  }[];
+  /** Endpoints without secrets, kept in the clear. */
+  readonly clear: number;
 }
 
 /** The registry as a host answers for it: what delivers keeps it, in the same process. */

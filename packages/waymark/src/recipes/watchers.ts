@@ -6,6 +6,7 @@ import type {
   DeadLetterCall,
   DeadLetterPage,
   ProcessorInfo,
+  SecretsKeys,
   SharingMode,
   TestResult,
   WatcherAdded,
@@ -139,9 +140,20 @@ export const setMode = asking<{ readonly mode: SharingMode }, null>(
   },
 );
 
+export const secretsKeys = asking<object, SecretsKeys>(
+  { name: 'watchers.secrets-keys', verb: 0xc5, whenBroken: 'retry' },
+  (desk, _asked, options) => desk.secretsKeys(options),
+);
+
+export const reseal = asking<object, number>(
+  { name: 'watchers.reseal', verb: 0xc6, whenBroken: 'retry' },
+  (desk, _asked, options) => desk.reseal(options),
+);
+
 export const watcherCalls = [
   ...[add, get, list, change, remove, removeLabelled, pause, resume, replay, test],
   ...[deadLetters, replayDeadLetters, dropDeadLetters, eventsAfter, processors, mode, setMode],
+  ...[secretsKeys, reseal],
 ] as const;
 
 /** As JSON, which has no NaN: a lifetime that is none would become one without end. @throws {WaymarkError} `invalid` */

@@ -114,13 +114,16 @@ export class Candidacy {
   async #campaign(over: () => void): Promise<HeldTerm<unknown> | null> {
     const { namespace, path, kind, ttlMs, owner, says, lease } = this.#parts;
     const signal = this.#signal;
-    return await namespace.space.holder.hold({
+    let asking: Promise<unknown> | undefined;
+    const holding = namespace.space.holder.hold({
       path,
       call: { ttlMs, owner, signal },
       ask: (asker) => {
         if (lease !== undefined && asker.lease !== lease) throw lostHold(path, electionWords);
         const args = { ...asker, session: asker.id, path, says, waitMs: undefined };
-        return namespace.host.run(kind.campaign, namespace.name, args, { signal });
+        const campaigning = namespace.host.run(kind.campaign, namespace.name, args, { signal });
+        asking = campaigning;
+        return campaigning;
       },
       make: (parts, asker) => {
         const ended = (term: Held): void => {
@@ -131,6 +134,12 @@ export class Candidacy {
         return new HeldTerm<unknown>({ ...parts, ended }, own, namespace, kind);
       },
     });
+    try {
+      return await holding;
+    } finally {
+      // Who ends may be granted the term all the same: it stands no longer once that is given back.
+      await asking?.catch(() => undefined);
+    }
   }
 }
 

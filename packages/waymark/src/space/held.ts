@@ -27,6 +27,8 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   #released = false;
   /** Its release did not reach the engine: it stands there still, and may be released again. */
   #owed = false;
+  /** It is being given back. */
+  #releasing: Promise<boolean> | undefined;
   #unwatch: (() => void) | undefined;
 
   constructor(parts: HeldParts) {
@@ -65,18 +67,17 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   }
 
   async release(): Promise<boolean> {
+    if (this.#releasing !== undefined) return await this.#releasedAfter(this.#releasing);
     const held = this.#owed || this.isHeld();
     this.#released = true;
     this.#owed = false;
     if (!held) return false;
     this.#detach();
+    this.#releasing = this.#giveAllBack();
     try {
-      return await this.giveBack();
-    } catch (error) {
-      this.#owed = true;
-      throw error;
+      return await this.#releasing;
     } finally {
-      if (this.#parts.ownLease) await this.#parts.lease.release();
+      this.#releasing = undefined;
     }
   }
 
@@ -123,6 +124,23 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     } finally {
       if (!this.#released && this.#reason === undefined) this.#parts.watches.add(this);
     }
+  }
+
+  async #giveAllBack(): Promise<boolean> {
+    try {
+      return await this.giveBack();
+    } catch (error) {
+      this.#owed = true;
+      throw error;
+    } finally {
+      if (this.#parts.ownLease) await this.#parts.lease.release();
+    }
+  }
+
+  /** Whoever asks while it is given back waits for that: what they do next may count on it. */
+  async #releasedAfter(releasing: Promise<boolean>): Promise<boolean> {
+    await releasing.catch(() => undefined);
+    return await this.release();
   }
 
   #endWatch(): void {

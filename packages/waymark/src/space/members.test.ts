@@ -7,8 +7,9 @@ import { join, leave, update } from '../recipes/members.js';
 import { FakeClock } from '../testing/fake-clock.js';
 import { ForwardingEngine } from '../wrap/forward.js';
 import { createLocalHost } from './local-host.js';
-import type { MembersChange } from './member-types.js';
+import type { MembersChange, Membership } from './member-types.js';
 import { createSpace } from './space.js';
+import type { Space } from './types.js';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => systemClock.nextTurn(resolve));
 
@@ -60,23 +61,68 @@ class SlowToResign extends ForwardingEngine {
   }
 }
 
-test('[M7] who leaves stays a member until its resignation is through, however long that takes', async () => {
+test.each([
+  ['leaves', (me: Membership) => me.release()],
+  ['closes its space', (_: Membership, space: Space) => space.close()],
+] as const)(
+  '[M7] who leads and %s stays a member until its resignation is through, however long that takes',
+  async (_, leave) => {
+    const memory = createMemoryEngine();
+    await using engine = new SlowToResign(memory);
+    const parts = { clock: systemClock, random, owner: 'a' };
+    await using space = createSpace(createLocalHost(engine), parts);
+    await using other = createSpace(createLocalHost(memory), parts);
+    const members = other.namespace('n').members(group);
+    const me = await space.namespace('n').members(group).join({ id: 'w1', lead: true });
+    await me.elected();
+    const resigning = new Promise<void>((resolve) => (engine.resigns = resolve));
+    const left = leave(me, space);
+    await resigning;
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    const view = await members.list();
+    expect([view.leader?.id, view.members.map(({ id }) => id)]).toEqual(['w1', ['w1']]);
+    engine.resign();
+    await left;
+    expect(await members.list()).toMatchObject({ leader: null, members: [] });
+  },
+);
+
+/** The mark of who leads is there before its candidate hears of it. */
+class SlowToElect extends ForwardingEngine {
+  elects: (() => void) | null = null;
+  #answer = (): void => undefined;
+  readonly #told = new Promise<void>((resolve) => (this.#answer = resolve));
+
+  override async commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+    const outcome = await super.commit(txn, options);
+    if (txn.apply?.some((one) => one.type === 'put' && one.key.startsWith('n/n/glh/')) === true) {
+      this.elects?.();
+      await this.#told;
+    }
+    return outcome;
+  }
+
+  answer(): void {
+    this.#answer();
+  }
+}
+
+test('[M7] a space that closes while it is being elected resigns before it leaves: no view shows a leader that is no member', async () => {
   const memory = createMemoryEngine();
-  await using engine = new SlowToResign(memory);
+  await using engine = new SlowToElect(memory);
   const parts = { clock: systemClock, random, owner: 'a' };
-  await using space = createSpace(createLocalHost(engine), parts);
+  const space = createSpace(createLocalHost(engine), parts);
   await using other = createSpace(createLocalHost(memory), parts);
   const members = other.namespace('n').members(group);
-  const me = await space.namespace('n').members(group).join({ id: 'w1', lead: true });
-  await me.elected();
-  const resigning = new Promise<void>((resolve) => (engine.resigns = resolve));
-  const left = me.release();
-  await resigning;
+  const electing = new Promise<void>((resolve) => (engine.elects = resolve));
+  await space.namespace('n').members(group).join({ id: 'w1', lead: true });
+  await electing;
+  const closing = space.close();
   for (let turn = 0; turn < 20; turn++) await nextTurn();
   const view = await members.list();
   expect([view.leader?.id, view.members.map(({ id }) => id)]).toEqual(['w1', ['w1']]);
-  engine.resign();
-  expect(await left).toBe(true);
+  engine.answer();
+  await closing;
   expect(await members.list()).toMatchObject({ leader: null, members: [] });
 });
 

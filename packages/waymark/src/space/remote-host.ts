@@ -120,10 +120,9 @@ class RemoteHost implements Host {
     options?: CallOptions,
   ): Promise<number | null> {
     const { path, tree, mode, id } = request;
-    const giveBack = (): void => {
-      this.release(namespace, { path, tree, mode, id }).catch(() => {
-        // Unreachable: the lease ends the place.
-      });
+    const giveBack = async (): Promise<void> => {
+      // Unreachable: the lease ends the place.
+      await this.release(namespace, { path, tree, mode, id }).catch(() => undefined);
     };
     return this.#connection.call(methods.acquire, { namespace, request }, options?.signal, {
       noDeadline: true,
@@ -176,10 +175,11 @@ class RemoteHost implements Host {
     args: Args,
     options?: RunOptions,
   ): Promise<Result> {
-    const giveBack = (): void => {
+    const giveBack = async (): Promise<void> => {
       const undo = call.undo?.(args);
       // Unreachable: what was given ends with its lease.
-      if (undo !== undefined) void this.run(undo.call, namespace, undo.args).catch(() => undefined);
+      if (undo !== undefined)
+        await this.run(undo.call, namespace, undo.args).catch(() => undefined);
     };
     const withinMs = options?.withinMs;
     const bounds = { withinMs, noDeadline: call.waits === true && withinMs === undefined };

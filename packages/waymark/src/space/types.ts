@@ -231,11 +231,10 @@ export interface TxnOutcome<T> {
   readonly results: readonly TxnResult<T>[];
 }
 
-/** One line of a dump: plain JSON, values in base64. */
-export interface DumpEntry {
-  readonly path: string;
-  readonly value: string;
-}
+/** One line of a dump: plain JSON, values in base64. What clients of etcd's API wrote at no path has its `key`, in base64. */
+export type DumpEntry =
+  | { readonly path: string; readonly key?: undefined; readonly value: string }
+  | { readonly path?: undefined; readonly key: string; readonly value: string };
 
 export interface NamespaceDump {
   readonly waymark: 1;

@@ -88,6 +88,14 @@ export class HostWatchers implements types.Watchers {
     await this.#ask(calls.setMode, { mode }, call);
   }
 
+  secretsKeys(call?: CallOptions): Promise<types.SecretsKeys> {
+    return this.#ask(calls.secretsKeys, {}, call);
+  }
+
+  reseal(call?: CallOptions): Promise<number> {
+    return this.#ask(calls.reseal, {}, call);
+  }
+
   events(call: types.WatcherEventsCall = {}): AsyncIterableIterator<types.WatcherEvent> {
     const left = new AbortController();
     const { closing } = this.#space;

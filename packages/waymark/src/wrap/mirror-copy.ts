@@ -1,8 +1,8 @@
 import type { Change, Entry, Query, Reading, Revision } from '../core/engine.js';
 import { KeyIndex } from '../engines/kit/key-index.js';
-import { Slot, Version } from '../engines/kit/slot.js';
+import { Slot } from '../engines/kit/slot.js';
 
-/** What an entry is counted with beside its key and value: its slot, its version, and their places in the index. */
+/** What an entry is counted with beside its key and value: its slot, and its places in the index. */
 const overheadBytes = 200;
 
 /** The entries of a range as of one revision, in memory. */
@@ -20,21 +20,21 @@ export class MirrorCopy {
   /** An entry of the snapshot. */
   add(entry: Entry): void {
     const slot = new Slot(entry.key);
-    new Version().restore(slot, entry);
+    slot.restore(entry);
     this.#index.add(slot);
     this.keys++;
-    this.bytes += bytesOf(slot.head);
+    this.bytes += bytesOf(slot);
   }
 
   /** @returns the change with the entry before it */
   take({ kind, entry }: Change): Change {
     const slot = this.#index.get(entry.key);
-    const previous = slot?.head.entry() ?? null;
+    const previous = slot?.entry() ?? null;
     if (slot !== undefined) {
       this.keys--;
-      this.bytes -= bytesOf(slot.head);
+      this.bytes -= bytesOf(slot);
     }
-    if (kind !== 'put') this.#remove(slot);
+    if (kind !== 'put') this.#remove(slot, entry.modRevision);
     else if (slot === undefined) this.add(entry);
     else this.#replace(slot, entry);
     return { kind, entry, previous };
@@ -46,19 +46,19 @@ export class MirrorCopy {
   }
 
   #replace(slot: Slot, entry: Entry): void {
-    new Version().restore(slot, entry);
+    slot.restore(entry);
     this.keys++;
-    this.bytes += bytesOf(slot.head);
+    this.bytes += bytesOf(slot);
   }
 
-  #remove(slot: Slot | undefined): void {
+  #remove(slot: Slot | undefined, revision: Revision): void {
     if (slot === undefined) return;
-    slot.head = new Version();
+    slot.delete(revision);
     this.#index.moved(slot, true);
     this.#index.remove(slot);
   }
 }
 
-function bytesOf({ liveBytes }: Version): number {
+function bytesOf({ liveBytes }: Slot): number {
   return overheadBytes + liveBytes;
 }

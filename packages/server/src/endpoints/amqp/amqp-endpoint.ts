@@ -44,6 +44,9 @@ export const amqpKind: EndpointKind = {
   },
 };
 
+/** It is kept, and comes back when no queue takes it. */
+const each = { mandatory: true, persistent: true } as const;
+
 class AmqpEndpoint implements Endpoint {
   readonly #place: AmqpPlace;
   readonly #format: EndpointSettings['format'];
@@ -98,25 +101,23 @@ class AmqpEndpoint implements Endpoint {
       'queue' in to ? ['', to.queue] : [to.exchange.fill(event), to.key.fill(event)];
     checkName('exchange', exchange, event);
     checkName('routing key', key, event);
-    return { exchange, key, ...this.#written(delivery, event) };
+    const { content, options } = this.#written(delivery, event);
+    return { exchange, key, content, options };
   }
 
   /** @see github.com/cloudevents/spec, AMQP protocol binding 1.0.2: `cloudEvents:` before the name of each attribute */
-  #written(
-    delivery: Delivery,
-    event: DeliveredEvent,
-  ): Pick<BrokerMessage, 'content' | 'properties'> {
+  #written(delivery: Delivery, event: DeliveredEvent): Pick<BrokerMessage, 'content' | 'options'> {
+    const { id: messageId, value = new Uint8Array() } = event;
     if (this.#format === 'structured') {
       const content = Buffer.from(eventDocument(delivery, event));
-      return { content, properties: { messageId: event.id, contentType: documentType } };
+      return { content, options: { messageId, contentType: documentType, ...each } };
     }
-    const { id: messageId, value = new Uint8Array() } = event;
     const headers = Object.fromEntries(
       eventAttributes(delivery, event).map(([name, text]) => [`cloudEvents:${name}`, text]),
     );
     const type = event.value === undefined ? {} : { contentType: contentTypeOf(value) };
     const content = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    return { content, properties: { messageId, headers, ...type } };
+    return { content, options: { messageId, headers, ...type, ...each } };
   }
 }
 

@@ -15,7 +15,7 @@ test('[W3.1] a batch is accepted with its last confirm and none before, and refu
   };
   const channel = await BrokerChannel.open(model as unknown as ChannelModel, async () => undefined);
   const messages = ['1', '2', '3'].map((messageId) => {
-    return { exchange: '', key: 'q', content: Buffer.from('{}'), properties: { messageId } };
+    return { exchange: '', key: 'q', content: Buffer.from('{}'), options: { messageId } };
   });
   const told: string[] = [];
   const accepted = channel.publish(messages).then(() => told.push('accepted'));

@@ -16,6 +16,8 @@ const channelsMax = 2_047;
 const heartbeatS = 10;
 const silenceMs = 10_000;
 const farewellMs = 500;
+/** Handed to the system at once. */
+const writeBytesMax = 1_048_576;
 
 /**
  * A channel on the connection that all endpoints of this server, account and vhost share. Connections are opened as they are needed.
@@ -89,6 +91,8 @@ async function connect(
     // Until the broker has let it in; then heartbeats watch over it.
     timeout: silenceMs,
     noDelay: true,
+    // Room for a whole delivery, which then is one write: see BrokerChannel.
+    writableHighWaterMark: writeBytesMax,
     clientProperties: { connection_name: 'waymark' },
     ...(isIP(parts.host) === 0 && { servername: parts.host }),
   };

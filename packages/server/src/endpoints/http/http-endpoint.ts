@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Dispatcher } from 'undici';
 import {
   type Delivery,
   DeliveryFailure,
@@ -11,16 +10,14 @@ import {
 } from '../endpoint.js';
 import type { Use } from '../kit/shared-connections.js';
 import { targetOf } from '../kit/target.js';
-import { TrySignal } from '../kit/try-signal.js';
 import { readUri, type UriRules } from '../kit/uri.js';
+import { type Answer, Exchange } from './exchange.js';
 import { refusalOf } from './refusals.js';
 import { type HttpPool, openPool } from './pool.js';
 import { type HttpRequest, requestsOf } from './requests.js';
 import { type Signer, signerOf } from './signer.js';
 
 const rules: UriRules = { ports: { http: 80, https: 443 } };
-/** What an endpoint answers is read so far, so that its connection can be used again, and no further. */
-const answerBytesMax = 16_384;
 
 /** Webhooks: a POST to `http://` or `https://` for each delivery. docs/endpoints/http.md tells what arrives. */
 export const httpKind: EndpointKind = {
@@ -43,10 +40,12 @@ class HttpEndpoint implements Endpoint {
   readonly #signer: Signer | null;
   readonly #connect: () => Use<HttpPool>;
   readonly #tools: EndpointTools;
-  readonly #tries = new TrySignal();
   #use: Use<HttpPool> | null = null;
-  /** What is left of the last answer. An endpoint that never ends it keeps one connection busy and no more. */
-  #answer: Dispatcher.ResponseData['body'] | null = null;
+  /** The last one. Where its answer never ends, it keeps one connection busy and no more. */
+  #exchange: Exchange | null = null;
+  /** undici gives the connection of an answer that has come whole to the next request after one turn: before, it would open another one. */
+  #turn: Promise<void> = Promise.resolve();
+  #ended: DeliveryFailure | null = null;
 
   constructor(target: Target, settings: EndpointSettings, tools: EndpointTools) {
     const { scheme, user, password } = readUri(target.uri, rules);
@@ -63,18 +62,21 @@ class HttpEndpoint implements Endpoint {
   }
 
   async deliver(delivery: Delivery, until: AbortSignal): Promise<void> {
-    if (until.aborted) throw endedBy(until);
-    await this.#tries.under(until, async (signal) => {
+    const abort = (): void => this.#exchange?.abort(endedBy(until));
+    until.addEventListener('abort', abort, { once: true });
+    try {
       this.#use ??= this.#connect();
       const pool = await this.#use.connection;
       for (const request of requestsOf(delivery, this.#format, this.#signer)) {
-        await this.#send(pool, request, delivery.fence, signal);
+        await this.#send(pool, request, delivery.fence, until);
       }
-    });
+    } finally {
+      until.removeEventListener('abort', abort);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#tries.end(new DeliveryFailure('again', 'the endpoint was given up'));
+    this.#ended = new DeliveryFailure('again', 'the endpoint was given up');
     this.#drop();
     const use = this.#use;
     this.#use = null;
@@ -85,51 +87,49 @@ class HttpEndpoint implements Endpoint {
     pool: HttpPool,
     request: HttpRequest,
     fence: number,
-    signal: AbortSignal,
+    until: AbortSignal,
   ): Promise<void> {
+    await this.#turn;
     this.#drop();
-    const { statusCode, headers, body } = await this.#answered(pool, request, signal);
-    this.#answer = body;
-    void body.dump({ limit: answerBytesMax }).catch(() => undefined);
-    // Most answers have come whole, and undici gives their connection to the next request after one turn.
-    await setImmediate();
-    if (statusCode < 200 || statusCode >= 300) {
-      throw refusalOf(statusCode, headers, { fence, now: this.#tools.wallNow() });
+    const { status, headers } = await this.#answered(pool, request, until);
+    this.#turn = setImmediate();
+    if (status < 200 || status >= 300) {
+      throw refusalOf(status, headers, { fence, now: this.#tools.wallNow() });
     }
   }
 
-  async #answered(
-    pool: HttpPool,
-    { headers, body }: HttpRequest,
-    signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
-    if (this.#account !== null) headers['authorization'] = this.#account;
-    const ask = (): Promise<Dispatcher.ResponseData> =>
-      pool.pool.request({
-        method: 'POST',
-        path: this.#path,
-        headers,
-        body,
-        signal,
-      });
+  async #answered(pool: HttpPool, request: HttpRequest, until: AbortSignal): Promise<Answer> {
     const before = pool.connects();
     try {
-      return await ask().catch((error: unknown) => {
-        // A connection that was kept alive may have been closed just then: that tells nothing of the endpoint.
-        if (signal.aborted || !broke(error) || pool.connects() !== before) throw error;
-        return ask();
-      });
+      return await this.#ask(pool, request, until);
     } catch (error) {
-      if (signal.aborted) throw endedBy(signal);
-      if (error instanceof DeliveryFailure) throw error;
-      throw new DeliveryFailure('again', `no answer from the endpoint: ${codeOf(error)}`);
+      // A connection that was kept alive may have been closed just then: that tells nothing of the endpoint.
+      const stale = broke(error) && pool.connects() === before;
+      if (stale && !until.aborted) return await this.#ask(pool, request, until).catch(refused);
+      return refused(error);
     }
   }
 
-  #drop(): void {
-    this.#answer?.destroy();
-    this.#answer = null;
+  #ask(pool: HttpPool, { headers, body }: HttpRequest, until: AbortSignal): Promise<Answer> {
+    if (until.aborted) throw endedBy(until);
+    if (this.#ended !== null) throw this.#ended;
+    if (this.#account !== null) headers['authorization'] = this.#account;
+    const exchange = new Exchange();
+    this.#exchange = exchange;
+    pool.pool.dispatch({ method: 'POST', path: this.#path, headers, body }, exchange);
+    return exchange.answer;
   }
+
+  /** Of an exchange that is over nothing is left to drop. */
+  #drop(): void {
+    this.#exchange?.abort(this.#ended ?? new DeliveryFailure('again', 'the answer never ended'));
+    this.#exchange = null;
+  }
+}
+
+function refused(error: unknown): never {
+  if (error instanceof DeliveryFailure) throw error;
+  throw new DeliveryFailure('again', `no answer from the endpoint: ${codeOf(error)}`);
 }
 
 /** Errors of connections hold addresses, and parts of answers: the code alone is told. */

@@ -1,10 +1,10 @@
-import type { Dispatcher } from 'undici';
+import type { IncomingHttpHeaders } from 'node:http';
 import { DeliveryFailure } from '../endpoint.js';
 
 /** What an answer other than 2xx means. */
 export function refusalOf(
   status: number,
-  headers: Dispatcher.ResponseData['headers'],
+  headers: IncomingHttpHeaders,
   { fence, now }: { readonly fence: number; readonly now: number },
 ): DeliveryFailure {
   const message = `the endpoint answered ${status}`;

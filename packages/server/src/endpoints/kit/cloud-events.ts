@@ -22,15 +22,20 @@ const escapedMin = 64;
 /** Name in lower case, and value as text. */
 export type EventAttribute = readonly [name: string, value: string];
 
-type TypedAttribute = readonly [name: string, value: string | number | boolean];
-
 /** The event as one JSON document. A value that is JSON stands in it as it was written. */
 export function eventDocument(delivery: Delivery, event: DeliveredEvent): string {
   const shared = sharedOf(delivery);
-  const members = shared.members + membersOf(ownOf(delivery, event, shared));
-  const watchers = `"watchers":${JSON.stringify(event.watchers.join(','))}`;
-  const value = event.value === undefined ? '' : `,${data(event.value)}`;
-  return `{${members}${watchers}${value}}`;
+  const { id, kind, path, revision, sequence, previous, value } = event;
+  const source = sourceOf(delivery, event, shared);
+  // The same as in attributesOf; to write a list of attributes would cost more than all else.
+  const order =
+    (sequence === '' ? '' : `,"sequence":${quoted(sequence)}`) +
+    (previous === '' ? '' : `,"previous":${quoted(previous)}`) +
+    (event.state === true ? ',"state":true' : '') +
+    (event.replay === true ? ',"replay":true' : '');
+  const watchers = quoted(event.watchers.join(','));
+  const told = value === undefined ? '' : `,${data(value)}`;
+  return `{${shared.members}"id":${quoted(id)},"source":"${source}","type":"dev.waymark.${kind}","subject":${quoted(path)},"revision":"${revision}"${order},"watchers":${watchers}${told}}`;
 }
 
 /** All events of the delivery as one JSON list of documents. */
@@ -40,9 +45,7 @@ export function batchDocument(delivery: Delivery): string {
 
 /** What stands beside the value in binary mode: all attributes but `datacontenttype`, which is `contentTypeOf`. */
 export function eventAttributes(delivery: Delivery, event: DeliveredEvent): EventAttribute[] {
-  const shared = sharedOf(delivery);
-  const told = [...shared.attributes, ...ownOf(delivery, event, shared)];
-  const attributes = told.map(([name, value]): EventAttribute => [name, String(value)]);
+  const attributes = attributesOf(delivery, event);
   const { watchers } = event;
   attributes.push(['watchers', watchers.slice(0, watchersBesideMax).join(',')]);
   const more = watchers.length - watchersBesideMax;
@@ -71,10 +74,11 @@ export function contentTypeOf(value: Uint8Array): string {
 
 /** What all events of a delivery tell alike, written once. */
 interface Shared {
-  readonly attributes: readonly TypedAttribute[];
+  readonly sentAt: string;
   readonly members: string;
-  /** By namespace. */
-  readonly sources: Map<string, string>;
+  /** Of the event before: neighbours are mostly of one namespace. */
+  namespace: string | null;
+  source: string;
 }
 
 const sharedBy = new WeakMap<Delivery, Shared>();
@@ -82,53 +86,61 @@ const sharedBy = new WeakMap<Delivery, Shared>();
 function sharedOf(delivery: Delivery): Shared {
   const known = sharedBy.get(delivery);
   if (known !== undefined) return known;
-  const { stream, fence, attempt, sentAt, part } = delivery;
-  const attributes: TypedAttribute[] = [
-    ['specversion', '1.0'],
-    ['stream', stream],
-    ['fence', String(fence)],
-    ['attempt', attempt],
-    ['sentat', new Date(sentAt).toISOString()],
-  ];
-  if (part !== undefined) attributes.push(['part', part.index], ['parts', part.of]);
-  const shared = { attributes, members: membersOf(attributes), sources: new Map() };
+  const { stream, fence, attempt, sentAt: at, part } = delivery;
+  const sentAt = new Date(at).toISOString();
+  const parts = part === undefined ? '' : `"part":${part.index},"parts":${part.of},`;
+  const members = `"specversion":"1.0","stream":${quoted(stream)},"fence":"${fence}","attempt":${attempt},"sentat":"${sentAt}",${parts}`;
+  const shared = { sentAt, members, namespace: null, source: '' };
   sharedBy.set(delivery, shared);
   return shared;
 }
 
 /** All but the watchers. */
-function ownOf({ stream }: Delivery, event: DeliveredEvent, { sources }: Shared): TypedAttribute[] {
-  const { id, namespace, kind, path, sequence, previous, revision } = event;
-  let source = sources.get(namespace);
-  if (source === undefined) {
-    source = `urn:waymark:${encodeURIComponent(stream)}:${encodeURIComponent(namespace)}`;
-    sources.set(namespace, source);
-  }
-  const told: TypedAttribute[] = [
+function attributesOf(delivery: Delivery, event: DeliveredEvent): EventAttribute[] {
+  const { stream, fence, attempt, part } = delivery;
+  const { id, kind, path, sequence, previous, revision } = event;
+  const shared = sharedOf(delivery);
+  const told: EventAttribute[] = [
+    ['specversion', '1.0'],
+    ['stream', stream],
+    ['fence', String(fence)],
+    ['attempt', String(attempt)],
+    ['sentat', shared.sentAt],
+  ];
+  if (part !== undefined) told.push(['part', String(part.index)], ['parts', String(part.of)]);
+  told.push(
     ['id', id],
-    ['source', source],
+    ['source', sourceOf(delivery, event, shared)],
     ['type', `dev.waymark.${kind}`],
     ['subject', path],
     ['revision', String(revision)],
-  ];
+  );
   // An attribute is never empty: a probe has no place in the stream, and the first event has none before it.
   if (sequence !== '') told.push(['sequence', sequence]);
   if (previous !== '') told.push(['previous', previous]);
-  if (event.state === true) told.push(['state', true]);
-  if (event.replay === true) told.push(['replay', true]);
+  if (event.state === true) told.push(['state', 'true']);
+  if (event.replay === true) told.push(['replay', 'true']);
   return told;
 }
 
-function membersOf(attributes: readonly TypedAttribute[]): string {
-  let members = '';
-  for (const [name, value] of attributes) members += `"${name}":${JSON.stringify(value)},`;
-  return members;
+/** Nothing in it is to be escaped. */
+function sourceOf({ stream }: Delivery, { namespace }: DeliveredEvent, shared: Shared): string {
+  if (shared.namespace !== namespace) {
+    shared.source = `urn:waymark:${encodeURIComponent(stream)}:${encodeURIComponent(namespace)}`;
+    shared.namespace = namespace;
+  }
+  return shared.source;
+}
+
+/** As JSON. Most text has nothing to escape, which is told sooner than JSON.stringify does it. */
+function quoted(text: string): string {
+  return /^[ !#-[\]-~]*$/.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 /** The members of a document that tell the value. */
 function data(value: Uint8Array): string {
   const { type, text } = describe(value);
-  const typed = `"datacontenttype":${JSON.stringify(type)}`;
+  const typed = `"datacontenttype":"${type}"`;
   if (text !== undefined) {
     const written = type === 'application/json' ? text : JSON.stringify(text);
     // Text full of quotes and control characters is longer than base64: no document is much longer than its value.

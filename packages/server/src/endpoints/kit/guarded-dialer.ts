@@ -1,4 +1,3 @@
-import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP, type LookupFunction, connect as connectPlain, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { callbackify } from 'node:util';
@@ -6,17 +5,15 @@ import { DeliveryFailure } from '../endpoint.js';
 import { AddressRules } from './address-rules.js';
 import type { DialedAddress, Dialer, DialTo } from './dialer.js';
 import { canonicalHost } from './hosts.js';
+import { createNameLookup, type NameLookup } from './name-lookup.js';
 import { unlessAborted } from './unless-aborted.js';
 
 const keepAliveMs = 30_000;
 
-/** All addresses of a name, the best one first. */
-export type NameLookup = (name: string) => Promise<readonly DialedAddress[]>;
-
 export interface DialerOptions {
   /** Networks that endpoints may be in beside the public ones, as `10.0.0.0/8`. */
   readonly allow: readonly string[];
-  /** Default: the machine's own, with its hosts file. */
+  /** Default: the machine's hosts file, its name servers, then the machine itself. */
   readonly lookup?: NameLookup | undefined;
 }
 
@@ -26,7 +23,7 @@ export interface DialerOptions {
  *
  * @throws {WaymarkError} `invalid` for what is no network
  */
-export function createDialer({ allow, lookup = lookupAll }: DialerOptions): Dialer {
+export function createDialer({ allow, lookup = createNameLookup() }: DialerOptions): Dialer {
   const rules = new AddressRules(allow);
   const addressesOf = (host: string, signal?: AbortSignal): Promise<readonly DialedAddress[]> =>
     checkedAddresses({ rules, lookup }, host, signal);
@@ -42,11 +39,6 @@ export function createDialer({ allow, lookup = lookupAll }: DialerOptions): Dial
     },
     allows: (address) => rules.allows(address),
   };
-}
-
-async function lookupAll(name: string): Promise<readonly DialedAddress[]> {
-  const found = await systemLookup(name, { all: true });
-  return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
 }
 
 /** @returns at least one */

@@ -22,7 +22,7 @@ import type {
   TableFacts,
 } from './sql.js';
 import { fencesName, tableText } from './sql.js';
-import { underSignals } from './under-signals.js';
+import { TrySignal } from './try-signal.js';
 
 /** How often a delivery begins anew within one try, where the server undid it for the sake of others or had closed the connection meanwhile. */
 const beginningsMax = 3;
@@ -58,7 +58,7 @@ class SqlSink implements Endpoint {
   readonly #parts: SqlSinkParts;
   readonly #use: Use<SqlPool>;
   readonly #statements: Readonly<Record<'lock' | 'move', string>>;
-  readonly #ended = new AbortController();
+  readonly #tries = new TrySignal();
   #prepared: { readonly stream: string; readonly facts: TableFacts } | null = null;
 
   constructor(parts: SqlSinkParts, use: Use<SqlPool>) {
@@ -75,7 +75,7 @@ class SqlSink implements Endpoint {
   }
 
   deliver(delivery: Delivery, until: AbortSignal): Promise<void> {
-    return underSignals([until, this.#ended.signal], (signal) => this.#deliver(delivery, signal));
+    return this.#tries.under(until, (signal) => this.#deliver(delivery, signal));
   }
 
   async #deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
@@ -87,7 +87,7 @@ class SqlSink implements Endpoint {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort(new DeliveryFailure('again', 'the endpoint was closed'));
+    this.#tries.end(new DeliveryFailure('again', 'the endpoint was closed'));
     await this.#use.leave();
   }
 

@@ -48,3 +48,16 @@ test('nothing is tried under a signal that has aborted, and nothing after the en
   await expect(tries.under(never, work)).rejects.toBe(over);
   expect(tried).toBe(0);
 });
+
+test("a try that is deaf to its signal keeps nobody waiting, and is nobody's when it ends later", async () => {
+  const tries = new TrySignal();
+  let fail = (_error: Error): void => {};
+  const deaf = new Promise<void>((_resolve, reject) => (fail = reject));
+  const waited = tries.unlessEnded(deaf);
+  const late = new Error('late');
+  tries.abort(late);
+  await expect(waited).rejects.toBe(late);
+  await tries.unlessEnded(Promise.resolve());
+  fail(new Error('after all'));
+  await expect(tries.unlessEnded(deaf)).rejects.toThrow('after all');
+});

@@ -5,6 +5,7 @@
 export class TrySignal {
   #controller: AbortController | null = null;
   #ended: Error | null = null;
+  #abandon: ((reason: unknown) => void) | null = null;
 
   /** @throws what it was ended with */
   get signal(): AbortSignal {
@@ -16,12 +17,25 @@ export class TrySignal {
   /** Ends the try under way. */
   abort(reason: unknown): void {
     this.#controller?.abort(reason);
+    this.#abandon?.(reason);
   }
 
   /** Ends the try under way, and there is no other. */
   end(reason: Error): void {
     this.#ended ??= reason;
     this.abort(reason);
+  }
+
+  /** Waits for a try: one that is deaf to the signal keeps nobody waiting. A listener would do the same, for more than the rest of it. @throws what it is ended with, too */
+  async unlessEnded(task: Promise<void>): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#abandon = reject;
+        task.then(resolve, reject);
+      });
+    } finally {
+      this.#abandon = null;
+    }
   }
 
   /** Does a try that another signal ends, too. @throws its reason, or what this was ended with, and does nothing when either has been */

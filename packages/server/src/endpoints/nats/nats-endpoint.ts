@@ -23,7 +23,6 @@ import { runsOf } from '../kit/runs.js';
 import type { Use } from '../kit/shared-connections.js';
 import { targetOf } from '../kit/target.js';
 import { TrySignal } from '../kit/try-signal.js';
-import { underSignals } from '../kit/under-signals.js';
 import { unlessAborted } from '../kit/unless-aborted.js';
 import { natsFailure, notAllowed } from './failures.js';
 import { type NatsLink, openLink } from './link.js';
@@ -61,6 +60,7 @@ class NatsEndpoint implements Endpoint {
   readonly #settings: EndpointSettings;
   readonly #connect: () => Use<NatsLink>;
   readonly #tries = new TrySignal();
+  readonly #sends = new TrySignal();
   #use: Use<NatsLink> | null = null;
   #left: Promise<void> = Promise.resolve();
 
@@ -78,7 +78,9 @@ class NatsEndpoint implements Endpoint {
         signal.throwIfAborted();
         this.#use ??= this.#connect();
         const link = await unlessAborted(this.#use.connection, signal);
-        await underSignals([signal, link.gone], (live) => this.#send(link, delivery, live));
+        await this.#sends.under(signal, () =>
+          this.#sends.under(link.gone, (live) => this.#send(link, delivery, live)),
+        );
       } catch (error) {
         this.#drop();
         throw signal.aborted ? (signal.reason as Error) : natsFailure(error);

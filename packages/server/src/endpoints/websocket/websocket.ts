@@ -10,6 +10,7 @@ import {
 } from '../endpoint.js';
 import { batchDocument } from '../kit/cloud-events.js';
 import { targetOf } from '../kit/target.js';
+import { TrySignal } from '../kit/try-signal.js';
 import { readUri, type UriParts } from '../kit/uri.js';
 import type { Answer } from './answers.js';
 import { Link } from './link.js';
@@ -55,7 +56,7 @@ class WebSocketEndpoint implements Endpoint {
   readonly #parts: UriParts;
   readonly #tools: EndpointTools;
   readonly #clock: Clock;
-  readonly #disposing = new AbortController();
+  readonly #tries = new TrySignal();
   #link: Link | null = null;
   #session: Session | null = null;
 
@@ -65,21 +66,21 @@ class WebSocketEndpoint implements Endpoint {
     this.#clock = clock;
   }
 
-  async deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const ending = AbortSignal.any([signal, this.#disposing.signal]);
-    ending.throwIfAborted();
-    const link = await this.#opened(ending);
-    const session = await this.#greeted(link, delivery, ending);
-    const events = delivery.events.filter(({ sequence }) => isNew(sequence, session));
-    if (events.length === 0) return;
-    const answer = await link.ask(messageOf({ ...delivery, events }), ending);
-    accepted(answer, delivery.id, events);
-    session.last = (answer as Answer & { kind: 'ack' }).last;
+  deliver(delivery: Delivery, until: AbortSignal): Promise<void> {
+    return this.#tries.under(until, async (signal) => {
+      const link = await this.#opened(signal);
+      const session = await this.#greeted(link, delivery, signal);
+      const events = delivery.events.filter(({ sequence }) => isNew(sequence, session));
+      if (events.length === 0) return;
+      const answer = await link.ask(messageOf({ ...delivery, events }), signal);
+      accepted(answer, delivery.id, events);
+      session.last = (answer as Answer & { kind: 'ack' }).last;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closing = this.#link?.close();
-    this.#disposing.abort(new DeliveryFailure('again', 'the endpoint was closed'));
+    this.#tries.end(new DeliveryFailure('again', 'the endpoint was closed'));
     await closing;
   }
 

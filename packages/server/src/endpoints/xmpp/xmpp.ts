@@ -10,6 +10,7 @@ import {
 import { checkInstalled } from '../kit/installed.js';
 import type { SharedConnection, Use } from '../kit/shared-connections.js';
 import { targetOf } from '../kit/target.js';
+import { TrySignal } from '../kit/try-signal.js';
 import { unlessAborted } from '../kit/unless-aborted.js';
 import type { XmppAccount } from './account.js';
 import { openClient, type XmppLink } from './connection.js';
@@ -72,7 +73,7 @@ interface Opened {
 class XmppEndpoint implements Endpoint {
   readonly #place: XmppPlace;
   readonly #parts: EndpointParts;
-  readonly #ending = new AbortController();
+  readonly #tries = new TrySignal();
   #use: Use<Opened> | null = null;
 
   constructor(place: XmppPlace, parts: EndpointParts) {
@@ -80,9 +81,11 @@ class XmppEndpoint implements Endpoint {
     this.#parts = parts;
   }
 
-  async deliver(delivery: Delivery, until: AbortSignal): Promise<void> {
-    const signal = AbortSignal.any([until, this.#ending.signal]);
-    signal.throwIfAborted();
+  deliver(delivery: Delivery, until: AbortSignal): Promise<void> {
+    return this.#tries.under(until, (signal) => this.#deliver(delivery, signal));
+  }
+
+  async #deliver(delivery: Delivery, signal: AbortSignal): Promise<void> {
     const opened = await this.#opened(signal);
     const { bare, resource, type } = this.#place;
     const own = this.#parts.account.jid.split('@', 1)[0] as string;
@@ -92,7 +95,7 @@ class XmppEndpoint implements Endpoint {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort(new DeliveryFailure('again', 'the endpoint was given up'));
+    this.#tries.end(new DeliveryFailure('again', 'the endpoint was given up'));
     await this.#leave();
   }
 
@@ -119,12 +122,11 @@ class XmppEndpoint implements Endpoint {
     const { bare, type } = this.#place;
     const sent = session.send(messageOf(library, this.#place, delivery, event), bare);
     const waiting = new AbortController();
-    const ending = AbortSignal.any([signal, waiting.signal]);
     try {
       const accepted =
         type === 'groupchat'
           ? sent.received
-          : Promise.race([sent.received, this.#withoutReceipt(session, sent, ending)]);
+          : Promise.race([sent.received, this.#withoutReceipt(session, sent, waiting.signal)]);
       await unlessAborted(accepted, signal);
     } finally {
       waiting.abort();

@@ -9,18 +9,26 @@ import type * as GrpcTypes from '@grpc/grpc-js';
 import type { Clock, Random } from '../../core/clock.js';
 import { WaymarkError } from '../../core/errors.js';
 import { pause } from '../../core/pause.js';
-import { Auth, KV } from './gen/etcd_pb.js';
+import { Auth, KV, Maintenance, StatusRequestSchema } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
 import { encode, type Exchange, exchangeOf, type Method, pathOf } from './exchange.js';
 import type { Grpc } from './grpc.js';
 import { Member } from './member.js';
+import { unary, type Waits } from './unary.js';
 
 export interface EtcdCall {
   readonly kind: CallKind;
   readonly signal?: AbortSignal | undefined;
   /** Default: the target's. */
   readonly timeoutMs?: number | undefined;
+}
+
+interface Attempt extends EtcdCall {
+  /** By the clock. */
+  readonly deadline: number;
+  /** 0 for the first. */
+  readonly attempt: number;
 }
 
 export type EtcdStream<I extends DescMessage, O extends DescMessage> = GrpcTypes.ClientDuplexStream<
@@ -40,10 +48,13 @@ export interface OpenedStream<I extends DescMessage, O extends DescMessage> {
 }
 
 const suspectMs = 5_000;
+/** A member silent for so long is passed over where there are others, and asked whether it is there. */
+const patienceMs = 1_000;
+const probeMs = 1_000;
 const backoffMs = [0, 20, 50, 100, 200, 400] as const;
 /**
  * etcd's members, one of which is spoken to until it fails. Calls that were certainly not done, and reads, go on to the next member
- * until their deadline; a write that may have been applied is never repeated.
+ * until their deadline, from one that is silent as well; a write that may have been applied is never repeated.
  */
 export class EtcdClient {
   readonly #grpc: Grpc;
@@ -88,7 +99,7 @@ export class EtcdClient {
     for (let attempt = 0; ; attempt++) {
       const endpoint = this.#pick();
       try {
-        return await this.#attempt(endpoint, exchange, call, deadline);
+        return await this.#attempt(endpoint, exchange, { ...call, deadline, attempt });
       } catch (error) {
         const failure = toWaymarkError(error, call.kind);
         const stale = isStaleToken(error);
@@ -123,7 +134,7 @@ export class EtcdClient {
     );
     const ask: OpenedStream<I, O>['ask'] = (of, request) => {
       const exchange = exchangeOf(of, create(of.input, request));
-      return endpoint.unary(exchange, { metadata, withinMs: this.#target.timeoutMs });
+      return this.#unary(endpoint, exchange, metadata, { withinMs: this.#target.timeoutMs });
     };
     const failed = (error?: unknown): void => {
       if (isStaleToken(error)) this.#token = null;
@@ -175,14 +186,44 @@ export class EtcdClient {
   async #attempt<O>(
     endpoint: Member,
     exchange: Exchange<O>,
-    call: EtcdCall,
-    deadline: number,
+    { kind, signal, deadline, attempt }: Attempt,
   ): Promise<O> {
     const metadata = await this.#metadata(endpoint);
-    const left = deadline - this.#clock.now();
+    const withinMs = deadline - this.#clock.now();
+    if (this.#endpoints.length === 1)
+      return await this.#unary(endpoint, exchange, metadata, { withinMs, signal });
+    const patience = Math.min(withinMs / 2, patienceMs * 2 ** attempt);
     // A read has time for another member, should this one be silent.
-    const share = call.kind === 'read' && this.#endpoints.length > 1 ? left / 2 : left;
-    return endpoint.unary(exchange, { metadata, withinMs: share, signal: call.signal });
+    if (kind === 'read')
+      return await this.#unary(endpoint, exchange, metadata, { withinMs: patience, signal });
+    const isWell = (): Promise<boolean> => {
+      this.#suspect(endpoint);
+      return this.#isWell(endpoint);
+    };
+    const silence = { afterMs: patience, isWell };
+    return await this.#unary(endpoint, exchange, metadata, { withinMs, signal, silence });
+  }
+
+  #unary<O>(
+    endpoint: Member,
+    exchange: Exchange<O>,
+    metadata: GrpcTypes.Metadata,
+    waits: Waits,
+  ): Promise<O> {
+    return unary(endpoint, { exchange, metadata, ...waits, clock: this.#clock });
+  }
+
+  /** Whether it answers, and has a leader. Asked once at a time. */
+  #isWell(endpoint: Member): Promise<boolean> {
+    const exchange = exchangeOf(Maintenance.method.status, create(StatusRequestSchema, {}));
+    endpoint.probe ??= this.#metadata(endpoint)
+      .then((metadata) => this.#unary(endpoint, exchange, metadata, { withinMs: probeMs }))
+      .then(
+        ({ leader }) => leader !== 0n,
+        (error: unknown) => toWaymarkError(error, 'read').code !== 'unavailable',
+      )
+      .finally(() => (endpoint.probe = null));
+    return endpoint.probe;
   }
 
   async #metadata(endpoint: Member): Promise<GrpcTypes.Metadata> {
@@ -197,7 +238,7 @@ export class EtcdClient {
     const request = create(Auth.method.authenticate.input, { name: user, password });
     const none = new this.#grpc.Metadata();
     const exchange = exchangeOf(Auth.method.authenticate, request);
-    const token = endpoint.unary(exchange, { metadata: none, withinMs: timeoutMs / 2 }).then(
+    const token = this.#unary(endpoint, exchange, none, { withinMs: timeoutMs / 2 }).then(
       (answer) => answer.token,
       (error: unknown) => {
         if (this.#token === token) this.#token = null;

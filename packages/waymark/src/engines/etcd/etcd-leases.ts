@@ -10,6 +10,7 @@ import type {
 import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { revisionOf, toNumber } from './entry-codec.js';
 import type { EtcdClient } from './etcd-client.js';
+import { isLeaseRefusal } from './etcd-errors.js';
 import { leaseNotFound, rangesOf } from './facts.js';
 import { KV, Lease as LeaseService } from './gen/etcd_pb.js';
 import { KeepAlive } from './keep-alive.js';
@@ -133,14 +134,21 @@ export class EtcdLeases {
       const text = `lease ${id} exists: ask for another id, or for none`;
       throw new WaymarkError('conflict', text, { lease: id }, error);
     }
-    const put = { key: this.#layout.leaseMarker(id), lease: BigInt(id) };
-    // A lease without its marker, should this fail, is renewed by nobody and ends by itself.
-    await this.#client.call(
-      KV.method.txn,
-      { success: [{ request: { case: 'requestPut', value: put } }] },
-      { kind: 'read', signal },
-    );
+    await this.#mark(id, signal);
     return { id, ttlMs: toNumber(granted.TTL) * 1_000 };
+  }
+
+  /** A lease without its marker, should this fail, is renewed by nobody and ends by itself. */
+  async #mark(id: LeaseId, signal: AbortSignal | undefined): Promise<void> {
+    const put = { key: this.#layout.leaseMarker(id), lease: BigInt(id) };
+    const request = { success: [{ request: { case: 'requestPut' as const, value: put } }] };
+    try {
+      await this.#client.call(KV.method.txn, request, { kind: 'read', signal });
+    } catch (error) {
+      if (!isLeaseRefusal(error)) throw error;
+      const text = `lease ${id} ended before it could be used: etcd takes longer than its TTL`;
+      throw new WaymarkError('unavailable', text, { lease: id }, error);
+    }
   }
 
   /** 53 random bits. */

@@ -148,6 +148,71 @@ test('a snapshot cuts the log, and holds leases that were granted and ended arou
   await reopened[Symbol.asyncDispose]();
 });
 
+describe('history that is needed', () => {
+  const live = (engine: Engine) => engine.read({ key: '', end: '' });
+
+  /** Everything after `after`, with what was before. */
+  async function changesAfter(engine: Engine, after: number) {
+    const { revision } = await engine.status();
+    const changes = [];
+    for await (const batch of engine.watch([{ key: '', end: '' }], { after, previous: true })) {
+      changes.push(...batch.changes);
+      if (batch.revision >= revision) return changes;
+    }
+    throw new Error('the watch ended');
+  }
+
+  test('[F9] goes over a restart, whatever ended in it, and is written no longer than it is needed', async () => {
+    const { disk, open } = setUp();
+    let needed: number | null = 3;
+    const told: string[] = [];
+    const options = {
+      history: { revisions: 1, bytes: 1, needed: () => needed },
+      snapshotLogBytes: 20_000,
+      told: (line: string) => void told.push(line),
+    };
+    const first = await open(options);
+    const ends = await first.grant(5_000);
+    const stays = await first.grant(5_000);
+    await put(first, 'before', '1', ends.id);
+    await put(first, 'stays', '1', stays.id);
+    await put(first, 'deleted', '1');
+    await put(first, 'within', '1', ends.id);
+    await first.commit({ apply: [{ type: 'delete', key: 'deleted' }] });
+    await first.revoke(ends.id);
+    for (let n = 0; n < 300; n++) await put(first, `k/${n % 7}`, `${n} ${'x'.repeat(100)}`);
+    await turnsUntil(() => told.some((line) => line.startsWith('snapshot-')));
+    const before = { state: await live(first), changes: await changesAfter(first, 3) };
+    expect(before.changes).toHaveLength(304);
+    await first[Symbol.asyncDispose]();
+    expect(await disk.list()).not.toContain('log-0000000001');
+
+    const second = await open(options);
+    expect((await second.status()).compacted).toBe(3);
+    expect(await live(second)).toEqual(before.state);
+    expect(await changesAfter(second, 3)).toEqual(before.changes);
+    expect(await second.leases()).toEqual([stays.id]);
+    expect((await second.lease(stays.id))?.keys).toEqual(['stays']);
+    expect((await second.read({ key: 'before', at: 4 })).entries).toMatchObject([{ value: '1' }]);
+    needed = null;
+    told.length = 0;
+    for (let n = 0; n < 300; n++) await put(second, 'k', 'x'.repeat(100));
+    await turnsUntil(() => told.some((line) => line.startsWith('snapshot-')));
+    await second[Symbol.asyncDispose]();
+
+    const facts = await factsOf(disk);
+    const snapshots = facts.filter((fact) => fact.file.startsWith('snapshot-'));
+    expect(snapshots[0]).toMatchObject({ type: 'file', format: 1 });
+    expect(snapshots.some((fact) => fact.type === 'record' && fact.record.type === 'commit')).toBe(
+      false,
+    );
+  });
+});
+
+async function turnsUntil(fact: () => boolean): Promise<void> {
+  while (!fact()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 test('[F4] a log that ends before the next one began is refused, and so is one of another engine', async () => {
   const { disk, open } = setUp();
   // Without its snapshot the first log stays, and a second one follows it.

@@ -11,7 +11,9 @@ import type { DiskFile } from './disk.js';
  * a value that looks like a frame from being taken for one. Zeros up to the end of the file are reserve, and no damage.
  */
 const magic = 'WAYMARK\n';
-export const formatVersion = 1;
+/** What is written, and the newest that is read: a snapshot with history is of format 2, all else of format 1. */
+const plainFormat = 1;
+const historyFormat = 2;
 export const headerBytes = 32;
 export const frameHeaderBytes = 16;
 const chunkBytes = 1_048_576;
@@ -27,10 +29,10 @@ export interface Header {
   readonly number: number;
 }
 
-export function encodeHeader({ kind, salt, number }: Header): Buffer {
+export function encodeHeader({ kind, salt, number }: Header, withHistory: boolean): Buffer {
   const header = Buffer.alloc(headerBytes);
   header.write(magic, 0, 'latin1');
-  header.writeUInt32LE(formatVersion, 8);
+  header.writeUInt32LE(withHistory ? historyFormat : plainFormat, 8);
   header.writeUInt32LE(salt, 12);
   header.write(kind, 16, 'latin1');
   header.writeDoubleLE(number, 20);
@@ -39,21 +41,25 @@ export function encodeHeader({ kind, salt, number }: Header): Buffer {
 }
 
 /** @throws {WaymarkError} `corrupt`, `invalid` for a format of a newer release */
-export async function readHeader(file: DiskFile, name: string, wanted: FileKind): Promise<Header> {
+export async function readHeader(
+  file: DiskFile,
+  name: string,
+  wanted: FileKind,
+): Promise<Header & { readonly format: number }> {
   const header = await file.read(0, headerBytes);
   if (header.length < headerBytes) throw corrupt(name, header.length, 'its header is cut short');
   if (header.toString('latin1', 0, 8) !== magic)
     throw corrupt(name, 0, 'this is no file of Waymark');
   if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28)))
     throw corrupt(name, 8, 'its header is damaged');
-  const version = header.readUInt32LE(8);
-  if (version > formatVersion) {
-    const what = `${name} has format ${version}; this release reads up to ${formatVersion}: use a newer one`;
+  const format = header.readUInt32LE(8);
+  if (format > historyFormat) {
+    const what = `${name} has format ${format}; this release reads up to ${historyFormat}: use a newer one`;
     throw new WaymarkError('invalid', what, { file: name });
   }
   const kind = kinds.find((known) => known === header.toString('latin1', 16, 20));
   if (kind !== wanted) throw corrupt(name, 16, `it is a file of another kind, '${String(kind)}'`);
-  return { kind, salt: header.readUInt32LE(12), number: header.readDoubleLE(20) };
+  return { kind, format, salt: header.readUInt32LE(12), number: header.readDoubleLE(20) };
 }
 
 /** Fills in the 16 bytes before a payload that begins at `frameHeaderBytes` of `frame`. */

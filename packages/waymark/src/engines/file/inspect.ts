@@ -1,7 +1,7 @@
 import type { ErrorFacts } from '../../core/errors.js';
 import { isWaymarkError } from '../../core/errors.js';
 import { type Disk, realDisk } from './disk.js';
-import { type FileKind, formatVersion } from './frames.js';
+import { type FileKind, readHeader } from './frames.js';
 import { logName, markName, numbersOf, snapshotName } from './names.js';
 import { recordsOf } from './recovery.js';
 import type { FileRecord } from './records.js';
@@ -12,7 +12,8 @@ export type FileFact =
       readonly type: 'file';
       readonly file: string;
       readonly kind: FileKind;
-      readonly format: number;
+      /** Null when its header cannot be read. */
+      readonly format: number | null;
     }
   | {
       readonly type: 'record';
@@ -55,7 +56,7 @@ export async function* inspectFiles(
 }
 
 async function* inspectFile(disk: Disk, file: string, kind: FileKind): AsyncGenerator<FileFact> {
-  yield { type: 'file', file, kind, format: formatVersion };
+  yield { type: 'file', file, kind, format: await formatOf(disk, file, kind) };
   const groups = recordsOf(disk, file, kind);
   try {
     for (;;) {
@@ -76,11 +77,23 @@ async function* inspectFile(disk: Disk, file: string, kind: FileKind): AsyncGene
   }
 }
 
+async function formatOf(disk: Disk, name: string, kind: FileKind): Promise<number | null> {
+  const file = await disk.open(name, 'read');
+  try {
+    return (await readHeader(file, name, kind)).format;
+  } catch (error) {
+    if (!isWaymarkError(error)) throw error;
+    return null;
+  } finally {
+    await file.close();
+  }
+}
+
 /** One line for people. Values are shortened. */
 export function describeFact(fact: FileFact): string {
   switch (fact.type) {
     case 'file':
-      return `${fact.file}: ${fact.kind.trim()}, format ${fact.format}`;
+      return `${fact.file}: ${fact.kind.trim()}, format ${fact.format ?? 'unknown'}`;
     case 'record':
       return `${fact.file} ${String(fact.offset).padStart(10)}  ${describeRecord(fact.record)}`;
     case 'end':

@@ -27,6 +27,7 @@ export interface Recovered {
   readonly log: RecoveredLog | null;
   readonly identity: string | null;
   readonly epoch: number;
+  /** Of the snapshot that was loaded, without its history. */
   readonly snapshotBytes: number;
 }
 
@@ -109,31 +110,78 @@ async function loadSnapshot(
 ): Promise<number> {
   const name = snapshotName(number);
   const groups = recordsOf(disk, name, 'snap');
-  let begin: BeginRecord | null = null;
-  let entries = 0;
-  let finish: number | null = null;
+  const loading = new SnapshotLoading(state, name, told);
   for (;;) {
     const step = await groups.next();
-    if (step.done === true) {
-      const { end, header, torn } = step.value;
-      if (torn || begin === null || finish !== entries || header.number !== number) {
-        throw corrupt(name, end, 'the snapshot is not whole');
-      }
-      state.restoreRevision(begin.revision);
-      chain.identity = begin.identity;
-      chain.epoch = begin.epoch;
-      return end;
+    if (step.done !== true) {
+      for (const record of step.value.records) loading.take(record, step.value.offset);
+      continue;
     }
-    for (const record of step.value.records) {
-      if (record.type === 'begin') begin = record;
-      else if (record.type === 'grant') state.replay(record);
-      else if (record.type === 'finish') finish = record.entries;
-      else if (record.type !== 'entry') throw corrupt(name, step.value.offset, 'a record of a log');
-      else {
-        state.restoreEntry(record.entry);
-        if (++entries % 1_000_000 === 0) told(`loading ${name}: ${entries} entries`);
-      }
+    const { end, header, torn } = step.value;
+    const begin = torn || header.number !== number ? null : loading.whole();
+    if (begin === null) throw corrupt(name, end, 'the snapshot is not whole');
+    chain.identity = begin.identity;
+    chain.epoch = begin.epoch;
+    return loading.historyFrom ?? end;
+  }
+}
+
+/** Entries as of the revision that the snapshot begins at, then the commits that came after it, if it has any. */
+class SnapshotLoading {
+  /** Where its history begins. */
+  historyFrom: number | null = null;
+  readonly #state: Keyspace;
+  readonly #name: string;
+  readonly #told: Told;
+  #begin: BeginRecord | null = null;
+  #entries = 0;
+  #finish: number | null = null;
+
+  constructor(state: Keyspace, name: string, told: Told) {
+    this.#state = state;
+    this.#name = name;
+    this.#told = told;
+  }
+
+  take(record: FileRecord, offset: number): void {
+    switch (record.type) {
+      case 'begin':
+        this.#begin = record;
+        return;
+      case 'entry':
+        if (this.historyFrom !== null)
+          throw corrupt(this.#name, offset, 'an entry among its history');
+        this.#state.restoreEntry(record.entry);
+        if (++this.#entries % 1_000_000 === 0)
+          this.#told(`loading ${this.#name}: ${this.#entries} entries`);
+        return;
+      case 'commit':
+        this.#restored();
+        this.historyFrom ??= offset;
+        if (record.revision <= this.#state.head)
+          throw corrupt(this.#name, offset, 'its revisions go down');
+        return this.#state.replay(record);
+      case 'grant':
+      case 'end':
+        return this.#state.replay(record);
+      case 'finish':
+        this.#finish = record.entries;
+        return;
+      default:
+        throw corrupt(this.#name, offset, 'a record of another file');
     }
+  }
+
+  /** Null when something is missing. */
+  whole(): BeginRecord | null {
+    if (this.#finish !== this.#entries) return null;
+    this.#restored();
+    return this.#begin;
+  }
+
+  #restored(): void {
+    if (this.historyFrom === null && this.#begin !== null)
+      this.#state.restoreRevision(this.#begin.revision);
   }
 }
 

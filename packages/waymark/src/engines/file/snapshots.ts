@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../core/clock.js';
 import type { Entry, Revision } from '../../core/engine.js';
+import type { CommitRecord } from '../kit/journal.js';
 import type { Keyspace } from '../kit/keyspace.js';
 import type { Disk } from './disk.js';
 import type { LogTail, TailPosition } from './log-tail.js';
@@ -8,13 +9,14 @@ import type { Told } from './recovery.js';
 import { createLog, type Origin, writeMark, writeSnapshot } from './write-files.js';
 
 const entriesPerTurn = 250;
+const changesPerTurn = 250;
 const retryBytes = 262_144;
 
 export interface SnapshotsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly epoch: number;
-  /** Size of the snapshot there is. */
+  /** Size of the snapshot there is, without its history. */
   readonly snapshotBytes: number;
   /** A snapshot is due when the log has grown by so much, and by twice the last snapshot. Default 64 MiB. */
   readonly snapshotLogBytes?: number | undefined;
@@ -24,7 +26,8 @@ export interface SnapshotsOptions {
 
 /**
  * Cuts the log: turns to a new one at a moment when all before is flushed, writes the state of that moment beside it while
- * commits go on, and only then drops what it replaces.
+ * commits go on, and only then drops what it replaces. Where history is still needed, the state written is that of
+ * the revision after which it is, and the commits since come behind it: so it goes over a restart, at the price of itself.
  */
 export class Snapshots {
   readonly #keyspace: Keyspace;
@@ -85,20 +88,23 @@ export class Snapshots {
   }
 
   async #take(): Promise<void> {
-    const { keyspace, unpin } = {
-      keyspace: this.#keyspace,
-      unpin: this.#keyspace.pin(this.#keyspace.head),
-    };
+    const keyspace = this.#keyspace;
+    const after = keyspace.neededAfter();
+    const unpin = keyspace.pin(after);
     try {
       const revision = keyspace.head;
       // Taken in the same moment as the revision: later grants and ends go to the next log.
-      const leases = [...keyspace.leases.all()];
+      const leases = keyspace.leases.all();
       const origin = await this.#turn(revision);
-      const pages = this.#pages(revision);
-      this.#bytes = await writeSnapshot(this.#disk, origin, { leases, pages });
+      const commits = this.#commits(after, revision);
+      const history = after < revision ? { after, commits } : undefined;
+      const pages = this.#pages(after);
+      const bytes = await writeSnapshot(this.#disk, origin, { leases, pages, history });
+      this.#bytes = bytes.state;
       await this.#dropBefore(origin.number);
+      const since = history === undefined ? '' : `, with history after revision ${after}`;
       this.#options.told(
-        `${snapshotName(origin.number)}: revision ${revision}, ${this.#bytes} bytes`,
+        `${snapshotName(origin.number)}: revision ${revision}, ${bytes.whole} bytes${since}`,
       );
     } finally {
       unpin();
@@ -149,6 +155,18 @@ export class Snapshots {
       if (last === undefined) return;
       yield page;
       from = `${last.key}\0`;
+      await new Promise<void>((resolve) => this.#options.clock.nextTurn(resolve));
+    }
+  }
+
+  async *#commits(after: Revision, through: Revision): AsyncGenerator<readonly CommitRecord[]> {
+    for (let last = after; ;) {
+      if (this.#closed) throw new Error('the engine is closing');
+      const page = this.#keyspace.commitsAfter(last, through, changesPerTurn);
+      const newest = page.at(-1);
+      if (newest === undefined) return;
+      yield page;
+      last = newest.revision;
       await new Promise<void>((resolve) => this.#options.clock.nextTurn(resolve));
     }
   }

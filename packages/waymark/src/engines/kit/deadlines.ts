@@ -1,54 +1,56 @@
 import type { Clock } from '../../core/clock.js';
+import type { LeaseRows } from './lease-rows.js';
 
 /** Deadlines are rounded up to this, so that those close together end in one timer. */
 const grainMs = 100;
 /** One turn of the event loop spends at most about this on what is due. */
 const turnMsMax = 5;
-
-/** Something that ends at a time which may be put off again and again. */
-export interface Due {
-  /** On the clock's scale. Renewing only moves it: no timer is touched. */
-  deadline: number;
-  /** No longer wanted: skipped when its bucket comes up. */
-  cancelled: boolean;
-}
+const none = -1;
 
 /**
- * A timer wheel for very many deadlines that are mostly renewed before they come: each stands in the bucket of the deadline it
+ * A timer wheel for very many deadlines that are mostly renewed before they come: each row stands in the bucket of the deadline it
  * had when it was put there. When a bucket is due, what was renewed meanwhile moves on to its new bucket, so a renewal is one
- * assignment. One timer waits for the earliest bucket; a large bucket is worked off in slices.
+ * assignment. A bucket is a list through the rows' `next`. One timer waits for the earliest; a large one is worked off in slices.
  */
-export class Deadlines<T extends Due> {
+export class Deadlines {
   readonly #clock: Clock;
-  readonly #ended: (item: T) => void;
-  readonly #buckets = new Map<number, T[]>();
+  readonly #rows: LeaseRows;
+  readonly #due: (row: number) => void;
+  /** The first row of each bucket; `none` when all are worked off. */
+  readonly #buckets = new Map<number, number>();
   /** Bucket numbers as a binary heap, least first. */
   readonly #heap: number[] = [];
   #disarm: (() => void) | null = null;
   #armedFor = Infinity;
   #closed = false;
 
-  constructor(clock: Clock, ended: (item: T) => void) {
+  /** @param due  told of each row once its bucket has come: it stands in none then */
+  constructor(clock: Clock, rows: LeaseRows, due: (row: number) => void) {
     this.#clock = clock;
-    this.#ended = ended;
+    this.#rows = rows;
+    this.#due = due;
   }
 
-  add(item: T): void {
-    const bucket = Math.ceil(item.deadline / grainMs);
-    const items = this.#buckets.get(bucket);
-    if (items !== undefined) items.push(item);
-    else {
-      this.#buckets.set(bucket, [item]);
-      heapPush(this.#heap, bucket);
-    }
+  add(row: number): void {
+    const { deadlines, next } = this.#rows;
+    const bucket = Math.ceil((deadlines[row] as number) / grainMs);
+    const first = this.#buckets.get(bucket);
+    next[row] = first ?? none;
+    this.#buckets.set(bucket, row);
+    if (first === undefined) heapPush(this.#heap, bucket);
     this.#arm();
+  }
+
+  /** Forgets all rows. */
+  clear(): void {
+    this.#buckets.clear();
+    this.#heap.length = 0;
   }
 
   close(): void {
     this.#closed = true;
     this.#disarm?.();
-    this.#buckets.clear();
-    this.#heap.length = 0;
+    this.clear();
   }
 
   #arm(): void {
@@ -68,8 +70,7 @@ export class Deadlines<T extends Due> {
     while (!this.#closed) {
       const bucket = this.#heap[0];
       if (bucket === undefined || bucket * grainMs > this.#clock.now()) break;
-      const items = this.#buckets.get(bucket) as T[];
-      if (!this.#drain(items, turnEnd)) {
+      if (!this.#drain(bucket, turnEnd)) {
         this.#clock.nextTurn(() => this.#run());
         return;
       }
@@ -80,15 +81,14 @@ export class Deadlines<T extends Due> {
   }
 
   /** @returns false when the turn's time was up first */
-  #drain(items: T[], turnEnd: number): boolean {
-    for (let worked = 1; items.length > 0; worked++) {
-      const item = items.pop() as T;
-      if (item.cancelled) continue;
-      if (item.deadline > this.#clock.now()) this.add(item);
-      else this.#ended(item);
-      if (worked % 32 === 0 && this.#clock.now() >= turnEnd) return items.length === 0;
+  #drain(bucket: number, turnEnd: number): boolean {
+    for (let worked = 1; ; worked++) {
+      const row = this.#buckets.get(bucket) ?? none;
+      if (row === none) return true;
+      this.#buckets.set(bucket, this.#rows.next[row] as number);
+      this.#due(row);
+      if (worked % 32 === 0 && this.#clock.now() >= turnEnd) return false;
     }
-    return true;
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Change, Revision } from '../../core/engine.js';
-import { absent, Version } from './slot.js';
+import type { Change, ChangeKind, Revision } from '../../core/engine.js';
+import { type Slot, Version } from './slot.js';
 
 /** Dropped versions kept for the next ones to come; a large compaction leaves the rest to the collector. */
 const spareMax = 1_024;
@@ -50,6 +50,23 @@ export class History {
     return this.#spare.pop() ?? new Version();
   }
 
+  /** Keeps what `slot` holds now, which is a change after `previous`. */
+  record(slot: Slot, kind: ChangeKind, previous: Version | null): void {
+    const version = this.take();
+    version.copy(slot, kind);
+    version.previous = previous;
+    slot.last = version;
+    this.push(version);
+  }
+
+  /** What `slot` holds, for the change that is to come; null for a key that never was. */
+  before(slot: Slot): Version | null {
+    if (slot.last !== null || slot.modRevision === 0) return slot.last;
+    const version = this.take();
+    version.copy(slot, 'put');
+    return version;
+  }
+
   push(version: Version): void {
     this.#versions.push(version);
     this.bytes += version.bytes;
@@ -59,7 +76,10 @@ export class History {
     return this.#versions[this.#dropped];
   }
 
-  /** Drops the oldest version, and what only a look below it could see: it stays the last one known of its key. */
+  /**
+   * Drops the oldest version, and what only a look below it could see. It stays the last one known of its key, unless that is what
+   * the slot itself holds.
+   */
   dropOldest(): void {
     const version = this.#versions[this.#dropped];
     if (version === undefined) return;
@@ -67,11 +87,24 @@ export class History {
     this.bytes -= version.bytes;
     const { previous } = version;
     version.previous = null;
-    if (previous !== null && previous !== absent && this.#spare.length < spareMax) {
-      previous.clear();
-      this.#spare.push(previous);
+    if (previous !== null) this.#reuse(previous);
+    if (version.slot.last === version) {
+      version.slot.last = null;
+      this.#reuse(version);
     }
     if (this.#dropped >= 8_192 && this.#dropped * 4 >= this.#versions.length) this.#cut();
+  }
+
+  /** The lowest revision, `after` at least, after which there are no more than `bytesMax` of changes. */
+  within(after: Revision, bytesMax: number): Revision {
+    let surplus = this.bytes - bytesMax;
+    let bound = after;
+    for (let position = this.start; surplus > 0 && position < this.end; position++) {
+      const { bytes, modRevision } = this.at(position);
+      surplus -= bytes;
+      bound = Math.max(bound, modRevision);
+    }
+    return bound;
   }
 
   /** The position of the first change after `revision`. */
@@ -84,6 +117,12 @@ export class History {
       else high = middle;
     }
     return this.#base + low;
+  }
+
+  #reuse(version: Version): void {
+    if (this.#spare.length >= spareMax) return;
+    version.clear();
+    this.#spare.push(version);
   }
 
   #cut(): void {

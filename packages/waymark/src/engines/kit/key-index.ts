@@ -2,7 +2,7 @@ import type { ByteString, Check, KeyRange, Query, Reading, Revision } from '../.
 import { isPlain } from '../../core/queries.js';
 import type { DeletedSince } from './deleted-since.js';
 import { SortedKeys } from './sorted-keys.js';
-import { Slot, type Version } from './slot.js';
+import type { Slot, State } from './slot.js';
 
 /**
  * Every key with its entries: by hash for single keys, in order for ranges. Reads and checks are answered here.
@@ -23,9 +23,9 @@ export class KeyIndex {
     this.#live.insert(slot);
   }
 
-  /** The slot got a new head. */
+  /** The slot got a new state. */
   moved(slot: Slot, lived: boolean): void {
-    const lives = slot.head.version !== 0;
+    const lives = slot.version !== 0;
     if (lives === lived) return;
     if (lives) this.#live.insert(slot);
     else this.#live.remove(slot.key);
@@ -45,7 +45,7 @@ export class KeyIndex {
     range: KeyRange,
     at: Revision,
     gone: DeletedSince | null,
-    visit: (version: Version) => boolean,
+    visit: (state: State) => boolean,
   ): void {
     if (range.end === undefined) {
       const version = this.#slots.get(range.key)?.at(at);
@@ -64,7 +64,7 @@ export class KeyIndex {
   liveSlots(range: KeyRange): Slot[] {
     if (range.end === undefined) {
       const slot = this.#slots.get(range.key);
-      return slot === undefined || slot.head.version === 0 ? [] : [slot];
+      return slot === undefined || slot.version === 0 ? [] : [slot];
     }
     const slots: Slot[] = [];
     this.#live.visit(range, (slot) => slots.push(slot) > 0);
@@ -89,16 +89,16 @@ export class KeyIndex {
   /** Whether the check holds now (K3). */
   holds(check: Check): boolean {
     if (check.end === undefined) {
-      const head = this.#slots.get(check.key)?.head;
-      return head === undefined || head.version === 0
+      const slot = this.#slots.get(check.key);
+      return slot === undefined || slot.version === 0
         ? holdsForAbsent(check)
-        : holdsFor(check, head);
+        : holdsFor(check, slot);
     }
     const first = this.#live.first(check);
     if (first === undefined) return holdsForAbsent(check);
-    if (!holdsFor(check, first.head)) return false;
+    if (!holdsFor(check, first)) return false;
     let all = true;
-    this.#live.visit(check, (slot) => (all = holdsFor(check, slot.head)));
+    this.#live.visit(check, (slot) => (all = holdsFor(check, slot)));
     return all;
   }
 }
@@ -130,7 +130,7 @@ function readRange(
   const limit = query.limit === undefined || query.limit === 0 ? Infinity : query.limit;
   const inKeyOrder = (query.orderBy ?? 'key') === 'key' && query.descending !== true;
   const counting = query.uncounted !== true;
-  const found: Version[] = [];
+  const found: State[] = [];
   let count = 0;
   let more = false;
   const order = inKeyOrder ? null : comparator(query);
@@ -161,7 +161,7 @@ function readRange(
   return { revision, entries, more, count: counting ? count : entries.length };
 }
 
-function passesFilters(query: Query, entry: Version): boolean {
+function passesFilters(query: Query, entry: State): boolean {
   return (
     entry.modRevision >= (query.minModRevision ?? 0) &&
     entry.modRevision <= (query.maxModRevision ?? Infinity) &&
@@ -171,7 +171,7 @@ function passesFilters(query: Query, entry: Version): boolean {
 }
 
 /** Ties keep key order both ways: entries arrive in it, and the sort is stable. */
-function comparator(query: Query): (a: Version, b: Version) => number {
+function comparator(query: Query): (a: State, b: State) => number {
   const sign = query.descending === true ? -1 : 1;
   switch (query.orderBy ?? 'key') {
     case 'create':
@@ -183,7 +183,7 @@ function comparator(query: Query): (a: Version, b: Version) => number {
     case 'value':
       return (a, b) => sign * compareBytes(a.value, b.value);
     default:
-      return (a, b) => sign * compareBytes(a.slot.key, b.slot.key);
+      return (a, b) => sign * compareBytes(a.key, b.key);
   }
 }
 
@@ -195,7 +195,7 @@ function holdsForAbsent(check: Check): boolean {
   return check.target !== 'value' && compare(0, check.is, check.to as number);
 }
 
-function holdsFor(check: Check, entry: Version): boolean {
+function holdsFor(check: Check, entry: Slot): boolean {
   switch (check.target) {
     case 'version':
       return compare(entry.version, check.is, check.to as number);

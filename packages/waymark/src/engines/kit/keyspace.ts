@@ -35,10 +35,10 @@ import {
 import { compactedError, Cursor, type CursorSource } from './cursor.js';
 import { DeletedSince } from './deleted-since.js';
 import { History } from './history.js';
-import type { JournalRecord } from './journal.js';
+import type { CommitRecord, JournalRecord } from './journal.js';
 import { KeyIndex } from './key-index.js';
-import { type HeldLease, LeaseTable } from './lease-table.js';
-import { absent, Slot, Version } from './slot.js';
+import { LeaseTable } from './lease-table.js';
+import { Slot, type State } from './slot.js';
 import { evaluate, type TransactionState } from './transaction.js';
 import { WatchIndex } from './watch-index.js';
 
@@ -117,7 +117,7 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#revisionsMin = options.history?.revisions ?? 10_000;
     this.#bytesMin = options.history?.bytes ?? 64 * 1_048_576;
     this.#needed = options.history?.needed ?? nothing;
-    this.leases = new LeaseTable(options.clock, options.random, (lease) => this.#end(lease));
+    this.leases = new LeaseTable(options.clock, options.random, (id) => this.#end(id));
   }
 
   commit(txn: Txn, wide?: boolean): Outcome {
@@ -129,12 +129,21 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   read(query: Query): Reading {
+    const present = this.present(query);
+    if (present === null) return this.search(query);
+    return { revision: this.published, entries: [present.entry()], more: false, count: 1 };
+  }
+
+  /** The hottest read: the one key that is asked for, as it is now. @returns null when it is not there or more is asked: then `search` tells */
+  present(query: Query): State | null {
     this.#open();
-    // The hottest read: a key that is found was valid when it was put.
-    const found = asksForOne(query) ? this.index.get(query.key)?.at(this.published) : undefined;
-    if (found !== undefined && found !== null) {
-      return { revision: this.published, entries: [found.entry()], more: false, count: 1 };
-    }
+    // A key that is found was valid when it was put.
+    return asksForOne(query) ? (this.index.get(query.key)?.at(this.published) ?? null) : null;
+  }
+
+  /** What `read` answers, by the long way. */
+  search(query: Query): Reading {
+    this.#open();
     validateQuery(query);
     const { at } = query;
     if (at === undefined) return this.readPast(query, this.published, this.published);
@@ -168,25 +177,23 @@ export class Keyspace implements TransactionState, CursorSource {
     if (id !== undefined) validateLeaseId(id);
     const lease = this.leases.grant(ttlMs, id);
     this.#journal?.({ type: 'grant', id: lease.id, ttlMs });
-    return { id: lease.id, ttlMs };
+    return lease;
   }
 
   renew(id: LeaseId): Lease {
     this.#open();
-    const lease = this.leases.renew(id);
-    return { id: lease.id, ttlMs: lease.ttlMs };
+    return this.leases.renew(id);
   }
 
   revoke(id: LeaseId): { readonly revision: Revision } {
     this.#open();
-    this.#end(this.leases.require(id));
+    this.#end(id);
     return { revision: this.head };
   }
 
   lease(id: LeaseId): LeaseState | null {
     this.#open();
-    const lease = this.leases.get(id);
-    return lease === undefined ? null : this.leases.state(lease);
+    return this.leases.state(id);
   }
 
   compact(through: Revision): void {
@@ -252,6 +259,30 @@ export class Keyspace implements TransactionState, CursorSource {
     return entries;
   }
 
+  /** History after this revision is still needed, within the bounds of that; `head` where nothing is. */
+  neededAfter(): Revision {
+    const needed = this.#needed();
+    if (needed === null || needed >= this.head) return this.head;
+    const after = Math.max(needed, this.compacted, this.head - neededMax.revisions);
+    return this.history.within(after, neededMax.bytes);
+  }
+
+  /** The commits after a revision that is pinned, up to `through`: whole ones, in order, until they hold `changesMin`. */
+  commitsAfter(revision: Revision, through: Revision, changesMin: number): CommitRecord[] {
+    const { history } = this;
+    const commits: CommitRecord[] = [];
+    const first = history.positionAfter(revision);
+    const end = history.positionAfter(through);
+    for (let position = first; position < end && position - first < changesMin;) {
+      const { modRevision } = history.at(position);
+      const changes: Change[] = [];
+      while (position < end && history.at(position).modRevision === modRevision)
+        changes.push(history.changeAt(position++, false));
+      commits.push({ type: 'commit', revision: modRevision, changes });
+    }
+    return commits;
+  }
+
   /** Replays one record of a journal. Leases get their whole TTL again; all of it is published. */
   replay(record: JournalRecord): void {
     switch (record.type) {
@@ -259,7 +290,7 @@ export class Keyspace implements TransactionState, CursorSource {
         this.leases.grant(record.ttlMs, record.id);
         return;
       case 'end':
-        this.leases.remove(this.leases.require(record.id));
+        this.leases.remove(record.id);
         return;
       case 'compact':
         this.compacted = Math.max(this.compacted, record.through);
@@ -275,11 +306,11 @@ export class Keyspace implements TransactionState, CursorSource {
   /** Takes a live entry from a snapshot, without history. */
   restoreEntry(entry: Entry): void {
     const slot = new Slot(entry.key);
-    const version = new Version();
-    version.restore(slot, entry);
+    slot.restore(entry);
     this.index.add(slot);
     if (entry.lease !== 0) this.leases.attach(entry.lease, entry.key);
-    this.#count(version, absent);
+    this.#keys++;
+    this.#bytes += slot.liveBytes;
   }
 
   /** The state of `restoreEntry` calls is that of this revision; there is no history below it. */
@@ -296,19 +327,22 @@ export class Keyspace implements TransactionState, CursorSource {
 
   put(operation: PutOperation, revision: Revision): PutResult {
     const slot = this.index.get(operation.key) ?? new Slot(ownBytes(operation.key));
-    const { head } = slot;
-    const value = operation.keepValue === true ? head.value : operation.value;
-    const lease = operation.keepLease === true ? head.lease : (operation.lease ?? 0);
+    const value = operation.keepValue === true ? slot.value : operation.value;
+    const lease = operation.keepLease === true ? slot.lease : (operation.lease ?? 0);
+    if (operation.previous !== true) {
+      this.#apply(slot, 'put', value, revision, lease);
+      return plainPut;
+    }
+    const previous = slot.version === 0 ? null : slot.entry();
     this.#apply(slot, 'put', value, revision, lease);
-    if (operation.previous !== true) return plainPut;
-    return { type: 'put', previous: head.version === 0 ? null : head.entry() };
+    return { type: 'put', previous };
   }
 
   delete(operation: DeleteOperation, revision: Revision): DeleteResult {
     const slots = this.index.liveSlots(operation);
     const previous: Entry[] | undefined = operation.previous === true ? [] : undefined;
     for (const slot of slots) {
-      previous?.push(slot.head.entry());
+      previous?.push(slot.entry());
       this.#apply(slot, 'delete', '', revision, 0);
     }
     return previous === undefined
@@ -346,20 +380,17 @@ export class Keyspace implements TransactionState, CursorSource {
     revision: Revision,
     lease: LeaseId,
   ): void {
-    const { head } = slot;
-    const version = this.history.take();
-    version.succeed(slot, kind, value, revision, lease);
-    if (head === absent) this.index.add(slot);
-    else this.index.moved(slot, head.version !== 0);
-    if (head.lease !== 0 && head.lease !== lease) this.leases.detach(head.lease, slot.key);
+    const { modRevision, version, lease: leaseBefore, liveBytes } = slot;
+    const before = this.history.before(slot);
+    if (kind === 'put') slot.put(value, revision, lease);
+    else slot.delete(revision);
+    this.history.record(slot, kind, before);
+    if (modRevision === 0) this.index.add(slot);
+    else this.index.moved(slot, version !== 0);
+    if (leaseBefore !== 0 && leaseBefore !== lease) this.leases.detach(leaseBefore, slot.key);
     if (lease !== 0) this.leases.attach(lease, slot.key);
-    this.#count(version, head);
-    this.history.push(version);
-  }
-
-  #count(version: Version, before: Version): void {
-    this.#keys += Number(version.version > 0) - Number(before.version > 0);
-    this.#bytes += version.liveBytes - before.liveBytes;
+    this.#keys += Number(slot.version > 0) - Number(version > 0);
+    this.#bytes += slot.liveBytes - liveBytes;
   }
 
   /** The commit's changes are all applied: it gets its revision, is written down and, without a journal, published. */
@@ -389,16 +420,15 @@ export class Keyspace implements TransactionState, CursorSource {
   }
 
   /** All keys of a lease vanish in one revision (K10). */
-  #end(lease: HeldLease): void {
-    const keys = lease.keys === null ? [] : [...lease.keys].sort();
-    this.leases.remove(lease);
+  #end(id: LeaseId): void {
+    const keys = this.leases.remove(id);
     const revision = this.head + 1;
     for (const key of keys) {
       const slot = this.index.get(key) as Slot;
       this.#apply(slot, 'expire', '', revision, 0);
     }
     if (keys.length > 0) this.#finish();
-    this.#journal?.({ type: 'end', id: lease.id });
+    this.#journal?.({ type: 'end', id });
   }
 
   #restore({ kind, entry }: Change): void {
@@ -419,7 +449,7 @@ export class Keyspace implements TransactionState, CursorSource {
       if (revision > pinned) return true;
       if (surplus && revision > this.compacted) this.compacted = revision;
       history.dropOldest();
-      if (oldest.version === 0 && slot.head === oldest) this.index.remove(slot);
+      if (slot.version === 0 && slot.last === null) this.index.remove(slot);
     }
     if (this.compacted - this.#bookmarkedAt >= bookmarkEvery) this.#bookmarkIdle();
     return false;

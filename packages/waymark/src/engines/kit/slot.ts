@@ -11,11 +11,27 @@ import type { Cursor } from './cursor.js';
 /** Bytes a version is counted with, beside its key and value, against the history's budget. */
 const overheadBytes = 160;
 
-/** One key of the index with its newest version; the older ones hang on it, as far as history holds them. */
+/** What was true of a key: as its slot has it now, or as history has it. */
+export type State = Slot | Version;
+
+/**
+ * One key of the index with its newest state in place: who reads the present looks no further. Its past hangs on `last`, as far as
+ * history holds it; a key that was not written for long has none, and costs its slot alone.
+ */
 export class Slot {
   readonly key: ByteString;
-  /** The newest version; a tombstone after a delete. */
-  head: Version = absent;
+  /** Empty after a delete. */
+  value: ByteString = '';
+  createRevision: Revision = 0;
+  /** Of the last change; 0 for a key that never was. */
+  modRevision: Revision = 0;
+  /** Writes since creation, 0 after a delete. */
+  version = 0;
+  lease: LeaseId = 0;
+  /** Bytes of key and value, 0 after a delete: known here, so that a write need not look into a value that is cold. */
+  liveBytes = 0;
+  /** The change that made it so, as long as history holds it. */
+  last: Version | null = null;
   /** The cursors whose ranges hold this key, right as long as `watchersEpoch` is the watch index's. */
   watchers: readonly Cursor[] | undefined = undefined;
   watchersEpoch = -1;
@@ -28,10 +44,50 @@ export class Slot {
    * What lived as of `revision`, null when nothing did. A look into the past takes a step for each change of the key since: a
    * sorted list of versions per key would search faster, and costs every write an array and every dropped change a search.
    */
-  at(revision: Revision): Version | null {
-    let version: Version | null = this.head;
+  at(revision: Revision): State | null {
+    if (this.modRevision <= revision) return this.version === 0 ? null : this;
+    let version = this.last;
     while (version !== null && version.modRevision > revision) version = version.previous;
     return version === null || version.version === 0 ? null : version;
+  }
+
+  put(value: ByteString, revision: Revision, lease: LeaseId): void {
+    if (this.version === 0) this.createRevision = revision;
+    this.version++;
+    this.modRevision = revision;
+    this.value = value;
+    this.lease = lease;
+    this.liveBytes = this.key.length + value.length;
+  }
+
+  delete(revision: Revision): void {
+    this.value = '';
+    this.createRevision = 0;
+    this.modRevision = revision;
+    this.version = 0;
+    this.lease = 0;
+    this.liveBytes = 0;
+  }
+
+  /** Takes a live entry as it is. */
+  restore(entry: Entry): void {
+    this.value = entry.value;
+    this.createRevision = entry.createRevision;
+    this.modRevision = entry.modRevision;
+    this.version = entry.version;
+    this.lease = entry.lease;
+    this.liveBytes = this.key.length + entry.value.length;
+  }
+
+  entry(value: ByteString = this.value): Entry {
+    return {
+      key: this.key,
+      value,
+      createRevision: this.createRevision,
+      modRevision: this.modRevision,
+      version: this.version,
+      lease: this.lease,
+    };
   }
 }
 
@@ -61,45 +117,27 @@ export class Version {
   bytes = 0;
   private told: Told | null = null;
 
-  /** Becomes the head of `slot`: a change after the one that is. */
-  succeed(
-    slot: Slot,
-    kind: ChangeKind,
-    value: ByteString,
-    revision: Revision,
-    lease: LeaseId,
-  ): void {
-    const { head } = slot;
-    const lives = kind === 'put';
-    this.slot = slot;
-    this.kind = kind;
-    this.value = value;
-    this.createRevision = !lives ? 0 : head.version === 0 ? revision : head.createRevision;
-    this.modRevision = revision;
-    this.version = lives ? head.version + 1 : 0;
-    this.lease = lease;
-    this.previous = head;
-    this.bytes = overheadBytes + slot.key.length + value.length;
-    slot.head = this;
+  get key(): ByteString {
+    return this.slot.key;
   }
 
-  /** Becomes the head of `slot` as a live entry whose past is not known. */
-  restore(slot: Slot, entry: Entry): void {
+  /** Becomes what `slot` holds now. */
+  copy(slot: Slot, kind: ChangeKind): void {
     this.slot = slot;
-    this.value = entry.value;
-    this.createRevision = entry.createRevision;
-    this.modRevision = entry.modRevision;
-    this.version = entry.version;
-    this.lease = entry.lease;
-    this.bytes = overheadBytes + slot.key.length + entry.value.length;
-    slot.head = this;
+    this.kind = kind;
+    this.value = slot.value;
+    this.createRevision = slot.createRevision;
+    this.modRevision = slot.modRevision;
+    this.version = slot.version;
+    this.lease = slot.lease;
+    this.bytes = overheadBytes + slot.key.length + slot.value.length;
   }
 
   /** Becomes a change that happened elsewhere, on a slot that nothing else knows. */
   repeat(change: Change, slot: Slot): void {
     const { kind, entry } = change;
-    this.restore(slot, entry);
-    this.kind = kind;
+    slot.restore(entry);
+    this.copy(slot, kind);
     const plain = change.previous === undefined;
     this.told = { plain: plain ? change : { kind, entry }, full: plain ? null : change };
   }
@@ -118,11 +156,6 @@ export class Version {
   clear(): void {
     this.value = '';
     this.told = null;
-  }
-
-  /** Bytes of key and value; a tombstone has none. */
-  get liveBytes(): number {
-    return this.version === 0 ? 0 : this.bytes - overheadBytes;
   }
 
   entry(value: ByteString = this.value): Entry {
@@ -148,6 +181,3 @@ export class Version {
     return previous === null || previous.version === 0 ? null : previous.entry();
   }
 }
-
-/** The version of a key that never was: older than any, and no entry. */
-export const absent: Version = new Version();

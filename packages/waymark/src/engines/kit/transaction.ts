@@ -112,8 +112,8 @@ function allHold(state: TransactionState, checks: readonly Check[] | undefined):
 function refuseBadPut(state: TransactionState, operation: PutOperation): void {
   const { lease } = operation;
   if (operation.keepValue === true || operation.keepLease === true) {
-    const head = state.index.get(operation.key)?.head;
-    if (head === undefined || head.version === 0) {
+    const slot = state.index.get(operation.key);
+    if (slot === undefined || slot.version === 0) {
       throw new WaymarkError(
         'not_found',
         'the key whose value or lease is to be kept does not exist',

@@ -45,7 +45,13 @@ class MemoryEngine implements Engine {
   read(query: Query, options?: ReadOptions): Promise<Reading> {
     try {
       options?.signal?.throwIfAborted();
-      const { revision, entries, more, count } = this.#keyspace.read(query);
+      const keyspace = this.#keyspace;
+      const present = keyspace.present(query);
+      if (present !== null) {
+        const entries = [present.entry()];
+        return settled({ revision: keyspace.published, entries, more: false, count: 1 });
+      }
+      const { revision, entries, more, count } = keyspace.search(query);
       return settled({ revision, entries, more, count });
     } catch (error) {
       return Promise.reject(error);

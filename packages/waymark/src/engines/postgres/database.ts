@@ -1,15 +1,18 @@
-import type { Pool, PoolClient, PoolConfig, QueryArrayConfig } from 'pg';
+import type { PoolClient, QueryArrayConfig } from 'pg';
 import type { Clock } from '../../core/clock.js';
 import type { CallOptions } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
-import type { Pg } from './pg.js';
-import { type Risk, toWaymarkError } from './postgres-errors.js';
+import { endsConnection, type Risk, toWaymarkError } from './postgres-errors.js';
 import type { PostgresTarget } from './postgres-url.js';
+import type { Primary } from './primary.js';
 import { quoteName } from './schema-sql.js';
 import { columnTypes, type Row } from './values.js';
 
 /** Of a call's time so much may go by while it waits for others: it then ends as certainly not applied. */
 const lockShare = 0.8;
+
+/** The SQLSTATE of a warning without one of its own. */
+const warningState = '01000';
 
 /** A parameter as the driver takes it. */
 export type Value = string | number | boolean | Buffer | null;
@@ -32,19 +35,18 @@ interface Finish<T> {
   readonly rollback?: boolean | undefined;
 }
 
-/** The database of one schema: a pool of connections, on which every call has a deadline. */
+/** The database of one schema: connections to its primary, on which every call has a deadline. */
 export class Database {
   readonly schema: string;
   /** The schema's name, quoted. */
   readonly s: string;
   readonly timeoutMs: number;
-  readonly #pool: Pool;
+  readonly #primary: Primary;
   readonly #clock: Clock;
   readonly #begin: string;
   readonly #beginAlone: string;
 
-  constructor(pg: Pg, target: PostgresTarget, clock: Clock) {
-    const { schema, timeoutMs, poolMax } = target;
+  constructor(primary: Primary, { schema, timeoutMs }: PostgresTarget, clock: Clock) {
     this.schema = schema;
     this.s = quoteName(schema);
     this.timeoutMs = timeoutMs;
@@ -52,15 +54,7 @@ export class Database {
     // The server ends by itself what its client has left behind, so that a lost client does not hold the row of revisions.
     this.#begin = `begin isolation level read committed read write; set local statement_timeout = ${timeoutMs}; set local idle_in_transaction_session_timeout = ${timeoutMs}`;
     this.#beginAlone = `${this.#begin}; set local lock_timeout = ${Math.ceil(timeoutMs * lockShare)}`;
-    this.#pool = new pg.Pool({
-      ...connectionOptions(target),
-      max: poolMax,
-      connectionTimeoutMillis: timeoutMs,
-    });
-    // A connection that breaks between two statements fails the next one; nobody else need know.
-    const ignore = (): void => {};
-    this.#pool.on('error', ignore);
-    this.#pool.on('connect', (client) => client.on('error', ignore));
+    this.#primary = primary;
   }
 
   /** A statement that changes nothing, or nothing that matters if it is done twice. */
@@ -126,7 +120,7 @@ export class Database {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await this.#primary.close();
   }
 
   async #call<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
@@ -145,34 +139,42 @@ export class Database {
   /** Takes a connection, and gives it back; one that did not answer in time is destroyed. */
   async #run<T>(work: Work<T>, state: { risk: Risk }): Promise<T> {
     const since = this.#clock.now();
-    const client = await this.#connect();
+    const client = await this.#primary.connect();
     let release = (error?: Error): void => {
       release = () => {};
       client.release(error);
     };
-    let late: Error | null = null;
     const leftMs = this.timeoutMs - (this.#clock.now() - since);
-    const cancel = this.#clock.after(leftMs, () => {
-      late = new Error(`no answer within ${this.timeoutMs} ms`);
-      release(late);
+    let cancel = (): void => {};
+    // What hangs on the connection may do so for as long as the network is silent.
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.#clock.after(leftMs, () => {
+        const error = new Error(`no answer within ${this.timeoutMs} ms`);
+        release(error);
+        reject(error);
+      });
     });
+    const notices: Notice[] = [];
+    const noticed = (notice: Notice): void => void notices.push(notice);
+    client.on('notice', noticed);
     try {
-      return await work(client, (risk) => (state.risk = risk));
+      const result = await Promise.race([late, work(client, (risk) => (state.risk = risk))]);
+      if (state.risk === 'everything') refuseUnconfirmed(notices);
+      return result;
     } catch (error) {
-      throw toWaymarkError(late ?? error, state.risk);
+      if (endsConnection(error)) this.#primary.doubt();
+      throw toWaymarkError(error, state.risk);
     } finally {
       cancel();
+      client.off('notice', noticed);
       release();
     }
   }
+}
 
-  async #connect(): Promise<PoolClient> {
-    try {
-      return await this.#pool.connect();
-    } catch (error) {
-      throw toWaymarkError(error, 'nothing');
-    }
-  }
+interface Notice {
+  readonly code: string | undefined;
+  readonly message: string | undefined;
 }
 
 type Work<T> = (client: PoolClient, took: (risk: Risk) => void) => Promise<T>;
@@ -183,11 +185,17 @@ function abortedError(risk: Risk, reason: unknown): unknown {
   return new WaymarkError('uncertain', text, {}, reason);
 }
 
-/** What every connection is opened with. */
-export function connectionOptions({ connectionString }: PostgresTarget): PoolConfig {
-  const options = { connectionString, keepAlive: true, application_name: 'waymark' };
-  // Statements follow each other without waiting for answers.
-  return { ...options, pipeline: true } as PoolConfig;
+/**
+ * A COMMIT whose wait for a synchronous standby was cut short, by pg_cancel_backend, is answered all the same, with a warning: it is
+ * on the primary, and may be lost with it.
+ *
+ * @throws {WaymarkError} `uncertain`
+ */
+function refuseUnconfirmed(notices: readonly Notice[]): void {
+  const warning = notices.find(({ code }) => code === warningState);
+  if (warning === undefined) return;
+  const text = `PostgreSQL may not keep it: ${warning.message ?? ''}`;
+  throw new WaymarkError('uncertain', text, {}, warning);
 }
 
 async function rowsOf(client: PoolClient, text: string, values: readonly Value[]): Promise<Row[]> {

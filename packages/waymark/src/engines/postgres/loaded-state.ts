@@ -15,7 +15,7 @@ import type {
 import { assert } from '../../core/errors.js';
 import { compactedError } from '../kit/cursor.js';
 import { KeyIndex } from '../kit/key-index.js';
-import { Slot, Version } from '../kit/slot.js';
+import { Slot } from '../kit/slot.js';
 import type { TransactionState } from '../kit/transaction.js';
 import { futureRevision } from './facts.js';
 import { readEntry, type Row } from './values.js';
@@ -74,19 +74,18 @@ export class LoadedState implements TransactionState {
 
   put(operation: PutOperation, revision: Revision): PutResult {
     const slot = this.index.get(operation.key) ?? new Slot(ownBytes(operation.key));
-    const { head } = slot;
-    const value = operation.keepValue === true ? head.value : operation.value;
-    const lease = operation.keepLease === true ? head.lease : (operation.lease ?? 0);
+    const value = operation.keepValue === true ? slot.value : operation.value;
+    const lease = operation.keepLease === true ? slot.lease : (operation.lease ?? 0);
+    const previous = slot.version === 0 ? null : slot.entry();
     this.#change(slot, { kind: 'put', value, lease }, revision);
-    if (operation.previous !== true) return { type: 'put' };
-    return { type: 'put', previous: head.version === 0 ? null : head.entry() };
+    return operation.previous === true ? { type: 'put', previous } : { type: 'put' };
   }
 
   delete(operation: DeleteOperation, revision: Revision): DeleteResult {
     const slots = this.index.liveSlots(operation);
     const previous: Entry[] | undefined = operation.previous === true ? [] : undefined;
     for (const slot of slots) {
-      previous?.push(slot.head.entry());
+      previous?.push(slot.entry());
       this.#change(slot, { kind: 'delete', value: '', lease: 0 }, revision);
     }
     const deleted = slots.length;
@@ -99,11 +98,11 @@ export class LoadedState implements TransactionState {
   #load(entry: Entry): void {
     const known = this.index.get(entry.key);
     if (known !== undefined) {
-      if (entry.value !== '') known.head.restore(known, entry);
+      if (entry.value !== '') known.restore(entry);
       return;
     }
     const slot = new Slot(entry.key);
-    new Version().restore(slot, entry);
+    slot.restore(entry);
     this.index.add(slot);
   }
 
@@ -112,12 +111,12 @@ export class LoadedState implements TransactionState {
     { kind, value, lease }: { kind: ChangeKind; value: string; lease: LeaseId },
     revision: Revision,
   ): void {
-    const { head } = slot;
+    const lived = slot.version !== 0;
     const known = this.index.get(slot.key) !== undefined;
-    const version = new Version();
-    version.succeed(slot, kind, value, revision, lease);
-    if (known) this.index.moved(slot, head.version !== 0);
+    if (kind === 'put') slot.put(value, revision, lease);
+    else slot.delete(revision);
+    if (known) this.index.moved(slot, lived);
     else this.index.add(slot);
-    this.changes.push({ kind, entry: version.entry() });
+    this.changes.push({ kind, entry: slot.entry() });
   }
 }

@@ -34,6 +34,7 @@ import { migrate } from './migrate.js';
 import { loadPg } from './pg.js';
 import { parsePostgresUrl } from './postgres-url.js';
 import { KeyReads } from './key-reads.js';
+import { Primary } from './primary.js';
 import { readingOf, readStatement } from './read-sql.js';
 import { Retention } from './retention.js';
 import { Wake } from './wake.js';
@@ -49,8 +50,9 @@ export interface PostgresEngineOptions {
 /**
  * An engine in a schema of a PostgreSQL database, which it makes by itself. Any number of processes may open the same one.
  *
- * @param url  `postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE[?schema=waymark&timeoutMs=…&poolMax=…&historyRevisions=…&historyBytes=…]`
- * @throws {WaymarkError} `invalid` for the URL, a missing package or a newer schema, `unavailable` when the server does not answer,
+ * @param url  `postgres://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/DATABASE[?schema=waymark&timeoutMs=…&poolMax=…&historyRevisions=…&historyBytes=…]`;
+ *             of several hosts the primary is taken, and the next one when it fails
+ * @throws {WaymarkError} `invalid` for the URL, a missing package or a newer schema, `unavailable` when no primary answers,
  *                        `unauthenticated`, `denied`
  */
 export async function openPostgresEngine(
@@ -60,10 +62,11 @@ export async function openPostgresEngine(
   const target = parsePostgresUrl(url);
   const { clock = systemClock, random = systemRandom, signal, history } = options;
   const pg = await loadPg();
-  const database = new Database(pg, target, clock);
+  const primary = new Primary(pg, target, clock);
+  const database = new Database(primary, target, clock);
   try {
     const identity = await migrate(database, () => random.id(), signal);
-    const wake = new Wake({ pg, target, database, identity, clock, random });
+    const wake = new Wake({ primary, database, identity, clock, random });
     const retention = new Retention({
       database,
       clock,

@@ -45,6 +45,13 @@ export function toWaymarkError(error: unknown, risk: Risk): WaymarkError {
   return new WaymarkError(meant, wordsOf(message), {}, error);
 }
 
+/** Whether the server is of no more use to this connection: it is gone, or has become a standby. */
+export function endsConnection(error: unknown): boolean {
+  if (error instanceof WaymarkError) return false;
+  const { code, severity } = error as ServerError;
+  return severity !== 'ERROR' || code === '25006';
+}
+
 function wordsOf(message: string): string {
   return `PostgreSQL: ${message}`;
 }

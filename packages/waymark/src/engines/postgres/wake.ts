@@ -1,13 +1,11 @@
 import type { Client } from 'pg';
 import type { Clock, Random } from '../../core/clock.js';
-import { connectionOptions, type Database } from './database.js';
-import type { Pg } from './pg.js';
-import type { PostgresTarget } from './postgres-url.js';
+import type { Database } from './database.js';
+import type { Primary } from './primary.js';
 import { quoteName } from './schema-sql.js';
 
 export interface WakeOptions {
-  readonly pg: Pg;
-  readonly target: PostgresTarget;
+  readonly primary: Primary;
   readonly database: Database;
   readonly identity: string;
   readonly clock: Clock;
@@ -84,11 +82,8 @@ export class Wake {
 
   async #listen(): Promise<void> {
     if (this.#closed || this.#joined === 0 || this.#client !== null) return;
-    const { pg, target, identity, clock } = this.#options;
-    const client = new pg.Client({
-      ...connectionOptions(target),
-      connectionTimeoutMillis: target.timeoutMs,
-    });
+    const { primary, identity, clock } = this.#options;
+    const client = primary.newClient();
     this.#client = client;
     client.on('error', () => this.#lost(client));
     client.on('end', () => this.#lost(client));

@@ -71,7 +71,7 @@ export class Answers {
     const result = (place.method as Method<unknown, unknown>).readResult(r, place.args);
     const { resolve, sink, state, undo } = place;
     this.#table.give(place);
-    if (state === 'left') undo?.(result);
+    if (state === 'left') void undo?.(result);
     if (sink !== null) sink.answer(result);
     else resolve?.(result);
   }

@@ -36,8 +36,8 @@ export interface CallExtras {
   readonly noDeadline?: boolean | undefined;
   /** Ends without an answer for so long, in steps of a second; default: as all calls of the connection. */
   readonly withinMs?: number | undefined;
-  /** On abort the server is asked to let go first, and what it gave meanwhile is given back by this. */
-  readonly undo?: (result: unknown) => void;
+  /** On abort the server is asked to let go first, and what it gave meanwhile is given back by this before the call ends. */
+  readonly undo?: (result: unknown) => Promise<void>;
 }
 
 /** With more than this buffered, calls wait their turn. */
@@ -234,14 +234,14 @@ export class Connection {
       place.since = this.#pulse.tick;
       place.ticks = this.#callTicks;
       place.resolve = (result) => {
-        if (result !== null) undo?.(result);
-        reject(reason);
+        if (result === null || undo === null) return reject(reason);
+        void undo(result).finally(() => reject(reason));
       };
       place.reject = () => reject(reason);
       return;
     }
     this.#leave(place);
-    undo?.(undefined);
+    void undo?.(undefined);
     const certain = method?.whenBroken === 'retry';
     reject?.(certain ? reason : uncertain('it was given up after it was sent', reason));
   }

@@ -41,7 +41,7 @@ export class Pending {
   /** Aborted, and the server was asked to let go. */
   givenUp = false;
   /** The answer to a call that was left: what it gave is to be given back. */
-  undo: ((result: unknown) => void) | null = null;
+  undo: ((result: unknown) => Promise<void>) | null = null;
 
   constructor(id: number) {
     this.id = id;

@@ -83,7 +83,7 @@ export class PlaceTable {
       if (state === 'left' || place.givenUp) {
         this.give(place);
         reject?.(cause);
-        undo?.(undefined);
+        void undo?.(undefined);
       } else if (place.sink !== null || place.method?.whenBroken === 'retry') {
         this.#uncount(place);
         place.state = 'queued';

@@ -154,9 +154,11 @@ function missing(
     const [name, { revision }] = due[at] as readonly [string, Due];
     if (revision > batch.revision) return;
     if (here.has(name)) continue;
-    if (revisions.has(revision))
-      tell('atomic', revision, `${name} is not in the batch of its revision`);
-    else tell('reliable', revision, `${name} was passed over by a batch up to ${batch.revision}`);
+    if (revisions.has(revision)) {
+      const others = batch.changes.filter((change) => change.revision === revision);
+      const told = others.map(({ kind, key }) => `${kind} ${key}`).join(', ');
+      tell('atomic', revision, `${name} is not in the batch of its revision, which has ${told}`);
+    } else tell('reliable', revision, `${name} was passed over by a batch up to ${batch.revision}`);
   }
 }
 
