@@ -61,8 +61,12 @@ export class ClusterServer implements AsyncDisposable {
   }
 
   /** @returns once it serves */
-  static async start(directory: string, where?: Where): Promise<ClusterServer> {
-    const server = new ClusterServer(directory, where ?? (await here()), []);
+  static async start(
+    directory: string,
+    where?: Where,
+    more: readonly string[] = [],
+  ): Promise<ClusterServer> {
+    const server = new ClusterServer(directory, where ?? (await here()), more);
     await server.command.says('\n', 60_000);
     return server;
   }

@@ -46,7 +46,9 @@ export const differing: Readonly<Record<string, readonly (readonly [RegExp, stri
     [/^(ADDRESS, true), [\d.]+[mµn]?s,/gm, '$1, TIME,'],
   ],
   'how fast the machine is, and how much memory is taken': [
+    // Bars of progress, each painted over the one before, the last of which may be without an end.
     [/^.*\r/gm, ''],
+    [/^ *\d+ \/ \d+ .*%( [\dms]+\n)?/gm, ''],
     [/^(PASS|FAIL)$/gm, 'JUDGED'],
     [
       /^((PASS|FAIL): )?(Throughput|Slowest request|Stddev|Approximate system memory used) .*$/gm,

@@ -16,7 +16,10 @@ import { orNotRun } from '../support/not-run.js';
 import { EtcdApi, type TypedMethod } from './client.js';
 import { bytes } from './keys.js';
 
-type Step = readonly [method: TypedMethod<DescMessage, DescMessage>, request: object];
+type Step = readonly [
+  method: TypedMethod<DescMessage, DescMessage>,
+  request: Record<string, unknown>,
+];
 
 const [key, name] = [bytes('k'), bytes('n')];
 const user = { name: 'u', password: 'p' };

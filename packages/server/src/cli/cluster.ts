@@ -16,6 +16,9 @@ interface MemberOptions {
   readonly bind?: string;
   readonly clientPort?: number;
   readonly peerPort?: number;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
   readonly insecure: boolean;
   readonly etcdBin: string;
 }
@@ -50,6 +53,9 @@ function memberOptions(command: Command): Command {
     .option('--bind <ip>', 'what etcd listens on; default the advertised address')
     .option('--client-port <n>', 'of etcd, for Waymark; default a free one', Number)
     .option('--peer-port <n>', 'of etcd, for the other members; default a free one', Number)
+    .option('--tls-cert <file>', 'PEM: who this member is, to the others and to clients')
+    .option('--tls-key <file>', 'PEM')
+    .option('--tls-ca <file>', 'PEM: the authority that all members are under')
     .option('--insecure', 'etcd may be reached from other machines, without TLS or password', false)
     .option('--etcd-bin <path>', 'the etcd to run, 3.4 or newer', 'etcd');
 }
@@ -57,7 +63,11 @@ function memberOptions(command: Command): Command {
 async function prepared(command: Command): Promise<Omit<MakeMemberOptions, 'entry'>> {
   const { insecure, etcdBin, ...given } = command.opts<MemberOptions>();
   const { name, memory, advertise, bind, clientPort, peerPort } = given;
-  const asked = { name, memory, advertise, bind, clientPort, peerPort };
+  const [tlsCert, tlsKey, tlsCa] = [given.tlsCert, given.tlsKey, given.tlsCa].map((file) =>
+    file === undefined ? undefined : resolve(file),
+  );
+  const tls = { tlsCert, tlsKey, tlsCa };
+  const asked = { name, memory, advertise, bind, clientPort, peerPort, ...tls };
   const { checkSettings, etcdVersion } = await loadCluster();
   const settings = checkSettings(asked, insecure);
   await etcdVersion(etcdBin);

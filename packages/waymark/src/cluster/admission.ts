@@ -12,6 +12,8 @@ const startWithinMs = 5 * 60_000;
 export interface AdmissionOptions {
   readonly clock: Clock;
   readonly clusterToken: string;
+  /** Of the members' ports. */
+  readonly scheme: 'http' | 'https';
   readonly withClient: <T>(work: (client: EtcdClient) => Promise<T>) => Promise<T>;
   readonly told: (message: string) => void;
 }
@@ -24,7 +26,7 @@ export interface AdmissionOptions {
  */
 export async function admit(options: AdmissionOptions, request: JoinRequest): Promise<JoinGrant> {
   const { clock, clusterToken, told } = options;
-  checkRequest(request);
+  checkRequest(request, options.scheme);
   return await options.withClient(async (client) => {
     const giveBack = await redeemToken(client, request.token);
     try {
@@ -45,14 +47,23 @@ export async function admit(options: AdmissionOptions, request: JoinRequest): Pr
 }
 
 /** @throws {WaymarkError} `invalid` */
-function checkRequest({ token, name, peerUrl }: JoinRequest): void {
+function checkRequest({ token, name, peerUrl }: JoinRequest, scheme: string): void {
   const [, host = '', port] =
-    /^http:\/\/(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253}):(\d{1,5})$/.exec(peerUrl) ?? [];
+    /^https?:\/\/(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253}):(\d{1,5})$/.exec(peerUrl) ?? [];
+  if (/^https?:/.test(peerUrl) && !peerUrl.startsWith(`${scheme}:`)) throw otherTransport(scheme);
   const literal = host.startsWith('[') ? host.slice(1, -1) : null;
   if (!(Number(port) >= 1 && Number(port) <= 65_535) || (literal !== null && isIP(literal) !== 6))
     throw new WaymarkError('invalid', `'${peerUrl}' is no peer URL: http://HOST:PORT`);
   if (!/^[\w.-]{1,64}$/.test(name)) throw new WaymarkError('invalid', `'${name}' is no name`);
   if (token.length > 200) throw new WaymarkError('invalid', 'this is no token');
+}
+
+function otherTransport(scheme: string): WaymarkError {
+  const text =
+    scheme === 'https'
+      ? 'the members of this cluster speak TLS: join with --tls-cert, --tls-key and --tls-ca'
+      : 'the members of this cluster speak in the clear: join without TLS, or begin a cluster with it';
+  return new WaymarkError('invalid', text);
 }
 
 async function refuseTaken(client: EtcdClient, { name, peerUrl }: JoinRequest): Promise<void> {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { WaymarkError } from '../core/errors.js';
+import { checkTls, type TlsFiles } from './cluster-tls.js';
 
 /** What a `cluster:` URL says. */
 export interface ClusterTarget {
@@ -18,7 +19,7 @@ export interface ClusterTarget {
 }
 
 /** What a member is made with, and keeps. Absent ones are chosen. */
-export interface MemberSettings {
+export interface MemberSettings extends TlsFiles {
   readonly name?: string | undefined;
   /** Data in tmpfs, and no fsync. */
   readonly memory?: boolean | undefined;
@@ -32,9 +33,11 @@ export interface MemberSettings {
 
 const form =
   'cluster:DIR[?init | join=URL&token=TOKEN][&memory][&advertise=HOST][&bind=IP][&clientPort=N][&peerPort=N][&name=NAME]' +
+  '[&tlsCert=FILE&tlsKey=FILE&tlsCa=FILE]' +
   '[&insecure][&listen=HOST:PORT][&etcdBin=PATH][&autoRecover=MS]';
 const names = new Set([
   ...['init', 'join', 'token', 'memory', 'advertise', 'bind', 'clientPort', 'peerPort', 'name'],
+  ...['tlsCert', 'tlsKey', 'tlsCa'],
   ...['insecure', 'listen', 'etcdBin', 'autoRecover'],
 ]);
 const autoRecover = { leastMs: 5_000, defaultMs: 30_000 } as const;
@@ -72,12 +75,14 @@ export function checkSettings(settings: MemberSettings, insecure: boolean): Memb
     if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535))
       throw invalid('a port is 1 to 65535');
   }
+  checkTls(settings);
   for (const host of [advertise, bind]) {
-    if (insecure || host === undefined || isLoopback(host)) continue;
+    if (insecure || settings.tlsCert !== undefined || host === undefined || isLoopback(host))
+      continue;
     throw new WaymarkError(
       'denied',
-      `etcd on ${host} would be open to everyone who reaches its ports: they carry no password and no TLS. Pass insecure where the ` +
-        'network itself is trusted',
+      `etcd on ${host} would be open to everyone who reaches its ports: they carry no password and no TLS. Give the ` +
+        'members certificates (tlsCert, tlsKey, tlsCa), or pass insecure where the network itself is trusted',
     );
   }
   return settings;
@@ -98,6 +103,8 @@ function entryOf(query: URLSearchParams): ClusterTarget['entry'] {
 
 function settingsOf(query: URLSearchParams): MemberSettings {
   const text = (name: string): string | undefined => query.get(name) ?? undefined;
+  const file = (name: string): string | undefined =>
+    query.has(name) ? resolve(query.get(name) ?? '') : undefined;
   const number = (name: string): number | undefined =>
     query.has(name) ? Number(query.get(name)) : undefined;
   return {
@@ -107,6 +114,9 @@ function settingsOf(query: URLSearchParams): MemberSettings {
     bind: text('bind'),
     clientPort: number('clientPort'),
     peerPort: number('peerPort'),
+    tlsCert: file('tlsCert'),
+    tlsKey: file('tlsKey'),
+    tlsCa: file('tlsCa'),
   };
 }
 

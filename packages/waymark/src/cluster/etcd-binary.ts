@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { WaymarkError } from '../core/errors.js';
+import { etcdTlsFlags, schemeOf } from './cluster-tls.js';
 import { hostPort, type MemberFile, peerUrl } from './member-file.js';
 
 const install =
@@ -31,18 +32,21 @@ export async function etcdVersion(binary: string): Promise<string> {
 
 /** History that etcd keeps for watches that fell behind, in revisions; looked at each 5 min. */
 const keptRevisions = 100_000;
+/** etcd adds checks and operations up along the nesting, Waymark each of them for itself. */
+const txnOpsMax = 16_384;
 const quotaBytes = { disk: 8 * 1_024 ** 3, memory: 1_024 ** 3 } as const;
 
 /** How the etcd of a member is started. */
 export function etcdFlags(member: MemberFile): string[] {
   const { name, bind, data, memory } = member;
-  const clients = `http://${hostPort(bind, member.clientPort)}`;
+  const scheme = schemeOf(member);
+  const clients = `${scheme}://${hostPort(bind, member.clientPort)}`;
   return [
     `--name=${name}`,
     `--data-dir=${data}`,
     `--listen-client-urls=${clients}`,
-    `--advertise-client-urls=http://${hostPort(member.advertise, member.clientPort)}`,
-    `--listen-peer-urls=http://${hostPort(bind, member.peerPort)}`,
+    `--advertise-client-urls=${scheme}://${hostPort(member.advertise, member.clientPort)}`,
+    `--listen-peer-urls=${scheme}://${hostPort(bind, member.peerPort)}`,
     `--initial-advertise-peer-urls=${peerUrl(member)}`,
     `--initial-cluster=${member.initialCluster}`,
     `--initial-cluster-state=${member.cluster}`,
@@ -54,6 +58,9 @@ export function etcdFlags(member: MemberFile): string[] {
     '--auto-compaction-mode=revision',
     `--auto-compaction-retention=${keptRevisions}`,
     `--quota-backend-bytes=${memory ? quotaBytes.memory : quotaBytes.disk}`,
+    // Waymark's own limits are lower, and the same on every engine.
+    `--max-txn-ops=${txnOpsMax}`,
+    ...etcdTlsFlags(member),
     '--logger=zap',
     '--log-level=warn',
     '--log-outputs=stderr',

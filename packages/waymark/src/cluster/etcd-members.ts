@@ -4,11 +4,14 @@ import { EtcdClient } from '../engines/etcd/etcd-client.js';
 import { parseEtcdUrl } from '../engines/etcd/etcd-url.js';
 import { Cluster, Maintenance, type Member } from '../engines/etcd/gen/etcd_pb.js';
 import { loadGrpc } from '../engines/etcd/grpc.js';
+import { etcdUrl, type TlsFiles } from './cluster-tls.js';
 import { addressOf, type Peer } from './member-file.js';
 
 export interface ClientOptions {
   readonly clock: Clock;
   readonly random: Random;
+  /** How the members are spoken to. */
+  readonly file: TlsFiles;
 }
 
 /** What one member says of itself. */
@@ -32,7 +35,7 @@ export async function withClient<T>(
   options: ClientOptions,
   work: (client: EtcdClient) => Promise<T>,
 ): Promise<T> {
-  const target = parseEtcdUrl(`etcd://${addresses.join(',')}?timeoutMs=${timeoutMs}`);
+  const target = parseEtcdUrl(etcdUrl(addresses, options.file, { timeoutMs }));
   const client = new EtcdClient(await loadGrpc(), target, options);
   try {
     return await work(client);

@@ -1,4 +1,5 @@
 import type { EtcdClient } from '../engines/etcd/etcd-client.js';
+import { speaks } from './cluster-tls.js';
 import {
   type ClientOptions,
   type MemberState,
@@ -76,7 +77,7 @@ export async function look(
   const well = state !== null && state.leader !== '0' && self !== undefined;
   const others = well && !options.thorough ? [] : members.filter((peer) => peer.id !== id);
   const [lives, ...seen] = await Promise.all([
-    state !== null || speaks(peerUrl(file), options.withinMs),
+    state !== null || speaks(peerUrl(file), file, options.withinMs),
     ...others.map((peer) => probe(peer, options)),
   ]);
   return judge({ file, members, id, own: state, lives, seen });
@@ -85,7 +86,7 @@ export async function look(
 async function probe(peer: Peer, options: LookOptions): Promise<Seen> {
   const [asked, ...lives] = await Promise.all([
     askPeer(peer, options),
-    ...peer.peerUrls.map((url) => speaks(url, options.withinMs)),
+    ...peer.peerUrls.map((url) => speaks(url, options.file, options.withinMs)),
   ]);
   if (asked !== null) return { peer, ...asked, lives: true };
   return { peer, state: null, members: null, lives: lives.includes(true) };
@@ -106,17 +107,6 @@ async function askPeer(
     }),
   );
   return await asked.catch(() => null);
-}
-
-/** Whether an etcd answers its like. */
-async function speaks(url: string, withinMs: number): Promise<boolean> {
-  try {
-    const answer = await fetch(`${url}/version`, { signal: AbortSignal.timeout(withinMs) });
-    await answer.arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 interface Sight {

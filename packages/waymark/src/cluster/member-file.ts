@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { WaymarkError } from '../core/errors.js';
+import { schemeOf, type TlsFiles } from './cluster-tls.js';
 
 /** A member as the others see it. */
 export interface Peer {
@@ -14,7 +15,7 @@ export interface Peer {
 }
 
 /** DIR/member.json: what this directory is a member of, and how it is started. */
-export interface MemberFile {
+export interface MemberFile extends TlsFiles {
   readonly format: 1;
   readonly name: string;
   /** etcd's own `--initial-cluster-token`: random, so that two clusters never take each other for one. */
@@ -80,11 +81,8 @@ export function clientAddress({ advertise, clientPort }: MemberFile): string {
   return hostPort(advertise, clientPort);
 }
 
-export function peerUrl({
-  advertise,
-  peerPort,
-}: Pick<MemberFile, 'advertise' | 'peerPort'>): string {
-  return `http://${hostPort(advertise, peerPort)}`;
+export function peerUrl(member: MemberFile): string {
+  return `${schemeOf(member)}://${hostPort(member.advertise, member.peerPort)}`;
 }
 
 export function hostPort(host: string, port: number): string {

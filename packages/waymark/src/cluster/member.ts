@@ -4,7 +4,8 @@ import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { openEtcdEngine } from '../engines/etcd/etcd-engine.js';
 import { admit } from './admission.js';
 import { ClusterEngine } from './cluster-engine.js';
-import type { ClusterTarget } from './cluster-url.js';
+import { etcdUrl, schemeOf } from './cluster-tls.js';
+import { type ClusterTarget, isLoopback } from './cluster-url.js';
 import { type Control, startControl } from './control.js';
 import type { ClusterState, MemberHealth } from './health.js';
 import type { JoinGrant, JoinRequest } from './join.js';
@@ -72,6 +73,7 @@ export class Member {
     const { supervisor, target, told, clock } = this.#parts;
     const { autoRecoverMs } = target;
     if (supervisor.file.memory) told(memoryWarning(supervisor.file));
+    if (isOpen(supervisor.file)) told(openWarning(supervisor.file));
     if (autoRecoverMs !== null) told(autoRecoverWarning(autoRecoverMs));
     // Before there is a majority: a survivor that was started again is recovered by it.
     this.#control = await startControl(target, {
@@ -125,7 +127,7 @@ export class Member {
 
   async #openEngine(): Promise<Engine> {
     const { supervisor, clock, random } = this.#parts;
-    const url = `etcd://${supervisor.addresses.join(',')}/${clusterRoot}`;
+    const url = etcdUrl(supervisor.addresses, supervisor.file, { root: clusterRoot });
     return await openEtcdEngine(url, {
       clock,
       random,
@@ -156,7 +158,14 @@ export class Member {
   async #admit(request: JoinRequest): Promise<JoinGrant> {
     const { supervisor, clock, told } = this.#parts;
     const { clusterToken } = supervisor.file;
-    const asked = { clock, told, clusterToken, withClient: supervisor.withClient.bind(supervisor) };
+    const scheme = schemeOf(supervisor.file);
+    const asked = {
+      clock,
+      told,
+      clusterToken,
+      scheme,
+      withClient: supervisor.withClient.bind(supervisor),
+    };
     return await admit(asked, request);
   }
 
@@ -208,6 +217,15 @@ const underRecovery = {
   state: 'recovering',
   why: 'a recovery is under way: nothing is read or written until it is done',
 } as const;
+
+/** Whoever reaches its etcd from another machine can read and write all. */
+function isOpen({ tlsCert, advertise, bind }: MemberFile): boolean {
+  return tlsCert === undefined && !(isLoopback(advertise) && isLoopback(bind));
+}
+
+function openWarning({ name, bind }: MemberFile): string {
+  return `the etcd of member ${name} on ${bind} has no TLS and no password: whoever reaches its ports can read and write all, and listen`;
+}
 
 function memoryWarning({ name, data }: MemberFile): string {
   return (

@@ -107,9 +107,11 @@ async function newMember({ directory, settings, random }: PrepareOptions): Promi
   const { advertise = '127.0.0.1', bind = bindOf(advertise) } = settings;
   const clientPort = settings.clientPort ?? (await freePort(bind));
   const peerPort = settings.peerPort ?? (await freePort(bind));
+  const { tlsCert, tlsKey, tlsCa } = settings;
   return {
     format: 1,
     ...{ name, memory, advertise, bind, clientPort, peerPort },
+    ...{ tlsCert, tlsKey, tlsCa },
     data: memory ? memoryDirectory(name) : join(directory, 'etcd'),
     clusterToken: '',
     cluster: 'new',

@@ -5,6 +5,7 @@ import { EtcdClient } from '../engines/etcd/etcd-client.js';
 import { parseEtcdUrl } from '../engines/etcd/etcd-url.js';
 import { loadGrpc } from '../engines/etcd/grpc.js';
 import { pause } from '../core/pause.js';
+import { etcdUrl } from './cluster-tls.js';
 import { etcdFlags } from './etcd-binary.js';
 import { clientAddresses, promote, removed, withClient } from './etcd-members.js';
 import { EtcdProcess } from './etcd-process.js';
@@ -63,7 +64,7 @@ export class Supervisor {
   /** @throws {WaymarkError} `taken`, `invalid` for the missing package of gRPC */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const address = clientAddress(options.file);
-    const target = parseEtcdUrl(`etcd://${address}?timeoutMs=${ownMs}`);
+    const target = parseEtcdUrl(etcdUrl([address], options.file, { timeoutMs: ownMs }));
     const own = new EtcdClient(await loadGrpc(), target, options);
     const supervisor = new Supervisor(options, own);
     await supervisor.#process.start(etcdFlags(options.file));
