@@ -308,6 +308,7 @@ test('etcds:// speaks TLS and shows a certificate of its own', async () => {
   await using engine = await openEngine(`${url}?${ca}&${client}`);
   await engine.commit({ apply: [put('a', 'secret')] });
   expect((await engine.read({ key: 'a' })).entries[0]?.value).toBe('secret');
+  await writesMany(engine);
   const refused = { code: 'unavailable' };
   await expect(openEngine(`${url}?${ca}&timeoutMs=1000`)).rejects.toMatchObject(refused);
   await expect(openEngine(`${url}?${client}&timeoutMs=1000`)).rejects.toMatchObject(refused);
@@ -333,6 +334,7 @@ test('a user and password log in, again when etcd forgot, and see their root alo
   await expect(as('app:wrong')).rejects.toMatchObject({ code: 'unauthenticated' });
   await expect(as('app:s3cret', 'theirs')).rejects.toMatchObject({ code: 'denied' });
   await using engine = await as('app:s3cret');
+  await writesMany(engine);
   const { revision: after } = await engine.commit({ apply: [put('a')] });
   const watching = take(engine.watch(everything, { after }), 1);
   // Its tokens live in its memory. The watch and what comes after it log in again, each by itself.
@@ -340,6 +342,7 @@ test('a user and password log in, again when etcd forgot, and see their root alo
   ctl(own, '--user=root:top', 'put', `mine/d/b`, '');
   expect((await watching).flatMap(({ changes }) => changes)[0]?.entry.key).toBe('b');
   await insist(() => engine.commit({ apply: [put('b')] }));
+  await insist(() => writesMany(engine));
   await own.stop();
 });
 
@@ -359,6 +362,16 @@ test('a URL that says something else is refused before anything is asked', async
 });
 
 /** Repeats what may be unavailable or uncertain, and is safe to repeat. */
+/** Often enough that the later ones go over the connection for many. */
+async function writesMany(engine: Engine): Promise<void> {
+  for (let round = 0; round < 20; round++) {
+    const keys = Array.from({ length: 32 }, (_, n) => `many/${n}`);
+    await Promise.all(keys.map((key) => engine.commit({ apply: [put(key, String(round))] })));
+  }
+  const { entries } = await engine.read({ key: 'many/', end: 'many0' });
+  expect(entries.map(({ value }) => value)).toEqual(Array.from({ length: 32 }, () => '19'));
+}
+
 async function insist<T>(call: () => Promise<T>): Promise<T> {
   const until = performance.now() + 20_000;
   for (;;) {

@@ -107,5 +107,65 @@ test('[K11] a write that ran out of time while its member takes leave is uncerta
   await healed();
 });
 
+/** Many that go out as one, over the connection that there is for such. */
+async function many(name: string): Promise<Set<string>> {
+  return new Set(await Promise.all(Array.from({ length: 32 }, (_, n) => put(`${name} ${n}`))));
+}
+
+async function writesOfMany(name: string): Promise<Set<number>> {
+  return new Set(await Promise.all(Array.from({ length: 32 }, (_, n) => writes(`${name} ${n}`))));
+}
+
+/** Until that connection stands beside the first one. */
+async function warm(): Promise<void> {
+  await healed();
+  do await many('warm');
+  while (proxy.connections < 2);
+  // Its settings arrive before the answers to what was sent after it was opened.
+  await many('warm');
+}
+
+test('[K11] many whose answer was dropped are uncertain, each of them, and were applied once', async () => {
+  await warm();
+  proxy.set({ replyDrop: true });
+  expect(await many('replies dropped')).toEqual(new Set(['uncertain']));
+  await healed();
+  expect(await writesOfMany('replies dropped')).toEqual(new Set([1]));
+});
+
+test('[K11] many whose connection was cut before the answer are uncertain, and not sent again', async () => {
+  await warm();
+  proxy.set({ replyDrop: true });
+  const outcomes = many('many cut');
+  await written('many cut 31');
+  proxy.heal();
+  proxy.cutAll();
+  expect(await outcomes).toEqual(new Set(['uncertain']));
+  await healed();
+  expect(await writesOfMany('many cut')).toEqual(new Set([1]));
+});
+
+test('[K11] many that found no connection are unavailable, and were not applied', async () => {
+  await warm();
+  proxy.set({ refuse: true });
+  proxy.cutAll();
+  let outcomes: Set<string>;
+  while ((outcomes = await many('many refused')).has('uncertain'));
+  expect(outcomes).toEqual(new Set(['unavailable']));
+  await healed();
+  expect(await writesOfMany('many refused')).toEqual(new Set([0]));
+});
+
+test('[K11] many under way while their member takes leave are uncertain once they are out of time', async () => {
+  await warm();
+  proxy.set({ replyDrop: true });
+  const outcomes = many('many late');
+  await written('many late 31');
+  proxy.say(goAway);
+  expect(await outcomes).toEqual(new Set(['uncertain']));
+  expect(await writesOfMany('many late')).toEqual(new Set([1]));
+  await healed();
+});
+
 /** HTTP/2's word for "no more requests on this connection, those under way will be answered", as a member sends it when it ends. */
 const goAway = Buffer.from('0000080700000000007fffffff00000000', 'hex');

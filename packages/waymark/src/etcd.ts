@@ -4,6 +4,8 @@ export * from './engines/etcd/gen/lock_pb.js';
 export * from './engines/etcd/gen/election_pb.js';
 export * from './engines/etcd/enums.js';
 export { bytesSize, ProtobufReader, ProtobufWriter, uintSize } from './engines/etcd/protobuf.js';
+/** What both sides of HTTP/2 need. */
+export { huffmanBytes, huffmanDecode, huffmanEncode } from './core/huffman.js';
 /** The codec that the messages are made for. */
 export {
   create,

@@ -1,5 +1,5 @@
 import type { Fields } from '../transport.js';
-import { huffmanBytes, huffmanEncode } from './huffman.js';
+import { huffmanBytes, huffmanEncode } from 'waymark/etcd';
 import { staticTable } from './static-table.js';
 
 /**

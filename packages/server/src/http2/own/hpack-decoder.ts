@@ -1,7 +1,7 @@
 import { BlockCache } from './block-cache.js';
 import { codes, ConnectionFault } from './codes.js';
 import { type FieldEntry, fieldEntry, FieldBlock } from './field-block.js';
-import { huffmanDecode } from './huffman.js';
+import { huffmanDecode } from 'waymark/etcd';
 import { staticTable } from './static-table.js';
 
 /** What SETTINGS_HEADER_TABLE_SIZE says when nobody says anything, as this side does. */

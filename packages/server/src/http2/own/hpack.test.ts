@@ -4,7 +4,7 @@ import { ConnectionFault } from './codes.js';
 import { type FieldEntry, fieldEntry } from './field-block.js';
 import { FieldsEncoder } from './fields-encoder.js';
 import { HpackDecoder } from './hpack-decoder.js';
-import { huffmanBytes, huffmanDecode, huffmanEncode } from './huffman.js';
+import { huffmanBytes, huffmanDecode, huffmanEncode } from 'waymark/etcd';
 import { staticTable } from './static-table.js';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex');

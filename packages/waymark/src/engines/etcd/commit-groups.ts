@@ -22,6 +22,8 @@ export interface CommitGroupsOptions {
 export interface SentTxn {
   readonly bytes: ByteString;
   readonly takesRoom: boolean;
+  /** It is of many commits. */
+  readonly busy: boolean;
 }
 
 /** So many groups are on their way at once. */
@@ -162,7 +164,10 @@ export class CommitGroups {
   async #sendGroup({ commits, txn }: Group): Promise<void> {
     try {
       const bytes = txn.write(this.#options.ownKey);
-      const { revision, answers } = txn.read(await this.#options.send({ bytes, takesRoom: true }));
+      const busy = commits.length > fewSent;
+      const { revision, answers } = txn.read(
+        await this.#options.send({ bytes, takesRoom: true, busy }),
+      );
       for (const [index, waiting] of commits.entries()) {
         this.#answer(waiting, answers[index] as PartAnswer, revision);
       }
@@ -180,7 +185,7 @@ export class CommitGroups {
     if (waiting.settled) return;
     try {
       const { checks, operations, takesRoom } = waiting.request;
-      const sent = { bytes: checks + operations, takesRoom };
+      const sent = { bytes: checks + operations, takesRoom, busy: false };
       const answer = await this.#options.send(sent, waiting.signal);
       this.#answer(waiting, answer, readAnswerBytes(answer).revision);
     } catch (error) {

@@ -1,7 +1,6 @@
 import {
   create,
   type DescMessage,
-  type DescMethod,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
@@ -10,13 +9,13 @@ import type * as GrpcTypes from '@grpc/grpc-js';
 import type { Clock, Random } from '../../core/clock.js';
 import { WaymarkError } from '../../core/errors.js';
 import { pause } from '../../core/pause.js';
-import { Auth, Maintenance, StatusRequestSchema } from './gen/etcd_pb.js';
+import { Auth, KV, Maintenance, StatusRequestSchema } from './gen/etcd_pb.js';
 import { type CallKind, isStaleToken, toWaymarkError } from './etcd-errors.js';
 import type { EtcdTarget } from './etcd-url.js';
 import { encode, type Exchange, exchangeOf, type Method, pathOf } from './exchange.js';
 import type { Grpc } from './grpc.js';
-import { Standing } from './standing.js';
-import { type Reached, unary, type Waits } from './unary.js';
+import { Member } from './member.js';
+import { unary, type Waits } from './unary.js';
 
 export interface EtcdCall {
   readonly kind: CallKind;
@@ -30,14 +29,6 @@ interface Attempt extends EtcdCall {
   readonly deadline: number;
   /** 0 for the first. */
   readonly attempt: number;
-}
-
-/** One member of the cluster. */
-interface Endpoint extends Reached {
-  /** It failed, and is passed over until then while others are there. */
-  suspectUntil: number;
-  /** While it is asked whether it is well. */
-  probe: Promise<boolean> | null;
 }
 
 export type EtcdStream<I extends DescMessage, O extends DescMessage> = GrpcTypes.ClientDuplexStream<
@@ -61,9 +52,6 @@ const suspectMs = 5_000;
 const patienceMs = 1_000;
 const probeMs = 1_000;
 const backoffMs = [0, 20, 50, 100, 200, 400] as const;
-/** As etcd's own clients take them: servers cut off who pings more often than each 5 s. */
-const pings = { everyMs: 10_000, withinMs: 5_000 } as const;
-
 /**
  * etcd's members, one of which is spoken to until it fails. Calls that were certainly not done, and reads, go on to the next member
  * until their deadline, from one that is silent as well; a write that may have been applied is never repeated.
@@ -72,7 +60,7 @@ export class EtcdClient {
   readonly #grpc: Grpc;
   readonly #target: EtcdTarget;
   readonly #clock: Clock;
-  #endpoints: readonly Endpoint[];
+  #endpoints: readonly Member[];
   #current: number;
   #token: Promise<string> | null = null;
   #closed = false;
@@ -98,10 +86,11 @@ export class EtcdClient {
     return await this.#call(exchangeOf(method, message), call);
   }
 
-  /** As `call`, of messages that are written and read elsewhere. */
-  async callBytes(method: DescMethod, request: Buffer, call: EtcdCall): Promise<Buffer> {
-    const decode = (bytes: Buffer): Buffer => bytes;
-    return await this.#call({ path: pathOf(method), encode: () => request, decode }, call);
+  /** A transaction that is written and read elsewhere. @param busy  many such are sent */
+  async txn(message: Buffer, { busy, ...call }: EtcdCall & { busy: boolean }): Promise<Buffer> {
+    const path = pathOf(KV.method.txn);
+    const quick = { message, busy };
+    return await this.#call({ path, encode: () => message, decode: asItIs, quick }, call);
   }
 
   async #call<O>(exchange: Exchange<O>, call: EtcdCall): Promise<O> {
@@ -163,57 +152,39 @@ export class EtcdClient {
     );
     this.#current = 0;
     // Calls under way on them go on.
-    for (const gone of before) if (!this.#endpoints.includes(gone)) gone.client.close();
+    for (const gone of before) if (!this.#endpoints.includes(gone)) gone.close();
   }
 
   close(): void {
     this.#closed = true;
-    for (const { client } of this.#endpoints) client.close();
+    for (const endpoint of this.#endpoints) endpoint.close();
   }
 
-  #endpoint(address: string): Endpoint {
+  #endpoint(address: string): Member {
     const { tls } = this.#target;
-    const { credentials, Client } = this.#grpc;
-    const made =
-      tls === null
-        ? credentials.createInsecure()
-        : credentials.createSsl(tls.ca, tls.key, tls.cert);
-    const client = new Client(address, made, {
-      'grpc.max_receive_message_length': -1,
-      'grpc.max_send_message_length': -1,
-      'grpc.keepalive_time_ms': pings.everyMs,
-      'grpc.keepalive_timeout_ms': pings.withinMs,
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 1_000,
-      'grpc.enable_retries': 0,
-      'grpc.service_config_disable_resolution': 1,
-      // Members that share nothing: a connection of this engine ends with it.
-      'grpc.use_local_subchannel_pool': 1,
-    });
-    const standing = new Standing(client.getChannel(), this.#grpc.connectivityState);
-    return { address, client, standing, suspectUntil: 0, probe: null };
+    return new Member(address, { grpc: this.#grpc, tls, clock: this.#clock });
   }
 
-  #pick(): Endpoint {
+  #pick(): Member {
     const now = this.#clock.now();
     const { length } = this.#endpoints;
     for (let step = 0; step < length; step++) {
       const index = (this.#current + step) % length;
-      const endpoint = this.#endpoints[index] as Endpoint;
+      const endpoint = this.#endpoints[index] as Member;
       if (endpoint.suspectUntil > now) continue;
       this.#current = index;
       return endpoint;
     }
     this.#current = (this.#current + 1) % length;
-    return this.#endpoints[this.#current] as Endpoint;
+    return this.#endpoints[this.#current] as Member;
   }
 
-  #suspect(endpoint: Endpoint): void {
+  #suspect(endpoint: Member): void {
     endpoint.suspectUntil = this.#clock.now() + suspectMs;
   }
 
   async #attempt<O>(
-    endpoint: Endpoint,
+    endpoint: Member,
     exchange: Exchange<O>,
     { kind, signal, deadline, attempt }: Attempt,
   ): Promise<O> {
@@ -234,7 +205,7 @@ export class EtcdClient {
   }
 
   #unary<O>(
-    endpoint: Endpoint,
+    endpoint: Member,
     exchange: Exchange<O>,
     metadata: GrpcTypes.Metadata,
     waits: Waits,
@@ -243,7 +214,7 @@ export class EtcdClient {
   }
 
   /** Whether it answers, and has a leader. Asked once at a time. */
-  #isWell(endpoint: Endpoint): Promise<boolean> {
+  #isWell(endpoint: Member): Promise<boolean> {
     const exchange = exchangeOf(Maintenance.method.status, create(StatusRequestSchema, {}));
     endpoint.probe ??= this.#metadata(endpoint)
       .then((metadata) => this.#unary(endpoint, exchange, metadata, { withinMs: probeMs }))
@@ -255,13 +226,13 @@ export class EtcdClient {
     return endpoint.probe;
   }
 
-  async #metadata(endpoint: Endpoint): Promise<GrpcTypes.Metadata> {
+  async #metadata(endpoint: Member): Promise<GrpcTypes.Metadata> {
     const metadata = new this.#grpc.Metadata();
     if (this.#target.user !== undefined) metadata.set('token', await this.#login(endpoint));
     return metadata;
   }
 
-  #login(endpoint: Endpoint): Promise<string> {
+  #login(endpoint: Member): Promise<string> {
     if (this.#token !== null) return this.#token;
     const { user = '', password = '', timeoutMs } = this.#target;
     const request = create(Auth.method.authenticate.input, { name: user, password });
@@ -282,4 +253,8 @@ export class EtcdClient {
     const round = Math.floor((attempt + 1) / this.#endpoints.length);
     return backoffMs[Math.min(round, backoffMs.length - 1)] as number;
   }
+}
+
+function asItIs(bytes: Buffer): Buffer {
+  return bytes;
 }

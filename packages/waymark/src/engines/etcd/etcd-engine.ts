@@ -110,10 +110,8 @@ class EtcdEngine implements Engine, FeedSource {
       ownKey: arrayToBytes(layout.floorKey),
       write: (txn) => writeTxnBytes({ layout, floor: this.#history.floor }, txn),
       read: (txn, answer, revision) => readOutcomeBytes(layout, txn, answer, revision),
-      send: ({ bytes, takesRoom }, signal) =>
-        room.write(takesRoom, () =>
-          client.callBytes(KV.method.txn, toBuffer(bytes), { kind: 'write', signal }),
-        ),
+      send: ({ bytes, takesRoom, busy }, signal) =>
+        room.write(takesRoom, () => client.txn(toBuffer(bytes), { kind: 'write', signal, busy })),
       explain: (error, txn) => this.#explain(error, txn),
     });
     this.#reads = new ReadGroups(client, layout, clock);

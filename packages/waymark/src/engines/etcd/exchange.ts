@@ -17,6 +17,8 @@ export interface Exchange<O> {
   readonly path: string;
   encode(): Buffer;
   decode(bytes: Buffer): O;
+  /** For a transaction: what is sent, which then need not go by grpc-js; `busy` when many such are sent. */
+  readonly quick?: { readonly message: Buffer; readonly busy: boolean };
 }
 
 export function exchangeOf<I extends DescMessage, O extends DescMessage>(
