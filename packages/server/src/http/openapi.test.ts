@@ -263,6 +263,8 @@ test('[openapi] watchers answer as the document says', async () => {
   await call('GET', `${root}/processors`, `${root}/processors`);
   await call('PUT', `${root}/mode`, `${root}/mode`, { body: { by: 'pattern', perPattern: 5 } });
   await call('GET', `${root}/mode`, `${root}/mode`);
+  await call('GET', `${root}/keys`, `${root}/keys`);
+  await call('POST', `${root}/keys/reseal`, `${root}/keys/reseal`);
   expect(await call('DELETE', of, one)).toEqual({ removed: true });
   await call('GET', of, one);
   expect(await call('DELETE', root, `${root}?label=team`)).toEqual({ count: 0 });
