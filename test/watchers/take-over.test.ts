@@ -96,6 +96,22 @@ test('[W1.3] one that sleeps through its lease and wakes writes nothing', async 
   expect(state.processor).toBe(other.processor.tenure?.id);
 }, 30_000);
 
+test('[W1.7] by pattern, processors agree on the shares whatever they hold: endpoints stay where they are', async () => {
+  const sinks = new Sinks();
+  const engine = createMemoryEngine();
+  await setMode(engine, { by: 'pattern', perPattern: 3 });
+  const names = Array.from({ length: 5 }, (_, n) => `s${n}`);
+  for (const sink of names) await register(engine, { sink, pattern: '/o/*' });
+  await using one = process(sinks, { engine, checkpointMs: 20 });
+  await using two = process(sinks, { engine, checkpointMs: 20 });
+  const ns = one.space.namespace('default');
+  for (let n = 1; n <= 60; n++) {
+    await ns.put(`/o/${n}`, n);
+    await sinks.until(() => names.every((sink) => sinks.accepted(sink).length >= n));
+  }
+  expect(two.failures).toEqual([]);
+}, 30_000);
+
 test('[W3.5] a checkpoint speaks for those that have nothing waiting, and for no others', async () => {
   const sinks = new Sinks();
   const engine = createMemoryEngine();

@@ -206,7 +206,9 @@ export class Tenure {
       registry !== this.#shared.registry ||
       registry.sharing !== this.#shared.sharing;
     this.#shared = { registry, sharing: registry.sharing };
-    const ids = whole ? [...registry.endpoints.keys(), ...this.#held.keys()] : changed;
+    const known = new Set([...registry.endpoints.keys(), ...this.#held.keys()]);
+    // Once each: what is counted twice makes other shares.
+    const ids = whole ? [...known] : changed;
     const looked = ids.flatMap((id) => registry.endpoints.get(id) ?? []);
     const owners = shareOut(looked.map(sharedAs), processors, registry.mode);
     for (const id of ids) {
