@@ -75,6 +75,8 @@ function output(args: readonly string[]): Promise<string> {
 
 /** Some 15 s after a burst V8 shrinks the heap, a quarter of a millisecond at a time for a second: the probes begin after it. */
 const settleSeconds = 20;
+/** Long enough that a p99 is more than the one full collection which a run may meet: 12 800 puts are counted. */
+const probeSeconds = 16;
 
 async function leases(stage: Stage): Promise<void> {
   const side = (name: string, count: number): Side => {
@@ -94,7 +96,11 @@ async function leases(stage: Stage): Promise<void> {
     const run = async (): Promise<Sample> => {
       const address = await (settled ??= ready());
       const probe = stage.worker(`probe of ${count}`);
-      const sample = await probe.run<Sample>('openLoop', { ...put, address, seconds: 8 });
+      const sample = await probe.run<Sample>('openLoop', {
+        ...put,
+        address,
+        seconds: probeSeconds,
+      });
       const holder = stage.worker(`holder of ${count}`);
       const { value: live } = await holder.run<Sample>('holdLeases', { ...hold, address });
       return { ...sample, note: `${live} leases live` };

@@ -46,9 +46,11 @@ export const differing: Readonly<Record<string, readonly (readonly [RegExp, stri
     [/^(ADDRESS, true), [\d.]+[mµn]?s,/gm, '$1, TIME,'],
   ],
   'how fast the machine is, and how much memory is taken': [
-    // Bars of progress, each painted over the one before, the last of which may be without an end.
+    // Bars of progress, each painted over the one before; the last may be without an end, or of another shape.
     [/^.*\r/gm, ''],
-    [/^ *\d+ \/ \d+ .*%( [\dms]+\n)?/gm, ''],
+    [/^.*(?=Compact(ed|ing) with revision)/gm, ''],
+    [/^ *\d+ \/ \d+ .*%.*\n/gm, ''],
+    [/^ *\d+m\d+s *\n/gm, ''],
     [/^(PASS|FAIL)$/gm, 'JUDGED'],
     [
       /^((PASS|FAIL): )?(Throughput|Slowest request|Stddev|Approximate system memory used) .*$/gm,

@@ -240,8 +240,8 @@ export class Tenure {
     const { id } = endpoint;
     const lane = new Lane(id, beginning(state.cursor), this.#waiting);
     const lease = this.#lease;
-    const what = `delivering to endpoint ${id.slice(0, 16)}`;
-    const refused = (error: Error): void => failed(what, error);
+    const refused = (error: unknown): void =>
+      failed(`delivering to endpoint ${id.slice(0, 16)}`, error);
     const store = new EndpointStore({ engine, clock, random, refused }, endpoint, { fence, lease });
     const sender = new Sender({ clock, endpoint, lease, fence, identity, open, turns, tried });
     const shared = { engine, endpoint, store, sender };
@@ -249,14 +249,8 @@ export class Tenure {
     const teller = new Teller({ ...shared, clock, random, lease, fence, bell }, state);
     const kind = kinds.find(({ name }) => name === endpoint.record.kind);
     const limits = { events: kind?.eventsMax ?? 1, bytes: kind?.bytesMax ?? 1 };
-    const worker = new EndpointWorker({
-      ...shared,
-      identity,
-      feed: this.#feed,
-      lane,
-      teller,
-      limits,
-    });
+    const feed = this.#feed;
+    const worker = new EndpointWorker({ ...shared, identity, feed, lane, teller, limits });
     this.#held.set(id, { endpoint, worker, store, lane, fence, lagTold: false });
     const over = (): void => {
       this.#held.delete(id);
@@ -264,7 +258,7 @@ export class Tenure {
       this.#share();
     };
     worker.start().then(over, (error: unknown) => {
-      failed(what, error);
+      refused(error);
       over();
     });
   }
