@@ -39,6 +39,14 @@ async function waitForStandby(primary: RunningPostgres): Promise<void> {
   while ((await sql(primary, state))[0]?.['sync_state'] !== 'sync');
 }
 
+/** The process of a standby that takes what the primary streams; it begins by itself. */
+async function receiverOf(standby: RunningPostgres): Promise<number> {
+  for (;;) {
+    const [row] = await sql(standby, 'select pid from pg_stat_wal_receiver');
+    if (row !== undefined) return Number(row['pid']);
+  }
+}
+
 function urlOf(hosts: readonly RunningPostgres[]): string {
   const names = hosts.map(({ port }) => `127.0.0.1:${port}`).join(',');
   return `postgres://waymark@${names}/postgres?target_session_attrs=read-write`;
@@ -159,13 +167,16 @@ test('[G12] the control: by an asynchronous standby that lags, what was answered
   const primary = await start();
   const standby = await start(primary);
   await using engine = await openEngine(urlOf([primary, standby]));
+  const state = `select 1 from pg_stat_replication where state = 'streaming'`;
+  while ((await sql(primary, state)).length === 0);
   const under = load(engine);
   await answered(under, 50);
-  const [row] = await sql(standby, 'select pid from pg_stat_wal_receiver');
-  process.kill(Number(row?.['pid']), 'SIGSTOP');
+  // What the sender has not sent is nowhere on its way.
+  const [sender] = await sql(primary, 'select pid from pg_stat_replication');
+  process.kill(Number(sender?.['pid']), 'SIGSTOP');
   await answered(under, 200);
   await primary.kill();
-  process.kill(Number(row?.['pid']), 'SIGCONT');
+  process.kill(Number(sender?.['pid']), 'SIGKILL');
   await sql(standby, 'select pg_promote(false)');
   await answered(under, writers);
   await under.stop();
@@ -178,8 +189,8 @@ test('[K11] a commit whose wait for the standby is cut short by hand is uncertai
   await using engine = await openEngine(urlOf([primary, standby]));
   await waitForStandby(primary);
   await engine.commit({ apply: [{ type: 'put', key: 'k', value: '' }] });
-  const [row] = await sql(standby, 'select pid from pg_stat_wal_receiver');
-  process.kill(Number(row?.['pid']), 'SIGSTOP');
+  const receiver = await receiverOf(standby);
+  process.kill(receiver, 'SIGSTOP');
   const put = engine.commit({ apply: [{ type: 'put', key: 'k', value: 'alone' }] }).then(
     () => 'answered',
     (error: unknown) => (isWaymarkError(error) ? `${error.code}: ${error.message}` : 'odd'),
@@ -187,5 +198,5 @@ test('[K11] a commit whose wait for the standby is cut short by hand is uncertai
   const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`;
   while ((await sql(primary, cancel)).length === 0);
   expect(await put).toMatch(/^uncertain: .*cancell?ing (the )?wait for synchronous replication/);
-  process.kill(Number(row?.['pid']), 'SIGCONT');
+  process.kill(receiver, 'SIGCONT');
 });

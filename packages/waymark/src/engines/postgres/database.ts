@@ -1,7 +1,7 @@
 import type { PoolClient, QueryArrayConfig } from 'pg';
 import type { Clock } from '../../core/clock.js';
 import type { CallOptions } from '../../core/engine.js';
-import { WaymarkError } from '../../core/errors.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { endsConnection, type Risk, toWaymarkError } from './postgres-errors.js';
 import type { PostgresTarget } from './postgres-url.js';
 import type { Primary } from './primary.js';
@@ -59,7 +59,16 @@ export class Database {
 
   /** A statement that changes nothing, or nothing that matters if it is done twice. */
   async read(text: string, values: readonly Value[], { signal }: CallOptions): Promise<Row[]> {
-    return await this.#call(signal, (client) => rowsOf(client, text, values));
+    const until = this.#clock.now() + this.timeoutMs;
+    for (;;) {
+      try {
+        return await this.#call(signal, (client) => rowsOf(client, text, values));
+      } catch (error) {
+        // Its connection ended with the primary, and there may be another one.
+        const again = this.#primary.several && isWaymarkError(error, 'unavailable');
+        if (!again || !endsConnection(error.cause) || this.#clock.now() >= until) throw error;
+      }
+    }
   }
 
   /** A statement that is a transaction by itself. @throws {WaymarkError} `uncertain` when it may have been done */

@@ -48,7 +48,7 @@ export function toWaymarkError(error: unknown, risk: Risk): WaymarkError {
 /** Whether the server is of no more use to this connection: it is gone, or has become a standby. */
 export function endsConnection(error: unknown): boolean {
   if (error instanceof WaymarkError) return false;
-  const { code, severity } = error as ServerError;
+  const { code, severity } = (error ?? {}) as Partial<ServerError>;
   return severity !== 'ERROR' || code === '25006';
 }
 

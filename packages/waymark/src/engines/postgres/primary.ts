@@ -41,7 +41,7 @@ export class Primary {
       } catch (error) {
         const failure = toWaymarkError(error, 'nothing');
         const passing = isWaymarkError(failure, 'unavailable') && this.#clock.now() < until;
-        if (!this.#several || !passing || this.#ended.signal.aborted) throw failure;
+        if (!this.several || !passing || this.#ended.signal.aborted) throw failure;
         if (this.#located === located) this.#doubted = true;
       }
     }
@@ -55,7 +55,7 @@ export class Primary {
 
   /** A connection ended, or fell silent: the primary may be another by now. */
   doubt(): void {
-    this.#doubted = this.#several;
+    this.#doubted = this.several;
   }
 
   async close(): Promise<void> {
@@ -64,13 +64,14 @@ export class Primary {
     await Promise.all([this.#located?.pool.end(), ...this.#leaving]);
   }
 
-  get #several(): boolean {
+  /** Whether there are hosts to choose from. */
+  get several(): boolean {
     return this.#target.hosts.length > 1;
   }
 
   async #locate(): Promise<Located> {
     if (this.#located !== null && !this.#doubted) return this.#located;
-    if (!this.#several) return this.#moveTo(this.#target.hosts[0] as PostgresHost);
+    if (!this.several) return this.#moveTo(this.#target.hosts[0] as PostgresHost);
     this.#search ??= this.#find().finally(() => (this.#search = null));
     return await this.#search;
   }
@@ -159,7 +160,7 @@ export class Primary {
   #optionsOf({ connectionString }: PostgresHost): ClientConfig {
     const { timeoutMs } = this.#target;
     // Where there are others, one that swallows connections leaves time for them.
-    const connectionTimeoutMillis = this.#several ? timeoutMs / 2 : timeoutMs;
+    const connectionTimeoutMillis = this.several ? timeoutMs / 2 : timeoutMs;
     const options = { connectionString, keepAlive: true, application_name: 'waymark' };
     // Statements follow each other without waiting for answers; a connection on which one has none in time is destroyed.
     return { ...options, connectionTimeoutMillis, query_timeout: timeoutMs, pipeline: true };
