@@ -111,11 +111,10 @@ test('[K11] a call to a database that fell silent ends within its time, and one 
   const calls: Promise<unknown>[] = [put(engine, 'k'), engine.read({ key: 'k' }), engine.status()];
   const failures = await Promise.all(calls.map(failureOf));
   expect(performance.now() - since).toBeLessThan(2_500);
-  expect(failures.map((failure) => failure?.code)).toEqual([
-    'uncertain',
-    'unavailable',
-    'unavailable',
-  ]);
+  const [write, ...reads] = failures.map((failure) => failure?.code);
+  // Certainly not done where its connection had still to be opened.
+  expect(['uncertain', 'unavailable']).toContain(write);
+  expect(reads).toEqual(['unavailable', 'unavailable']);
   proxy.halfOpen = false;
   await put(engine, 'k');
 });

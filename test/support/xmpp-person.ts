@@ -46,7 +46,9 @@ export async function xmppPerson(
     const asked = stanza.getChild('request', 'urn:xmpp:receipts') !== undefined;
     const { from, id } = stanza.attrs;
     const received = xml('received', { xmlns: 'urn:xmpp:receipts', id });
-    if (asked && person.receipts) void client.send(xml('message', { to: from }, received));
+    if (!asked || !person.receipts) return;
+    // Who leaves meanwhile owes none.
+    void client.send(xml('message', { to: from }, received)).catch(() => undefined);
   });
   const there = new Promise<void>((resolve) => {
     client.on('stanza', (stanza) => {

@@ -50,7 +50,8 @@ export async function dropSecretsKey(path: string, id: string): Promise<void> {
 
 function newKey(random: Random): SealingKey {
   const key = generateKeySync('aes', { length: keyBytes * 8 }).export();
-  return { id: random.id().slice(0, 8), key };
+  // Named on a command line, where a leading dash would be an option.
+  return { id: `k${random.id().slice(0, 8)}`, key };
 }
 
 /** A server that reads it meanwhile finds the old keys or the new ones. */

@@ -113,7 +113,8 @@ export class Candidacy {
   /** @param over  told when the term is lost, or resigned by whoever has it in hand */
   async #campaign(over: () => void): Promise<HeldTerm<unknown> | null> {
     const { namespace, path, kind, ttlMs, owner, says, lease } = this.#parts;
-    const signal = this.#signal;
+    const givenUp = new AbortController();
+    const signal = AbortSignal.any([this.#signal, givenUp.signal]);
     let asking: Promise<unknown> | undefined;
     const holding = namespace.space.holder.hold({
       path,
@@ -136,9 +137,11 @@ export class Candidacy {
     });
     try {
       return await holding;
-    } finally {
-      // Who ends may be granted the term all the same: it stands no longer once that is given back.
+    } catch (error) {
+      // It may be granted the term all the same: it stands no longer once that is given back.
+      givenUp.abort(error);
       await asking?.catch(() => undefined);
+      throw error;
     }
   }
 }

@@ -111,7 +111,8 @@ export class EtcdClient {
           this.#suspect(endpoint);
         const again = failure.code === 'unavailable' || stale;
         const waitMs = this.#backoff(attempt);
-        if (!again || this.#closed || this.#clock.now() + waitMs >= deadline) throw failure;
+        if (!again || this.#closed || this.#clock.now() + waitMs >= deadline)
+          throw stale ? forgotten(error) : failure;
         if (waitMs > 0) await pause(this.#clock, waitMs, call.signal, true);
       }
     }
@@ -253,6 +254,11 @@ export class EtcdClient {
     const round = Math.floor((attempt + 1) / this.#endpoints.length);
     return backoffMs[Math.min(round, backoffMs.length - 1)] as number;
   }
+}
+
+/** Nobody refused the password: there was no time left to show it again. */
+function forgotten(error: unknown): WaymarkError {
+  return new WaymarkError('unavailable', 'etcd has forgotten the login: try again', {}, error);
 }
 
 function asItIs(bytes: Buffer): Buffer {

@@ -41,8 +41,10 @@ const staleToken = /invalid auth token|revision of auth store is old/;
 /** The client's own words for a request that never left it. */
 const unsent = /No connection established|Name resolution failed|Waiting for LB pick/i;
 
+/** Told by a call's status, or by the reason with which etcd ends a watch. */
 export function isStaleToken(error: unknown): boolean {
-  return staleToken.test((error as Partial<ServiceError> | undefined)?.details ?? '');
+  const { details, message } = (error ?? {}) as Partial<ServiceError>;
+  return staleToken.test(details ?? message ?? '');
 }
 
 /** Whether etcd refused a put for its lease, and not for the key it was to keep something of. */

@@ -90,11 +90,11 @@ export const streamEndCases: readonly RecipeCase[] = [
         yield 3;
       };
       const stream = sender.sendStream(pinned());
-      same((await stream.next()).value, 2, 'while it leads');
+      same((await soon('the echo', stream.next())).value, 2, 'while it leads');
       const next = (await another('next')).namespace('n').members(group);
       const second = await next.join({ id: 'second', lead: true, handleStream });
-      await first.term()?.release();
-      await second.elected();
+      same(await soon('the resignation', Promise.resolve(first.term()?.release())), true, 'it led');
+      await soon('the next term', second.elected());
       go();
       await soon(
         'the end',
