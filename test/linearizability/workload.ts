@@ -69,10 +69,7 @@ async function follow(namespace: Namespace<string>, after: number, records: Told
     const last = records.at(-1);
     if (last?.revision === revision) last.changes.push(change);
     else records.push({ type: 'batch', revision, changes: [change] });
-    if (key !== sentinel) continue;
-    // It may share its revision with calls of unknown outcome, whose changes may still be to come: that one is not judged.
-    records.pop();
-    return;
+    if (key === sentinel) return;
   }
 }
 
