@@ -213,16 +213,27 @@ test('[K9] history beyond both bounds is dropped by itself; who is behind it is 
   }
   const { compacted } = await engine.status();
   expect(last - compacted).toBeGreaterThanOrEqual(100);
-  expect((await failureOf(engine.read({ key: 'first', at: compacted - 1 })))?.facts).toMatchObject({
-    compacted,
-  });
+  const refused = await failureOf(engine.read({ key: 'first', at: compacted - 1 }));
+  expect(refused?.facts.compacted).toBeGreaterThanOrEqual(compacted);
   const watch = engine.watch([{ key: 'first' }], { after: 0 })[Symbol.asyncIterator]();
   expect((await failureOf(watch.next()))?.code).toBe('compacted');
-  expect((await engine.read({ key: 'first', at: compacted })).count).toBe(1);
+  expect(await countAtFloor(engine, 'first')).toBe(1);
   // What was compacted is gone a round later.
   const gone = 'select count(*) from retained.log where revision <= $1';
   while (Number((await sql(gone, [compacted]))[0]?.['count']) > 0) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  expect((await engine.read({ key: 'first', at: compacted })).count).toBe(1);
+  expect(await countAtFloor(engine, 'first')).toBe(1);
 });
+
+/** As far back as can be read, wherever that moves meanwhile. */
+async function countAtFloor(engine: Engine, key: string): Promise<number> {
+  for (;;) {
+    const { compacted } = await engine.status();
+    try {
+      return (await engine.read({ key, at: compacted })).count;
+    } catch (error) {
+      if (!isWaymarkError(error, 'compacted')) throw error;
+    }
+  }
+}
