@@ -95,9 +95,7 @@ function begin(order: WorkOrder): void {
   namespace = order.namespace;
   recorder = new HistoryRecorder(() => Number(process.hrtime.bigint()));
   working = true;
-  // The sentinel shares its revision with what etcd took beside it, of which some may still be to come: that revision is not judged.
-  watched = collect(spaceOf(0).namespace<string>(namespace), order.after).then(
-    (records) => records.slice(0, -1),
+  watched = collect(spaceOf(0).namespace<string>(namespace), order.after).catch(
     (error: unknown) => `it ended: ${String(error)}`,
   );
   workers = Promise.all(
