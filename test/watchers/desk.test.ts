@@ -1,11 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   createMemoryEngine,
   type Engine,
-  openFileEngine,
   systemClock,
   type WatcherDesk,
   type WatcherInfo,
@@ -13,34 +9,31 @@ import {
 import { spaceOver } from '../support/spaces.js';
 import { badWishes, goodWish as good } from './bad-wishes.js';
 import { deskOver, opening } from './desks.js';
+import { enginesFor, type Ground } from './engines.js';
 import { process } from './processors.js';
 import { digest } from './registered.js';
 import { failing, Sinks } from './sink.js';
 
-const folders: string[] = [];
-const engines: Readonly<Record<string, () => Promise<Engine>>> = {
-  memory: async () => createMemoryEngine(),
-  file: async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'waymark-desk-'));
-    folders.push(folder);
-    return await openFileEngine(join(folder, 'data'));
-  },
-};
-
-for (const [name, open] of Object.entries(engines)) {
+for (const { name, start } of enginesFor('the registry of watchers')) {
   describe(`over ${name}`, () => {
+    let ground: Ground;
     let engine: Engine;
     let sinks: Sinks;
     let desk: WatcherDesk;
 
+    beforeAll(async () => {
+      ground = await start();
+    });
+    afterAll(async () => {
+      await ground.stop();
+    });
     beforeEach(async () => {
-      engine = await open();
+      engine = await ground.open();
       sinks = new Sinks();
       desk = deskOver(engine, sinks);
     });
     afterEach(async () => {
       await engine[Symbol.asyncDispose]();
-      for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
     });
 
     const at = async (key: string): Promise<number> =>
