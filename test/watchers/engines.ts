@@ -1,3 +1,4 @@
+import type { OpenOptions } from 'waymark';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,13 @@ import { startPostgres } from '../support/postgres.js';
 export interface Ground {
   /** An engine that nothing was written to. */
   readonly open: () => Promise<Engine>;
+  /** Such a one, opened as often as it is called: by connections of their own where it can be. */
+  readonly shared: () => Shared;
   readonly stop: () => Promise<void>;
+}
+
+export interface Shared extends AsyncDisposable {
+  open(history?: OpenOptions['history']): Promise<Engine>;
 }
 
 export interface EngineHere {
@@ -51,21 +58,45 @@ export function enginesFor(what: string): readonly EngineHere[] {
     name,
     start: async (): Promise<Ground> => {
       const { url, stop } = await start();
-      return { open: () => openEngine(url()), stop };
+      return { open: () => openEngine(url()), shared: () => opened(url()), stop };
     },
   }));
   return [{ name: 'memory', start: inMemory }, { name: 'file', start: inFiles }, ...shared];
 }
 
 async function inMemory(): Promise<Ground> {
-  return { open: async () => createMemoryEngine(), stop: async () => undefined };
+  const open = async (): Promise<Engine> => createMemoryEngine();
+  return { open, shared: () => alone(open), stop: async () => undefined };
 }
 
 async function inFiles(): Promise<Ground> {
   const folder = await mkdtemp(join(tmpdir(), 'waymark-watchers-'));
+  const open = (): Promise<Engine> => openFileEngine(join(folder, fresh()));
+  return { open, shared: () => alone(open), stop: () => rm(folder, { recursive: true }) };
+}
+
+/** One process has it, and everybody the same. */
+function alone(open: () => Promise<Engine>): Shared {
+  let engine: Promise<Engine> | null = null;
   return {
-    open: () => openFileEngine(join(folder, fresh())),
-    stop: () => rm(folder, { recursive: true }),
+    open: () => (engine ??= open()),
+    async [Symbol.asyncDispose]() {
+      await (await engine)?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function opened(url: string): Shared {
+  const engines: Engine[] = [];
+  return {
+    async open(history) {
+      const engine = await openEngine(url, { history });
+      engines.push(engine);
+      return engine;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const engine of engines) await engine[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -89,6 +89,8 @@ async function openScheme(url: string, options: OpenOptions): Promise<Engine> {
   options.signal?.throwIfAborted();
   validateWholeNumber('history.revisions', options.history?.revisions);
   validateWholeNumber('history.bytes', options.history?.bytes);
+  validateWholeNumber('history.neededMax.revisions', options.history?.neededMax?.revisions);
+  validateWholeNumber('history.neededMax.bytes', options.history?.neededMax?.bytes);
   if (url === 'memory' || url === 'memory:') return createMemoryEngine(options);
   if (url.startsWith('file:')) {
     const { openFileEngine } = await import('./engines/file/file-engine.js');

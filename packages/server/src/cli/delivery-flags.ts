@@ -5,6 +5,7 @@ export interface DeliveryFlags {
   readonly allowEndpointNet?: readonly string[];
   readonly secretsKeyFile?: string;
   readonly xmppAccountFile?: string;
+  readonly heldTime?: string;
 }
 
 /** Of what delivers to endpoints. */
@@ -18,13 +19,18 @@ export function addDeliveryFlags(command: Command): Command {
       '--secrets-key-file <file>',
       'the keys that seal what endpoints keep secret; default with file:DIR: DIR.key, made when missing',
     )
-    .option('--xmpp-account-file <file>', 'who messages of XMPP are from, as JSON');
+    .option('--xmpp-account-file <file>', 'who messages of XMPP are from, as JSON')
+    .option(
+      '--held-time <duration>',
+      'how long history is held back for endpoints that fail or are behind; default 4h',
+    );
 }
 
 export function deliveryOf(
-  { allowEndpointNet, secretsKeyFile, xmppAccountFile }: DeliveryFlags,
+  { allowEndpointNet, secretsKeyFile, xmppAccountFile, heldTime }: DeliveryFlags,
   ttl: string | undefined,
 ) {
   const ttlMs = ttl === undefined ? undefined : secondsMs(ttl);
-  return { allowEndpointNet, secretsKeyFile, xmppAccountFile, ttlMs };
+  const heldMs = heldTime === undefined ? undefined : secondsMs(heldTime);
+  return { allowEndpointNet, secretsKeyFile, xmppAccountFile, ttlMs, heldMs };
 }

@@ -23,6 +23,8 @@ interface ServeOptions extends TlsFlags, DeliveryFlags {
   readonly insecure: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
+  readonly heldRevisions?: number;
+  readonly heldBytes?: number;
   readonly etcdQuota?: number;
   readonly mirror: boolean;
   readonly mirrorBytes?: number;
@@ -101,6 +103,12 @@ function engineOptions(command: Command): Command {
       Number,
     )
     .option(
+      '--held-revisions <n>',
+      'keep at most so many for endpoints that are behind; default 1000000',
+      Number,
+    )
+    .option('--held-bytes <n>', 'and at most so many bytes of changes; default 268435456', Number)
+    .option(
       '--etcd-quota <bytes>',
       "what a namespace may take through etcd's API; default no limit",
       Number,
@@ -119,7 +127,12 @@ async function startServerOn(
   member: Engine | undefined,
 ): Promise<RunningServer> {
   const { listen, advertise, insecure, logLevel } = options;
-  const history = { revisions: options.historyRevisions, bytes: options.historyBytes };
+  const neededMax = { revisions: options.heldRevisions, bytes: options.heldBytes };
+  const history = {
+    revisions: options.historyRevisions,
+    bytes: options.historyBytes,
+    neededMax,
+  };
   const engine = member ?? options.engine;
   const mirrored = member === undefined && mirrorOf(options);
   const call = {

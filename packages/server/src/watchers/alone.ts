@@ -16,6 +16,8 @@ export interface AloneOptions {
   readonly engine: string;
   readonly owner: string;
   readonly ttlMs: number | undefined;
+  /** How long history is held back for endpoints that fail or are behind. Default 4 hours. */
+  readonly heldMs?: number | undefined;
   /** Networks that endpoints may lie in beside public ones. */
   readonly allowEndpointNet?: readonly string[] | undefined;
   readonly secretsKeyFile?: string | undefined;
@@ -25,7 +27,7 @@ export interface AloneOptions {
 
 /** A processor in a process of its own. @throws {WaymarkError} `invalid`, `unavailable` */
 export async function runWatchers(options: AloneOptions): Promise<AsyncDisposable> {
-  const { owner, ttlMs, allowEndpointNet: allow = [], secretsKeyFile: keyFile } = options;
+  const { owner, ttlMs, heldMs, allowEndpointNet: allow = [], secretsKeyFile: keyFile } = options;
   const logger = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   const dialer = createDialer({ allow });
   const random = systemRandom;
@@ -48,6 +50,7 @@ export async function runWatchers(options: AloneOptions): Promise<AsyncDisposabl
       dialer,
       sealer,
       ttlMs,
+      heldMs,
       failed,
     });
   } catch (error) {

@@ -6,8 +6,6 @@ import type { Registry } from './registry.js';
 
 /** Events of the registry that are kept. */
 const eventsMax = 10_000;
-/** History is not kept for an endpoint that has failed for longer. */
-const neededMs = 4 * 3_600_000;
 /** Deleted at once. */
 const trimMax = 100;
 
@@ -20,6 +18,10 @@ export interface Checkpointed {
   }[];
   /** Unix time in ms. */
   readonly now: number;
+  /** What is told now came this long ago at most, or no history is kept for it. */
+  readonly heldMs: number;
+  /** The present of `heldMs` ago, as far as it is known. */
+  readonly oldest: number;
   /** The revision of the last one: nothing is written while nothing else was. */
   readonly last: number;
 }
@@ -34,7 +36,7 @@ export interface Checkpointed {
 export async function writeCheckpoint(
   engine: Engine,
   registry: Registry,
-  { id, position, held, last, now }: Checkpointed,
+  { id, position, held, last, now, heldMs, oldest }: Checkpointed,
   record: ByteString,
 ): Promise<{ readonly revision: number; readonly low: number }> {
   const busy: string[] = [];
@@ -42,8 +44,10 @@ export async function writeCheckpoint(
   for (const { endpoint, worker } of held) {
     if (worker.idle && worker.position.revision >= position) continue;
     busy.push(endpoint.id.slice(0, 16));
-    const since = worker.failingSince;
-    if (since === null || now - since <= neededMs) low = Math.min(low, worker.position.revision);
+    const { failingSince, position: told } = worker;
+    // Who fails for so long, or is so far behind, is told what is there in its place.
+    const late = failingSince !== null && now - failingSince > heldMs;
+    if (!late && told.revision >= oldest) low = Math.min(low, told.revision);
   }
   const { revision } = await engine.status();
   if (revision === last) return { revision: last, low };
@@ -54,16 +58,31 @@ export async function writeCheckpoint(
     apply: [
       { type: 'put', key: checkpointKey(id), value: encodeRecord(checkpoint) },
       { type: 'put', key, value: record, keepLease: true },
-      ...leftOver(registry, id),
+      ...leftOver(registry, id, held),
     ],
   });
   await trimEvents(engine);
   return { revision: outcome.revision, low };
 }
 
+/**
+ * Whether every endpoint is in the checkpoint of who has it: one that changes hands is in nobody's for a while, though it may need more history than all others do.
+ *
+ * @param held  what the processor `id` has, and tells of itself
+ */
+export function allSpokenFor(registry: Registry, id: string, held: ReadonlySet<string>): boolean {
+  for (const { id: endpoint, hold } of registry.endpoints.values()) {
+    if (held.has(endpoint)) continue;
+    if (hold === null || hold.processor === id) return false;
+    const checkpoint = registry.checkpoints.get(hold.processor);
+    if (checkpoint === undefined || checkpoint.modRevision <= hold.fence) return false;
+  }
+  return true;
+}
+
 /** Checkpoints of processors that are gone, once no endpoint stands where they left it. */
-function leftOver(registry: Registry, id: string): Operation[] {
-  for (const { hold } of registry.endpoints.values()) if (hold === null) return [];
+function leftOver(registry: Registry, id: string, held: Checkpointed['held']): Operation[] {
+  if (!allSpokenFor(registry, id, new Set(held.map(({ endpoint }) => endpoint.id)))) return [];
   return [...registry.checkpoints.keys()]
     .filter((one) => one !== id && !registry.processors.has(one))
     .slice(0, trimMax)

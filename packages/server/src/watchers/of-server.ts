@@ -16,6 +16,8 @@ export interface WatchersOptions {
   readonly xmppAccountFile?: string | undefined;
   /** How long endpoints of a server that died wait for another; 1 000 to 60 000, default 5 000. */
   readonly ttlMs?: number | undefined;
+  /** How long history is held back for endpoints that fail or are behind. Default 4 hours. */
+  readonly heldMs?: number | undefined;
 }
 
 /** @throws {WaymarkError} `invalid` for networks and keys that are none */
@@ -32,7 +34,7 @@ export async function watchersOf(
   },
 ): Promise<WatcherService> {
   const { given, engine, logger, clock, random, advertise } = parts;
-  const { allowEndpointNet: allow = [], secretsKeyFile: keyFile, ttlMs } = options;
+  const { allowEndpointNet: allow = [], secretsKeyFile: keyFile, ttlMs, heldMs } = options;
   const dialer = createDialer({ allow });
   const told = (message: string): void => logger.info(message);
   const sealer = await sealerFor({ engine: given, keyFile, random, told });
@@ -40,6 +42,6 @@ export async function watchersOf(
   const failed = (what: string, err: unknown): void => logger.warn({ err }, what);
   const kinds = endpointKinds(await xmppAccountIn(options.xmppAccountFile));
   return new WatcherService({
-    ...{ engine, clock, random, owner, kinds, dialer, sealer, ttlMs, failed },
+    ...{ engine, clock, random, owner, kinds, dialer, sealer, ttlMs, heldMs, failed },
   });
 }

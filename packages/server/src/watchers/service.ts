@@ -35,6 +35,8 @@ export interface WatcherServiceParts {
   readonly ttlMs?: number | undefined;
   readonly checkpointMs?: number | undefined;
   readonly lagMs?: number | undefined;
+  /** How long history is held back for endpoints that fail or are behind. Default 4 hours. */
+  readonly heldMs?: number | undefined;
   readonly failed: (what: string, error: unknown) => void;
 }
 

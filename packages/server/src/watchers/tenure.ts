@@ -34,6 +34,8 @@ export interface TenureParts {
   readonly open: (endpoint: EndpointView) => Endpoint;
   /** What has waited so long is told by an event. Default 5 minutes. */
   readonly lagMs?: number | undefined;
+  /** How long history is held back for who fails or is behind. Default 4 hours. */
+  readonly heldMs?: number | undefined;
   readonly tried: SenderParts['tried'];
   readonly failed: (what: string, error: unknown) => void;
 }

@@ -1,11 +1,12 @@
 import { type ByteString, type Clock, type Engine, pause } from 'waymark/engine';
-import { writeCheckpoint } from './checkpoint.js';
+import { allSpokenFor, writeCheckpoint } from './checkpoint.js';
 import type { EndpointStore } from './endpoint-store.js';
 import type { EndpointWorker } from './endpoint-worker.js';
 import type { Feed } from './feed.js';
 import type { EndpointView, WatcherView } from './registry.js';
 
 const lagMsDefault = 300_000;
+const heldMsDefault = 4 * 3_600_000;
 /** Lifetimes are looked at so often. */
 const expireMsMax = 1_000;
 
@@ -15,6 +16,8 @@ export interface UpkeepParts {
   readonly checkpointMs: number;
   /** What has waited so long is told by an event. Default 5 minutes. */
   readonly lagMs?: number | undefined;
+  /** How long history is held back for who fails or is behind. Default 4 hours. */
+  readonly heldMs?: number | undefined;
   readonly failed: (what: string, error: unknown) => void;
 }
 
@@ -41,10 +44,13 @@ export interface UpkeepView {
 export class Upkeep {
   readonly #parts: UpkeepParts;
   readonly #view: UpkeepView;
+  readonly #past: Past;
+  #needed = 0;
 
   constructor(parts: UpkeepParts, view: UpkeepView) {
     this.#parts = parts;
     this.#view = view;
+    this.#past = new Past(parts.heldMs ?? heldMsDefault);
   }
 
   /** @returns after the signal */
@@ -74,14 +80,19 @@ export class Upkeep {
   }
 
   async #checkpoint(last: number): Promise<number> {
-    const { clock, engine } = this.#parts;
+    const { clock, engine, heldMs = heldMsDefault } = this.#parts;
     const { id, feed, needed, record } = this.#view;
     const held = this.#view.held();
     const { registry, position } = feed;
-    const told = { id, position, held, last, now: clock.wallNow() };
+    const oldest = this.#past.at(clock.now(), position);
+    const told = { id, position, held, last, now: clock.wallNow(), heldMs, oldest };
     const { revision, low } = await writeCheckpoint(engine, registry, told, record());
     const others = [...registry.checkpoints].filter(([other]) => other !== id);
-    needed(Math.min(low, ...others.map(([, other]) => other.low)));
+    const lowest = Math.min(low, ...others.map(([, other]) => other.low));
+    const own = new Set(held.map(({ endpoint }) => endpoint.id));
+    if (allSpokenFor(registry, id, own)) this.#needed = lowest;
+    this.#needed = Math.max(Math.min(this.#needed, lowest), oldest);
+    needed(this.#needed);
     for (const one of held) await this.#alertLag(one);
     return revision;
   }
@@ -114,4 +125,28 @@ export class Upkeep {
 
 function isDue({ record }: WatcherView, now: number): boolean {
   return record.expiresAt !== null && record.expiresAt <= now;
+}
+
+/** So many moments are known of the time that history is held back. */
+const moments = 240;
+
+/** What the present was, as far back as history is held. */
+class Past {
+  readonly #ms: number;
+  readonly #known: { readonly at: number; readonly revision: number }[] = [];
+
+  constructor(ms: number) {
+    this.#ms = ms;
+  }
+
+  /** Notes the present. @returns what it was so long ago; 0 where that is not known */
+  at(now: number, revision: number): number {
+    const known = this.#known;
+    const newest = known.at(-1);
+    if (newest === undefined || now - newest.at >= this.#ms / moments)
+      known.push({ at: now, revision });
+    while ((known[1]?.at ?? Infinity) <= now - this.#ms) known.shift();
+    const [oldest] = known;
+    return oldest !== undefined && oldest.at <= now - this.#ms ? oldest.revision : 0;
+  }
 }

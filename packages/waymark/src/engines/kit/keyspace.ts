@@ -48,14 +48,27 @@ export interface HistoryBounds {
   /** Keep at least so many bytes of changes. Default 64 MiB. The history ends where both are passed. */
   readonly bytes?: number | undefined;
   /**
-   * What came after this revision is still needed, and kept as long as it is no more than 1 000 000 revisions and 256 MiB; null: nothing. Asked
+   * What came after this revision is still needed, and kept as long as it is no more than `neededMax`; null: nothing. Asked
    * whenever history could be dropped.
    */
   readonly needed?: (() => Revision | null) | undefined;
+  /** How far what is needed is kept beyond the bounds: while all history is within both. */
+  readonly neededMax?: NeededMax | undefined;
 }
 
-/** How far what is needed is kept beyond the bounds. */
-export const neededMax = { revisions: 1_000_000, bytes: 256 * 1_048_576 } as const;
+export interface NeededMax {
+  /** Default 1 000 000. */
+  readonly revisions?: number | undefined;
+  /** Default 256 MiB. */
+  readonly bytes?: number | undefined;
+}
+
+export function neededMaxOf({ revisions, bytes }: NeededMax = {}): {
+  readonly revisions: number;
+  readonly bytes: number;
+} {
+  return { revisions: revisions ?? 1_000_000, bytes: bytes ?? 256 * 1_048_576 };
+}
 
 export interface KeyspaceOptions {
   readonly clock: Clock;
@@ -98,6 +111,7 @@ export class Keyspace implements TransactionState, CursorSource {
   readonly #revisionsMin: number;
   readonly #bytesMin: number;
   readonly #needed: () => Revision | null;
+  readonly #neededMax: ReturnType<typeof neededMaxOf>;
   /** Revisions that an iteration still reads at: nothing they need is dropped. */
   readonly #pins = new Map<Revision, { gone: DeletedSince; holders: number }>();
   #keys = 0;
@@ -117,6 +131,7 @@ export class Keyspace implements TransactionState, CursorSource {
     this.#revisionsMin = options.history?.revisions ?? 10_000;
     this.#bytesMin = options.history?.bytes ?? 64 * 1_048_576;
     this.#needed = options.history?.needed ?? nothing;
+    this.#neededMax = neededMaxOf(options.history?.neededMax);
     this.leases = new LeaseTable(options.clock, options.random, (id) => this.#end(id));
   }
 
@@ -263,8 +278,8 @@ export class Keyspace implements TransactionState, CursorSource {
   neededAfter(): Revision {
     const needed = this.#needed();
     if (needed === null || needed >= this.head) return this.head;
-    const after = Math.max(needed, this.compacted, this.head - neededMax.revisions);
-    return this.history.within(after, neededMax.bytes);
+    const after = Math.max(needed, this.compacted, this.head - this.#neededMax.revisions);
+    return this.history.within(after, this.#neededMax.bytes);
   }
 
   /** The commits after a revision that is pinned, up to `through`: whole ones, in order, until they hold `changesMin`. */
@@ -458,7 +473,7 @@ export class Keyspace implements TransactionState, CursorSource {
   #isNeeded(revision: Revision): boolean {
     const needed = this.#needed();
     if (needed === null || revision <= needed) return false;
-    const { revisions, bytes } = neededMax;
+    const { revisions, bytes } = this.#neededMax;
     return this.head - revision <= revisions && this.history.bytes <= bytes;
   }
 

@@ -23,7 +23,7 @@ import { validateQuery, validateRevision, validateTxn } from '../../core/validat
 import { compactedError } from '../kit/cursor.js';
 import { closedError, Feed, type FeedSource } from '../kit/feed.js';
 import { isPlain } from '../../core/queries.js';
-import type { HistoryBounds } from '../kit/keyspace.js';
+import { type HistoryBounds, neededMaxOf } from '../kit/keyspace.js';
 import { CommitGroups } from './commit-groups.js';
 import { Database } from './database.js';
 import { futureRevision, refuseOther } from './facts.js';
@@ -73,6 +73,7 @@ export async function openPostgresEngine(
       revisionsMin: target.historyRevisions ?? history?.revisions ?? 10_000,
       bytesMin: target.historyBytes ?? history?.bytes ?? 64 * 1_048_576,
       needed: history?.needed,
+      neededMax: neededMaxOf(history?.neededMax),
     });
     return new PostgresEngine({ database, identity, clock, random, wake, retention });
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { Revision } from '../../core/engine.js';
-import { neededMax } from '../kit/keyspace.js';
+import type { neededMaxOf } from '../kit/keyspace.js';
 import type { Database } from './database.js';
 
 export interface RetentionOptions {
@@ -10,6 +10,7 @@ export interface RetentionOptions {
   readonly bytesMin: number;
   /** See `HistoryBounds.needed`. */
   readonly needed: (() => Revision | null) | undefined;
+  readonly neededMax: ReturnType<typeof neededMaxOf>;
 }
 
 const everyMs = 5_000;
@@ -114,7 +115,8 @@ export class Retention {
   }
 
   #isNeeded(revision: Revision, present: Revision): boolean {
-    const needed = this.#options.needed?.() ?? null;
+    const { needed: asked, neededMax } = this.#options;
+    const needed = asked?.() ?? null;
     if (needed === null || revision <= needed) return false;
     return present - revision <= neededMax.revisions && this.#bytes <= neededMax.bytes;
   }
