@@ -24,7 +24,7 @@ async function toldLate(
   let running: Running | null = null;
   const needed = (): number => running?.processor.needed ?? 0;
   await using engine: Engine = createMemoryEngine({ history: { ...least, neededMax, needed } });
-  const waits = { retry: Array.from({ length: 100 }, () => 1), timeoutMs: 60_000 };
+  const waits = { retry: Array.from({ length: 100 }, () => 100), timeoutMs: 60_000 };
   await register(engine, { pattern: '/o/*', batch: 100, ...waits });
   running = process(sinks, { engine, heldMs, checkpointMs: 20 });
   await using _running = running;

@@ -165,6 +165,8 @@ for (const { name, start } of enginesFor('taking endpoints over')) {
       })) {
         const told = changes.map(({ entry }) => JSON.parse(entry.value) as { revision: number });
         if (told.some((one) => one.revision >= revision)) break;
+        // None is written where nothing else was.
+        await ns.put('/y', 1);
       }
       own.cut();
       await first[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 import type { KeptLease } from 'waymark';
 import type { Check, Engine, Operation, Outcome } from 'waymark/engine';
+import { shortOf } from './checkpoint.js';
 import { endpointKey, holdKey, stateKey } from './keys.js';
 import { decodeRecord, encodeRecord, type HoldRecord, type StateRecord } from './records.js';
 import type { EndpointView, Registry } from './registry.js';
@@ -109,7 +110,7 @@ export function stateOf(
     checkpoint !== undefined &&
     checkpoint.modRevision > modRevision &&
     checkpoint.revision > state.cursor.revision &&
-    !checkpoint.busy.includes(endpoint.id.slice(0, 16));
+    !checkpoint.busy.includes(shortOf(endpoint.id));
   if (!covered) return state;
   const cursor = { revision: checkpoint.revision, index: wholeRevision, resync: null };
   return { ...state, cursor };

@@ -16,6 +16,8 @@ export interface Checkpointed {
     readonly endpoint: { readonly id: string };
     readonly worker: Pick<EndpointWorker, 'idle' | 'position' | 'failingSince'>;
   }[];
+  /** Endpoints that it had, and of which it could not keep how far they were told. */
+  readonly untold: ReadonlySet<string>;
   /** Unix time in ms. */
   readonly now: number;
   /** What is told now came this long ago at most, or no history is kept for it. */
@@ -36,14 +38,15 @@ export interface Checkpointed {
 export async function writeCheckpoint(
   engine: Engine,
   registry: Registry,
-  { id, position, held, last, now, heldMs, oldest }: Checkpointed,
+  { id, position, held, untold, last, now, heldMs, oldest }: Checkpointed,
   record: ByteString,
 ): Promise<{ readonly revision: number; readonly low: number }> {
-  const busy: string[] = [];
+  // What stands under its name and is not told may be another's soon: no checkpoint of it speaks for that.
+  const busy = Array.from(untold, shortOf);
   let low = position;
   for (const { endpoint, worker } of held) {
     if (worker.idle && worker.position.revision >= position) continue;
-    busy.push(endpoint.id.slice(0, 16));
+    busy.push(shortOf(endpoint.id));
     const { failingSince, position: told } = worker;
     // Who fails for so long, or is so far behind, is told what is there in its place.
     const late = failingSince !== null && now - failingSince > heldMs;
@@ -63,6 +66,11 @@ export async function writeCheckpoint(
   });
   await trimEvents(engine);
   return { revision: outcome.revision, low };
+}
+
+/** As `busy` names endpoints. */
+export function shortOf(endpoint: string): string {
+  return endpoint.slice(0, 16);
 }
 
 /**

@@ -41,7 +41,11 @@ export class EndpointWorker {
   readonly #parts: WorkerParts;
   #ended: AbortController | null = null;
   #unregistered = false;
+  /** Something was taken from the lane, and is not accepted. */
   #telling = false;
+  /** Nothing comes to the lane any more: it speaks for nothing. */
+  #left = false;
+  #keptAll = false;
   #run: Promise<void> | null = null;
 
   constructor(parts: WorkerParts) {
@@ -62,7 +66,14 @@ export class EndpointWorker {
     const { lane, teller, endpoint } = this.#parts;
     const { late, cursor, failing } = teller.state;
     const settled = late === null && cursor.resync === null && failing === null;
-    return settled && !this.#telling && lane.empty && !lane.lost && endpoint.backlog.size === 0;
+    return (
+      settled &&
+      !this.#left &&
+      !this.#telling &&
+      lane.empty &&
+      !lane.lost &&
+      endpoint.backlog.size === 0
+    );
   }
 
   /** How long what is being told has waited, ms. */
@@ -73,6 +84,11 @@ export class EndpointWorker {
   /** Unix time in ms; null while deliveries are accepted. */
   get failingSince(): number | null {
     return this.#parts.teller.state.failing?.since ?? null;
+  }
+
+  /** Whether the cursor was kept as the endpoint was given up, or there is none any more: what was not told is known then. */
+  get keptAll(): boolean {
+    return this.#keptAll;
   }
 
   /** @returns when it delivers no more, and has given up the hold where it had it */
@@ -106,19 +122,22 @@ export class EndpointWorker {
       while (await teller.ready(() => this.#somethingToTell())) {
         this.#telling = true;
         await this.#tellNext();
-        this.#telling = false;
+        // What was not accepted when it ended is in no lane.
+        this.#telling = teller.ending;
         if (!teller.live) this.#standStill();
       }
     } finally {
       this.#ended?.abort();
-      feed.remove(lane);
+      // Where nothing waits it has come as far as the feed: the next one need not read all that.
       const { position } = this;
+      this.#left = true;
+      feed.remove(lane);
       lane.restart(lane.seen);
       await this.#parts.sender.close();
-      if (this.#unregistered) await store.leave();
+      if (this.#unregistered) this.#keptAll = await store.leave();
       else if (!teller.over) {
         const cursor = { ...teller.state.cursor, ...position };
-        await store.giveUp({ ...teller.state, cursor });
+        this.#keptAll = await store.giveUp({ ...teller.state, cursor });
       }
     }
   }

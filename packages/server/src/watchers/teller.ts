@@ -58,6 +58,11 @@ export class Teller {
     return this.#over || !this.#parts.lease.isHeld();
   }
 
+  /** No further try begins. */
+  get ending(): boolean {
+    return this.#ending || this.over;
+  }
+
   /** Whether somebody wants to be told. */
   get live(): boolean {
     for (const { until } of this.#parts.endpoint.watchers.values()) {

@@ -56,6 +56,8 @@ export class Tenure {
   readonly #identity: string;
   readonly #since: number;
   readonly #held = new Map<string, Held>();
+  /** Endpoints whose deliveries ended and whose cursor could not be kept: checkpoints do not speak for them. */
+  readonly #untold = new Set<string>();
   readonly #waiting = new WaitingBytes(waitingBytesMax);
   readonly #ending = new AbortController();
   readonly #bell = new Bell();
@@ -163,6 +165,7 @@ export class Tenure {
       id: this.id,
       feed: this.#feed,
       held: () => [...this.#held.values()],
+      untold: this.#untold,
       record: () => this.#record(),
       inTurn: <T>(task: () => Promise<T>) => this.#inTurn(task),
       needed: (revision: number) => (this.#needed = revision),
@@ -255,9 +258,11 @@ export class Tenure {
     const limits = { events: kind?.eventsMax ?? 1, bytes: kind?.bytesMax ?? 1 };
     const feed = this.#feed;
     const worker = new EndpointWorker({ ...shared, identity, feed, lane, teller, limits });
+    this.#untold.delete(id);
     this.#held.set(id, { endpoint, worker, store, lane, fence, lagTold: false });
     const over = (): void => {
       this.#held.delete(id);
+      if (!worker.keptAll) this.#untold.add(id);
       this.#changed.add(id);
       this.#share();
     };

@@ -33,6 +33,8 @@ export interface UpkeepView {
   readonly id: string;
   readonly feed: Feed;
   readonly held: () => Kept[];
+  /** Endpoints that it had, and of which it could not keep how far they were told. */
+  readonly untold: ReadonlySet<string>;
   /** What is told of the processor. */
   readonly record: () => ByteString;
   readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>;
@@ -81,11 +83,11 @@ export class Upkeep {
 
   async #checkpoint(last: number): Promise<number> {
     const { clock, engine, heldMs = heldMsDefault } = this.#parts;
-    const { id, feed, needed, record } = this.#view;
+    const { id, feed, needed, record, untold } = this.#view;
     const held = this.#view.held();
     const { registry, position } = feed;
     const oldest = this.#past.at(clock.now(), position);
-    const told = { id, position, held, last, now: clock.wallNow(), heldMs, oldest };
+    const told = { id, position, held, untold, last, now: clock.wallNow(), heldMs, oldest };
     const { revision, low } = await writeCheckpoint(engine, registry, told, record());
     const others = [...registry.checkpoints].filter(([other]) => other !== id);
     const lowest = Math.min(low, ...others.map(([, other]) => other.low));

@@ -46,10 +46,15 @@ export async function openClient(
   client.streamManagement.requestAckDebounce = 0;
   client.socketParameters = () => ({ host: address, family, port });
   const cut = guard(client);
+  const closed = new Promise<never>((_resolve, reject) => {
+    client.on('disconnect', () => reject(new Error('the connection has closed')));
+  });
+  closed.catch(() => undefined);
   const managed = managementOf(client);
   try {
-    await unlessAborted(client.start(), signal);
-    await unlessAborted(managed(), signal);
+    // The library itself waits on when the server hangs up before it has said a word.
+    await unlessAborted(Promise.race([client.start(), closed]), signal);
+    await unlessAborted(Promise.race([managed(), closed]), signal);
     return { client, close: () => close(client, cut), cut };
   } catch (error) {
     cut();
@@ -132,11 +137,7 @@ function guard(client: XmppClient): () => void {
 function managementOf(client: XmppClient): () => Promise<void> {
   let offered = false;
   let agreed = (): void => {};
-  const answered = new Promise<void>((resolve, reject) => {
-    agreed = resolve;
-    client.on('disconnect', () => reject(new Error('the connection has closed')));
-  });
-  answered.catch(() => undefined);
+  const answered = new Promise<void>((resolve) => (agreed = resolve));
   client.on('nonza', (element: XmppElement) => {
     if (element.name === 'stream:features')
       offered = element.getChild('sm', namespaces.management) !== undefined;

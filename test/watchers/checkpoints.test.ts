@@ -1,0 +1,67 @@
+import { createMemoryEngine, type Engine } from 'waymark/engine';
+import { expect, test } from 'vitest';
+import { process } from './processors.js';
+import { register } from './registered.js';
+import { Sinks } from './sink.js';
+
+/** What a checkpoint speaks for, and what is known of an endpoint that goes from hand to hand. */
+
+test('[W3.5] a checkpoint speaks for no endpoint that its processor lost before the cursor was kept', async () => {
+  const sinks = new Sinks();
+  const engine = createMemoryEngine();
+  await using running = process(sinks, { engine, checkpointMs: 10 });
+  const { endpoint } = await register(engine, { pattern: '/o/*', timeoutMs: 60_000 });
+  let release = (): void => {};
+  sinks.answer('a', () => new Promise<void>((resolve) => (release = resolve)));
+  const ns = running.space.namespace('default');
+  await ns.put('/o/1', 1);
+  const { revision } = await ns.put('/o/2', 2);
+  await sinks.begun(1);
+  // As when another one has taken it.
+  const key = `r/h/${endpoint}`;
+  await engine.commit({ apply: [{ type: 'delete', key }] });
+  await engine.commit({ apply: [{ type: 'put', key, value: '{"processor":"another"}' }] });
+  sinks.answer('a', null);
+  release();
+  await checkpointAfter(engine, revision + 2);
+  // The other one dies before it has told anything.
+  await engine.commit({ apply: [{ type: 'delete', key }] });
+  await sinks.until(() => sinks.accepted('a').length >= 3);
+  expect(sinks.paths('a')).toEqual(['/o/1', '/o/1', '/o/2']);
+});
+
+test('[W3.5] an endpoint that has nothing waiting is given up at the present: the next one needs none of the history before', async () => {
+  const sinks = new Sinks();
+  const engine = createMemoryEngine();
+  await register(engine, { pattern: '/o/*' });
+  {
+    await using running = process(sinks, { engine });
+    const ns = running.space.namespace('default');
+    await ns.put('/o/1', 1);
+    await sinks.until(() => sinks.accepted('a').length === 1);
+    for (let n = 0; n < 100; n++) await ns.put('/elsewhere', n);
+    await checkpointAfter(engine, (await engine.status()).revision);
+    const { revision } = await ns.put('/elsewhere', 'last');
+    await engine.compact(revision - 1);
+  }
+  await using running = process(sinks, { engine });
+  await running.space.namespace('default').put('/o/2', 2);
+  await sinks.until(() => sinks.accepted('a').length >= 2);
+  expect(sinks.accepted('a').map(({ kind, path }) => [kind, path])).toEqual([
+    ['put', '/o/1'],
+    ['put', '/o/2'],
+  ]);
+});
+
+/** Until a checkpoint says that what is not busy was told up to a revision; none is written where nothing else was. */
+async function checkpointAfter(engine: Engine, revision: number): Promise<void> {
+  const again = () => engine.commit({ apply: [{ type: 'put', key: 'k', value: '' }] });
+  await again();
+  for await (const { changes } of engine.watch([{ key: 'r/c/', end: 'r/c0' }], {
+    after: revision,
+  })) {
+    const told = changes.map(({ entry }) => JSON.parse(entry.value) as { revision: number });
+    if (told.some((one) => one.revision >= revision)) return;
+    await again();
+  }
+}
