@@ -12,7 +12,11 @@ const parts = {
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],
   cluster: ['test/faults'],
-  delivery: ['test/delivery/rig.test.ts', 'test/delivery/zombies.test.ts'],
+  delivery: [
+    'test/delivery/rig.test.ts',
+    'test/delivery/engines.test.ts',
+    'test/delivery/zombies.test.ts',
+  ],
   postgres: ['test/engines/postgres-order.test.ts', 'test/engines/postgres-faults.test.ts'],
 };
 const files = parts[process.argv[2]];

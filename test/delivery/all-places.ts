@@ -38,12 +38,16 @@ const starts: Readonly<Record<string, () => Promise<Started>>> = {
   xmpp,
 };
 
-/** One place of each kind of endpoint, each with a real server of its own. */
-export async function startPlaces(random: SeededRandom): Promise<readonly Place[]> {
-  const seeds = Object.keys(starts).map(() => random.below(2 ** 31));
+/** HTTP, and one place of each other kind of endpoint, each with a real server of its own. @param names  of these alone; default all */
+export async function startPlaces(
+  random: SeededRandom,
+  names: readonly string[] = Object.keys(starts),
+): Promise<readonly Place[]> {
+  const seeds = names.map(() => random.below(2 ** 31));
   const http = await moodyHttp(new SeededRandom(random.below(2 ** 31)));
+  const chosen = Object.entries(starts).filter(([name]) => names.includes(name));
   const others = await Promise.all(
-    Object.entries(starts).map(async ([name, start], at) =>
+    chosen.map(async ([name, start], at) =>
       gatedPlace(name, new SeededRandom(seeds[at] ?? 0), await start()),
     ),
   );

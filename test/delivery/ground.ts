@@ -17,7 +17,7 @@ import { Ledger } from './ledger.js';
 
 export const sealingKey = `rig:${Buffer.alloc(32, 7).toString('base64')}`;
 
-/** A server that keeps the registry and delivers nothing, and who registers, writes and reads along there. */
+/** An engine that keeps the registry, and who registers, writes and reads along there. */
 export interface Ground extends AsyncDisposable {
   readonly url: string;
   readonly engine: Engine;
@@ -26,9 +26,9 @@ export interface Ground extends AsyncDisposable {
   readonly ledger: Ledger;
 }
 
-export async function startGround(kinds: readonly EndpointKind[]): Promise<Ground> {
-  const history = ['--history-revisions', '1000000'];
-  const { command, url } = await serve(['--engine', 'memory', '--no-watchers', ...history]);
+/** @param given  the engine that keeps the registry; default: one of a server of its own */
+export async function startGround(kinds: readonly EndpointKind[], given?: string): Promise<Ground> {
+  const { url, stop } = given === undefined ? await serveMemory() : { url: given, stop: null };
   const engine = await openEngine(url);
   const shared = { clock: systemClock, random: systemRandom };
   const space = createSpace(createLocalHost(engine, shared), { ...shared, owner: 'rig', engine });
@@ -46,7 +46,14 @@ export async function startGround(kinds: readonly EndpointKind[]): Promise<Groun
     async [Symbol.asyncDispose]() {
       await ledger.close().catch(() => undefined);
       await space.close();
-      await command.stop();
+      await stop?.();
     },
   };
+}
+
+/** A server that delivers nothing. */
+async function serveMemory(): Promise<{ url: string; stop: () => Promise<unknown> }> {
+  const history = ['--history-revisions', '1000000'];
+  const { command, url } = await serve(['--engine', 'memory', '--no-watchers', ...history]);
+  return { url, stop: () => command.stop() };
 }

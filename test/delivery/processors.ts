@@ -50,8 +50,8 @@ export function startProcessor(
   port: number,
   how: { readonly ttlMs: number; readonly sealingKey: string } & Partial<ProcessorsParts>,
 ): StartedProcessor {
-  const { xmppAccountFile = null, ttlMs: ttl, sealingKey } = how;
-  const engine = ['--engine', `http://127.0.0.1:${port}`, '--ttl', `${ttl}ms`];
+  const { xmppAccountFile = null, ttlMs: ttl, sealingKey, url = 'http://127.0.0.1' } = how;
+  const engine = ['--engine', atPort(url, port), '--ttl', `${ttl}ms`];
   const args = [...engine, '--log-level', 'warn', '--allow-endpoint-net', '127.0.0.0/8'];
   const account = xmppAccountFile === null ? [] : ['--xmpp-account-file', xmppAccountFile];
   const argv = [waymark, '--json', 'watchers', ...args, ...account];
@@ -63,7 +63,14 @@ export function startProcessor(
   return { command, begun };
 }
 
-/** `waymark watchers` in processes of their own, over the engine of a server. */
+/** The same engine, through a gate. */
+function atPort(url: string, port: number): string {
+  const through = new URL(url);
+  through.port = String(port);
+  return through.href;
+}
+
+/** `waymark watchers` in processes of their own, over one engine. */
 export class Processors {
   readonly #parts: ProcessorsParts;
   readonly #running: Running[] = [];

@@ -36,11 +36,15 @@ export interface RigPlan {
   readonly changes: number;
   /** The most events of one delivery. */
   readonly batch: number;
+  /** What keeps the registry, by URL. Default: a server with its memory. */
+  readonly engine?: string | undefined;
 }
 
 export interface RigReport {
-  /** Changes that places were to be told, of all places together. */
+  /** Changes that places were to be told that must miss none, of all of them together. */
   readonly notifications: number;
+  /** And of places that claim no more than order. */
+  readonly lossy: number;
   readonly repeats: number;
   /** Events that never came, of places that claim no more than order. */
   readonly missing: number;
@@ -55,7 +59,7 @@ export interface RigReport {
 
 /** Processors in processes of their own over one registry, one endpoint at each place under two patterns that overlap, and whoever kills the processors, pauses them and cuts them off. */
 export async function runRig(plan: RigPlan): Promise<RigReport> {
-  await using ground = await startGround(kindsFor(plan.places));
+  await using ground = await startGround(kindsFor(plan.places), plan.engine);
   const { url, engine, ledger } = ground;
   const folder = await mkdtemp(join(tmpdir(), 'waymark-rig-'));
   const xmppAccountFile = await accountFile(folder, plan.places);
@@ -156,10 +160,10 @@ async function judgeAll(
   ledger: Ledger,
   { places, batch }: RigPlan,
   written: readonly string[],
-): Promise<Pick<RigReport, 'notifications' | 'repeats' | 'missing' | 'byPlace'>> {
+): Promise<Pick<RigReport, 'notifications' | 'lossy' | 'repeats' | 'missing' | 'byPlace'>> {
   const byPlace: Record<string, object> = {};
   const kinds = kindsFor(places);
-  let [notifications, repeats, missing] = [0, 0, 0];
+  let [notifications, lossyOnes, repeats, missing] = [0, 0, 0, 0];
   for (const place of places) {
     const { name: what, uri, lossy, each } = place;
     const paths = written.filter((_, at) => at % each === 0);
@@ -170,12 +174,13 @@ async function judgeAll(
     const fences = keepsFences(kinds, uri);
     // The cursor says that all was accepted, so all has arrived.
     const judged = judge(await place.arrivals(), { paths, batch, fences, lossy, what });
-    notifications += paths.length;
+    if (lossy === true) lossyOnes += paths.length;
+    else notifications += paths.length;
     repeats += judged.repeats;
     missing += judged.missing;
     byPlace[what] = { ...judged, ...place.facts() };
   }
-  return { notifications, repeats, missing, byPlace };
+  return { notifications, lossy: lossyOnes, repeats, missing, byPlace };
 }
 
 /** Whether the place refuses repeats and lower fences itself. */
