@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isWaymarkError, WaymarkError } from 'waymark';
-import { type Engine, openEngine, type Outcome } from 'waymark/engine';
+import { type Engine, openEngine, type Outcome, systemClock } from 'waymark/engine';
 import { FaultProxy } from '../faults/proxy.js';
 import { chooseSeed, SeededRandom, sized } from '../faults/random.js';
 import { type RunningPostgres, startPostgres } from '../support/postgres.js';
@@ -224,6 +224,33 @@ test('[K9] history beyond both bounds is dropped by itself; who is behind it is 
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   expect(await countAtFloor(engine, 'first')).toBe(1);
+});
+
+test('[W6.1] history that one process needs is dropped by no other one, until it is needed no more', async () => {
+  const url = `${server.url}?schema=needed&historyRevisions=10&historyBytes=1000&timeoutMs=60000`;
+  // Rounds that are seconds apart come at once.
+  const clock = { ...systemClock, now: () => systemClock.now() * 20 };
+  let after: number | null = 1;
+  const write = async (engine: Engine): Promise<void> => {
+    await Promise.all(Array.from({ length: 50 }, (_, n) => put(engine, `k${n % 7}`, 'x')));
+  };
+  // The first one is who drops history.
+  await using other = await openEngine(url, { clock });
+  await write(other);
+  await using knowing = await openEngine(url, { clock, history: { needed: () => after } });
+  const needed = 'select needed from needed.meta';
+  while ((await sql(needed))[0]?.['needed'] !== '1') await write(knowing);
+  // As long as one that nobody needs anything of has dropped some, and more.
+  await using beside = await openEngine(url.replace('schema=needed', 'schema=beside'), { clock });
+  const floors = new Set<number>();
+  while (floors.size < 4) {
+    await Promise.all([write(other), write(beside)]);
+    floors.add((await beside.status()).compacted);
+  }
+  expect((await other.status()).compacted).toBeLessThanOrEqual(1);
+  after = null;
+  while ((await sql(needed))[0]?.['needed'] !== null) await write(knowing);
+  while ((await other.status()).compacted <= 1) await write(other);
 });
 
 /** As far back as can be read, wherever that moves meanwhile. */

@@ -104,9 +104,9 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const told = (message: string): void => logger.info(message);
   let watchers: WatcherService | undefined;
   // Until it is known what is needed, all is: opening replays history, and would drop what an endpoint waits for.
-  const needed = (): number | null =>
-    options.watchers === false ? null : watchers === undefined ? 0 : watchers.needed;
-  const history = { ...options.history, needed };
+  const needed = (): number | null => (watchers === undefined ? 0 : watchers.needed);
+  // Who delivers nothing does not know.
+  const history = { ...options.history, ...(options.watchers !== false && { needed }) };
   const opened = { clock, random, history, mirror: options.mirror, told };
   const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
   const closeEngine = async (): Promise<void> => {

@@ -31,6 +31,8 @@ export interface LeaseClockOptions {
   readonly ended: () => void;
   /** The moment for work that one process is to do: called by the reaper, often. */
   readonly reaping: () => void;
+  /** And that for all others. */
+  readonly waiting: () => void;
 }
 
 export class LeaseClock {
@@ -86,7 +88,8 @@ export class LeaseClock {
 
   /** Looks whether the reaper lives. @returns how long to wait, ms */
   async #watch(): Promise<number> {
-    const { database, clock, random } = this.#options;
+    const { database, clock, random, waiting } = this.#options;
+    waiting();
     const [row] = await database.read(`select reaper, beat from ${database.s}.clock`, [], {});
     const [reaper, beat] = row as [string | null, number];
     const state = `${beat} ${reaper ?? ''}`;

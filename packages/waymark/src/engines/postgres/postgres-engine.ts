@@ -115,6 +115,7 @@ class PostgresEngine implements Engine, FeedSource {
       random,
       ended: committed,
       reaping: () => retention.due(),
+      waiting: () => retention.tell(),
     });
     this.#feed = new Feed(this, { clock, identity, previous: true });
   }

@@ -30,6 +30,8 @@ export class Retention {
   #measured: { readonly revision: Revision; readonly bytes: number }[] = [];
   #bytes = 0;
   #measuredTo: Revision = 0;
+  /** What came after this is needed, as of this round. */
+  #needed: Revision | null = null;
   /** The compaction point of the round before. */
   #droppable: Revision = 0;
   #ranAt = -Infinity;
@@ -42,11 +44,21 @@ export class Retention {
 
   /** Does what is due, unless it is being done. */
   due(): void {
+    this.#round(() => this.#run());
+  }
+
+  /** In place of that, where another process does it: says what is needed. */
+  tell(): void {
+    if (this.#options.needed !== undefined) this.#round(() => this.#learnNeeded());
+  }
+
+  #round(task: () => Promise<unknown>): void {
     const now = this.#options.clock.now();
     if (this.#closed || this.#running !== null || now - this.#ranAt < everyMs) return;
     this.#ranAt = now;
     // What fails is due again by the next round.
-    this.#running = this.#run()
+    this.#running = task()
+      .then(() => {})
       .catch(() => {})
       .finally(() => (this.#running = null));
   }
@@ -60,6 +72,7 @@ export class Retention {
     const { database } = this.#options;
     const { s } = database;
     const present = await this.#measure();
+    this.#needed = await this.#learnNeeded();
     const point = this.#surplus(present);
     const [row] = await database.read(
       `update ${s}.meta set compacted = greatest(compacted, $1::bigint), dropped = greatest(dropped, least(compacted, $2::bigint))
@@ -99,6 +112,20 @@ export class Retention {
     }
   }
 
+  /** Who knows tells all others, those who come later as well: the one that drops may deliver nothing itself. */
+  async #learnNeeded(): Promise<Revision | null> {
+    const { database, needed } = this.#options;
+    const { s } = database;
+    if (needed === undefined) {
+      const [row] = await database.read(`select needed from ${s}.meta`, [], {});
+      return (row?.[0] ?? null) as Revision | null;
+    }
+    const own = needed();
+    const update = `update ${s}.meta set needed = $1::bigint where needed is distinct from $1::bigint returning 1`;
+    await database.read(update, [own], {});
+    return own;
+  }
+
   /** Up to where both bounds are exceeded. */
   #surplus(present: Revision): Revision {
     const { revisionsMin, bytesMin } = this.#options;
@@ -115,8 +142,8 @@ export class Retention {
   }
 
   #isNeeded(revision: Revision, present: Revision): boolean {
-    const { needed: asked, neededMax } = this.#options;
-    const needed = asked?.() ?? null;
+    const { neededMax } = this.#options;
+    const needed = this.#needed;
     if (needed === null || revision <= needed) return false;
     return present - revision <= neededMax.revisions && this.#bytes <= neededMax.bytes;
   }

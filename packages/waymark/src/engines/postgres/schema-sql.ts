@@ -93,6 +93,13 @@ insert into ${s}.clock default values;
 `;
 }
 
+/** What is needed of history is known to some processes, and history is dropped by all. */
+export function neededHistory(s: string): string {
+  return `
+alter table ${s}.meta add column needed bigint;
+comment on column ${s}.meta.needed is 'what came after it somebody still needs, who need not run now';`;
+}
+
 /** What a group of commits needs: the row of revisions, locked for `load`, and the entries and leases it touches. */
 function reading(s: string, name: 'load' | 'look'): string {
   const lock = name === 'load' ? 'for update' : '';
