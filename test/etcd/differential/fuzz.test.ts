@@ -143,7 +143,7 @@ function shown({ method, request }: GeneratedCall): string {
 
 test.each(engines)(
   'whatever is asked, etcd and Waymark on $engine answer the same',
-  { timeout: 900_000 },
+  { timeout: sized(900_000, 5_400_000) },
   async ({ share, start }) => {
     const seed = chooseSeed(file);
     await using pair = await startPair(await start());
