@@ -1,6 +1,7 @@
-import type { ByteString } from '../core/engine.js';
+import type { ByteString, LeaseId } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { latin1Slice, utf8Slice } from '../core/latin1.js';
+import { readLeaseId } from '../core/lease-id.js';
 
 /** Longer texts are decoded without a look. */
 const plainMax = 64;
@@ -37,6 +38,24 @@ export class Reader {
   }
 
   uint(): number {
+    const value = this.#varint();
+    if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number is beyond 2^53-1');
+    return value;
+  }
+
+  /** The id of a lease, or 0. */
+  leaseId(): LeaseId {
+    const start = this.position;
+    const value = this.#varint();
+    if (value <= Number.MAX_SAFE_INTEGER) return value;
+    this.position = start;
+    const id = readLeaseId(() => this.byte());
+    if (id === null) throw malformed('a number is beyond 64 bits');
+    return id;
+  }
+
+  /** Inexact beyond 2^53-1, and Infinity, with its end not found, for more than eight bytes. */
+  #varint(): number {
     const { buffer } = this;
     let byte = this.byte();
     if (byte < 0x80) return byte;
@@ -46,13 +65,10 @@ export class Reader {
       if (this.position >= this.#end) throw malformed('it ends within a number');
       byte = buffer[this.position++] as number;
       value += (byte & 0x7f) * factor;
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number is beyond 2^53-1');
-        return value;
-      }
+      if (byte < 0x80) return value;
       factor *= 128;
     }
-    throw malformed('a number is beyond 2^53-1');
+    return Infinity;
   }
 
   double(): number {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { Engine } from '../../core/engine.js';
+import type { Engine, LeaseId } from '../../core/engine.js';
 import { FakeClock } from '../../testing/fake-clock.js';
 import { SimulatedDisk } from '../../testing/simulated-disk.js';
 import { createDataDirectory } from './create-directory.js';
 import { type FileEngineOptions, openFileEngine } from './file-engine.js';
 import { describeFact, type FileFact, inspectFiles } from './inspect.js';
 
-const put = (engine: Engine, key: string, value = 'v', lease = 0) =>
+const put = (engine: Engine, key: string, value = 'v', lease: LeaseId = 0) =>
   engine.commit({ apply: [{ type: 'put', key, value, lease }] });
 
 function setUp(): {
