@@ -38,7 +38,9 @@ export class Reader {
   }
 
   uint(): number {
-    const value = this.#varint();
+    const byte = this.byte();
+    if (byte < 0x80) return byte;
+    const value = this.#longer(byte);
     if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number is beyond 2^53-1');
     return value;
   }
@@ -46,7 +48,9 @@ export class Reader {
   /** The id of a lease, or 0. */
   leaseId(): LeaseId {
     const start = this.position;
-    const value = this.#varint();
+    const byte = this.byte();
+    if (byte < 0x80) return byte;
+    const value = this.#longer(byte);
     if (value <= Number.MAX_SAFE_INTEGER) return value;
     this.position = start;
     const id = readLeaseId(() => this.byte());
@@ -54,16 +58,14 @@ export class Reader {
     return id;
   }
 
-  /** Inexact beyond 2^53-1, and Infinity, with its end not found, for more than eight bytes. */
-  #varint(): number {
+  /** A number whose first byte is not its last. Inexact beyond 2^53-1, and Infinity, with its end not found, for more than eight bytes. */
+  #longer(first: number): number {
     const { buffer } = this;
-    let byte = this.byte();
-    if (byte < 0x80) return byte;
-    let value = byte & 0x7f;
+    let value = first & 0x7f;
     let factor = 128;
     for (let count = 1; count < 8; count++) {
       if (this.position >= this.#end) throw malformed('it ends within a number');
-      byte = buffer[this.position++] as number;
+      const byte = buffer[this.position++] as number;
       value += (byte & 0x7f) * factor;
       if (byte < 0x80) return value;
       factor *= 128;
