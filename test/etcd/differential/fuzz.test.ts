@@ -131,7 +131,7 @@ async function runSequence(
 function shown({ method, request }: GeneratedCall): string {
   const text = JSON.stringify(request, (_, value: unknown) => {
     if (value === 0n || value === 0 || value === false) return undefined;
-    if (typeof value === 'bigint') return Number(value);
+    if (typeof value === 'bigint') return String(value);
     const buffer = value as { type?: string; data?: number[] } | null;
     if (buffer?.type !== 'Buffer') return value;
     return buffer.data?.length === 0
