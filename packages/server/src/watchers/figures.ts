@@ -1,4 +1,4 @@
-import type { Metrics } from '../metrics.js';
+import type { Labels, Metrics } from '../metrics.js';
 import type { SenderParts } from './sender.js';
 import type { WatcherService } from './service.js';
 
@@ -31,9 +31,16 @@ export function describeWatchers(metrics: Metrics, service: WatcherService): Sen
     'waymark_watchers_delivery_seconds',
     'Time of one try to deliver, by kind of endpoint.',
   );
+  const labels = new Map<string, Labels>();
+  const labelsOf = (kind: string, outcome?: string): Labels => {
+    const name = `${kind} ${outcome}`;
+    const known = labels.get(name) ?? { kind, ...(outcome !== undefined && { outcome }) };
+    labels.set(name, known);
+    return known;
+  };
   return (kind, outcome, count, tookMs) => {
-    deliveries.add({ kind, outcome });
-    seconds.observe({ kind }, tookMs / 1_000);
-    if (outcome === 'accepted') events.add({ kind }, count);
+    deliveries.add(labelsOf(kind, outcome));
+    seconds.observe(labelsOf(kind), tookMs / 1_000);
+    if (outcome === 'accepted') events.add(labelsOf(kind), count);
   };
 }
