@@ -11,7 +11,7 @@ import type { SharedConnections } from './kit/shared-connections.js';
 export type DeliveredKind = 'put' | 'delete' | 'expire' | 'resync' | 'test';
 
 export interface DeliveredEvent {
-  /** The same for every try, and unique in the stream: `REVISION.INDEX`, of a state `REVISION.INDEXs`. */
+  /** The same for every try, and unique in the stream: `REVISION.INDEX`. */
   readonly id: string;
   readonly kind: DeliveredKind;
   readonly namespace: string;

@@ -110,11 +110,7 @@ export class Registry {
   }
 
   /** Those who are told of a change, by endpoint. */
-  readonly matching = (
-    namespace: string,
-    path: ByteString,
-    revision: number,
-  ): Concerned | null => {
+  readonly matching = (namespace: string, path: ByteString, revision: number): Concerned | null => {
     const matches = this.patterns.get(namespace)?.matchBytes(path);
     if (matches === undefined || matches.length === 0) return null;
     let found: Map<string, string[]> | null = null;

@@ -71,9 +71,11 @@ export function contentTypeOf(value: Uint8Array): string {
 interface Shared {
   readonly sentAt: string;
   readonly members: string;
-  /** Of the event before: neighbours are mostly of one namespace. */
+  /** Of the event before: neighbours are mostly of one namespace, for the same watchers. */
   namespace: string | null;
   source: string;
+  watchers: readonly string[] | null;
+  watchersQuoted: string;
 }
 
 const sharedBy = new WeakMap<Delivery, Shared>();
@@ -85,23 +87,31 @@ function sharedOf(delivery: Delivery): Shared {
   const sentAt = new Date(at).toISOString();
   const parts = part === undefined ? '' : `"part":${part.index},"parts":${part.of},`;
   const members = `"specversion":"1.0","stream":${quoted(stream)},"fence":"${fence}","attempt":${attempt},"sentat":"${sentAt}",${parts}`;
-  const shared = { sentAt, members, namespace: null, source: '' };
+  const shared = {
+    sentAt,
+    members,
+    namespace: null,
+    source: '',
+    watchers: null,
+    watchersQuoted: '',
+  };
   sharedBy.set(delivery, shared);
   return shared;
 }
 
-/** The same as in attributesOf; to write a list of attributes would cost more than all else. Only text of users has anything to escape. */
+/** The same as in attributesOf; to write a list of attributes would cost more than all else. */
 function documentOf(delivery: Delivery, event: DeliveredEvent, shared: Shared): string {
   const { id, kind, path, revision, sequence, previous, value } = event;
   const source = sourceOf(delivery, event, shared);
+  // Sequences are digits: see DeliveredEvent.
   const order =
     (sequence === '' ? '' : `,"sequence":"${sequence}"`) +
     (previous === '' ? '' : `,"previous":"${previous}"`) +
     (event.state === true ? ',"state":true' : '') +
     (event.replay === true ? ',"replay":true' : '');
-  const watchers = event.watchers.join(',');
+  const watchers = watchersOf(event, shared);
   const told = value === undefined ? '' : `,${data(value)}`;
-  return `{${shared.members}"id":"${id}","source":"${source}","type":"dev.waymark.${kind}","subject":${quoted(path)},"revision":"${revision}"${order},"watchers":"${watchers}"${told}}`;
+  return `{${shared.members}"id":${quoted(id)},"source":"${source}","type":"dev.waymark.${kind}","subject":${quoted(path)},"revision":"${revision}"${order},"watchers":${watchers}${told}}`;
 }
 
 /** All but the watchers. */
@@ -139,6 +149,14 @@ function sourceOf({ stream }: Delivery, { namespace }: DeliveredEvent, shared: S
     shared.namespace = namespace;
   }
   return shared.source;
+}
+
+function watchersOf({ watchers }: DeliveredEvent, shared: Shared): string {
+  if (shared.watchers !== watchers) {
+    shared.watchersQuoted = quoted(watchers.join(','));
+    shared.watchers = watchers;
+  }
+  return shared.watchersQuoted;
 }
 
 /** As JSON. Most text has nothing to escape, which is told sooner than JSON.stringify does it. */
