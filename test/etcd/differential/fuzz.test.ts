@@ -14,7 +14,6 @@ import { RevisionPairs } from './revisions.js';
 
 const file = 'test/etcd/differential/fuzz.test.ts';
 const callsMax = 12;
-const asked = Number(process.env['SEQUENCES'] ?? sized(1_500, 10_000));
 
 interface Pair extends AsyncDisposable {
   readonly apis: readonly [waymark: EtcdApi, etcd: EtcdApi];
@@ -144,11 +143,12 @@ function shown({ method, request }: GeneratedCall): string {
 
 test.each(engines)(
   'whatever is asked, etcd and Waymark on $engine answer the same',
-  { timeout: Math.max(900_000, 100 * asked) },
+  { timeout: sized(900_000, 5_400_000) },
   async ({ share, start }) => {
     const seed = chooseSeed(file);
     await using pair = await startPair(await start());
     let standing: Standing = { revision: 1, compacted: 0 };
+    const asked = Number(process.env['SEQUENCES'] ?? sized(1_500, 10_000));
     const sequences = Math.ceil(asked * share);
     for (let number = 0; number < sequences; number++) {
       standing = await runSequence(pair, new SeededRandom(seed + number), standing);
