@@ -1,4 +1,4 @@
-import type { ByteString } from './engine.js';
+import type { ByteString, LeaseId } from './engine.js';
 
 /**
  * What a call's arguments and result look like, as data: the wire reads and writes them by it, so a recipe says it once and needs
@@ -9,6 +9,7 @@ export interface Shape<T> {
     | 'text'
     | 'bytes'
     | 'whole'
+    | 'leaseId'
     | 'number'
     | 'flag'
     | 'optional'
@@ -34,6 +35,8 @@ export const text: Shape<string> = { kind: 'text' };
 export const bytes: Shape<ByteString> = { kind: 'bytes' };
 /** A whole number from 0 to 2^53-1. */
 export const whole: Shape<number> = { kind: 'whole' };
+/** The id of a lease, or 0. */
+export const leaseId: Shape<LeaseId> = { kind: 'leaseId' };
 /** Any number. */
 export const number: Shape<number> = { kind: 'number' };
 export const flag: Shape<boolean> = { kind: 'flag' };
