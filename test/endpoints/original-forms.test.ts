@@ -95,7 +95,7 @@ const forms: Readonly<Record<string, () => Promise<Receiver>>> = {
 };
 
 test.each(Object.entries(forms))(
-  '[N] %s is delivered to as it is written',
+  '[N3] %s is delivered to as it is written',
   async (form, start) => {
     const { uri, account = null, heard } = await start();
     const query = form.includes('?');

@@ -16,7 +16,7 @@ import { wholeRevision } from './sequence.js';
 import type { Sender } from './sender.js';
 import type { Progress, Teller } from './teller.js';
 import { type EntriesParts, tellEntries } from './tell-entries.js';
-import { backlogRevisions, portionsOf, type PortionLimits } from './telling.js';
+import { backlogRevisions, eventOfLetter, portionsOf, type PortionLimits } from './telling.js';
 
 const lettersAtOnce = 50;
 
@@ -38,6 +38,8 @@ export interface WorkerParts {
  * history that is gone, what is there now.
  */
 export class EndpointWorker {
+  /** Whether the cursor was kept as the endpoint was given up, or there is none any more: what was not told is known then. */
+  keptAll = false;
   readonly #parts: WorkerParts;
   #ended: AbortController | null = null;
   #unregistered = false;
@@ -45,7 +47,6 @@ export class EndpointWorker {
   #telling = false;
   /** Nothing comes to the lane any more: it speaks for nothing. */
   #left = false;
-  #keptAll = false;
   #run: Promise<void> | null = null;
 
   constructor(parts: WorkerParts) {
@@ -84,11 +85,6 @@ export class EndpointWorker {
   /** Unix time in ms; null while deliveries are accepted. */
   get failingSince(): number | null {
     return this.#parts.teller.state.failing?.since ?? null;
-  }
-
-  /** Whether the cursor was kept as the endpoint was given up, or there is none any more: what was not told is known then. */
-  get keptAll(): boolean {
-    return this.#keptAll;
   }
 
   /** @returns when it delivers no more, and has given up the hold where it had it */
@@ -134,10 +130,10 @@ export class EndpointWorker {
       feed.remove(lane);
       lane.restart(lane.seen);
       await this.#parts.sender.close();
-      if (this.#unregistered) this.#keptAll = await store.leave();
+      if (this.#unregistered) this.keptAll = await store.leave();
       else if (!teller.over) {
         const cursor = { ...teller.state.cursor, ...position };
-        this.#keptAll = await store.giveUp({ ...teller.state, cursor });
+        this.keptAll = await store.giveUp({ ...teller.state, cursor });
       }
     }
   }
@@ -234,7 +230,7 @@ export class EndpointWorker {
     for (;;) {
       const page = await engine.read({ ...ofEndpoint('d', endpoint.id), limit: lettersAtOnce });
       for (const { key, value } of page.entries) {
-        const event = eventOf(decodeRecord<LetterRecord>(value));
+        const event = eventOfLetter(decodeRecord<LetterRecord>(value));
         const portion = { events: [event], part: undefined, through: event.position };
         const also = [{ type: 'delete', key } as const];
         if (!(await teller.tell({ portion, replay: true, moved: still, also }))) return false;
@@ -294,12 +290,6 @@ function onward({ late }: Progress, { revision, index }: Position): Progress {
 
 function still(progress: Progress): Progress {
   return progress;
-}
-
-function eventOf(letter: LetterRecord): LaneEvent {
-  const { kind, namespace, path, watchers, revision, index } = letter;
-  const value = Buffer.from(letter.value ?? '', 'base64').toString('latin1');
-  return { position: { revision, index }, kind, namespace, path, value, watchers };
 }
 
 /** A revision that was told in part is read again. */

@@ -8,7 +8,7 @@ import {
 import type { DeliveredEvent } from '../endpoints/endpoint.js';
 import { bytesOf, type LaneEvent } from './lane.js';
 import { dataRange, eachRevision, pathOf, placed } from './matching.js';
-import type { Position, ResyncState } from './records.js';
+import type { LetterRecord, Position, ResyncState } from './records.js';
 import type { BacklogView, EndpointView, WatcherView } from './registry.js';
 import { indexOf, isAfter, sequenceOf, wholeRevision } from './sequence.js';
 
@@ -26,6 +26,13 @@ export interface Portion {
 export interface PortionLimits {
   readonly events: number;
   readonly bytes: number;
+}
+
+/** What a dead letter is told again as. */
+export function eventOfLetter(letter: LetterRecord): LaneEvent {
+  const { kind, namespace, path, watchers, revision, index } = letter;
+  const value = Buffer.from(letter.value ?? '', 'base64').toString('latin1');
+  return { position: { revision, index }, kind, namespace, path, value, watchers };
 }
 
 /** Whole revisions as many as fit; one that does not fit alone comes in parts. @param after  what of the first was told before */

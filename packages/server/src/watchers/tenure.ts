@@ -14,13 +14,13 @@ import { sharedAs, shareOut } from './sharing.js';
 import { Sender, type SenderParts } from './sender.js';
 import { Teller } from './teller.js';
 import type { Turns } from './turns.js';
-import { type Kept, Upkeep } from './upkeep.js';
+import { type Kept, Upkeep, type UpkeepParts } from './upkeep.js';
 
 /** What all endpoints of a processor keep waiting together. */
 const waitingBytesMax = 64 * 1_048_576;
 const againMs = 200;
 
-export interface TenureParts {
+export interface TenureParts extends Pick<UpkeepParts, 'checkpointMs' | 'lagMs' | 'heldMs'> {
   readonly engine: Engine;
   readonly space: Space;
   readonly clock: Clock;
@@ -28,14 +28,9 @@ export interface TenureParts {
   /** Who to show. */
   readonly owner: string;
   readonly ttlMs: number;
-  readonly checkpointMs: number;
   readonly kinds: readonly EndpointKind[];
   readonly turns: Turns;
   readonly open: (endpoint: EndpointView) => Endpoint;
-  /** What has waited so long is told by an event. Default 5 minutes. */
-  readonly lagMs?: number | undefined;
-  /** How long history is held back for who fails or is behind. Default 4 hours. */
-  readonly heldMs?: number | undefined;
   readonly tried: SenderParts['tried'];
   readonly failed: (what: string, error: unknown) => void;
 }
