@@ -7,6 +7,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   core: [],
   wire: ['core'],
   receiver: ['core'],
+  stash: ['core', 'wire'],
   'engines/kit': ['core'],
   'engines/memory': ['core', 'engines/kit'],
   'engines/file': ['core', 'engines/kit'],
@@ -16,7 +17,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   wrap: ['core', 'engines/kit'],
   'space/base': ['core'],
   recipes: ['core', 'space/base'],
-  space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes'],
+  space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes', 'stash'],
   testing: [
     'core',
     'engines/kit',
