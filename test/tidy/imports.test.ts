@@ -131,6 +131,7 @@ test('[tidy] the server reaches the library through its public entries alone', (
     'waymark/cluster',
     'waymark/etcd',
     'waymark/wire',
+    'waymark/stash',
   ]);
   const wrong = packageSources()
     .filter((source) => source.path.startsWith('packages/server/'))

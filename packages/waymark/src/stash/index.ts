@@ -1,0 +1,7 @@
+/** The stash's own parts: for storage nodes, tools and tests. An application takes `space.stash`. */
+export type * from '../core/stash.js';
+export * from './hash.js';
+export * from './placement.js';
+export * from './packed.js';
+export type * from './node.js';
+export * from './node-calls.js';
