@@ -3,5 +3,5 @@ export type * from '../core/stash.js';
 export * from './hash.js';
 export * from './placement.js';
 export * from './packed.js';
-export type * from './node.js';
+export * from './node.js';
 export * from './node-calls.js';
