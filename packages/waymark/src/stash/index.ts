@@ -5,3 +5,6 @@ export * from './placement.js';
 export * from './packed.js';
 export * from './node.js';
 export * from './node-calls.js';
+export * from './hybrid-clock.js';
+export * from './view.js';
+export * from './view-watch.js';

@@ -3,7 +3,14 @@ import { type Peers, type RecipeCall, recipeCall } from '../core/recipe-call.js'
 import * as shape from '../core/shape.js';
 import { recipeMethod } from '../wire/recipe-methods.js';
 import { serve, type ServedCall } from '../wire/serve/served-calls.js';
-import type { NodeCallOptions, NodePage, NodeRead, NodeScan, NodeWrite, StashNode } from './node.js';
+import type {
+  NodeCallOptions,
+  NodePage,
+  NodeRead,
+  NodeScan,
+  NodeWrite,
+  StashNode,
+} from './node.js';
 
 /** What a storage node is asked over the wire. A node offers these calls and no others, and a host none of them. */
 
