@@ -43,7 +43,11 @@ test('[D5.1] every key comes back, and no two have the same bytes', () => {
 });
 
 const plain = (value: StashFoundKey): unknown =>
-  value instanceof Uint8Array ? Buffer.from(value) : Array.isArray(value) ? value.map(plain) : value;
+  value instanceof Uint8Array
+    ? Buffer.from(value)
+    : Array.isArray(value)
+      ? value.map(plain)
+      : value;
 
 test('[D5.1] the bytes of keys of one type sort as their values do', () => {
   for (const of of [filled, number, bigint, bytes] as const) {
