@@ -29,6 +29,7 @@ export { Bell } from './core/bell.js';
 export { soon } from './core/soon.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';
+export { lockDirectory } from './engines/kit/directory-lock.js';
 export * from './wrap/recorded.js';
 export { faulty, type FaultyOptions } from './wrap/faulty.js';
 export { ForwardingEngine } from './wrap/forward.js';

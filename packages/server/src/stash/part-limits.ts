@@ -1,0 +1,50 @@
+import { WaymarkError } from 'waymark/engine';
+import { PackedCursor } from 'waymark/stash';
+import { stashLimits } from './disk-key.js';
+import { recordBytes } from './record.js';
+
+/** What one call may bring and take. */
+
+const { keyBytesMax, valueBytesMax, partKeysMax, partBytesMax, answerBytesMax } = stashLimits;
+
+/** @param before  keys of the part that came before. @throws {WaymarkError} `too_large`, `invalid` */
+export function measureKey(before: number, keyBytes: number, answerBytes = 0): void {
+  if (before >= partKeysMax) throw tooLarge('partKeysMax', partKeysMax, before + 1);
+  if (keyBytes > keyBytesMax) throw tooLarge('keyBytesMax', keyBytesMax, keyBytes);
+  if (answerBytes > answerBytesMax) throw tooLarge('answerBytesMax', answerBytesMax, answerBytes);
+  if (keyBytes === 0) throw new WaymarkError('invalid', 'a key has at least one byte');
+}
+
+export interface PartSize {
+  readonly count: number;
+  /** Entries that are no deletes. */
+  readonly values: number;
+  /** What keys and records take, at most. */
+  readonly diskBytes: number;
+}
+
+/** @throws {WaymarkError} `too_large`, `invalid`: then nothing was written */
+export function measureEntries(entries: Uint8Array, indexBytes: number): PartSize {
+  if (entries.length > partBytesMax) throw tooLarge('partBytesMax', partBytesMax, entries.length);
+  const cursor = new PackedCursor(entries);
+  let [count, values, diskBytes] = [0, 0, 0];
+  while (!cursor.done) {
+    cursor.nextKey();
+    const keyBytes = cursor.keyEnd - cursor.keyStart;
+    measureKey(count++, keyBytes);
+    cursor.nextVersion();
+    if (cursor.found !== 'version' || !(cursor.stamp > 0)) {
+      throw new WaymarkError('invalid', 'an entry has a version, with a stamp');
+    }
+    const valueBytes = cursor.valueEnd - cursor.valueStart;
+    if (valueBytes > valueBytesMax) throw tooLarge('valueBytesMax', valueBytesMax, valueBytes);
+    if (cursor.valueStart >= 0) values++;
+    diskBytes += 2 + indexBytes + keyBytes + recordBytes(cursor, valueBytes);
+  }
+  return { count, values, diskBytes };
+}
+
+function tooLarge(limit: string, max: number, actual: number): WaymarkError {
+  const text = `${actual} is beyond the limit ${limit} of ${max}`;
+  return new WaymarkError('too_large', text, { limit, max, actual });
+}
