@@ -57,3 +57,5 @@ export {
 } from './engines/file/create-directory.js';
 export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';
 export type * from './core/watchers.js';
+export { checkHostPort } from './recipes/listener-address.js';
+export { type ListenAddress, ownAddress, parseListen } from './space/listen-address.js';

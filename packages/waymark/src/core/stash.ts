@@ -1,4 +1,4 @@
-import type { ByteString, CallOptions } from './engine.js';
+import type { CallOptions } from './engine.js';
 
 /** The sharded store for data larger than memory: docs/spec/stash.md has the rules. */
 
@@ -20,33 +20,16 @@ export interface StashVersion {
   readonly value: Uint8Array | null;
 }
 
-export interface StashWrite {
-  readonly key: ByteString;
-  /** Null: delete. */
-  readonly value: Uint8Array | null;
-  /** The entry goes after so long; 0: it stays. */
-  readonly ttlMs: number;
-}
-
 /** How many replicas there are, and how many of them have a write before it is acknowledged. */
 export interface StashAcknowledged {
   readonly replicas: number;
   readonly flushed: number;
 }
 
-export interface StashScan {
-  /** Keys that begin so. */
-  readonly prefix: ByteString;
-  /** Go on after this; as `next` of the page before told it. */
-  readonly after?: string | undefined;
-  /** 1 to 1 000. */
-  readonly limit: number;
-  readonly keysOnly?: boolean | undefined;
-}
-
 export interface StashPage {
-  readonly entries: readonly { readonly key: ByteString; readonly value: Uint8Array | null }[];
-  /** Null: that was all. */
+  /** Packed keys with their versions: what is there alone. */
+  readonly entries: Uint8Array;
+  /** Where to go on; null: that was all. A page without entries need not be the last. */
   readonly next: string | null;
 }
 
@@ -79,24 +62,51 @@ export interface StashCall extends CallOptions {
   readonly deadlineMs?: number | undefined;
 }
 
-/** Coordinates what is asked of the stash: finds the nodes that keep a key, and asks as many of them as it takes. */
+export interface StashRead extends StashCall {
+  readonly index: string;
+  /** Packed keys: 1 000 at most. */
+  readonly keys: Uint8Array;
+  readonly level: StashReadLevel;
+}
+
+export interface StashWrite extends StashCall {
+  readonly index: string;
+  /**
+   * Packed keys with their versions, 1 000 at most, to which stamp and writer are given here; where an expiry stands it is the time to live in ms.
+   * Of a key that is there twice the later one counts. The block is written to.
+   */
+  readonly entries: Uint8Array;
+}
+
+export interface StashScan extends StashCall {
+  readonly index: string;
+  /** Keys that begin so: a byte string. */
+  readonly prefix: string;
+  /** As `next` of the page before told it. */
+  readonly after?: string | undefined;
+  /** 1 to 1 000. */
+  readonly limit: number;
+  /** Values come as empty ones. */
+  readonly keysOnly: boolean;
+}
+
+/**
+ * Coordinates what is asked of the stash: finds the nodes that keep a key, and asks as many of them as it takes. Batches are packed (stash/packed.ts), and pass through
+ * without an object per key.
+ */
 export interface StashDesk {
   /**
-   * @returns one for each key, in their order; null for what is not there
+   * @returns packed findings, in the order of the keys: one for each, or for the first of them alone, at least one, where all would be more than 1 MiB. What has no value is not there
    * @throws {WaymarkError} `unavailable` when too few replicas answered, `corrupt` when all that did hold it damaged
    */
-  read(
-    index: string,
-    keys: readonly ByteString[],
-    call: StashCall & { readonly level: StashReadLevel },
-  ): Promise<readonly (Uint8Array | null)[]>;
+  read(ask: StashRead): Promise<Uint8Array>;
   /**
    * Resolves when enough replicas have all of them on disk.
    *
    * @throws {WaymarkError} `unavailable` when nothing was written, `uncertain` when too few confirmed, `storage_full`
    */
-  write(index: string, entries: readonly StashWrite[], call: StashCall): Promise<StashAcknowledged>;
-  scan(index: string, scan: StashScan, call: StashCall): Promise<StashPage>;
+  write(ask: StashWrite): Promise<StashAcknowledged>;
+  scan(ask: StashScan): Promise<StashPage>;
   indexes(call: StashCall): Promise<readonly string[]>;
   status(call: StashCall): Promise<StashStatus>;
 }

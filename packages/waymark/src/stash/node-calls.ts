@@ -1,10 +1,16 @@
-import type { CallOptions } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { type Peers, type RecipeCall, recipeCall } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
 import { recipeMethod } from '../wire/recipe-methods.js';
 import { serve, type ServedCall } from '../wire/serve/served-calls.js';
-import type { NodePage, NodeRead, NodeScan, NodeWrite, StashNode } from './node.js';
+import type {
+  NodeCallOptions,
+  NodePage,
+  NodeRead,
+  NodeScan,
+  NodeWrite,
+  StashNode,
+} from './node.js';
 
 /** What a storage node is asked over the wire. A node offers these calls and no others, and a host none of them. */
 
@@ -37,9 +43,9 @@ const scan = recipeCall<NodeScan, NodePage>({
   args: shape.record({
     epoch: shape.whole,
     index: shape.text,
-    partition: shape.whole,
+    partitions: shape.blob,
     prefix: shape.bytes,
-    after: shape.bytes,
+    after: shape.optional(shape.bytes),
     limit: shape.whole,
     versionsOnly: shape.flag,
   }),
@@ -77,34 +83,31 @@ export const nodeCalls = [read, write, scan, indexes] as unknown as readonly Rec
 export class RemoteNode implements StashNode {
   readonly #peers: Peers;
   readonly #address: string;
-  readonly #withinMs: number;
 
-  /** @param withinMs  without a connection or a word by then it is `unavailable`, or `uncertain` */
-  constructor(peers: Peers, address: string, withinMs: number) {
+  constructor(peers: Peers, address: string) {
     this.#peers = peers;
     this.#address = address;
-    this.#withinMs = withinMs;
   }
 
-  read(ask: NodeRead, options?: CallOptions): Promise<Uint8Array> {
+  read(ask: NodeRead, options?: NodeCallOptions): Promise<Uint8Array> {
     return this.#run(read, ask, options);
   }
 
-  write(ask: NodeWrite, options?: CallOptions): Promise<number> {
+  write(ask: NodeWrite, options?: NodeCallOptions): Promise<number> {
     return this.#run(write, ask, options);
   }
 
-  scan(ask: NodeScan, options?: CallOptions): Promise<NodePage> {
+  scan(ask: NodeScan, options?: NodeCallOptions): Promise<NodePage> {
     return this.#run(scan, ask, options);
   }
 
-  indexes(options?: CallOptions): Promise<readonly string[]> {
+  indexes(options?: NodeCallOptions): Promise<readonly string[]> {
     return this.#run(indexes, {}, options);
   }
 
-  #run<A, R>(call: RecipeCall<A, R>, args: A, options?: CallOptions): Promise<R> {
-    const withinMs = this.#withinMs;
-    return this.#peers.run(this.#address, call, 'default', args, { ...options, withinMs });
+  #run<A, R>(call: RecipeCall<A, R>, args: A, options: NodeCallOptions = {}): Promise<R> {
+    const { withinMs = 10_000, signal } = options;
+    return this.#peers.run(this.#address, call, 'default', args, { signal, withinMs });
   }
 }
 

@@ -18,7 +18,7 @@ import { Writer } from '../wire/writer.js';
 
 const flags = { absent: 0, version: 1, value: 2, expiry: 4, damaged: 8 } as const;
 
-/** What a node found of a key: null: nothing; `damaged`: a record that does not match its CRC. Where only versions were asked for, no value comes along. */
+/** What a node found of a key: null: nothing; `damaged`: a record that does not match its CRC. */
 export type StashFinding = StashVersion | null | 'damaged';
 
 export class Packer {
