@@ -70,15 +70,11 @@ export class DiskKeys {
 }
 
 export const stashLimits = {
-  indexBytesMax: 64,
+  indexBytesMax: 128,
   keyBytesMax: 1_024,
   valueBytesMax: 1_048_576,
-  /** Keys of one part of a batch. */
-  partKeysMax: 1_000,
   /** Bytes of one part: it is closed when it has grown past 1 MiB, by the last value. */
   partBytesMax: 2_101_248,
-  /** What one read answers with. */
-  answerBytesMax: 67_108_864,
 } as const;
 
 const diskKeyBytesMax = 2 + stashLimits.indexBytesMax + 1 + stashLimits.keyBytesMax;

@@ -1,6 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, lockDirectory, type Random, systemClock, systemRandom, WaymarkError } from 'waymark/engine';
+import { HybridClock } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { Digests } from './digests.js';
 import { DiskKeys } from './disk-key.js';
@@ -60,13 +61,13 @@ async function openLocked(
   const digests = new Digests();
   try {
     const id = await begin(directory, tables, { commits, digests, random });
-    const high = decodeHigh(tables.meta.getBinary(highKey));
+    const stamps = new HybridClock(clock, decodeHigh(tables.meta.getBinary(highKey)));
     const close = async (): Promise<void> => {
       await commits.close();
       await end(tables, room, digests).finally(() => lock[Symbol.asyncDispose]());
     };
     return new StashStore({
-      ...{ id, tables, keys, commits, room, digests, clock, high, quotaBytes, close },
+      ...{ id, tables, keys, commits, room, digests, clock, stamps, quotaBytes, close },
     });
   } catch (error) {
     await tables.close();

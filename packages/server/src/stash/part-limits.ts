@@ -1,17 +1,16 @@
 import { WaymarkError } from 'waymark/engine';
-import { PackedCursor } from 'waymark/stash';
+import { PackedCursor, partKeysMax } from 'waymark/stash';
 import { stashLimits } from './disk-key.js';
 import { recordBytes } from './record.js';
 
 /** What one call may bring and take. */
 
-const { keyBytesMax, valueBytesMax, partKeysMax, partBytesMax, answerBytesMax } = stashLimits;
+const { keyBytesMax, valueBytesMax, partBytesMax } = stashLimits;
 
 /** @param before  keys of the part that came before. @throws {WaymarkError} `too_large`, `invalid` */
-export function measureKey(before: number, keyBytes: number, answerBytes = 0): void {
+export function measureKey(before: number, keyBytes: number): void {
   if (before >= partKeysMax) throw tooLarge('partKeysMax', partKeysMax, before + 1);
   if (keyBytes > keyBytesMax) throw tooLarge('keyBytesMax', keyBytesMax, keyBytes);
-  if (answerBytes > answerBytesMax) throw tooLarge('answerBytesMax', answerBytesMax, answerBytes);
   if (keyBytes === 0) throw new WaymarkError('invalid', 'a key has at least one byte');
 }
 
@@ -21,13 +20,14 @@ export interface PartSize {
   readonly values: number;
   /** What keys and records take, at most. */
   readonly diskBytes: number;
+  readonly stampMax: number;
 }
 
 /** @throws {WaymarkError} `too_large`, `invalid`: then nothing was written */
 export function measureEntries(entries: Uint8Array, indexBytes: number): PartSize {
   if (entries.length > partBytesMax) throw tooLarge('partBytesMax', partBytesMax, entries.length);
   const cursor = new PackedCursor(entries);
-  let [count, values, diskBytes] = [0, 0, 0];
+  let [count, values, diskBytes, stampMax] = [0, 0, 0, 0];
   while (!cursor.done) {
     cursor.nextKey();
     const keyBytes = cursor.keyEnd - cursor.keyStart;
@@ -39,9 +39,10 @@ export function measureEntries(entries: Uint8Array, indexBytes: number): PartSiz
     const valueBytes = cursor.valueEnd - cursor.valueStart;
     if (valueBytes > valueBytesMax) throw tooLarge('valueBytesMax', valueBytesMax, valueBytes);
     if (cursor.valueStart >= 0) values++;
+    stampMax = Math.max(stampMax, cursor.stamp);
     diskBytes += 2 + indexBytes + keyBytes + recordBytes(cursor, valueBytes);
   }
-  return { count, values, diskBytes };
+  return { count, values, diskBytes, stampMax };
 }
 
 function tooLarge(limit: string, max: number, actual: number): WaymarkError {

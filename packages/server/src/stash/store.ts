@@ -1,5 +1,14 @@
 import { type Clock, WaymarkError } from 'waymark/engine';
-import { type Hash64, KeyHash, PackedCursor, Packer } from 'waymark/stash';
+import {
+  answerBytesMax,
+  type Hash64,
+  KeyHash,
+  type NodePage,
+  type NodeScan,
+  PackedCursor,
+  Packer,
+  partitionCount,
+} from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
@@ -27,13 +36,8 @@ export interface StoreParts extends WritesParts {
   readonly close: () => Promise<void>;
 }
 
-export interface ScanRange {
-  readonly partition: number;
-  readonly prefix: Buffer;
-  readonly after: Buffer;
-  readonly limit: number;
-  readonly versionsOnly: boolean;
-}
+/** As NodeScan asks for it, without the epoch. */
+export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
 
 interface DiskEntry {
   readonly key: Buffer;
@@ -42,7 +46,6 @@ interface DiskEntry {
 
 /** Of a page, and of what is done without letting others have their turn. */
 const pageEntries = 500;
-const pageBytesMax = 1_048_576;
 const pendingBytesMax = 134_217_728;
 const indexesKnownMax = 1_000;
 
@@ -57,7 +60,6 @@ export class StashStore {
   readonly #writes: Writes;
   readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
   readonly #record = new RecordReader();
-  readonly #packer = new Packer();
   #closed: Promise<void> | null = null;
 
   constructor(parts: StoreParts) {
@@ -68,17 +70,14 @@ export class StashStore {
 
   /** The highest stamp it has seen (rule D2.3). */
   get high(): number {
-    return this.#writes.high;
+    return this.#parts.stamps.high;
   }
 
   get writable(): boolean {
     return this.#closed === null && this.#parts.room.writable;
   }
 
-  /**
-   * @returns packed findings, one for each of the packed keys; what is over is as if deleted
-   * @throws {WaymarkError} `invalid`, `too_large`
-   */
+  /** @returns as StashNode.read. @throws {WaymarkError} `invalid`, `too_large` */
   read(index: string, keys: Uint8Array, versionsOnly: boolean): Uint8Array {
     this.#checkOpen();
     const { tables, keys: disk, clock } = this.#parts;
@@ -89,13 +88,14 @@ export class StashStore {
     while (!asked.done) {
       asked.nextKey();
       const { block, keyStart, keyEnd } = asked;
-      measureKey(packer.count, keyEnd - keyStart, packer.bytes);
+      measureKey(packer.count, keyEnd - keyStart);
       const partition = hash.partitionAt(block, keyStart, keyEnd);
       const found = tables.entries.getBinaryFast(
         disk.compose(partition, bytes, block, keyStart, keyEnd),
       );
       if (found === undefined) packer.finding(null);
       else this.#pack(packer, found, crc32(disk.bytes, 0, disk.length), now, versionsOnly);
+      if (packer.bytes >= answerBytesMax) break;
     }
     this.figures.reads += packer.count;
     return packer.take();
@@ -105,16 +105,17 @@ export class StashStore {
    * Puts the packed entries that are newer than what is there. Resolves when they are on the disk.
    *
    * @returns as StashNode.write
-   * @throws {WaymarkError} `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
+   * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
    */
   async write(index: string, entries: Uint8Array): Promise<number> {
     this.#checkOpen();
-    const { room, keys, commits } = this.#parts;
+    const { room, keys, commits, stamps } = this.#parts;
     if (!room.writable) await room.check();
     const { bytes, hash } = this.#indexOf(index);
     const part = measureEntries(entries, bytes.length);
     if (part.values > 0) this.#checkQuota();
     if (commits.pendingBytes > pendingBytesMax) throw overloaded();
+    stamps.admit(part.stampMax);
     const written = this.#writes.begin(part.diskBytes);
     const cursor = new PackedCursor(entries);
     while (!cursor.done) {
@@ -129,29 +130,41 @@ export class StashStore {
     return await written.done();
   }
 
-  /** Entries of an index in one partition, tombstones too. @see StashNode.scan */
-  scan(index: string, asked: ScanRange): { readonly entries: Uint8Array; readonly more: boolean } {
+  /** Entries of an index in some partitions, tombstones too. @see StashNode.scan */
+  async scan(index: string, asked: ScanRange): Promise<NodePage> {
     this.#checkOpen();
-    const head = Buffer.concat([partitionStart(asked.partition), this.#indexOf(index).bytes]);
-    const begin = Buffer.concat([head, asked.prefix]);
-    const after = Buffer.concat([head, asked.after]);
-    const exclusiveStart = asked.after.length > 0 && Buffer.compare(after, begin) >= 0;
+    const { bytes } = this.#indexOf(index);
+    const packer = new Packer();
+    let { after } = asked;
+    let steps = 0;
+    for (let partition = 0; partition < partitionCount; partition++) {
+      if (((asked.partitions[partition >> 3] ?? 0) & (1 << (partition & 7))) === 0) continue;
+      if (++steps % pageEntries === 0) await this.#turn();
+      const head = Buffer.concat([partitionStart(partition), bytes]);
+      if (!this.#scanPartition(packer, head, { ...asked, after })) {
+        return { entries: packer.take(), more: true };
+      }
+      after = undefined;
+    }
+    return { entries: packer.take(), more: false };
+  }
+
+  /** @returns whether that was all of it: else there was no room for more */
+  #scanPartition(packer: Packer, head: Buffer, asked: ScanRange): boolean {
+    const begin = Buffer.concat([head, Buffer.from(asked.prefix, 'latin1')]);
+    const after = Buffer.concat([head, Buffer.from(asked.after ?? '', 'latin1')]);
+    const exclusiveStart = asked.after !== undefined && Buffer.compare(after, begin) >= 0;
     const now = this.#parts.clock.wallNow();
-    const packer = this.#packer;
-    let count = 0;
     for (const { key, value } of this.#parts.tables.entries.getRange({
       start: exclusiveStart ? after : begin,
       end: afterPrefix(begin),
       exclusiveStart,
     })) {
-      if (count >= asked.limit || packer.bytes > pageBytesMax) {
-        return { entries: packer.take(), more: true };
-      }
-      count++;
+      if (packer.count >= asked.limit * 2 || packer.bytes >= answerBytesMax) return false;
       packer.key(key.toString('latin1', head.length));
       this.#pack(packer, value, crc32(key, 0, key.length), now, asked.versionsOnly);
     }
-    return { entries: packer.take(), more: false };
+    return true;
   }
 
   /** Names of the indexes that have an entry that can be read. */
@@ -285,8 +298,8 @@ export class StashStore {
       return packer.finding('damaged');
     }
     const { stamp, writer, expiresAt, valueStart } = record;
-    const shown = !versionsOnly && record.isLive(now);
-    const value = shown ? found.subarray(valueStart, found.length) : null;
+    const end = versionsOnly ? valueStart : found.length;
+    const value = record.isLive(now) ? found.subarray(valueStart, end) : null;
     packer.finding({ stamp, writer, expiresAt, value });
   }
 

@@ -48,3 +48,10 @@ function shown(finding: StashFinding): Found {
 export function partitionOf(index: string, key: string): number {
   return new KeyHash(index).partition(key);
 }
+
+/** As scans ask for partitions. */
+export function bitsOf(partitions: Iterable<number>): Uint8Array {
+  const bits = new Uint8Array(512);
+  for (const one of partitions) bits[one >> 3] = (bits[one >> 3] as number) | (1 << (one & 7));
+  return bits;
+}

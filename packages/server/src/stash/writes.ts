@@ -1,4 +1,4 @@
-import { isNewer } from 'waymark/stash';
+import { type HybridClock, isNewer } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { type Digests, entryHash } from './digests.js';
 import type { DiskKeys } from './disk-key.js';
@@ -12,8 +12,8 @@ export interface WritesParts {
   readonly keys: DiskKeys;
   readonly commits: GroupCommit;
   readonly digests: Digests;
-  /** The highest stamp that was seen before. */
-  readonly high: number;
+  /** The highest stamp that was seen: on the disk with the group that brought it (rule D2.3). */
+  readonly stamps: HybridClock;
 }
 
 /** What is to be written of a key and is not on the disk yet. */
@@ -31,8 +31,6 @@ const damaged: RecordFacts = { ...nothing };
  * row are compared with each other, though both are in one group.
  */
 export class Writes {
-  /** The highest stamp it has seen; on the disk with the group that brought it (rule D2.3). */
-  high: number;
   readonly parts: WritesParts;
   /** By key on disk. */
   readonly #pending = new Map<string, Pending>();
@@ -41,7 +39,6 @@ export class Writes {
 
   constructor(parts: WritesParts) {
     this.parts = parts;
-    this.high = parts.high;
   }
 
   /** @param bytes  of keys and records together, at most */
@@ -49,7 +46,8 @@ export class Writes {
     const group = this.parts.commits.gather();
     if (group !== this.#lastGroup) {
       this.#lastGroup = group;
-      group.alongside.push(() => this.parts.tables.meta.put(highKey, encodeHigh(this.high)));
+      const { tables, stamps } = this.parts;
+      group.alongside.push(() => tables.meta.put(highKey, encodeHigh(stamps.high)));
     }
     return new PartWrite(this, group, bytes);
   }
@@ -105,7 +103,6 @@ export class PartWrite {
   /** Puts a version unless a newer one is there. */
   put(partition: number, version: RecordFacts, value: RecordValue | null): void {
     const current = this.#writes.current();
-    if (version.stamp > this.#writes.high) this.#writes.high = version.stamp;
     if (!isNewer(version, current)) {
       if (isNewer(current, version)) this.newest = Math.max(this.newest, current.stamp);
       if ('group' in current) this.#others.add(current.group);
