@@ -43,7 +43,10 @@ export function aboutKey(due: Buffer): Buffer {
 }
 
 /** What is due by now. */
-export function dueRange(kind: DueKind, now: number): { readonly start: Buffer; readonly end: Buffer } {
+export function dueRange(
+  kind: DueKind,
+  now: number,
+): { readonly start: Buffer; readonly end: Buffer } {
   // No key on disk begins with this: what is due at `now` itself is in.
   const behind = Buffer.from([0xff]);
   return { start: dueKey(kind, 0, Buffer.alloc(0)), end: dueKey(kind, now, behind) };

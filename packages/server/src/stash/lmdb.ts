@@ -1,10 +1,11 @@
 import { WaymarkError } from 'waymark/engine';
 import type { DiskKeys } from './disk-key.js';
+import { recordBytesMax } from './record.js';
 
 /** What of LMDB is used, by the names of its package. */
 export interface Table {
-  /** Valid until the next one is read. */
-  getBinaryFast(key: TableKey): Buffer | undefined;
+  /** See `readRecord`. A long one lies in LMDB's map, and is no Buffer. */
+  getBinaryFast(key: TableKey): Uint8Array<ArrayBuffer> | undefined;
   getBinary(key: TableKey): Buffer | undefined;
   put(key: TableKey, value: Uint8Array): unknown;
   remove(key: TableKey): unknown;
@@ -46,6 +47,23 @@ export interface Tables {
   flushed(): Promise<unknown>;
   close(): Promise<void>;
 }
+
+/**
+ * The record of the key that was composed or taken last, valid until the next one is read. Where LMDB's own pages are damaged on the way to it, it is an empty one, which matches
+ * no CRC; so is one that claims to be longer than any is: it would be read from beyond the file.
+ */
+export function readRecord(entries: Table, keys: DiskKeys): Buffer | undefined {
+  try {
+    const found = entries.getBinaryFast(keys.composed());
+    if (found === undefined || Buffer.isBuffer(found)) return found;
+    const { buffer, byteOffset, length } = found;
+    return length > recordBytesMax ? noRecord : Buffer.from(buffer, byteOffset, length);
+  } catch {
+    return noRecord;
+  }
+}
+
+const noRecord = Buffer.alloc(0);
 
 /**
  * Opens the tables of a directory.

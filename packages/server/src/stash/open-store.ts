@@ -1,6 +1,13 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type Clock, lockDirectory, type Random, systemClock, systemRandom, WaymarkError } from 'waymark/engine';
+import {
+  type Clock,
+  lockDirectory,
+  type Random,
+  systemClock,
+  systemRandom,
+  WaymarkError,
+} from 'waymark/engine';
 import { HybridClock } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { Digests } from './digests.js';
@@ -64,13 +71,15 @@ async function openLocked(
     const stamps = new HybridClock(clock, decodeHigh(tables.meta.getBinary(highKey)));
     const close = async (): Promise<void> => {
       await commits.close();
-      await end(tables, room, digests).finally(() => lock[Symbol.asyncDispose]());
+      if (room.writable) await save(tables, digests);
+      await closeTables(tables, clock);
+      await lock[Symbol.asyncDispose]();
     };
     return new StashStore({
       ...{ id, tables, keys, commits, room, digests, clock, stamps, quotaBytes, close },
     });
   } catch (error) {
-    await tables.close();
+    await closeTables(tables, clock);
     throw error;
   }
 }
@@ -82,9 +91,9 @@ async function begin(
   parts: { readonly commits: GroupCommit; readonly digests: Digests; readonly random: Random },
 ): Promise<string> {
   const { commits, digests, random } = parts;
-  const group = commits.gather();
   const known = decodeId(directory, meta.getBinary(idKey));
   const id = known ?? random.id();
+  const group = commits.gather();
   if (known === null) {
     digests.load(undefined);
     group.alongside.push(() => meta.put(idKey, encodeId(id)));
@@ -97,12 +106,21 @@ async function begin(
   return id;
 }
 
-async function end({ entries, meta, flushed, close }: Tables, room: Room, digests: Digests): Promise<void> {
+/** At a clean end: who opens it next need not work them out. */
+async function save({ entries, meta, flushed }: Tables, digests: Digests): Promise<void> {
   const saved = digests.save();
-  if (room.writable && saved !== null) {
-    await entries.batch(() => void meta.put(digestsKey, saved)).then(flushed, () => undefined);
-  }
-  await close();
+  if (saved === null) return;
+  await entries.batch(() => void meta.put(digestsKey, saved)).then(flushed, () => undefined);
+}
+
+const closeMsMax = 2_000;
+
+/** After a failure LMDB may wait for a writer that never comes back. */
+async function closeTables(tables: Tables, clock: Clock): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const disarm = clock.after(closeMsMax, resolve, true);
+    tables.close().then(resolve, resolve).finally(disarm);
+  });
 }
 
 function encodeId(id: string): Buffer {

@@ -55,7 +55,12 @@ export class Room {
     const facts = { file: this.#directory };
     if (this.#state === 'full') {
       const text = `no room left in ${this.#directory}: it takes no writes until there is`;
-      return new WaymarkError('storage_full', text, { ...facts, retryAfterMs: lookMs }, this.#cause);
+      return new WaymarkError(
+        'storage_full',
+        text,
+        { ...facts, retryAfterMs: lookMs },
+        this.#cause,
+      );
     }
     const message = this.#cause instanceof Error ? this.#cause.message : String(this.#cause);
     const text = `${this.#directory} cannot be written, restart to go on: ${message}`;

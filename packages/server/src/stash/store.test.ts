@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeClock } from 'waymark/testing';
-import { bitsOf, type Entry, entriesOf, findingsOf, pack, packKeys, partitionOf } from './testing.js';
+import {
+  bitsOf,
+  type Entry,
+  entriesOf,
+  findingsOf,
+  packEntries as pack,
+  packKeys,
+  partitionOf,
+} from './testing.js';
 import { openStore, type StoreOptions } from './open-store.js';
 import type { StashStore } from './store.js';
 
@@ -134,7 +142,7 @@ describe('ranges', () => {
     await store.write('other', pack(keys.map((key) => entry(key))));
     const found: string[] = [];
     for (let partition = 0; partition < 4_096; partition++) {
-      for (let after = ''; ; ) {
+      for (let after = ''; ;) {
         const page = await scan(partition, 'key/1', after, 2);
         found.push(...page.keys);
         after = page.keys.at(-1) ?? '';
@@ -155,7 +163,9 @@ describe('ranges', () => {
       const asked = { partitions, prefix: '', after, limit: 64, versionsOnly: true };
       const { entries, more } = await store.scan('some', asked);
       const page = entriesOf(entries);
-      expect(page.every(({ found: one }) => typeof one === 'object' && one?.value === '')).toBe(true);
+      expect(page.every(({ found: one }) => typeof one === 'object' && one?.value === '')).toBe(
+        true,
+      );
       found.push(...page.map(({ key }) => key));
       if (!more) {
         expect(pages).toBe(Math.floor(1_000 / 64));
@@ -170,7 +180,10 @@ describe('ranges', () => {
 
   test('[D3.5] an answer has about 1 MiB, and at least one finding', async () => {
     const big = 'v'.repeat(400_000);
-    await store.write('some', pack([entry('a', big), entry('b', big), entry('c', big), entry('d', big)]));
+    await store.write(
+      'some',
+      pack([entry('a', big), entry('b', big), entry('c', big), entry('d', big)]),
+    );
     expect(get('a', 'b', 'c', 'd')).toHaveLength(3);
     expect(get('d', 'a', 'b')).toHaveLength(3);
     const partitions = bitsOf(Array.from({ length: 4_096 }, (_, i) => i));
@@ -203,7 +216,10 @@ describe('ranges', () => {
   test('a partition is deleted whole, and nothing beside it', async () => {
     const keys = Array.from({ length: 9_000 }, (_, i) => `key/${i}`);
     for (let i = 0; i < 9; i++) {
-      await store.write('some', pack(keys.slice(i * 1_000, (i + 1) * 1_000).map((key) => entry(key))));
+      await store.write(
+        'some',
+        pack(keys.slice(i * 1_000, (i + 1) * 1_000).map((key) => entry(key))),
+      );
     }
     const partition = partitionOf('some', 'key/5');
     const inside = keys.filter((key) => partitionOf('some', key) === partition);
@@ -226,17 +242,18 @@ describe('limits', () => {
     ['valueBytesMax', [entry('k', 'v'.repeat(1_048_577))], 'some'],
     ['partKeysMax', Array.from({ length: 1_001 }, (_, i) => entry(`${i}`)), 'some'],
     ['indexBytesMax', [entry('k')], 'i'.repeat(129)],
-  ] as const)('[D3.5] %s: one more is too_large, and nothing is written', async (limit, part, index) => {
-    expect(await refused(part, index)).toMatchObject({ code: 'too_large', facts: { limit } });
-    expect(store.stats().records).toBe(0);
-  });
+  ] as const)(
+    '[D3.5] %s: one more is too_large, and nothing is written',
+    async (limit, part, index) => {
+      expect(await refused(part, index)).toMatchObject({ code: 'too_large', facts: { limit } });
+      expect(store.stats().records).toBe(0);
+    },
+  );
 
   test('[D3.5] at the limits all is written', async () => {
     const part = [entry('k'.repeat(1_024), 'v'.repeat(1_048_576))];
     expect(await refused(part, 'i'.repeat(128))).toBeNull();
-    const [found] = findingsOf(
-      store.read('i'.repeat(128), packKeys(['k'.repeat(1_024)]), false),
-    );
+    const [found] = findingsOf(store.read('i'.repeat(128), packKeys(['k'.repeat(1_024)]), false));
     expect(found).toMatchObject({ value: 'v'.repeat(1_048_576) });
   });
 
@@ -265,7 +282,10 @@ test('[D4.1] one process has a directory, whose id outlives it', async () => {
 test('after an unclean end a digest is worked out anew, whatever is written meanwhile', async () => {
   const keys = Array.from({ length: 4_000 }, (_, i) => `key/${i}`);
   for (let i = 0; i < 4; i++) {
-    await store.write('some', pack(keys.slice(i * 1_000, (i + 1) * 1_000).map((key) => entry(key))));
+    await store.write(
+      'some',
+      pack(keys.slice(i * 1_000, (i + 1) * 1_000).map((key) => entry(key))),
+    );
   }
   const copy = `${directory}-copy`;
   await cp(directory, copy, { recursive: true });

@@ -13,7 +13,7 @@ import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
 import { aboutKey, type DueKind, dueRange } from './due.js';
-import type { Snapshot, TableStats } from './lmdb.js';
+import { readRecord, type Snapshot, type TableStats } from './lmdb.js';
 import { measureEntries, measureKey } from './part-limits.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
@@ -90,9 +90,8 @@ export class StashStore {
       const { block, keyStart, keyEnd } = asked;
       measureKey(packer.count, keyEnd - keyStart);
       const partition = hash.partitionAt(block, keyStart, keyEnd);
-      const found = tables.entries.getBinaryFast(
-        disk.compose(partition, bytes, block, keyStart, keyEnd),
-      );
+      disk.compose(partition, bytes, block, keyStart, keyEnd);
+      const found = readRecord(tables.entries, disk);
       if (found === undefined) packer.finding(null);
       else this.#pack(packer, found, crc32(disk.bytes, 0, disk.length), now, versionsOnly);
       if (packer.bytes >= answerBytesMax) break;
@@ -228,7 +227,7 @@ export class StashStore {
       }),
     );
     try {
-      for (let after: Buffer | null = null; ; ) {
+      for (let after: Buffer | null = null; ;) {
         const page: DiskEntry[] = this.page(partition, after, snapshot);
         for (const { key, value } of page) {
           if (!this.#record.read(value, crc32(key, 0, key.length))) continue;

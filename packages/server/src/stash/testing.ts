@@ -9,7 +9,7 @@ export interface Entry {
   readonly value: string | null;
 }
 
-export function pack(entries: readonly Entry[]): Uint8Array {
+export function packEntries(entries: readonly Entry[]): Uint8Array {
   const packer = new Packer();
   for (const { key, value, ...version } of entries) {
     packer.entry(key, { ...version, value: value === null ? null : Buffer.from(value) });

@@ -4,7 +4,7 @@ import { type Digests, entryHash } from './digests.js';
 import type { DiskKeys } from './disk-key.js';
 import { dueAt } from './due.js';
 import type { Group, GroupCommit } from './group-commit.js';
-import type { Tables } from './lmdb.js';
+import { readRecord, type Tables } from './lmdb.js';
 import { type RecordFacts, RecordReader, type RecordValue, writeRecord } from './record.js';
 
 export interface WritesParts {
@@ -57,7 +57,7 @@ export class Writes {
     const pending = this.#pendingOf();
     if (pending !== undefined) return pending;
     const { keys, tables } = this.parts;
-    const found = tables.entries.getBinaryFast(keys.composed());
+    const found = readRecord(tables.entries, keys);
     if (found === undefined) return nothing;
     return this.#record.read(found, crc32(keys.bytes, 0, keys.length)) ? this.#record : damaged;
   }
