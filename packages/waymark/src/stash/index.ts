@@ -8,3 +8,5 @@ export * from './node-calls.js';
 export * from './hybrid-clock.js';
 export * from './view.js';
 export * from './view-watch.js';
+export { Coordinator, type CoordinatorOptions } from './coordinator.js';
+export { checkIndexName } from './batch.js';
