@@ -72,7 +72,7 @@ test(`[D4.3] ${rounds} kills under load: nothing acknowledged is lost, and what 
       expect(one.value, where).toBe(`${key} ${stamp} ${'x'.repeat(stamp % 700)}`);
     }
     const highest = Math.max(0, ...acknowledged.values());
-    expect(store.high).toBeGreaterThanOrEqual(highest);
+    expect(store.stamps.high).toBeGreaterThanOrEqual(highest);
     told = highest;
     await store[Symbol.asyncDispose]();
   }

@@ -6,7 +6,7 @@ import { seededRandom } from './seeded-random.js';
 const [directory = '', seed = '0', firstStamp = '1'] = process.argv.slice(2);
 const random = seededRandom(Number(seed));
 const store = await openStore(directory);
-let stamp = Math.max(Number(firstStamp), store.high + 1);
+let stamp = Math.max(Number(firstStamp), store.stamps.high + 1);
 const tell = (line: unknown): void => void writeSync(1, `${JSON.stringify(line)}\n`);
 tell({ ready: stamp });
 

@@ -1,4 +1,4 @@
-import { WaymarkError } from 'waymark/engine';
+import { limits, WaymarkError } from 'waymark/engine';
 
 /**
  * Keys as they lie on disk: the partition in two bytes, the index's name, a zero byte, the key's bytes. So what moves from node to node, a partition, is one range, and an
@@ -16,10 +16,10 @@ export class DiskKeys {
   /** Of an index all keys begin so, behind their partition. */
   static indexBytes(index: string): Buffer {
     const bytes = Buffer.from(`${index}\0`, 'utf8');
-    const bytesMax = stashLimits.indexBytesMax;
+    const bytesMax = limits.stashIndexBytesMax;
     if (bytes.length > bytesMax + 1) {
       const text = `an index name of ${bytes.length - 1} bytes: at most ${bytesMax}`;
-      const facts = { limit: 'indexBytesMax', max: bytesMax, actual: bytes.length - 1 };
+      const facts = { limit: 'stashIndexBytesMax', max: bytesMax, actual: bytes.length - 1 };
       throw new WaymarkError('too_large', text, facts);
     }
     if (bytes.length === 1 || bytes.indexOf(0) < bytes.length - 1) {
@@ -69,15 +69,7 @@ export class DiskKeys {
     Buffer.from(source.subarray(start, end));
 }
 
-export const stashLimits = {
-  indexBytesMax: 128,
-  keyBytesMax: 1_024,
-  valueBytesMax: 1_048_576,
-  /** Bytes of one part: it is closed when it has grown past 1 MiB, by the last value. */
-  partBytesMax: 2_101_248,
-} as const;
-
-const diskKeyBytesMax = 2 + stashLimits.indexBytesMax + 1 + stashLimits.keyBytesMax;
+const diskKeyBytesMax = 2 + limits.stashIndexBytesMax + 1 + limits.stashKeyBytesMax;
 
 /** Longer ones are left to native code. */
 const loopBytesMax = 48;

@@ -1,16 +1,19 @@
-import { WaymarkError } from 'waymark/engine';
-import { PackedCursor, partKeysMax } from 'waymark/stash';
-import { stashLimits } from './disk-key.js';
+import { limits, WaymarkError } from 'waymark/engine';
+import { answerBytesMax, PackedCursor, partKeysMax } from 'waymark/stash';
 import { recordBytes } from './record.js';
 
 /** What one call may bring and take. */
 
-const { keyBytesMax, valueBytesMax, partBytesMax } = stashLimits;
+const { stashKeyBytesMax, valueBytesMax } = limits;
+/** A part is closed when it has grown past what an answer may be, by its last value. */
+const partBytesMax = answerBytesMax + valueBytesMax + 4_096;
 
 /** @param before  keys of the part that came before. @throws {WaymarkError} `too_large`, `invalid` */
 export function measureKey(before: number, keyBytes: number): void {
   if (before >= partKeysMax) throw tooLarge('partKeysMax', partKeysMax, before + 1);
-  if (keyBytes > keyBytesMax) throw tooLarge('keyBytesMax', keyBytesMax, keyBytes);
+  if (keyBytes > stashKeyBytesMax) {
+    throw tooLarge('stashKeyBytesMax', stashKeyBytesMax, keyBytes);
+  }
   if (keyBytes === 0) throw new WaymarkError('invalid', 'a key has at least one byte');
 }
 

@@ -1,6 +1,6 @@
+import { limits } from 'waymark/engine';
 import type { StashVersion } from 'waymark/stash';
 import { crc32 } from './crc32.js';
-import { stashLimits } from './disk-key.js';
 
 /**
  * What lies behind a key on disk:
@@ -18,7 +18,7 @@ const flags = { value: 1, expiry: 2 } as const;
 const fixedBytes = 17;
 const expiryBytes = 8;
 
-export const recordBytesMax = fixedBytes + expiryBytes + stashLimits.valueBytesMax;
+export const recordBytesMax = fixedBytes + expiryBytes + limits.valueBytesMax;
 
 export type RecordFacts = Pick<StashVersion, 'stamp' | 'writer' | 'expiresAt'>;
 

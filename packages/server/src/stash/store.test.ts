@@ -67,9 +67,9 @@ describe('versions', () => {
   test('[D2.3] the highest stamp is on the disk with what brought it', async () => {
     await put('a', 5_000_000);
     await put('b', 4_000_000);
-    expect(store.high).toBe(5_000_000);
+    expect(store.stamps.high).toBe(5_000_000);
     await reopen();
-    expect(store.high).toBe(5_000_000);
+    expect(store.stamps.high).toBe(5_000_000);
   });
 
   test('[D2.3] a stamp that is too far ahead is refused, and nothing is written; after the clock was set back the highest one holds', async () => {
@@ -238,10 +238,10 @@ describe('limits', () => {
     );
 
   test.each([
-    ['keyBytesMax', [entry('k'.repeat(1_025))], 'some'],
+    ['stashKeyBytesMax', [entry('k'.repeat(1_025))], 'some'],
     ['valueBytesMax', [entry('k', 'v'.repeat(1_048_577))], 'some'],
     ['partKeysMax', Array.from({ length: 1_001 }, (_, i) => entry(`${i}`)), 'some'],
-    ['indexBytesMax', [entry('k')], 'i'.repeat(129)],
+    ['stashIndexBytesMax', [entry('k')], 'i'.repeat(129)],
   ] as const)(
     '[D3.5] %s: one more is too_large, and nothing is written',
     async (limit, part, index) => {

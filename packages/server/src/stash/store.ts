@@ -2,6 +2,7 @@ import { type Clock, WaymarkError } from 'waymark/engine';
 import {
   answerBytesMax,
   type Hash64,
+  type HybridClock,
   KeyHash,
   type NodePage,
   type NodeScan,
@@ -68,9 +69,9 @@ export class StashStore {
     this.id = parts.id;
   }
 
-  /** The highest stamp it has seen (rule D2.3). */
-  get high(): number {
-    return this.#parts.stamps.high;
+  /** The clock of its stamps, for who stamps in this process: what it gave is on the disk with what is written. */
+  get stamps(): HybridClock {
+    return this.#parts.stamps;
   }
 
   get writable(): boolean {
