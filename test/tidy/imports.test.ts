@@ -66,6 +66,8 @@ const base = new Set([
   'name-lists',
   'names-layout',
   'names-types',
+  'stash-types',
+  'structured',
 ]);
 
 function layerOf(path: string): string {

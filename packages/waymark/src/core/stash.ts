@@ -67,6 +67,8 @@ export interface StashRead extends StashCall {
   /** Packed keys: 1 000 at most. */
   readonly keys: Uint8Array;
   readonly level: StashReadLevel;
+  /** Values come as empty ones. */
+  readonly keysOnly: boolean;
 }
 
 export interface StashWrite extends StashCall {

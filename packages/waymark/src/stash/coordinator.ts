@@ -71,7 +71,7 @@ export class Coordinator implements StashDesk {
     this.#writer = Math.floor(options.random.next() * 2 ** 32);
   }
 
-  async read({ index, keys, level, ...call }: StashRead): Promise<Uint8Array> {
+  async read({ index, keys, level, keysOnly, ...call }: StashRead): Promise<Uint8Array> {
     const hash = this.#hashOf(index);
     if (keys.length === 0) return nothing;
     const deadline = new Deadline(this.#clock, call);
@@ -79,7 +79,8 @@ export class Coordinator implements StashDesk {
       const batch = batchOf(routes, keys, hash);
       const quorum = level === 'one' ? 1 : routes.readQuorum;
       const deadlineMs = deadline.leftMs;
-      const parts = { routes, clock: this.#clock, index, batch, quorum, deadlineMs };
+      const clock = this.#clock;
+      const parts = { routes, clock, index, batch, keysOnly, quorum, deadlineMs };
       return deadline.bound(new ReadRun(parts));
     });
   }

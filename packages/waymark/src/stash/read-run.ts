@@ -20,6 +20,8 @@ export interface ReadParts {
   readonly clock: Clock;
   readonly index: string;
   readonly batch: Batch;
+  /** Nobody asks for values. */
+  readonly keysOnly: boolean;
   /** Replicas that each key asks. */
   readonly quorum: number;
   readonly deadlineMs: number;
@@ -116,8 +118,9 @@ export class ReadRun implements Run<Uint8Array> {
   }
 
   #ask(routes: Routes, link: number, places: Places, full: boolean): void {
-    const { clock, index, deadlineMs } = this.#parts;
-    const ask = { epoch: routes.epoch, index, keys: this.#keysAt(places), versionsOnly: !full };
+    const { clock, index, keysOnly, deadlineMs } = this.#parts;
+    const versionsOnly = keysOnly || !full;
+    const ask = { epoch: routes.epoch, index, keys: this.#keysAt(places), versionsOnly };
     const late = clock.after(hedgeMs, () => this.#askElsewhere(places, full));
     this.#underWay++;
     const answer = routes.links[link]?.run((node) => node.read(ask, { withinMs: deadlineMs }));
@@ -220,7 +223,8 @@ export class ReadRun implements Run<Uint8Array> {
   #finish(): void {
     this.#over = true;
     this.#resolve(this.#told.findings(this.#cut));
-    this.#repair();
+    // Without values there is nothing to repair with.
+    if (!this.#parts.keysOnly) this.#repair();
   }
 
   /** Nobody waits for it: what fails here is found by the next read, or by who compares replicas. */
