@@ -39,9 +39,14 @@ export class HybridClock {
     if (stamp > this.#high) this.#high = stamp;
   }
 
-  /** For who takes stamps of others: as `saw`. @throws {WaymarkError} `invalid` for one too far ahead */
+  /**
+   * For who takes stamps of others: as `saw`. Ahead is counted from what was seen, where the clock was set back behind it: writes go on from there, as rule D2.3 has it.
+   *
+   * @throws {WaymarkError} `invalid` for one too far ahead
+   */
   admit(stamp: number): void {
-    const now = Math.floor(this.#clock.wallNow());
+    const seen = Math.floor(this.#high / stampsPerMs);
+    const now = Math.max(Math.floor(this.#clock.wallNow()), seen);
     const aheadMs = Math.floor(stamp / stampsPerMs) - now;
     if (aheadMs > skewMsMax) {
       const times = `${instant(now + aheadMs)} there, ${instant(now)} here`;
