@@ -139,7 +139,9 @@ function scan(stash: Command, run: Run): void {
 function importCommand(stash: Command, run: Run): void {
   const command = stash
     .command('import <index> [file]')
-    .description('put entries from lines of JSON, {"key":…,"value":…}; from standard input by default')
+    .description(
+      'put entries from lines of JSON, {"key":…,"value":…}; from standard input by default',
+    )
     .option('--ttl <duration>', 'they go after so long');
   command.action(
     run(async (options) => {
@@ -176,7 +178,9 @@ async function* readable(source: AsyncIterable<Uint8Array | string>) {
 function exportCommand(stash: Command, run: Run): void {
   const command = stash
     .command('export <index> [file]')
-    .description('write all entries as lines of JSON that import takes; to standard output by default')
+    .description(
+      'write all entries as lines of JSON that import takes; to standard output by default',
+    )
     .option('--prefix <text>', 'only keys that begin so');
   command.action(
     run(async (options) => {

@@ -28,8 +28,7 @@ export interface StashReach {
   readonly zone?: string | undefined;
   /** A node of this process: it is called as it is, and the clock of its stamps is the one that is kept over restarts. */
   readonly here?:
-    | { readonly id: string; readonly node: StashNode; readonly stamps: HybridClock }
-    | undefined;
+    { readonly id: string; readonly node: StashNode; readonly stamps: HybridClock } | undefined;
 }
 
 interface DeskParts {
