@@ -1,7 +1,7 @@
 /** The Engine waist and what an engine needs: for engines, wrappers, suites and servers. */
 export * from './core/engine.js';
 export type * from './core/host.js';
-export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
+export { type Peers, type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
 export { election as electionCalls } from './recipes/election.js';
 export {
