@@ -25,7 +25,7 @@ import { PackedCursor } from './packed.js';
 import { Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
-import { Deadline, type Run } from './run.js';
+import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
 import { statusOf } from './status.js';
 import type { Known } from './view.js';
