@@ -33,7 +33,8 @@ const entry = Type.Object({
 const page = Type.Object({
   entries: Type.Array(entry),
   next: Type.Union([Type.String(), Type.Null()], {
-    description: 'go on after this; null: that was all. A page without entries need not be the last',
+    description:
+      'go on after this; null: that was all. A page without entries need not be the last',
   }),
 });
 
@@ -169,7 +170,8 @@ function batchRoutes(app: FastifyInstance, space: Space): void {
   const schema = { tags, summary: 'many at once', body, response: { 200: batchAnswer } };
   app.post(
     '/v1/stash/:index',
-    { schema, config: { shownUrl: '/v1/stash/:index::batch' } },
+    // In the document: {index}:batch.
+    { schema, config: { shownUrl: '/v1/stash/:index(.+)::batch' } },
     async (request, reply) => {
       const index = batchIndexOf(space, request);
       if (request.body instanceof Readable) return await streamed(index, request, reply);

@@ -16,6 +16,7 @@ import {
   type AnnouncedNode,
   announce,
   changeView,
+  checkView,
   createView,
   type HybridClock,
   readView,
@@ -66,6 +67,7 @@ export interface NodeServiceParts {
 export type NodeState = 'starting' | 'active' | 'joining';
 
 const connectionsMax = 1_000;
+const replicasDefault = 3;
 const ttlMsDefault = 5_000;
 const againMs = 1_000;
 const joinAgainMs = 5_000;
@@ -108,6 +110,8 @@ export class StashNodeService {
     const { clock = systemClock, random = systemRandom, told, flushed, engine } = parts;
     const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
     if (options.advertise !== undefined) checkHostPort(options.advertise);
+    const { zone = '', weight = 1, replicas = replicasDefault } = options;
+    checkView({ epoch: 1, replicas, nodes: [{ id: 'self', zone, weight }] });
     const server = await tlsServer(options.tls);
     const { directory, quotaBytes, token } = options;
     const store = await openStore(directory, { clock, random, quotaBytes, told, flushed });
@@ -173,10 +177,12 @@ export class StashNodeService {
         await using lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
         const ending = AbortSignal.any([signal, lease.signal]);
         await announce(engine, this.#self(), lease.id, { signal });
-        for (await this.#enter(); !ending.aborted; ) {
+        for (await this.#enter(); !ending.aborted;) {
           placed();
           const joining = this.#state === 'joining';
-          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(() => undefined);
+          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(
+            () => undefined,
+          );
           if (joining && !ending.aborted) await this.#enter();
         }
       } catch (error) {
@@ -196,7 +202,11 @@ export class StashNodeService {
       const seen = await readView(engine, { signal });
       if (seen === null) {
         const nodes = [{ id, zone, weight }];
-        await createView(engine, { epoch: 1, replicas: this.#options.replicas ?? 3, nodes }, { signal });
+        await createView(
+          engine,
+          { epoch: 1, replicas: this.#options.replicas ?? replicasDefault, nodes },
+          { signal },
+        );
         continue;
       }
       const { replicas, nodes } = seen.view;
@@ -211,7 +221,12 @@ export class StashNodeService {
         );
         return this.#become('active');
       }
-      await changeView(engine, seen, { replicas, nodes: [...others, { id, zone, weight }] }, { signal });
+      await changeView(
+        engine,
+        seen,
+        { replicas, nodes: [...others, { id, zone, weight }] },
+        { signal },
+      );
     }
   }
 

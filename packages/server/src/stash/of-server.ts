@@ -137,7 +137,8 @@ export function stashOf(
   engine: string | Engine,
   parts: Pick<ServerStashParts, 'engine' | 'clock' | 'random' | 'logger'>,
 ): ServerStash {
-  if (asked === false) return new ServerStash({ ...parts, options: {}, directory: null, asked: false });
+  if (asked === false)
+    return new ServerStash({ ...parts, options: {}, directory: null, asked: false });
   const options = asked ?? {};
   const directory = options.directory ?? defaultDirectory(engine);
   return new ServerStash({ ...parts, options, directory, asked: options.directory !== undefined });

@@ -39,8 +39,8 @@ export class Reaper {
 
   async #step(): Promise<boolean> {
     if (!this.#store.writable) return false;
-    const expired = await this.#store.reap('e');
-    const forgotten = this.#confirmed() && (await this.#store.reap('t'));
+    const expired = await this.#store.partitions.reap('e');
+    const forgotten = this.#confirmed() && (await this.#store.partitions.reap('t'));
     return expired || forgotten;
   }
 }

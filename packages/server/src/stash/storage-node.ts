@@ -1,12 +1,5 @@
 import { WaymarkError } from 'waymark/engine';
-import type {
-  NodePage,
-  NodeRead,
-  NodeScan,
-  NodeWrite,
-  StashNode,
-  ViewWatch,
-} from 'waymark/stash';
+import type { NodePage, NodeRead, NodeScan, NodeWrite, StashNode, ViewWatch } from 'waymark/stash';
 import type { StashStore } from './store.js';
 
 /** What coordinators ask of a node, over its store: as StashNode has it. */

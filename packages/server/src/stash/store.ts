@@ -1,7 +1,6 @@
 import { type Clock, WaymarkError } from 'waymark/engine';
 import {
   answerBytesMax,
-  type Hash64,
   type HybridClock,
   KeyHash,
   type NodePage,
@@ -11,11 +10,10 @@ import {
   partitionCount,
 } from 'waymark/stash';
 import { crc32 } from './crc32.js';
-import { entryHash } from './digests.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
-import { aboutKey, type DueKind, dueRange } from './due.js';
-import { readRecord, type Snapshot, type TableStats } from './lmdb.js';
+import { readRecord, type TableStats } from './lmdb.js';
 import { measureEntries, measureKey } from './part-limits.js';
+import { type DiskEntry, pageEntries, Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
 import { Writes, type WritesParts } from './writes.js';
@@ -40,13 +38,6 @@ export interface StoreParts extends WritesParts {
 /** As NodeScan asks for it, without the epoch. */
 export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
 
-interface DiskEntry {
-  readonly key: Buffer;
-  readonly value: Buffer;
-}
-
-/** Of a page, and of what is done without letting others have their turn. */
-const pageEntries = 500;
 const pendingBytesMax = 134_217_728;
 const indexesKnownMax = 1_000;
 
@@ -57,6 +48,8 @@ const indexesKnownMax = 1_000;
 export class StashStore {
   readonly id: string;
   readonly figures: StoreFigures = { reads: 0, writes: 0, damaged: 0, reaped: 0 };
+  /** What nodes do with whole partitions. */
+  readonly partitions: Partitions;
   readonly #parts: StoreParts;
   readonly #writes: Writes;
   readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
@@ -66,6 +59,7 @@ export class StashStore {
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#writes = new Writes(parts);
+    this.partitions = new Partitions(parts, this.#writes, this.figures);
     this.id = parts.id;
   }
 
@@ -188,87 +182,6 @@ export class StashStore {
     }
   }
 
-  /** Keys and records as they lie on disk, damaged ones too, of all indexes of a partition: 500 at most. */
-  page(partition: number, after: Buffer | null, snapshot?: Snapshot): DiskEntry[] {
-    this.#checkOpen();
-    return [
-      ...this.#parts.tables.entries.getRange({
-        start: after ?? partitionStart(partition),
-        end: partitionStart(partition + 1),
-        exclusiveStart: after !== null,
-        limit: pageEntries,
-        transaction: snapshot,
-      }),
-    ];
-  }
-
-  /** Deletes all of a partition page by page: who reads or writes meanwhile waits for no more than that. */
-  async removePartition(partition: number): Promise<void> {
-    for (;;) {
-      const page = this.page(partition, null);
-      if (page.length === 0) return;
-      const written = this.#writes.begin(page.reduce((sum, { key }) => sum + key.length, 0));
-      for (const { key } of page) {
-        this.#parts.keys.take(key);
-        written.remove(partition);
-      }
-      await written.done();
-    }
-  }
-
-  /** Of what was acknowledged of a partition; worked out page by page where it is not known. */
-  async digest(partition: number): Promise<Hash64> {
-    const { digests, commits, tables } = this.#parts;
-    const known = digests.get(partition);
-    if (known !== null) return known;
-    const snapshot = await new Promise<Snapshot>((resolve) =>
-      commits.between(() => {
-        digests.forget(partition);
-        resolve(tables.entries.useReadTransaction());
-      }),
-    );
-    try {
-      for (let after: Buffer | null = null; ;) {
-        const page: DiskEntry[] = this.page(partition, after, snapshot);
-        for (const { key, value } of page) {
-          if (!this.#record.read(value, crc32(key, 0, key.length))) continue;
-          const { high, low } = entryHash(key, 0, key.length, this.#record);
-          digests.toggle(partition, high, low);
-        }
-        if (page.length < pageEntries) return digests.complete(partition);
-        after = page.at(-1)?.key ?? null;
-        await this.#turn();
-      }
-    } finally {
-      snapshot.done();
-    }
-  }
-
-  /** Does what is due by now of one kind, a page of it. @returns whether there is more */
-  async reap(kind: DueKind): Promise<boolean> {
-    const { tables, keys, clock, commits } = this.#parts;
-    const now = clock.wallNow();
-    const range = { ...dueRange(kind, now), limit: pageEntries };
-    const lines = [...tables.due.getRange(range)].map(({ key }) => key);
-    if (lines.length === 0) return false;
-    const written = this.#writes.begin(lines.length * diskRecordBytesMax);
-    const group = commits.gather();
-    for (const line of lines) {
-      group.alongside.push(() => tables.due.remove(line));
-      keys.take(aboutKey(line));
-      const partition = keys.bytes.readUInt16BE(0);
-      const current = this.#writes.stored();
-      if (current === null) continue;
-      const over = current.valueStart >= 0 && !current.isLive(now);
-      if (kind === 'e' && over) written.bury(partition, current);
-      else if (kind === 't' && current.valueStart < 0) written.remove(partition);
-      else continue;
-      this.figures.reaped++;
-    }
-    await group.done;
-    return lines.length === pageEntries;
-  }
-
   /** Records, tombstones among them, and the bytes that they take on the disk. */
   stats(): { readonly records: number; readonly bytes: number } {
     this.#checkOpen();
@@ -323,9 +236,6 @@ export class StashStore {
     return new Promise((resolve) => this.#parts.clock.nextTurn(resolve));
   }
 }
-
-/** Of one key and its tombstone. */
-const diskRecordBytesMax = 1_200;
 
 function bytesOf(stats: TableStats): number {
   const { treeBranchPageCount, treeLeafPageCount, overflowPages, pageSize } = stats;
