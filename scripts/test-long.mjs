@@ -9,6 +9,7 @@ const parts = {
   durability: ['test/durability'],
   'power-loss': ['test/durability/power-loss.test.ts'],
   engines: ['test/engines'],
+  'recipes-elsewhere': ['test/recipes/etcd.test.ts', 'test/recipes/postgres.test.ts'],
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],
   cluster: ['test/faults'],
