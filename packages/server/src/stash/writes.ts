@@ -104,7 +104,8 @@ export class PartWrite {
   put(partition: number, version: RecordFacts, value: RecordValue | null): void {
     const current = this.#writes.current();
     if (!isNewer(version, current)) {
-      if (isNewer(current, version)) this.newest = Math.max(this.newest, current.stamp);
+      if (isNewer(current, version) && current.writer !== version.writer)
+        this.newest = Math.max(this.newest, current.stamp);
       if ('group' in current) this.#others.add(current.group);
       return;
     }
