@@ -39,15 +39,21 @@ const get = (...keys: string[]) => findingsOf(store.read('some', packKeys(keys),
 describe('versions', () => {
   test('[D2.1] the newest version stays, in whatever order they come, and what was newer is told', async () => {
     expect(await put('a', 2_000, 'new')).toBe(0);
-    expect(await put('a', 1_000, 'old')).toBe(2_000);
+    expect(await put('a', 1_000, 'old', { writer: 2 })).toBe(2_000);
     expect(get('a')).toEqual([{ stamp: 2_000, writer: 1, expiresAt: 0, value: 'new' }]);
     expect(await put('a', 2_000, 'same stamp', { writer: 2 })).toBe(0);
     expect(await put('a', 2_000, 'lower writer', { writer: 0 })).toBe(2_000);
     expect(get('a')).toMatchObject([{ writer: 2, value: 'same stamp' }]);
   });
 
+  test('[D2.2] what its own writer wrote later is no news to a write', async () => {
+    await put('a', 2_000, 'later part of a batch');
+    expect(await put('a', 1_000, 'earlier part')).toBe(0);
+    expect(get('a')).toMatchObject([{ value: 'later part of a batch' }]);
+  });
+
   test('[D2.1] writes that are not on the disk yet are compared with each other', async () => {
-    const writes = [3, 1, 4, 1, 5, 2].map((n) => put('a', n * 1_000, `v${n}`));
+    const writes = [3, 1, 4, 1, 5, 2].map((n) => put('a', n * 1_000, `v${n}`, { writer: n }));
     const answers = await Promise.all(writes);
     expect(answers).toEqual([0, 3_000, 0, 4_000, 0, 5_000]);
     expect(get('a')).toMatchObject([{ stamp: 5_000, value: 'v5' }]);
@@ -87,7 +93,7 @@ describe('versions', () => {
 
   test('[D2.4] a delete is a version: an older write does not come through it', async () => {
     await put('a', 2_000, null);
-    expect(await put('a', 1_000, 'old')).toBe(2_000);
+    expect(await put('a', 1_000, 'old', { writer: 2 })).toBe(2_000);
     expect(get('a', 'b')).toEqual([{ stamp: 2_000, writer: 1, expiresAt: 0, value: null }, null]);
   });
 });
@@ -346,7 +352,7 @@ test('[D2.1] random writes, deletes and reopenings: what a map of newest version
         for (const one of part) {
           const before = model.get(one.key);
           const older = before !== undefined && isOlder(one, before);
-          if (older) newest = Math.max(newest, before.stamp);
+          if (older) newest = Math.max(newest, before.writer === one.writer ? 0 : before.stamp);
           else if (before === undefined || isOlder(before, one)) model.set(one.key, one);
         }
         const write = store.write('some', pack(part));
