@@ -33,6 +33,7 @@ export default defineConfig({
         replacement: source('packages/waymark/src/receiver/index.ts'),
       },
       { find: /^waymark\/wire$/, replacement: source('packages/waymark/src/wire/index.ts') },
+      { find: /^waymark\/stash$/, replacement: source('packages/waymark/src/stash/index.ts') },
       { find: /^waymark\/testing$/, replacement: source('packages/waymark/src/testing/index.ts') },
       {
         find: /^@waymark\/server\/testing$/,

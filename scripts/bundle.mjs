@@ -15,6 +15,7 @@ const packages = {
       etcd: './etcd.js',
       receiver: './receiver/index.js',
       wire: './wire/index.js',
+      stash: './stash/index.js',
       testing: './testing/index.js',
     },
     // The codec of etcd's messages is small, and who uses no etcd never loads it.

@@ -7,6 +7,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   core: [],
   wire: ['core'],
   receiver: ['core'],
+  stash: ['core', 'wire'],
   'engines/kit': ['core'],
   'engines/memory': ['core', 'engines/kit'],
   'engines/file': ['core', 'engines/kit'],
@@ -16,7 +17,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   wrap: ['core', 'engines/kit'],
   'space/base': ['core'],
   recipes: ['core', 'space/base'],
-  space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes'],
+  space: ['core', 'wire', 'wrap', 'engines/remote', 'space/base', 'recipes', 'stash'],
   testing: [
     'core',
     'engines/kit',
@@ -65,6 +66,9 @@ const base = new Set([
   'name-lists',
   'names-layout',
   'names-types',
+  'stash-types',
+  'structured',
+  'structured-reader',
 ]);
 
 function layerOf(path: string): string {
@@ -130,6 +134,7 @@ test('[tidy] the server reaches the library through its public entries alone', (
     'waymark/cluster',
     'waymark/etcd',
     'waymark/wire',
+    'waymark/stash',
   ]);
   const wrong = packageSources()
     .filter((source) => source.path.startsWith('packages/server/'))

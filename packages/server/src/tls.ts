@@ -98,7 +98,8 @@ export function clientName(socket: Duplex): string | null {
   return (Array.isArray(names) ? names.at(-1) : names) ?? '';
 }
 
-async function pem(file: string, what: 'CERTIFICATE' | 'PRIVATE KEY'): Promise<Buffer> {
+/** @throws {WaymarkError} `invalid` */
+export async function pem(file: string, what: 'CERTIFICATE' | 'PRIVATE KEY'): Promise<Buffer> {
   let bytes: Buffer;
   try {
     bytes = await readFile(file);

@@ -1,7 +1,7 @@
 /** The Engine waist and what an engine needs: for engines, wrappers, suites and servers. */
 export * from './core/engine.js';
 export type * from './core/host.js';
-export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
+export { type Peers, type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
 export { election as electionCalls } from './recipes/election.js';
 export {
@@ -30,11 +30,13 @@ export { Bell } from './core/bell.js';
 export { soon } from './core/soon.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';
+export { lockDirectory } from './engines/kit/directory-lock.js';
 export * from './wrap/recorded.js';
 export { faulty, type FaultyOptions } from './wrap/faulty.js';
 export { ForwardingEngine } from './wrap/forward.js';
 export { createLocalHost, type LocalHostOptions } from './space/local-host.js';
 export { namespacePrefix } from './space/layout.js';
+export { LazyStash, type StashReach } from './space/stash-desk.js';
 export { createSpace, type SpaceOptions } from './space/space.js';
 export { mirror, type MirrorEvent, type MirrorOptions, type MirrorState } from './wrap/mirror.js';
 export { within } from './wrap/within.js';
@@ -57,3 +59,5 @@ export {
 } from './engines/file/create-directory.js';
 export { describeFact, type FileFact, inspectFiles } from './engines/file/inspect.js';
 export type * from './core/watchers.js';
+export { checkHostPort } from './recipes/listener-address.js';
+export { type ListenAddress, ownAddress, parseListen } from './space/listen-address.js';

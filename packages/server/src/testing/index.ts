@@ -17,3 +17,8 @@ export { type Received, receivedBeside, receivedDocument } from './received.js';
 export * from '../endpoints/endpoint.js';
 export { SharedConnections } from '../endpoints/kit/shared-connections.js';
 export type { Dialer } from '../endpoints/kit/dialer.js';
+
+/** The store of a storage node, and batches for it. */
+export { openStore, type StoreOptions } from '../stash/open-store.js';
+export type { StashStore } from '../stash/store.js';
+export * from '../stash/testing.js';

@@ -34,6 +34,9 @@ export const limits = {
   ttlMsMax: 31_536_000_000,
   /** The limit of a semaphore, and so the weight of a request: at least 1. */
   semaphoreLimitMax: 10_000,
+  /** Of a key of the stash as it is encoded, and of the name of an index; its values have `valueBytesMax`. */
+  stashKeyBytesMax: 1_024,
+  stashIndexBytesMax: 128,
   /** Requests of one semaphore that hold or wait. */
   semaphorePlacesMax: 10_000,
 } as const;

@@ -1,6 +1,7 @@
 import type { Clock, Random } from './clock.js';
 import type { ByteString, CallOptions, Engine, LeaseId } from './engine.js';
 import type { Shape } from './shape.js';
+import type { StashDesk } from './stash.js';
 import type { WatcherDesk } from './watchers.js';
 
 /** What a recipe runs over: one namespace of a host. */
@@ -20,6 +21,8 @@ export interface RecipeGround {
   readonly inboxes?: Inboxes | undefined;
   /** The registry of watches, where they are delivered. */
   readonly watchers?: WatcherDesk | undefined;
+  /** Who coordinates the stash. */
+  readonly stash?: StashDesk | undefined;
   /** What a recipe keeps for this namespace between its calls: made by the first that asks. */
   remember<T>(key: symbol, make: () => T): T;
 }

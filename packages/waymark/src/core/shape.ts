@@ -8,6 +8,7 @@ export interface Shape<T> {
   readonly kind:
     | 'text'
     | 'bytes'
+    | 'blob'
     | 'whole'
     | 'leaseId'
     | 'number'
@@ -33,6 +34,8 @@ export type TypeOf<S> = S extends Shape<infer T> ? T : never;
 /** Text as UTF-8. */
 export const text: Shape<string> = { kind: 'text' };
 export const bytes: Shape<ByteString> = { kind: 'bytes' };
+/** Bytes that nobody compares or sorts: many, as an array. */
+export const blob: Shape<Uint8Array> = { kind: 'blob' };
 /** A whole number from 0 to 2^53-1. */
 export const whole: Shape<number> = { kind: 'whole' };
 /** The id of a lease, or 0. */

@@ -9,6 +9,7 @@ import { namesCalls } from './names.js';
 import { onceCalls } from './once.js';
 import { scheduleCalls } from './schedule.js';
 import { semaphoreCalls } from './semaphore.js';
+import { stashCalls } from './stash.js';
 import { streamCalls } from './streams.js';
 import { watcherCalls } from './watchers.js';
 
@@ -26,4 +27,5 @@ export const recipeCalls = [
   ...counterCalls,
   ...barrierCalls,
   ...watcherCalls,
+  ...stashCalls,
 ] as unknown as readonly RecipeCall<unknown, unknown>[];

@@ -89,3 +89,5 @@ function codecError(path: string, verb: string, cause: unknown): WaymarkError {
     cause,
   );
 }
+
+export { structured } from './structured.js';

@@ -1,6 +1,7 @@
 import type { Clock, Random } from '../core/clock.js';
 import type { Engine } from '../core/engine.js';
 import type { Peers, RecipeGround } from '../core/recipe-call.js';
+import type { StashDesk } from '../core/stash.js';
 import type { WatcherDesk } from '../core/watchers.js';
 
 export class Ground implements RecipeGround {
@@ -12,6 +13,7 @@ export class Ground implements RecipeGround {
   readonly random: Random;
   readonly peers: Peers;
   readonly watchers: WatcherDesk | undefined;
+  readonly stash: StashDesk | undefined;
   readonly #kept = new Map<symbol, unknown>();
 
   constructor(parts: Omit<RecipeGround, 'remember'>) {
@@ -23,6 +25,7 @@ export class Ground implements RecipeGround {
     this.random = parts.random;
     this.peers = parts.peers;
     this.watchers = parts.watchers;
+    this.stash = parts.stash;
   }
 
   remember<T>(key: symbol, make: () => T): T {

@@ -29,6 +29,7 @@ import type {
   Host,
 } from '../core/host.js';
 import type { RecipeCall, RecipeGround } from '../core/recipe-call.js';
+import type { StashDesk } from '../core/stash.js';
 import type { WatcherDesk } from '../core/watchers.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { within } from '../wrap/within.js';
@@ -46,6 +47,7 @@ import { reachListener } from './listener-peers.js';
 import { Ground } from './ground.js';
 import { HostPeers, type Reach } from './peers.js';
 import { Pruner } from './prune.js';
+import { LazyStash, type StashReach } from './stash-desk.js';
 
 export interface LocalHostOptions {
   readonly clock?: Clock | undefined;
@@ -56,6 +58,8 @@ export interface LocalHostOptions {
   readonly reach?: Reach | undefined;
   /** The registry of watches, where they are delivered. */
   readonly watchers?: WatcherDesk | undefined;
+  /** Who coordinates the stash; default: this host, which reaches its nodes so. */
+  readonly stash?: StashDesk | StashReach | undefined;
 }
 
 /** One namespace of the host: its part of the engine, and what is remembered beside it. */
@@ -83,12 +87,19 @@ class LocalHost implements Host {
   readonly #pruner: Pruner;
   readonly #peers: HostPeers;
   readonly #watchers: WatcherDesk | undefined;
+  readonly #stash: StashDesk;
+  readonly #ownStash: LazyStash | null;
 
   constructor(engine: Engine, options: LocalHostOptions) {
     this.#engine = engine;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#watchers = options.watchers;
+    const { stash = {} } = options;
+    const given = 'read' in stash;
+    const parts = { engine, clock: this.#clock, random: this.#random };
+    this.#ownStash = given ? null : new LazyStash(parts, stash);
+    this.#stash = this.#ownStash ?? (stash as StashDesk);
     this.#pruner = new Pruner(engine, this.#clock);
     this.#peers = new HostPeers(
       this.#clock,
@@ -243,6 +254,7 @@ class LocalHost implements Host {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#pruner.close();
     await this.#peers.close();
+    await this.#ownStash?.close();
     await Promise.all([...this.#rooms.values()].map((room) => room.marks.close()));
   }
 
@@ -261,6 +273,7 @@ class LocalHost implements Host {
     };
     const shared = { clock: this.#clock, random: this.#random, peers: this.#peers };
     const watchers = this.#watchers;
+    const stash = this.#stash;
     const beneath = { engine: this.#engine, prefix };
     const ground = new Ground({
       engine,
@@ -268,6 +281,7 @@ class LocalHost implements Host {
       root: this.#engine,
       beneath,
       watchers,
+      stash,
       ...shared,
     });
     const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };

@@ -10,6 +10,8 @@ import { Holder } from './holder.js';
 import { keepLease } from './kept-lease.js';
 import { HostNamespace } from './namespace.js';
 import type { Watchers } from '../core/watchers.js';
+import { HostStash } from './stash.js';
+import type { Stash } from './stash-types.js';
 import { HostWatchers } from './watchers.js';
 import { ancestorsOf, checkNamespaceName, pathToBytes } from './paths.js';
 import type {
@@ -49,6 +51,7 @@ export class HostSpace implements Space {
   readonly holder: Holder;
   readonly courier: Courier;
   readonly watchers: Watchers;
+  readonly stash: Stash;
   readonly #engine: AsyncDisposable | undefined;
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
@@ -64,6 +67,7 @@ export class HostSpace implements Space {
     this.holder = new Holder(host, options.clock, options.random, options.owner);
     this.courier = new Courier(host, options.clock, options.random);
     this.watchers = new HostWatchers(this);
+    this.stash = new HostStash(this);
     this.#engine = options.engine;
   }
 

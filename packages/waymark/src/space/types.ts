@@ -20,6 +20,7 @@ import type { Barrier, BarrierOptions, DoubleBarrier } from './barrier-types.js'
 import type { Counter, Latch } from './counter-types.js';
 import type { Log } from './log-types.js';
 import type { NameList } from './name-lists.js';
+import type { Stash } from './stash-types.js';
 import type { Names, NamesOptions } from './names-types.js';
 
 export type { Explanation, HoldProof, LockMode, LockParty, WaitStep } from '../core/host.js';
@@ -367,6 +368,8 @@ export interface Space extends AsyncDisposable {
   readonly owner: string;
   /** Watches whose changes servers deliver to endpoints. `unavailable` where this process is the only one over its engine. */
   readonly watchers: Watchers;
+  /** The sharded store for data larger than memory, on the nodes of this space. */
+  readonly stash: Stash;
   namespace<T = unknown>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
   /** Names of the namespaces that hold anything, in order. */
   namespaces(call?: Call): Promise<readonly string[]>;

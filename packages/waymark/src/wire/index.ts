@@ -18,4 +18,5 @@ export { ServedConnections } from './serve/served-connections.js';
 export type { ServedConnection } from './serve/served-connection.js';
 export type { ServeOptions } from './serve/serve-options.js';
 export type { ServedEvents, ServedStream } from './serve/stream.js';
+export { type PortOptions, ServedPort } from './serve/served-port.js';
 export { startListening } from './serve/start-listening.js';

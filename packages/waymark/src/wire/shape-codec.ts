@@ -13,6 +13,9 @@ export function writeShaped(w: Writer, shape: Shape<unknown>, value: unknown): v
     case 'bytes':
       if (typeof value !== 'string' || !isByteString(value)) throw unfit('a byte string', value);
       return w.bytes(value);
+    case 'blob':
+      if (!(value instanceof Uint8Array)) throw unfit('bytes', value);
+      return w.blob(value);
     case 'whole':
       return w.uint(value as number);
     case 'leaseId':
@@ -58,6 +61,9 @@ export function readShaped(r: Reader, shape: Shape<unknown>): unknown {
       return r.text();
     case 'bytes':
       return r.bytes();
+    case 'blob':
+      // The frame's bytes are used again for the next.
+      return Buffer.from(r.blob());
     case 'whole':
       return r.uint();
     case 'leaseId':

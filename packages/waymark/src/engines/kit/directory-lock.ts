@@ -13,7 +13,10 @@ import { WaymarkError } from '../../core/errors.js';
  * Its reach is the machine, or the container where that has a network of its own: two containers that share a volume
  * are kept apart by whoever gives them the volume.
  */
-export async function lockDirectory(directory: string): Promise<AsyncDisposable> {
+export async function lockDirectory(
+  directory: string,
+  advice = 'to share it, run `waymark serve` there and open its address',
+): Promise<AsyncDisposable> {
   const { dev, ino } = statSync(directory, { bigint: true });
   const address =
     process.platform === 'linux' ? `\0waymark-${dev}-${ino}` : join(directory, 'lock.sock');
@@ -22,11 +25,10 @@ export async function lockDirectory(directory: string): Promise<AsyncDisposable>
   );
   if (!(await listening(server, address))) {
     const holder = await holderOf(address);
-    throw new WaymarkError(
-      'taken',
-      `${directory} is in use by ${holder}: to share it, run \`waymark serve\` there and open its address`,
-      { holder, file: directory },
-    );
+    throw new WaymarkError('taken', `${directory} is in use by ${holder}: ${advice}`, {
+      holder,
+      file: directory,
+    });
   }
   server.unref();
   return {

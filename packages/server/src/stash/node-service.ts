@@ -1,0 +1,278 @@
+import { createServer, type Server } from 'node:tls';
+import type { Space } from 'waymark';
+import {
+  checkHostPort,
+  type Clock,
+  type Engine,
+  isWaymarkError,
+  ownAddress,
+  parseListen,
+  pause,
+  type Random,
+  systemClock,
+  systemRandom,
+} from 'waymark/engine';
+import {
+  type AnnouncedNode,
+  announce,
+  changeView,
+  checkView,
+  createView,
+  type HybridClock,
+  readView,
+  servedNode,
+  ViewWatch,
+} from 'waymark/stash';
+import { ServedPort, tableOf } from 'waymark/wire';
+import { pem } from '../tls.js';
+import { openStore } from './open-store.js';
+import { Reaper } from './reaper.js';
+import { StorageNode } from './storage-node.js';
+import type { StashStore } from './store.js';
+
+export interface StashNodeOptions {
+  /** Where its data lies; made when it is missing. */
+  readonly directory: string;
+  /** Replicas are spread over zones. Default: one zone. */
+  readonly zone?: string | undefined;
+  /** Its share of the data beside others': 0.001 to 1 000, default 1. */
+  readonly weight?: number | undefined;
+  /** Where coordinators and other nodes reach it: `:port`, `host:port` (0: a free one). Default `127.0.0.1:0`. */
+  readonly listen?: string | undefined;
+  /** What they take instead of the address that is found, as `host:port`. */
+  readonly advertise?: string | undefined;
+  /** What they have to show. Default: nothing. */
+  readonly token?: string | undefined;
+  /** PEM files: it asks for TLS then. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Values are refused when it has so much. Default: as much as the disk holds. */
+  readonly quotaBytes?: number | undefined;
+  /** Copies of each entry, where this is the first node: 1 to 7, default 3. */
+  readonly replicas?: number | undefined;
+  /** How long it counts as alive when it is silent. Default 5 000. */
+  readonly ttlMs?: number | undefined;
+}
+
+export interface NodeServiceParts {
+  readonly engine: Engine;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  readonly told: (message: string) => void;
+  readonly warned: (message: string, error?: unknown) => void;
+  /** How long each group of writes took until it was on the disk. */
+  readonly flushed?: ((ms: number) => void) | undefined;
+}
+
+/** `joining`: it waits until data can be moved to it. `starting`: it has not been told yet what it is. */
+export type NodeState = 'starting' | 'active' | 'joining';
+
+const connectionsMax = 1_000;
+const replicasDefault = 3;
+const ttlMsDefault = 5_000;
+const againMs = 1_000;
+const joinAgainMs = 5_000;
+
+/** A storage node in this process: its store, the port where it is reached, and its place among the nodes of the space. */
+export class StashNodeService {
+  readonly node: StorageNode;
+  readonly store: StashStore;
+  /** Where it is reached: `host:port`, behind `tls://` where it asks for that. */
+  readonly address: string;
+  readonly #options: StashNodeOptions;
+  readonly #parts: NodeServiceParts;
+  readonly #clock: Clock;
+  readonly #views: ViewWatch;
+  readonly #port: ServedPort;
+  readonly #stopping = new AbortController();
+  #indexes: () => Promise<readonly string[]> = () => Promise.resolve([]);
+  #state: NodeState = 'starting';
+  #reaper: Reaper | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | null = null;
+
+  private constructor(
+    made: { store: StashStore; node: StorageNode; views: ViewWatch; port: ServedPort },
+    options: StashNodeOptions,
+    parts: NodeServiceParts,
+  ) {
+    this.store = made.store;
+    this.node = made.node;
+    this.#views = made.views;
+    this.#port = made.port;
+    this.#options = options;
+    this.#parts = parts;
+    this.#clock = parts.clock ?? systemClock;
+    this.address = addressOf(options, made.port.port);
+  }
+
+  /** @throws {WaymarkError} as `openStore`, and `taken` or `invalid` for what cannot be listened on */
+  static async open(options: StashNodeOptions, parts: NodeServiceParts): Promise<StashNodeService> {
+    const { clock = systemClock, random = systemRandom, told, flushed, engine } = parts;
+    const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
+    if (options.advertise !== undefined) checkHostPort(options.advertise);
+    const { zone = '', weight = 1, replicas = replicasDefault } = options;
+    checkView({ epoch: 1, replicas, nodes: [{ id: 'self', zone, weight }] });
+    const server = await tlsServer(options.tls);
+    const { directory, quotaBytes, token } = options;
+    const store = await openStore(directory, { clock, random, quotaBytes, told, flushed });
+    const views = new ViewWatch(engine, clock);
+    try {
+      const node = new StorageNode(store, views);
+      const table = tableOf(servedNode(node));
+      const name = 'storage node';
+      const asked = { host, port, clock, table, name, token, connectionsMax, server };
+      const served = await ServedPort.open(asked);
+      return new StashNodeService({ store, node, views, port: served }, options, parts);
+    } catch (error) {
+      await store[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** For the coordinator of this process. */
+  get here(): { readonly id: string; readonly node: StorageNode; readonly stamps: HybridClock } {
+    return { id: this.store.id, node: this.node, stamps: this.store.stamps };
+  }
+
+  get state(): NodeState {
+    return this.#state;
+  }
+
+  /**
+   * Says from here on that it is there, and takes its place. Resolves when it has one, or knows that it has to wait for it; at the latest after a while.
+   *
+   * @param indexes  asks all nodes what they keep
+   */
+  async start(space: Space, indexes: () => Promise<readonly string[]>): Promise<void> {
+    this.#indexes = indexes;
+    const { signal } = this.#stopping;
+    const listening = this.#views.listen(() => undefined);
+    let isPlaced = (): void => undefined;
+    const placed = new Promise<void>((resolve) => (isPlaced = resolve));
+    this.#running = this.#run(space, isPlaced).finally(listening);
+    this.#reaper = new Reaper(this.store, this.#clock, { confirmed: () => this.#isAlone() });
+    await Promise.race([placed, pause(this.#clock, ttlMsDefault, signal).catch(() => undefined)]);
+  }
+
+  /** Leaves what it keeps where it is: it counts as away until it is started again. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.#stopping.abort(new Error('the node stops'));
+    await this.#running;
+    await this.#port.close();
+    await this.#reaper?.[Symbol.asyncDispose]();
+    await this.#views.close();
+    await this.store[Symbol.asyncDispose]();
+  }
+
+  /** With each lease anew: the space may have taken it for dead. */
+  async #run(space: Space, placed: () => void): Promise<void> {
+    const { signal } = this.#stopping;
+    const { engine, warned } = this.#parts;
+    while (!signal.aborted) {
+      try {
+        await using lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
+        const ending = AbortSignal.any([signal, lease.signal]);
+        await announce(engine, this.#self(), lease.id, { signal });
+        for (await this.#enter(); !ending.aborted;) {
+          placed();
+          const joining = this.#state === 'joining';
+          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(
+            () => undefined,
+          );
+          if (joining && !ending.aborted) await this.#enter();
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        warned('the node could not tell the space that it is there', error);
+      }
+      await pause(this.#clock, againMs, signal).catch(() => undefined);
+    }
+  }
+
+  /** Takes its place in the view, where that moves no data. */
+  async #enter(): Promise<void> {
+    const { engine } = this.#parts;
+    const { signal } = this.#stopping;
+    const { id, zone, weight } = this.#self();
+    for (;;) {
+      const seen = await readView(engine, { signal });
+      if (seen === null) {
+        const nodes = [{ id, zone, weight }];
+        await createView(
+          engine,
+          { epoch: 1, replicas: this.#options.replicas ?? replicasDefault, nodes },
+          { signal },
+        );
+        continue;
+      }
+      const { replicas, nodes } = seen.view;
+      const others = nodes.filter((node) => node.id !== id);
+      const own = nodes.find((node) => node.id === id);
+      if (own?.zone === zone && own.weight === weight) return this.#become('active');
+      const free = others.length === 0 || (await this.#isEmpty());
+      if (!free) {
+        if (own === undefined) return this.#become('joining');
+        this.#parts.warned(
+          `the node keeps zone '${own.zone}' and weight ${own.weight}: what it keeps by them cannot be moved yet`,
+        );
+        return this.#become('active');
+      }
+      await changeView(
+        engine,
+        seen,
+        { replicas, nodes: [...others, { id, zone, weight }] },
+        { signal },
+      );
+    }
+  }
+
+  /** Whether nobody keeps anything, so that nothing has to be moved to who comes. */
+  async #isEmpty(): Promise<boolean> {
+    try {
+      return (await this.#indexes()).length === 0;
+    } catch (error) {
+      if (!isWaymarkError(error, 'unavailable')) throw error;
+      return false;
+    }
+  }
+
+  #become(state: NodeState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    const { told, warned } = this.#parts;
+    if (state === 'active') return told(`node ${this.store.id} keeps its share of the stash`);
+    warned(
+      `node ${this.store.id} waits: the stash has data, and moving it to nodes that come later is not built yet. It keeps nothing until the stash is empty`,
+    );
+  }
+
+  #isAlone(): boolean {
+    const nodes = this.#views.last?.view?.view.nodes ?? [];
+    return nodes.length === 1 && nodes[0]?.id === this.store.id;
+  }
+
+  #self(): AnnouncedNode {
+    const { zone = '', weight = 1 } = this.#options;
+    return { id: this.store.id, address: this.address, zone, weight };
+  }
+}
+
+const foreverMs = 86_400_000;
+
+function addressOf({ listen, advertise, tls }: StashNodeOptions, bound: number): string {
+  const { host } = parseListen(listen ?? '127.0.0.1:0');
+  const at = advertise ?? `${host ?? ownAddress()}:${bound}`;
+  return tls === undefined ? at : `tls://${at}`;
+}
+
+async function tlsServer(tls: StashNodeOptions['tls']): Promise<Server | undefined> {
+  if (tls === undefined) return undefined;
+  const cert = await pem(tls.cert, 'CERTIFICATE');
+  const key = await pem(tls.key, 'PRIVATE KEY');
+  const server = createServer({ cert, key, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 });
+  return server.on('tlsClientError', (_error, socket) => socket.destroy());
+}

@@ -1,0 +1,81 @@
+import { limits } from 'waymark/engine';
+import type { StashVersion } from 'waymark/stash';
+import { crc32 } from './crc32.js';
+
+/**
+ * What lies behind a key on disk:
+ *
+ *   CRC-32   4 bytes, of the key on disk and all that follows
+ *   flags    1 byte: 1 a value, 2 a time to live
+ *   stamp    8 bytes, a double
+ *   writer   4 bytes
+ *   expiry   8 bytes, a double, where flagged: unix time in ms
+ *   value    the rest, where flagged
+ *
+ * Numbers are big endian. A record without value is a tombstone.
+ */
+const flags = { value: 1, expiry: 2 } as const;
+const fixedBytes = 17;
+const expiryBytes = 8;
+
+export const recordBytesMax = fixedBytes + expiryBytes + limits.valueBytesMax;
+
+export type RecordFacts = Pick<StashVersion, 'stamp' | 'writer' | 'expiresAt'>;
+
+export function recordBytes(facts: RecordFacts, valueBytes: number): number {
+  return fixedBytes + (facts.expiresAt === 0 ? 0 : expiryBytes) + Math.max(0, valueBytes);
+}
+
+export interface RecordValue {
+  readonly block: Buffer;
+  /** −1: no value. */
+  readonly valueStart: number;
+  readonly valueEnd: number;
+}
+
+/** Writes a record behind its key, which lies from `key` to `at`. @returns where it ends */
+export function writeRecord(
+  into: Buffer,
+  key: number,
+  at: number,
+  { stamp, writer, expiresAt }: RecordFacts,
+  value: RecordValue | null,
+): number {
+  const hasValue = value !== null && value.valueStart >= 0;
+  into[at + 4] = (hasValue ? flags.value : 0) | (expiresAt === 0 ? 0 : flags.expiry);
+  into.writeDoubleBE(stamp, at + 5);
+  let end = into.writeUInt32BE(writer, at + 13);
+  if (expiresAt !== 0) end = into.writeDoubleBE(expiresAt, end);
+  if (hasValue) end += value.block.copy(into, end, value.valueStart, value.valueEnd);
+  into.writeUInt32BE(crc32(into, at + 4, end, crc32(into, key, at)), at);
+  return end;
+}
+
+/** Reads records without an object for each: what was read last is in its fields. */
+export class RecordReader implements RecordFacts {
+  stamp = 0;
+  writer = 0;
+  expiresAt = 0;
+  /** Where the value begins; −1: there is none. It ends with the record. */
+  valueStart = -1;
+
+  /** @param keyCrc  of the key it was found at. @returns false for what does not match its CRC: then nothing in it is to be believed */
+  read(record: Buffer, keyCrc: number): boolean {
+    const { length } = record;
+    if (length < fixedBytes) return false;
+    if (record.readUInt32BE(0) !== crc32(record, 4, length, keyCrc)) return false;
+    const flagged = record[4] as number;
+    this.stamp = record.readDoubleBE(5);
+    this.writer = record.readUInt32BE(13);
+    const expiring = (flagged & flags.expiry) !== 0;
+    this.expiresAt = expiring ? record.readDoubleBE(fixedBytes) : 0;
+    const start = fixedBytes + (expiring ? expiryBytes : 0);
+    this.valueStart = (flagged & flags.value) === 0 ? -1 : start;
+    return true;
+  }
+
+  /** Whether it has a value whose time is not over. */
+  isLive(now: number): boolean {
+    return this.valueStart >= 0 && (this.expiresAt === 0 || this.expiresAt > now);
+  }
+}

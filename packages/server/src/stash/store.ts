@@ -1,0 +1,248 @@
+import { type Clock, WaymarkError } from 'waymark/engine';
+import {
+  answerBytesMax,
+  type HybridClock,
+  KeyHash,
+  type NodePage,
+  type NodeScan,
+  PackedCursor,
+  Packer,
+  partitionCount,
+} from 'waymark/stash';
+import { crc32 } from './crc32.js';
+import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
+import { readRecord, type TableStats } from './lmdb.js';
+import { measureEntries, measureKey } from './part-limits.js';
+import { type DiskEntry, pageEntries, Partitions } from './partitions.js';
+import { RecordReader } from './record.js';
+import type { Room } from './room.js';
+import { Writes, type WritesParts } from './writes.js';
+
+export interface StoreFigures {
+  reads: number;
+  writes: number;
+  damaged: number;
+  reaped: number;
+}
+
+export interface StoreParts extends WritesParts {
+  /** Drawn when the directory was made. */
+  readonly id: string;
+  readonly room: Room;
+  readonly clock: Clock;
+  /** Values are refused when it has so much. */
+  readonly quotaBytes: number | undefined;
+  readonly close: () => Promise<void>;
+}
+
+/** As NodeScan asks for it, without the epoch. */
+export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
+
+const pendingBytesMax = 134_217_728;
+const indexesKnownMax = 1_000;
+
+/**
+ * Entries of one node on its disk: of each key the newest version (rule D2.1), with its CRC. What is read was flushed; what is written is answered when it is.
+ * Reads are synchronous: LMDB maps its file, and a page that is in memory costs a microsecond.
+ */
+export class StashStore {
+  readonly id: string;
+  readonly figures: StoreFigures = { reads: 0, writes: 0, damaged: 0, reaped: 0 };
+  /** What nodes do with whole partitions. */
+  readonly partitions: Partitions;
+  readonly #parts: StoreParts;
+  readonly #writes: Writes;
+  readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
+  readonly #record = new RecordReader();
+  #closed: Promise<void> | null = null;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#writes = new Writes(parts);
+    this.partitions = new Partitions(parts, this.#writes, this.figures);
+    this.id = parts.id;
+  }
+
+  /** The clock of its stamps, for who stamps in this process: what it gave is on the disk with what is written. */
+  get stamps(): HybridClock {
+    return this.#parts.stamps;
+  }
+
+  get writable(): boolean {
+    return this.#closed === null && this.#parts.room.writable;
+  }
+
+  /** @returns as StashNode.read. @throws {WaymarkError} `invalid`, `too_large` */
+  read(index: string, keys: Uint8Array, versionsOnly: boolean): Uint8Array {
+    this.#checkOpen();
+    const { tables, keys: disk, clock } = this.#parts;
+    const { bytes, hash } = this.#indexOf(index);
+    const now = clock.wallNow();
+    const asked = new PackedCursor(keys);
+    const packer = new Packer();
+    while (!asked.done) {
+      asked.nextKey();
+      const { block, keyStart, keyEnd } = asked;
+      measureKey(packer.count, keyEnd - keyStart);
+      const partition = hash.partitionAt(block, keyStart, keyEnd);
+      disk.compose(partition, bytes, block, keyStart, keyEnd);
+      const found = readRecord(tables.entries, disk);
+      if (found === undefined) packer.finding(null);
+      else this.#pack(packer, found, crc32(disk.bytes, 0, disk.length), now, versionsOnly);
+      if (packer.bytes >= answerBytesMax) break;
+    }
+    this.figures.reads += packer.count;
+    return packer.take();
+  }
+
+  /**
+   * Puts the packed entries that are newer than what is there. Resolves when they are on the disk.
+   *
+   * @returns as StashNode.write
+   * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
+   */
+  async write(index: string, entries: Uint8Array): Promise<number> {
+    this.#checkOpen();
+    const { room, keys, commits, stamps } = this.#parts;
+    if (!room.writable) await room.check();
+    const { bytes, hash } = this.#indexOf(index);
+    const part = measureEntries(entries, bytes.length);
+    if (part.values > 0) this.#checkQuota();
+    if (commits.pendingBytes > pendingBytesMax) throw overloaded();
+    stamps.admit(part.stampMax);
+    const written = this.#writes.begin(part.diskBytes);
+    const cursor = new PackedCursor(entries);
+    while (!cursor.done) {
+      cursor.nextKey();
+      const { block, keyStart, keyEnd } = cursor;
+      const partition = hash.partitionAt(block, keyStart, keyEnd);
+      keys.compose(partition, bytes, block, keyStart, keyEnd);
+      cursor.nextVersion();
+      written.put(partition, cursor, cursor);
+    }
+    this.figures.writes += part.count;
+    return await written.done();
+  }
+
+  /** Entries of an index in some partitions, tombstones too. @see StashNode.scan */
+  async scan(index: string, asked: ScanRange): Promise<NodePage> {
+    this.#checkOpen();
+    const { bytes } = this.#indexOf(index);
+    const packer = new Packer();
+    let { after } = asked;
+    let steps = 0;
+    for (let partition = 0; partition < partitionCount; partition++) {
+      if (((asked.partitions[partition >> 3] ?? 0) & (1 << (partition & 7))) === 0) continue;
+      if (++steps % pageEntries === 0) await this.#turn();
+      const head = Buffer.concat([partitionStart(partition), bytes]);
+      if (!this.#scanPartition(packer, head, { ...asked, after })) {
+        return { entries: packer.take(), more: true };
+      }
+      after = undefined;
+    }
+    return { entries: packer.take(), more: false };
+  }
+
+  /** @returns whether that was all of it: else there was no room for more */
+  #scanPartition(packer: Packer, head: Buffer, asked: ScanRange): boolean {
+    const begin = Buffer.concat([head, Buffer.from(asked.prefix, 'latin1')]);
+    const after = Buffer.concat([head, Buffer.from(asked.after ?? '', 'latin1')]);
+    const exclusiveStart = asked.after !== undefined && Buffer.compare(after, begin) >= 0;
+    const now = this.#parts.clock.wallNow();
+    for (const { key, value } of this.#parts.tables.entries.getRange({
+      start: exclusiveStart ? after : begin,
+      end: afterPrefix(begin),
+      exclusiveStart,
+    })) {
+      if (packer.count >= asked.limit * 2 || packer.bytes >= answerBytesMax) return false;
+      packer.key(key.toString('latin1', head.length));
+      this.#pack(packer, value, crc32(key, 0, key.length), now, asked.versionsOnly);
+    }
+    return true;
+  }
+
+  /** Names of the indexes that have an entry that can be read. */
+  async indexes(): Promise<string[]> {
+    const names = new Set<string>();
+    let at = partitionStart(0);
+    for (let steps = 1; ; steps++) {
+      // Not the whole at one stretch: others wait.
+      if (steps % pageEntries === 0) await this.#turn();
+      this.#checkOpen();
+      const [first] = this.#parts.tables.entries.getRange({ start: at, end: endOfAll, limit: 1 });
+      if (first === undefined) return [...names].sort();
+      const { key } = first;
+      const zero = key.indexOf(0, 2);
+      const name = key.toString('utf8', 2, zero);
+      if (!names.has(name) && this.#isLive(first)) names.add(name);
+      // On to the next index of the partition; within one of which nothing was found yet, to the next key.
+      at = names.has(name)
+        ? afterPrefix(key.subarray(0, zero + 1))
+        : Buffer.concat([key, Buffer.alloc(1)]);
+    }
+  }
+
+  /** Records, tombstones among them, and the bytes that they take on the disk. */
+  stats(): { readonly records: number; readonly bytes: number } {
+    this.#checkOpen();
+    const { entries, due } = this.#parts.tables;
+    const own = entries.getStats() as TableStats;
+    return { records: own.entryCount, bytes: bytesOf(own) + bytesOf(due.getStats() as TableStats) };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#closed ??= this.#parts.close());
+  }
+
+  #indexOf(index: string): { readonly bytes: Buffer; readonly hash: KeyHash } {
+    const known = this.#indexes.get(index);
+    if (known !== undefined) return known;
+    const bytes = DiskKeys.indexBytes(index);
+    const made = { bytes, hash: new KeyHash(bytes.toString('latin1', 0, bytes.length - 1)) };
+    if (this.#indexes.size >= indexesKnownMax) this.#indexes.clear();
+    this.#indexes.set(index, made);
+    return made;
+  }
+
+  #pack(packer: Packer, found: Buffer, keyCrc: number, now: number, versionsOnly: boolean): void {
+    const record = this.#record;
+    if (!record.read(found, keyCrc)) {
+      this.figures.damaged++;
+      return packer.finding('damaged');
+    }
+    const { stamp, writer, expiresAt, valueStart } = record;
+    const end = versionsOnly ? valueStart : found.length;
+    const value = record.isLive(now) ? found.subarray(valueStart, end) : null;
+    packer.finding({ stamp, writer, expiresAt, value });
+  }
+
+  #isLive({ key, value }: DiskEntry): boolean {
+    const sound = this.#record.read(value, crc32(key, 0, key.length));
+    return sound && this.#record.isLive(this.#parts.clock.wallNow());
+  }
+
+  #checkQuota(): void {
+    const { quotaBytes } = this.#parts;
+    if (quotaBytes === undefined || this.stats().bytes < quotaBytes) return;
+    const text = `the node's quota of ${quotaBytes} bytes is reached: delete what is not needed, or give it more`;
+    throw new WaymarkError('storage_full', text, { limit: 'quotaBytes', max: quotaBytes });
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== null) throw new WaymarkError('unavailable', 'the node stops');
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#parts.clock.nextTurn(resolve));
+  }
+}
+
+function bytesOf(stats: TableStats): number {
+  const { treeBranchPageCount, treeLeafPageCount, overflowPages, pageSize } = stats;
+  return (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize;
+}
+
+function overloaded(): WaymarkError {
+  const text = `${pendingBytesMax} bytes wait for the disk already`;
+  return new WaymarkError('overloaded', text, { retryAfterMs: 100 });
+}

@@ -1,0 +1,192 @@
+import { WaymarkError } from '../core/errors.js';
+import { answerBytesMax, partKeysMax } from '../stash/node.js';
+import { PackedCursor, Packer } from '../stash/packed.js';
+import { decodeKey, encodeKey } from './stash-keys.js';
+import type { StashFoundKey, StashKey } from './stash-types.js';
+import { decodeStructured, encodeStructured, structured } from './structured.js';
+import type { Codec } from './types.js';
+
+/** Batches of the stash on the client's side: keys and values into blocks, findings into values, several blocks under way. */
+
+/** Blocks of one batch that wait for their answers. With more of them a coordinator of three nodes gets no further, and memory is what they take. */
+const atOnceMax = 4;
+
+type Many<T> = Iterable<T> | AsyncIterable<T>;
+
+export interface Part<I> {
+  readonly block: Uint8Array;
+  readonly items: readonly I[];
+}
+
+type Pack<I> = (packer: Packer, item: I) => void;
+
+export function packKey(packer: Packer, key: StashKey): void {
+  packer.key(encodeKey(key));
+}
+
+/** @param value  null: delete */
+export function packPut(
+  packer: Packer,
+  key: StashKey,
+  value: Uint8Array | null,
+  ttlMs: number,
+): void {
+  packer.entry(encodeKey(key), { stamp: 0, writer: 0, expiresAt: ttlMs, value });
+}
+
+export function packed(pack: (packer: Packer) => void): Uint8Array {
+  const packer = new Packer();
+  pack(packer);
+  return packer.take();
+}
+
+/** Items in blocks of at most 1 000 keys or about 1 MiB. */
+export function partsOf<I>(items: Many<I>, pack: Pack<I>): Many<Part<I>> {
+  const gather = new Gathering(pack);
+  return Symbol.asyncIterator in items ? gather.later(items) : gather.now(items);
+}
+
+class Gathering<I> {
+  readonly #pack: Pack<I>;
+  readonly #packer = new Packer();
+  #items: I[] = [];
+
+  constructor(pack: Pack<I>) {
+    this.#pack = pack;
+  }
+
+  *now(items: Iterable<I>): Generator<Part<I>> {
+    for (const item of items) if (this.#add(item)) yield this.#take();
+    if (this.#items.length > 0) yield this.#take();
+  }
+
+  async *later(items: AsyncIterable<I>): AsyncGenerator<Part<I>> {
+    for await (const item of items) if (this.#add(item)) yield this.#take();
+    if (this.#items.length > 0) yield this.#take();
+  }
+
+  /** @returns whether the block is full */
+  #add(item: I): boolean {
+    this.#pack(this.#packer, item);
+    this.#items.push(item);
+    return this.#items.length === partKeysMax || this.#packer.bytes >= answerBytesMax;
+  }
+
+  #take(): Part<I> {
+    const items = this.#items;
+    this.#items = [];
+    return { block: this.#packer.take(), items };
+  }
+}
+
+/** What became of each part, in their order; several are under way. When one fails, those behind it are not waited for. */
+export async function* inTurn<I, R>(
+  parts: Many<Part<I>>,
+  run: (part: Part<I>) => Promise<R>,
+): AsyncGenerator<readonly [part: Part<I>, result: R], void, void> {
+  const underWay: { readonly part: Part<I>; readonly result: Promise<R> }[] = [];
+  const first = async (): Promise<readonly [Part<I>, R]> => {
+    const { part, result } = underWay.shift() as (typeof underWay)[number];
+    return [part, await result];
+  };
+  for await (const part of parts) {
+    const result = run(part);
+    // It is told in its turn.
+    result.catch(() => undefined);
+    underWay.push({ part, result });
+    if (underWay.length === atOnceMax) yield await first();
+  }
+  while (underWay.length > 0) yield await first();
+}
+
+/**
+ * The values of packed keys, one for each, whatever fits into an answer.
+ *
+ * @param read  answers for the first of the keys, or for all
+ */
+export async function readAll<T>(
+  keys: Uint8Array,
+  codec: Codec<T>,
+  read: (keys: Uint8Array) => Promise<Uint8Array>,
+): Promise<(T | undefined)[]> {
+  const asked = new PackedCursor(keys);
+  const values: (T | undefined)[] = [];
+  while (!asked.done) {
+    const told = new PackedCursor(await read(keys.subarray(asked.end)));
+    if (told.done) throw new WaymarkError('internal', 'the stash told of no key');
+    while (!told.done) {
+      asked.nextKey();
+      told.nextVersion();
+      values.push(valueAt(told, codec));
+    }
+  }
+  return values;
+}
+
+/** Of one key. */
+export function isThere(findings: Uint8Array): boolean {
+  const told = new PackedCursor(findings);
+  told.nextVersion();
+  return told.valueStart >= 0;
+}
+
+/** @returns undefined for what is not there. @throws {WaymarkError} `invalid` when the bytes are not the codec's */
+export function valueAt<T>(told: PackedCursor, codec: Codec<T>): T | undefined {
+  const { block, valueStart, valueEnd } = told;
+  if (valueStart < 0) return undefined;
+  try {
+    if ((codec as Codec<unknown>) === structured) {
+      return decodeStructured(block, valueStart, valueEnd) as T;
+    }
+    return codec.decode(block.subarray(valueStart, valueEnd));
+  } catch (cause) {
+    throw codecError('decoded', cause);
+  }
+}
+
+/** Bytes that hold until the next call. @throws {WaymarkError} `invalid` with the codec's own error as cause */
+export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array {
+  if (value === undefined) {
+    const why = 'undefined stands for what is not there: delete the key, or put null';
+    throw new WaymarkError('invalid', why);
+  }
+  try {
+    if ((codec as Codec<unknown>) === structured) return encodeStructured(value);
+    const encoded = codec.encode(value);
+    return typeof encoded === 'string' ? Buffer.from(encoded, 'utf8') : encoded;
+  } catch (cause) {
+    throw codecError('encoded', cause);
+  }
+}
+
+export function entriesOf<T>(
+  page: Uint8Array,
+  codec: Codec<T>,
+): (readonly [key: StashFoundKey, value: T])[] {
+  const entries: (readonly [StashFoundKey, T])[] = [];
+  for (const cursor of eachOf(page)) {
+    entries.push([keyAt(cursor), valueAt(cursor, codec) as T]);
+  }
+  return entries;
+}
+
+export function keysOf(page: Uint8Array): StashFoundKey[] {
+  return Array.from(eachOf(page), keyAt);
+}
+
+function* eachOf(page: Uint8Array): Generator<PackedCursor> {
+  for (const cursor = new PackedCursor(page); !cursor.done;) {
+    cursor.nextKey();
+    cursor.nextVersion();
+    yield cursor;
+  }
+}
+
+function keyAt({ block, keyStart, keyEnd }: PackedCursor): StashFoundKey {
+  return decodeKey(block.toString('latin1', keyStart, keyEnd));
+}
+
+function codecError(verb: string, cause: unknown): WaymarkError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new WaymarkError('invalid', `a value of the stash cannot be ${verb}: ${why}`, {}, cause);
+}

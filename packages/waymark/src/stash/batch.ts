@@ -1,0 +1,77 @@
+import { WaymarkError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { KeyHash } from './hash.js';
+import { partKeysMax } from './node.js';
+import { PackedCursor } from './packed.js';
+
+/** A packed batch that was looked through once: where each item lies, and which partition its key falls into. */
+export class Batch {
+  readonly block: Buffer;
+  readonly count: number;
+  /** Where item i begins; the next one begins where it ends. */
+  readonly starts: Int32Array;
+  /** All 0 without a hash: nobody asks. */
+  readonly partitions: Uint16Array;
+
+  /**
+   * @param each  called with the cursor behind each key: reads on where more belongs to an item
+   * @throws {WaymarkError} `invalid`, `too_large`
+   */
+  constructor(packed: Uint8Array, hash: KeyHash | null, each?: (cursor: PackedCursor) => void) {
+    const cursor = new PackedCursor(packed);
+    const room = Math.min(partKeysMax, packed.length >> 1);
+    const starts = new Int32Array(room + 1);
+    const partitions = new Uint16Array(room);
+    const { block } = cursor;
+    let count = 0;
+    for (; !cursor.done; count++) {
+      if (count === partKeysMax) throw tooMany();
+      cursor.nextKey();
+      const { start, keyStart, keyEnd } = cursor;
+      checkKeyBytes(keyEnd - keyStart);
+      starts[count] = start;
+      if (hash !== null) partitions[count] = hash.partitionAt(block, keyStart, keyEnd);
+      each?.(cursor);
+      starts[count + 1] = cursor.end;
+    }
+    this.block = block;
+    this.count = count;
+    this.starts = starts;
+    this.partitions = partitions;
+  }
+}
+
+/** @throws {WaymarkError} `invalid` for an empty key, `too_large` for a long one */
+export function checkKeyBytes(length: number): void {
+  if (length === 0) throw new WaymarkError('invalid', 'a key of the stash has at least one byte');
+  if (length <= limits.stashKeyBytesMax) return;
+  const max = limits.stashKeyBytesMax;
+  const facts = { limit: 'stashKeyBytesMax', max, actual: length };
+  throw new WaymarkError('too_large', `a key of ${length} bytes: at most ${max}`, facts);
+}
+
+/** @throws {WaymarkError} `too_large` */
+export function checkValueBytes(length: number): void {
+  const max = limits.valueBytesMax;
+  if (length <= max) return;
+  const facts = { limit: 'valueBytesMax', max, actual: length };
+  throw new WaymarkError('too_large', `a value of ${length} bytes: at most ${max}`, facts);
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+export function checkIndexName(name: string): void {
+  const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0;
+  // eslint-disable-next-line no-control-regex -- names are shown, and NUL ends them where keys are hashed
+  if (bytes === 0 || /[\0-\x1f\x7f]|\p{Surrogate}/u.test(name)) {
+    throw new WaymarkError('invalid', 'an index has a name, without control characters');
+  }
+  const max = limits.stashIndexBytesMax;
+  if (bytes <= max) return;
+  const facts = { limit: 'stashIndexBytesMax', max, actual: bytes };
+  throw new WaymarkError('too_large', `a name of ${bytes} bytes: at most ${max}`, facts);
+}
+
+function tooMany(): WaymarkError {
+  const facts = { limit: 'partKeysMax', max: partKeysMax };
+  return new WaymarkError('too_large', `a batch has at most ${partKeysMax} keys`, facts);
+}

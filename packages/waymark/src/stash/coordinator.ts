@@ -1,0 +1,270 @@
+import type { Clock, Random } from '../core/clock.js';
+import type { Engine } from '../core/engine.js';
+import { textToBytes } from '../core/bytes.js';
+import { WaymarkError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { Peers } from '../core/recipe-call.js';
+import type {
+  StashAcknowledged,
+  StashCall,
+  StashDesk,
+  StashPage,
+  StashRead,
+  StashScan,
+  StashStatus,
+  StashWrite,
+} from '../core/stash.js';
+import { Batch, checkIndexName, checkValueBytes } from './batch.js';
+import { KeyHash } from './hash.js';
+import { HybridClock, stampsPerMs } from './hybrid-clock.js';
+import type { StashNode } from './node.js';
+import { RemoteNode } from './node-calls.js';
+import { type NodeHealth, NodeLink } from './node-link.js';
+import { Failures, isStale } from './outcome.js';
+import { PackedCursor } from './packed.js';
+import { Placement } from './placement.js';
+import { ReadRun } from './read-run.js';
+import { noNodes, Routes } from './routes.js';
+import { Deadline } from './run.js';
+import { parsePlace, scanPage } from './scan-run.js';
+import { statusOf } from './status.js';
+import type { Known } from './view.js';
+import { ViewWatch } from './view-watch.js';
+import { Overtaken, WriteRun } from './write-run.js';
+
+/** What is asked of the stash goes to the nodes from here: any process that has the space open can have one, and none knows of another. */
+
+export interface CoordinatorOptions {
+  /** The root of the space, where the view stands. */
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** How nodes are reached. */
+  readonly peers: Peers;
+  /** Replicas of the same zone are asked first. Default: none is nearer. */
+  readonly zone?: string | undefined;
+  /** A node of this process, which is called as it is. */
+  readonly local?: { readonly id: string; readonly node: StashNode } | undefined;
+  /** Of the node of this process, which keeps it over restarts. Default: one of its own. */
+  readonly stamps?: HybridClock | undefined;
+}
+
+/** Hashes of indexes that are kept at hand. */
+const hashesMax = 1_000;
+const nothing = new Uint8Array(0);
+
+export class Coordinator implements StashDesk {
+  readonly #options: CoordinatorOptions;
+  readonly #clock: Clock;
+  readonly #views: ViewWatch;
+  readonly #stamps: HybridClock;
+  readonly #writer: number;
+  readonly #health = new Map<string, NodeHealth>();
+  readonly #hashes = new Map<string, KeyHash>();
+  #made: { readonly of: Known; readonly changes: number; readonly routes: Routes } | null = null;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#views = new ViewWatch(options.engine, options.clock);
+    this.#stamps = options.stamps ?? new HybridClock(options.clock);
+    this.#writer = Math.floor(options.random.next() * 2 ** 32);
+  }
+
+  async read({ index, keys, level, keysOnly, ...call }: StashRead): Promise<Uint8Array> {
+    const deadline = new Deadline(this.#clock, call);
+    const ask = { index, keys, level, keysOnly };
+    this.#hashOf(index);
+    if (keys.length === 0) return nothing;
+    return await this.#placed(deadline, (routes) => this.#readOnce(routes, deadline, ask));
+  }
+
+  #readOnce(
+    routes: Routes,
+    deadline: Deadline,
+    { index, keys, level, keysOnly }: Omit<StashRead, keyof StashCall>,
+  ): Promise<Uint8Array> {
+    const batch = batchOf(routes, keys, this.#hashOf(index));
+    const quorum = level === 'one' ? 1 : routes.readQuorum;
+    const deadlineMs = deadline.leftMs;
+    const clock = this.#clock;
+    const parts = { routes, clock, index, batch, keysOnly, quorum, deadlineMs };
+    return deadline.bound(new ReadRun(parts));
+  }
+
+  async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
+    const hash = this.#hashOf(index);
+    const deadline = new Deadline(this.#clock, call);
+    let block = entries;
+    // Before anything is waited for: writes that one caller sends one after the other keep that order.
+    this.#stamp(block, true);
+    if (block.length === 0)
+      return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
+    for (;;) {
+      try {
+        return await this.#placed(deadline, (now) => {
+          const batch = batchOf(now, block, hash, (cursor) => cursor.nextVersion());
+          return deadline.bound(
+            new WriteRun({ routes: now, index, batch, deadlineMs: deadline.leftMs }),
+          );
+        });
+      } catch (error) {
+        if (!(error instanceof Overtaken)) throw error;
+        this.#stamps.saw(error.stamp);
+        // Nodes may still be reading what they were given.
+        block = Buffer.from(block);
+        this.#stamp(block, false);
+      }
+    }
+  }
+
+  async scan({ index, prefix, after, limit, keysOnly, ...call }: StashScan): Promise<StashPage> {
+    const hash = this.#hashOf(index);
+    const from = parsePlace(after);
+    const deadline = new Deadline(this.#clock, call);
+    return await this.#placed(deadline, (routes) => {
+      const deadlineMs = deadline.leftMs;
+      const read = (keys: Uint8Array): Promise<Uint8Array> =>
+        this.#readOnce(routes, deadline, { index, keys, level: 'quorum', keysOnly: false });
+      const parts = { routes, index, hash, prefix, from, limit, keysOnly, deadlineMs, read };
+      return deadline.race(scanPage(parts), () => late(`a page of '${index}'`));
+    });
+  }
+
+  async indexes(call: StashCall): Promise<readonly string[]> {
+    const deadline = new Deadline(this.#clock, call);
+    return await this.#placed(deadline, (routes) =>
+      deadline.race(indexesOf(routes, deadline.leftMs), () => late('the list of indexes')),
+    );
+  }
+
+  async status(call: StashCall): Promise<StashStatus> {
+    const deadline = new Deadline(this.#clock, call);
+    const known = this.#views.known({ signal: call.signal });
+    return statusOf(await deadline.race(known, () => late('the view of the stash')));
+  }
+
+  async close(): Promise<void> {
+    await this.#views.close();
+  }
+
+  /** Does it by the view that is known, and again by a newer one where a node knows of that. */
+  async #placed<T>(deadline: Deadline, ask: (routes: Routes) => Promise<T>): Promise<T> {
+    for (let routes = await this.#routes(deadline); ;) {
+      try {
+        return await ask(routes);
+      } catch (error) {
+        if (!isStale(error) || deadline.leftMs === 0) throw error;
+        const { epoch } = routes;
+        const newer = this.#views.above(epoch, { signal: deadline.signal });
+        routes = this.#routesOf(await deadline.race(newer, () => late('a newer view')));
+      }
+    }
+  }
+
+  async #routes(deadline: Deadline): Promise<Routes> {
+    const { last } = this.#views;
+    if (last !== null) return this.#routesOf(last);
+    const known = this.#views.known({ signal: deadline.signal });
+    return this.#routesOf(await deadline.race(known, () => late('the view of the stash')));
+  }
+
+  #routesOf(known: Known): Routes {
+    const made = this.#made;
+    if (made?.of === known && made.changes === known.changes) return made.routes;
+    const seen = known.view;
+    if (seen === null) throw noNodes();
+    const { epoch, nodes, replicas } = seen.view;
+    // Who keeps what is worked out once an epoch; who is near and alive changes more often.
+    const standing = made?.routes.epoch === epoch ? made.routes.placement : undefined;
+    const placement = standing ?? new Placement(nodes, replicas);
+    const links = placement.nodes.map(({ id, zone }) => this.#link(known, id, zone));
+    const routes = new Routes(epoch, placement, links);
+    this.#made = { of: known, changes: known.changes, routes };
+    return routes;
+  }
+
+  #link(known: Known, id: string, zone: string): NodeLink {
+    const { local, peers, zone: own } = this.#options;
+    const here = local?.id === id;
+    const node = here ? local.node : new RemoteNode(peers, known.addressOf(id) ?? '');
+    const far = here ? 0 : zone === own ? 1 : 2;
+    const health = this.#health.get(id) ?? { underWay: 0, heardAt: 0 };
+    this.#health.set(id, health);
+    const distance = far + (here || known.isAlive(id) ? 0 : 4);
+    return new NodeLink(id, { node, distance, clock: this.#clock, health });
+  }
+
+  #hashOf(index: string): KeyHash {
+    const known = this.#hashes.get(index);
+    if (known !== undefined) return known;
+    checkIndexName(index);
+    if (this.#hashes.size >= hashesMax) this.#hashes.clear();
+    const hash = new KeyHash(textToBytes(index));
+    this.#hashes.set(index, hash);
+    return hash;
+  }
+
+  /** @param first  where an expiry stands it is a time to live yet */
+  #stamp(block: Uint8Array, first: boolean): void {
+    const counting = new PackedCursor(block);
+    let count = 0;
+    for (; !counting.done; count++) {
+      counting.nextKey();
+      counting.nextVersion();
+      if (first) checkWritten(counting);
+    }
+    let stamp = this.#stamps.next(count);
+    const nowMs = Math.floor(stamp / stampsPerMs);
+    const cursor = new PackedCursor(block);
+    while (!cursor.done) {
+      cursor.nextKey();
+      cursor.nextVersion();
+      cursor.stampAs(stamp++, this.#writer, cursor.expiresAt + (first ? nowMs : 0));
+    }
+  }
+}
+
+/** Where every node keeps everything the keys of a batch need no partitions: one order of nodes holds for all, another one each time. */
+function batchOf(
+  routes: Routes,
+  packed: Uint8Array,
+  hash: KeyHash,
+  each?: (cursor: PackedCursor) => void,
+): Batch {
+  if (!routes.everywhere) return new Batch(packed, hash, each);
+  const batch = new Batch(packed, null, each);
+  batch.partitions.fill(routes.turn());
+  return batch;
+}
+
+/** @throws {WaymarkError} `invalid`, `too_large` */
+function checkWritten({ found, valueStart, valueEnd, expiresAt }: PackedCursor): void {
+  if (found !== 'version') throw new WaymarkError('invalid', 'a write is a value, or a delete');
+  checkValueBytes(valueEnd - valueStart);
+  const ttl = Number.isInteger(expiresAt) && expiresAt >= 0 && expiresAt <= limits.ttlMsMax;
+  if (!ttl) throw new WaymarkError('invalid', `a time to live is 1 to ${limits.ttlMsMax} ms`);
+}
+
+/** An entry is on so many nodes that some may be missing. */
+async function indexesOf(routes: Routes, withinMs: number): Promise<readonly string[]> {
+  const failures = new Failures();
+  let failed = 0;
+  const lists = await Promise.all(
+    routes.links.map(async (link) => {
+      try {
+        return await link.run((node) => node.indexes({ withinMs }));
+      } catch (error) {
+        failures.add(link.id, error);
+        failed++;
+        return [];
+      }
+    }),
+  );
+  if (failed < routes.writeQuorum) return [...new Set(lists.flat())].sort();
+  throw failures.refused(`${failed} of ${routes.links.length} nodes did not tell their indexes`);
+}
+
+function late(what: string): WaymarkError {
+  return new WaymarkError('unavailable', `${what} did not come in time`);
+}

@@ -1,0 +1,88 @@
+import type { Clock } from '../core/clock.js';
+import { WaymarkError } from '../core/errors.js';
+
+/**
+ * Stamps that order writes (rules D2.1 to D2.3): wall time where that goes on, and a counter where it does not, so that a stamp is higher than all that its clock gave or saw
+ * before, however the clocks of the machines stand. Kulkarni and others, Logical Physical Clocks and Consistent Snapshots in Globally Distributed Databases (2014).
+ */
+
+/** A stamp is milliseconds times this, plus the counter: a safe integer for 270 000 years. */
+export const stampsPerMs = 1_024;
+
+/** What a node bears of others' clocks. */
+export const skewMsMax = 500;
+
+export class HybridClock {
+  readonly #clock: Clock;
+  /** Unix ms: an earlier life got so far. */
+  readonly #from: number;
+  #high: number;
+
+  /** @param high  the highest stamp that an earlier life may have given or seen */
+  constructor(clock: Clock, high = 0) {
+    this.#clock = clock;
+    this.#from = Math.floor(high / stampsPerMs);
+    this.#high = high;
+  }
+
+  /** The highest stamp that was given or seen. */
+  get high(): number {
+    return this.#high;
+  }
+
+  /** @returns the first of so many stamps in a row */
+  next(count = 1): number {
+    const first = Math.max(this.#high + 1, Math.floor(this.#clock.wallNow()) * stampsPerMs);
+    this.#high = first + count - 1;
+    return first;
+  }
+
+  /** What a node holds is in the past of what is stamped from here on. */
+  saw(stamp: number): void {
+    if (stamp > this.#high) this.#high = stamp;
+  }
+
+  /**
+   * For who takes stamps of others: as `saw`. Ahead of the wall, or of where an earlier life left off if the clock was set back since; never of what was admitted, or each stamp would drag the next along.
+   *
+   * @throws {WaymarkError} `invalid` for one too far ahead
+   */
+  admit(stamp: number): void {
+    const now = Math.max(Math.floor(this.#clock.wallNow()), this.#from);
+    const aheadMs = Math.floor(stamp / stampsPerMs) - now;
+    if (aheadMs > skewMsMax) {
+      const times = `${instant(now + aheadMs)} there, ${instant(now)} here`;
+      throw new WaymarkError(
+        'invalid',
+        `a write is stamped ${aheadMs} ms ahead of this node's clock (${times}): at most ${skewMsMax}, set the clocks right`,
+      );
+    }
+    this.saw(stamp);
+  }
+}
+
+/** The mark on disk may be so much higher than what was seen, so that it is seldom written. */
+const stepMs = 200;
+
+/** The highest stamp, kept over restarts: what is kept is never below one that was used. */
+export class HighMark {
+  #kept: number;
+
+  /** @param kept  what was read, 0 for nothing */
+  constructor(kept: number) {
+    this.#kept = kept;
+  }
+
+  /** @returns what is to be kept, before or together with what has the stamp, and `keeps` called after; null where nothing need be written */
+  above(stamp: number): number | null {
+    return stamp <= this.#kept ? null : stamp + stepMs * stampsPerMs;
+  }
+
+  keeps(mark: number): void {
+    if (mark > this.#kept) this.#kept = mark;
+  }
+}
+
+function instant(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,12 @@
+/** The stash's own parts: for storage nodes, tools and tests. An application takes `space.stash`. */
+export type * from '../core/stash.js';
+export * from './hash.js';
+export * from './placement.js';
+export * from './packed.js';
+export * from './node.js';
+export * from './node-calls.js';
+export * from './hybrid-clock.js';
+export * from './view.js';
+export * from './view-watch.js';
+export { Coordinator, type CoordinatorOptions } from './coordinator.js';
+export { checkIndexName } from './batch.js';

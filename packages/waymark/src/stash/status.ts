@@ -1,0 +1,34 @@
+import type { StashNodeInfo, StashStatus } from '../core/stash.js';
+import { partitionCount } from './hash.js';
+import { Placement } from './placement.js';
+import { readQuorumOf, writeQuorumOf } from './routes.js';
+import type { Known } from './view.js';
+
+/** What there is to tell of the nodes: of those that keep data, and of those that have said who they are. */
+export function statusOf(known: Known): StashStatus {
+  const view = known.view?.view;
+  const placement = new Placement(view?.nodes ?? [], view?.replicas ?? 0);
+  const counts = placement.counts();
+  const placed = placement.nodes.map(({ id, zone, weight }, position): StashNodeInfo => {
+    const address = known.addressOf(id) ?? '';
+    const state = known.isAlive(id) ? 'active' : 'away';
+    const share = (counts[position] as number) / partitionCount;
+    return { id, address, zone, weight, state, share };
+  });
+  const ids = new Set(placed.map(({ id }) => id));
+  const others = [...known.nodes.values()]
+    .filter(({ id }) => !ids.has(id))
+    .map(({ id, zone, weight }): StashNodeInfo => {
+      const address = known.addressOf(id) ?? '';
+      const state = known.isAlive(id) ? 'joining' : 'away';
+      return { id, address, zone, weight, state, share: 0 };
+    });
+  const { replicas } = placement;
+  return {
+    epoch: known.epoch,
+    nodes: [...placed, ...others],
+    replicas,
+    writeQuorum: replicas === 0 ? 0 : writeQuorumOf(replicas),
+    readQuorum: replicas === 0 ? 0 : readQuorumOf(replicas),
+  };
+}

@@ -1,0 +1,152 @@
+import type { StashAcknowledged } from '../core/stash.js';
+import { WaymarkError } from '../core/errors.js';
+import type { Batch } from './batch.js';
+import { Failures, isStale } from './outcome.js';
+import { Packer } from './packed.js';
+import type { Routes } from './routes.js';
+import type { Run } from './run.js';
+import type { Places } from './told.js';
+
+/**
+ * One write of a batch (rules D3.1 and D3.2). Each entry goes to all its replicas, those for one node as one block, and is acknowledged when enough of them have it
+ * flushed.
+ */
+
+export interface WriteParts {
+  readonly routes: Routes;
+  readonly index: string;
+  /** Of entries that are stamped. */
+  readonly batch: Batch;
+  readonly deadlineMs: number;
+}
+
+/** A replica holds something newer than what was to be written: it is to be stamped anew, above this. */
+export class Overtaken extends Error {
+  readonly stamp: number;
+
+  constructor(stamp: number) {
+    super('a replica holds something newer');
+    this.stamp = stamp;
+  }
+}
+
+export class WriteRun implements Run<StashAcknowledged> {
+  readonly done: Promise<StashAcknowledged>;
+  readonly #parts: WriteParts;
+  readonly #confirmed: Uint8Array;
+  readonly #failures = new Failures();
+  #underWay = 0;
+  #anyConfirmed = false;
+  #over = false;
+  #resolve: (acknowledged: StashAcknowledged) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  constructor(parts: WriteParts) {
+    const { count } = parts.batch;
+    this.#parts = parts;
+    this.#confirmed = new Uint8Array(count);
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    for (const [link, places] of this.#groups()) this.#tell(link, places);
+  }
+
+  late(): void {
+    this.#fail(this.#tooFew());
+  }
+
+  abandon(reason: unknown): void {
+    const why = 'a write was given up after it was sent: it may show later';
+    this.#fail(new WaymarkError('uncertain', why, {}, reason));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#reject(error);
+  }
+
+  #tooFew(): WaymarkError {
+    const { routes, index } = this.#parts;
+    const { writeQuorum, replicas } = routes;
+    const what = `a write to '${index}' was not confirmed by ${writeQuorum} of ${replicas} replicas`;
+    const nothing = !this.#anyConfirmed && this.#underWay === 0 && this.#failures.allCertain;
+    return nothing ? this.#failures.refused(what) : this.#failures.uncertain(what);
+  }
+
+  #groups(): Map<number, Places> {
+    const { routes, batch } = this.#parts;
+    const { count, partitions } = batch;
+    if (routes.everywhere) {
+      const all = Uint16Array.from({ length: count }, (_, place) => place);
+      return new Map(routes.links.map((_, link) => [link, all]));
+    }
+    const groups = new Map<number, number[]>();
+    for (let place = 0; place < count; place++) {
+      for (let rank = 0; rank < routes.replicas; rank++) {
+        const link = routes.nearest(partitions[place] as number, rank);
+        const group = groups.get(link);
+        if (group === undefined) groups.set(link, [place]);
+        else group.push(place);
+      }
+    }
+    return groups;
+  }
+
+  #tell(link: number, places: Places): void {
+    const { routes, index, deadlineMs } = this.#parts;
+    const ask = { epoch: routes.epoch, index, entries: this.#entriesAt(places) };
+    this.#underWay++;
+    const answer = routes.links[link]?.run((node) => node.write(ask, { withinMs: deadlineMs }));
+    answer?.then(
+      (newer) => this.#answered(places, newer),
+      (error: unknown) => this.#refused(link, places, error),
+    );
+  }
+
+  /** The entries at these places as one block: the batch's own where it is all of them. */
+  #entriesAt(places: Places): Uint8Array {
+    const { block, starts, count } = this.#parts.batch;
+    if (places.length === count) return block;
+    const packer = new Packer();
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i] as number;
+      packer.copy(block, starts[place] as number, starts[place + 1] as number);
+    }
+    return packer.take();
+  }
+
+  #answered(places: Places, newer: number): void {
+    this.#underWay--;
+    if (newer > 0) return this.#fail(new Overtaken(newer));
+    this.#anyConfirmed = true;
+    add(this.#confirmed, places);
+    this.#settle();
+  }
+
+  #refused(link: number, places: Places, error: unknown): void {
+    this.#underWay--;
+    if (isStale(error)) return this.#fail(error);
+    this.#failures.add(this.#parts.routes.links[link]?.id ?? '', error);
+    this.#settle();
+  }
+
+  /** Where it cannot be acknowledged any more, the others are waited for: whether it was written at all depends on them. */
+  #settle(): void {
+    if (this.#over) return;
+    const { routes } = this.#parts;
+    const flushed = this.#confirmed.reduce((least, some) => Math.min(least, some), 255);
+    if (flushed >= routes.writeQuorum) {
+      this.#over = true;
+      this.#resolve({ replicas: routes.replicas, flushed });
+    } else if (this.#underWay === 0) this.#fail(this.#tooFew());
+  }
+}
+
+function add(counts: Uint8Array, places: Places): void {
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] as number;
+    counts[place] = (counts[place] as number) + 1;
+  }
+}
