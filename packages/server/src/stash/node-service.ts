@@ -171,10 +171,12 @@ export class StashNodeService {
         await using lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
         const ending = AbortSignal.any([signal, lease.signal]);
         await announce(engine, this.#self(), lease.id, { signal });
-        for (await this.#enter(space); !ending.aborted; ) {
+        for (await this.#enter(space); !ending.aborted;) {
           placed();
           const joining = this.#state === 'joining';
-          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(() => undefined);
+          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(
+            () => undefined,
+          );
           if (joining && !ending.aborted) await this.#enter(space);
         }
       } catch (error) {
@@ -194,7 +196,11 @@ export class StashNodeService {
       const seen = await readView(engine, { signal });
       if (seen === null) {
         const nodes = [{ id, zone, weight }];
-        await createView(engine, { epoch: 1, replicas: this.#options.replicas ?? 3, nodes }, { signal });
+        await createView(
+          engine,
+          { epoch: 1, replicas: this.#options.replicas ?? 3, nodes },
+          { signal },
+        );
         continue;
       }
       const { replicas, nodes } = seen.view;
@@ -209,7 +215,12 @@ export class StashNodeService {
         );
         return this.#become('active');
       }
-      await changeView(engine, seen, { replicas, nodes: [...others, { id, zone, weight }] }, { signal });
+      await changeView(
+        engine,
+        seen,
+        { replicas, nodes: [...others, { id, zone, weight }] },
+        { signal },
+      );
     }
   }
 

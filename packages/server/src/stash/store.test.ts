@@ -106,7 +106,8 @@ describe('time to live', () => {
     await store.reap('e');
     expect(store.figures.reaped).toBe(1);
     expect(get('a', 'b')).toMatchObject([{ stamp, value: null }, { value: 'long' }]);
-    expect(store.page(partitionOf('some', 'a'), null)[0]?.value.length).toBe(17);
+    const [record] = store.partitions.page(partitionOf('some', 'a'), null).entries;
+    expect(record?.value.length).toBe(17);
   });
 
   test('[D2.4] a tombstone goes when it may, and not before', async () => {
@@ -223,10 +224,10 @@ describe('ranges', () => {
     }
     const partition = partitionOf('some', 'key/5');
     const inside = keys.filter((key) => partitionOf('some', key) === partition);
-    await store.removePartition(partition);
+    await store.partitions.remove(partition);
     expect(get(...inside).filter((found) => found !== null)).toEqual([]);
     expect(store.stats().records).toBe(keys.length - inside.length);
-    expect(await store.digest(partition)).toEqual({ high: 0, low: 0 });
+    expect(await store.partitions.digest(partition)).toEqual({ high: 0, low: 0 });
   });
 });
 
@@ -293,14 +294,17 @@ test('after an unclean end a digest is worked out anew, whatever is written mean
   try {
     const partition = partitionOf('some', 'key/7');
     const inside = keys.filter((key) => partitionOf('some', key) === partition);
-    expect(await unclean.digest(partition)).toEqual(await store.digest(partition));
+    expect(await unclean.partitions.digest(partition)).toEqual(
+      await store.partitions.digest(partition),
+    );
     const others = [...new Set(keys.map((key) => partitionOf('some', key)))].slice(0, 50);
     const changed = keys.map((key) => ({ ...entry(key, 'w'), stamp: 2_000 })).slice(0, 1_000);
     const writes = [unclean.write('some', pack(changed)), store.write('some', pack(changed))];
-    const during = await Promise.all(others.map((one) => unclean.digest(one)));
+    const during = await Promise.all(others.map((one) => unclean.partitions.digest(one)));
     expect(during).not.toContainEqual({ high: 0, low: 0 });
     await Promise.all(writes);
-    for (const one of others) expect(await unclean.digest(one)).toEqual(await store.digest(one));
+    for (const one of others)
+      expect(await unclean.partitions.digest(one)).toEqual(await store.partitions.digest(one));
     expect(inside.length).toBeGreaterThan(0);
   } finally {
     await unclean[Symbol.asyncDispose]();
@@ -368,7 +372,9 @@ test('[D2.1] random writes, deletes and reopenings: what a map of newest version
         if (first !== undefined) await other.write('some', pack([first, ...rest]));
         for (const key of keys) {
           const partition = partitionOf('some', key);
-          expect(await store.digest(partition)).toEqual(await other.digest(partition));
+          expect(await store.partitions.digest(partition)).toEqual(
+            await other.partitions.digest(partition),
+          );
         }
       } finally {
         await other[Symbol.asyncDispose]();

@@ -14,8 +14,10 @@ import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
 import { aboutKey, type DueKind, dueRange } from './due.js';
+import { Hints } from './hints.js';
 import { readRecord, type Snapshot, type TableStats } from './lmdb.js';
-import { measureEntries, measureKey } from './part-limits.js';
+import { measureEntries, measureKey, type PartSize } from './part-limits.js';
+import { Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
 import { Writes, type WritesParts } from './writes.js';
@@ -40,11 +42,6 @@ export interface StoreParts extends WritesParts {
 /** As NodeScan asks for it, without the epoch. */
 export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
 
-interface DiskEntry {
-  readonly key: Buffer;
-  readonly value: Buffer;
-}
-
 /** Of a page, and of what is done without letting others have their turn. */
 const pageEntries = 500;
 const pendingBytesMax = 134_217_728;
@@ -57,6 +54,12 @@ const indexesKnownMax = 1_000;
 export class StashStore {
   readonly id: string;
   readonly figures: StoreFigures = { reads: 0, writes: 0, damaged: 0, reaped: 0 };
+  /** Partitions in which a damaged record was found. */
+  readonly suspects = new Set<number>();
+  /** What other nodes ask of partitions. */
+  readonly partitions: Partitions;
+  /** What other nodes missed. */
+  readonly hints: Hints;
   readonly #parts: StoreParts;
   readonly #writes: Writes;
   readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
@@ -66,6 +69,8 @@ export class StashStore {
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#writes = new Writes(parts);
+    this.partitions = new Partitions(parts, this.#writes, this);
+    this.hints = new Hints(parts.tables.hints, parts.commits);
     this.id = parts.id;
   }
 
@@ -78,9 +83,14 @@ export class StashStore {
     return this.#closed === null && this.#parts.room.writable;
   }
 
+  /** @throws {WaymarkError} `unavailable` */
+  checkOpen(): void {
+    if (this.#closed !== null) throw new WaymarkError('unavailable', 'the node stops');
+  }
+
   /** @returns as StashNode.read. @throws {WaymarkError} `invalid`, `too_large` */
   read(index: string, keys: Uint8Array, versionsOnly: boolean): Uint8Array {
-    this.#checkOpen();
+    this.checkOpen();
     const { tables, keys: disk, clock } = this.#parts;
     const { bytes, hash } = this.#indexOf(index);
     const now = clock.wallNow();
@@ -94,7 +104,10 @@ export class StashStore {
       disk.compose(partition, bytes, block, keyStart, keyEnd);
       const found = readRecord(tables.entries, disk);
       if (found === undefined) packer.finding(null);
-      else this.#pack(packer, found, crc32(disk.bytes, 0, disk.length), now, versionsOnly);
+      else {
+        const crc = crc32(disk.bytes, 0, disk.length);
+        if (!this.#pack(packer, found, crc, now, versionsOnly)) this.suspects.add(partition);
+      }
       if (packer.bytes >= answerBytesMax) break;
     }
     this.figures.reads += packer.count;
@@ -108,14 +121,12 @@ export class StashStore {
    * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
    */
   async write(index: string, entries: Uint8Array): Promise<number> {
-    this.#checkOpen();
-    const { room, keys, commits, stamps } = this.#parts;
+    this.checkOpen();
+    const { room, keys, floors } = this.#parts;
     if (!room.writable) await room.check();
     const { bytes, hash } = this.#indexOf(index);
     const part = measureEntries(entries, bytes.length);
-    if (part.values > 0) this.#checkQuota();
-    if (commits.pendingBytes > pendingBytesMax) throw overloaded();
-    stamps.admit(part.stampMax);
+    this.admit(part);
     const written = this.#writes.begin(part.diskBytes);
     const cursor = new PackedCursor(entries);
     while (!cursor.done) {
@@ -124,15 +135,23 @@ export class StashStore {
       const partition = hash.partitionAt(block, keyStart, keyEnd);
       keys.compose(partition, bytes, block, keyStart, keyEnd);
       cursor.nextVersion();
-      written.put(partition, cursor, cursor);
+      written.put(partition, cursor, cursor, floors.sealed(partition));
     }
     this.figures.writes += part.count;
     return await written.done();
   }
 
+  /** @throws {WaymarkError} as `write`: what refuses a part whatever its keys are */
+  admit({ values, stampMax }: PartSize): void {
+    const { commits, stamps } = this.#parts;
+    if (values > 0) this.#checkQuota();
+    if (commits.pendingBytes > pendingBytesMax) throw overloaded();
+    stamps.admit(stampMax);
+  }
+
   /** Entries of an index in some partitions, tombstones too. @see StashNode.scan */
   async scan(index: string, asked: ScanRange): Promise<NodePage> {
-    this.#checkOpen();
+    this.checkOpen();
     const { bytes } = this.#indexOf(index);
     const packer = new Packer();
     let { after } = asked;
@@ -162,7 +181,9 @@ export class StashStore {
     })) {
       if (packer.count >= asked.limit * 2 || packer.bytes >= answerBytesMax) return false;
       packer.key(key.toString('latin1', head.length));
-      this.#pack(packer, value, crc32(key, 0, key.length), now, asked.versionsOnly);
+      const crc = crc32(key, 0, key.length);
+      if (this.#pack(packer, value, crc, now, asked.versionsOnly)) continue;
+      this.suspects.add(key.readUInt16BE(0));
     }
     return true;
   }
@@ -174,7 +195,7 @@ export class StashStore {
     for (let steps = 1; ; steps++) {
       // Not the whole at one stretch: others wait.
       if (steps % pageEntries === 0) await this.#turn();
-      this.#checkOpen();
+      this.checkOpen();
       const [first] = this.#parts.tables.entries.getRange({ start: at, end: endOfAll, limit: 1 });
       if (first === undefined) return [...names].sort();
       const { key } = first;
@@ -185,62 +206,6 @@ export class StashStore {
       at = names.has(name)
         ? afterPrefix(key.subarray(0, zero + 1))
         : Buffer.concat([key, Buffer.alloc(1)]);
-    }
-  }
-
-  /** Keys and records as they lie on disk, damaged ones too, of all indexes of a partition: 500 at most. */
-  page(partition: number, after: Buffer | null, snapshot?: Snapshot): DiskEntry[] {
-    this.#checkOpen();
-    return [
-      ...this.#parts.tables.entries.getRange({
-        start: after ?? partitionStart(partition),
-        end: partitionStart(partition + 1),
-        exclusiveStart: after !== null,
-        limit: pageEntries,
-        transaction: snapshot,
-      }),
-    ];
-  }
-
-  /** Deletes all of a partition page by page: who reads or writes meanwhile waits for no more than that. */
-  async removePartition(partition: number): Promise<void> {
-    for (;;) {
-      const page = this.page(partition, null);
-      if (page.length === 0) return;
-      const written = this.#writes.begin(page.reduce((sum, { key }) => sum + key.length, 0));
-      for (const { key } of page) {
-        this.#parts.keys.take(key);
-        written.remove(partition);
-      }
-      await written.done();
-    }
-  }
-
-  /** Of what was acknowledged of a partition; worked out page by page where it is not known. */
-  async digest(partition: number): Promise<Hash64> {
-    const { digests, commits, tables } = this.#parts;
-    const known = digests.get(partition);
-    if (known !== null) return known;
-    const snapshot = await new Promise<Snapshot>((resolve) =>
-      commits.between(() => {
-        digests.forget(partition);
-        resolve(tables.entries.useReadTransaction());
-      }),
-    );
-    try {
-      for (let after: Buffer | null = null; ;) {
-        const page: DiskEntry[] = this.page(partition, after, snapshot);
-        for (const { key, value } of page) {
-          if (!this.#record.read(value, crc32(key, 0, key.length))) continue;
-          const { high, low } = entryHash(key, 0, key.length, this.#record);
-          digests.toggle(partition, high, low);
-        }
-        if (page.length < pageEntries) return digests.complete(partition);
-        after = page.at(-1)?.key ?? null;
-        await this.#turn();
-      }
-    } finally {
-      snapshot.done();
     }
   }
 
@@ -271,7 +236,7 @@ export class StashStore {
 
   /** Records, tombstones among them, and the bytes that they take on the disk. */
   stats(): { readonly records: number; readonly bytes: number } {
-    this.#checkOpen();
+    this.checkOpen();
     const { entries, due } = this.#parts.tables;
     const own = entries.getStats() as TableStats;
     return { records: own.entryCount, bytes: bytesOf(own) + bytesOf(due.getStats() as TableStats) };
@@ -291,19 +256,28 @@ export class StashStore {
     return made;
   }
 
-  #pack(packer: Packer, found: Buffer, keyCrc: number, now: number, versionsOnly: boolean): void {
+  /** @returns whether it is sound */
+  #pack(
+    packer: Packer,
+    found: Buffer,
+    keyCrc: number,
+    now: number,
+    versionsOnly: boolean,
+  ): boolean {
     const record = this.#record;
     if (!record.read(found, keyCrc)) {
       this.figures.damaged++;
-      return packer.finding('damaged');
+      packer.finding('damaged');
+      return false;
     }
     const { stamp, writer, expiresAt, valueStart } = record;
     const end = versionsOnly ? valueStart : found.length;
     const value = record.isLive(now) ? found.subarray(valueStart, end) : null;
     packer.finding({ stamp, writer, expiresAt, value });
+    return true;
   }
 
-  #isLive({ key, value }: DiskEntry): boolean {
+  #isLive({ key, value }: { readonly key: Buffer; readonly value: Buffer }): boolean {
     const sound = this.#record.read(value, crc32(key, 0, key.length));
     return sound && this.#record.isLive(this.#parts.clock.wallNow());
   }
@@ -313,10 +287,6 @@ export class StashStore {
     if (quotaBytes === undefined || this.stats().bytes < quotaBytes) return;
     const text = `the node's quota of ${quotaBytes} bytes is reached: delete what is not needed, or give it more`;
     throw new WaymarkError('storage_full', text, { limit: 'quotaBytes', max: quotaBytes });
-  }
-
-  #checkOpen(): void {
-    if (this.#closed !== null) throw new WaymarkError('unavailable', 'the node stops');
   }
 
   #turn(): Promise<void> {

@@ -10,3 +10,6 @@ export * from './view.js';
 export * from './view-watch.js';
 export { Coordinator, type CoordinatorOptions } from './coordinator.js';
 export { checkIndexName } from './batch.js';
+export * from './peer.js';
+export * from './peer-calls.js';
+export * from './digest-list.js';

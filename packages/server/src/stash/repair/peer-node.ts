@@ -1,0 +1,91 @@
+import { WaymarkError } from 'waymark/engine';
+import {
+  combined,
+  groupsOf,
+  KeyHash,
+  packDigests,
+  PackedCursor,
+  partitionsOf,
+  type PeerDigests,
+  type PeerFetch,
+  type PeerHint,
+  type PeerMend,
+  type PeerPage,
+  type PeerSeal,
+  type PeerVersions,
+  type StashPeer,
+} from 'waymark/stash';
+import { DiskKeys } from '../disk-key.js';
+import { measureKey } from '../part-limits.js';
+import type { StashStore } from '../store.js';
+
+/** What other nodes ask of this one, over its store: as StashPeer has it. */
+export class PeerNode implements StashPeer {
+  readonly #store: StashStore;
+  readonly #follow: (epoch: number) => Promise<void>;
+
+  /** @param follow  resolves when an epoch is the present one, and refuses one that is over (rule D4.6) */
+  constructor(store: StashStore, follow: (epoch: number) => Promise<void>) {
+    this.#store = store;
+    this.#follow = follow;
+  }
+
+  async digests({ epoch, partitions, grouped }: PeerDigests): Promise<Uint8Array> {
+    await this.#follow(epoch);
+    const asked = partitionsOf(partitions);
+    const known = (one: number) => this.#store.partitions.knownDigest(one);
+    if (!grouped) return packDigests(asked.map(known));
+    return packDigests(groupsOf(asked).map((group) => combined(group.map(known))));
+  }
+
+  async versions({ epoch, partition, after }: PeerVersions): Promise<PeerPage> {
+    await this.#follow(epoch);
+    const { partitions } = this.#store;
+    const purged = partitions.purged(partition);
+    return { ...partitions.versions(partition, after), purged };
+  }
+
+  async fetch({ epoch, partition, keys }: PeerFetch): Promise<Uint8Array> {
+    await this.#follow(epoch);
+    return this.#store.partitions.fetch(partition, keys);
+  }
+
+  async mend({ epoch, partition, purged, entries }: PeerMend): Promise<void> {
+    await this.#follow(epoch);
+    if (purged < this.#store.partitions.purged(partition)) throw behind(partition);
+    await this.#store.partitions.mend(partition, entries);
+  }
+
+  async hint({ epoch, node, index, keys }: PeerHint): Promise<void> {
+    await this.#follow(epoch);
+    const name = DiskKeys.indexBytes(index);
+    const hash = new KeyHash(name.toString('latin1', 0, name.length - 1));
+    const cursor = new PackedCursor(keys);
+    const missed: Buffer[] = [];
+    while (!cursor.done) {
+      cursor.nextKey();
+      const { block, keyStart, keyEnd } = cursor;
+      measureKey(missed.length, keyEnd - keyStart);
+      const partition = hash.partitionAt(block, keyStart, keyEnd);
+      const disk = [partition >>> 8, partition & 0xff];
+      missed.push(Buffer.concat([Buffer.from(disk), name, block.subarray(keyStart, keyEnd)]));
+    }
+    await this.#store.hints.add(node, missed);
+  }
+
+  async seal({ epoch, partition, upTo }: PeerSeal): Promise<Uint8Array> {
+    await this.#follow(epoch);
+    await this.#store.partitions.seal(partition, upTo);
+    return packDigests([await this.#store.partitions.digest(partition)]);
+  }
+
+  async purge({ epoch, partition, upTo }: PeerSeal): Promise<void> {
+    await this.#follow(epoch);
+    await this.#store.partitions.purge(partition, upTo);
+  }
+}
+
+function behind(partition: number): WaymarkError {
+  const why = `tombstones of partition ${partition} are gone here that may be the reason for what comes: purge them there first`;
+  return new WaymarkError('conflict', why);
+}
