@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arrayToBytes } from 'waymark/engine';
 import { hash64, KeyHash } from 'waymark/stash';
-import { referenceHash, referencePartition } from './reference.js';
+import { referenceHash, referencePartition } from './support/reference.js';
 
 const bytes = fc.uint8Array({ maxLength: 64 }).map(arrayToBytes);
 

@@ -68,6 +68,7 @@ const base = new Set([
   'names-types',
   'stash-types',
   'structured',
+  'structured-reader',
 ]);
 
 function layerOf(path: string): string {

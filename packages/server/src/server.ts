@@ -29,6 +29,8 @@ import { Metrics } from './metrics.js';
 import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import { isMutual, type TlsOptions } from './tls.js';
+import { describeStash } from './stash/figures.js';
+import { type ServerStash, type ServerStashOptions, stashOf } from './stash/of-server.js';
 import { describeWatchers } from './watchers/figures.js';
 import { watchersOf, type WatchersOptions } from './watchers/of-server.js';
 import type { WatcherService } from './watchers/service.js';
@@ -66,6 +68,10 @@ export interface ServerOptions {
   readonly http2?: Http2Layer | undefined;
   /** Registered watches and their delivery; false: this server has none of it. Default: on. */
   readonly watchers?: false | WatchersOptions | undefined;
+  /**
+   * The storage node of this server; false: none. Default: with `file:DIR` one in `DIR-stash`, from the first call of the stash on; with other engines none unless a directory is named.
+   */
+  readonly stash?: false | ServerStashOptions | undefined;
   readonly logLevel?: string | undefined;
   readonly connectionsMax?: number | undefined;
   readonly firstByteMs?: number | undefined;
@@ -121,21 +127,25 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     });
   }
   let reachable = options.advertise;
+  const stash = stashOf(options.stash, url, { engine, clock, random, logger });
   const host = createLocalHost(engine, {
     clock,
     random,
     watchers: watchers?.desk,
+    stash,
     address: () => reachable,
     reach: reachServers(options.tls, { clock, random }),
   });
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
+    await stash.close();
     await space.close();
     await closeEngine();
   };
   try {
+    await stash.start(space);
     const { listener, stop } = await serve({
-      ...{ engine, host, space, watchers, logger, clock, random, options },
+      ...{ engine, host, space, stash, watchers, logger, clock, random, options },
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
@@ -165,6 +175,7 @@ interface Parts {
   readonly engine: Engine;
   readonly host: Host;
   readonly space: Space;
+  readonly stash: ServerStash;
   readonly watchers: WatcherService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -227,7 +238,8 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     waymark_etcd_connections: etcd.connections,
     waymark_watch_streams: watches.streams.open,
   }));
-  const { watchers: service } = parts;
+  const { watchers: service, stash } = parts;
+  stash.flushed = describeStash(metrics, () => stash.service);
   if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
   const stop = async (): Promise<void> => {
     stopping.abort(

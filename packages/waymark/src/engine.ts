@@ -1,7 +1,7 @@
 /** The Engine waist and what an engine needs: for engines, wrappers, suites and servers. */
 export * from './core/engine.js';
 export type * from './core/host.js';
-export { type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
+export { type Peers, type RecipeCall, type RecipeGround, recipeCall } from './core/recipe-call.js';
 export { recipeCalls } from './recipes/calls.js';
 export { election as electionCalls } from './recipes/election.js';
 export {
@@ -35,6 +35,7 @@ export { faulty, type FaultyOptions } from './wrap/faulty.js';
 export { ForwardingEngine } from './wrap/forward.js';
 export { createLocalHost, type LocalHostOptions } from './space/local-host.js';
 export { namespacePrefix } from './space/layout.js';
+export { LazyStash, type StashReach } from './space/stash-desk.js';
 export { createSpace, type SpaceOptions } from './space/space.js';
 export { mirror, type MirrorEvent, type MirrorOptions, type MirrorState } from './wrap/mirror.js';
 export { within } from './wrap/within.js';

@@ -16,6 +16,7 @@ import { operationCommands } from './operations.js';
 import { scheduleCommands } from './schedule.js';
 import { semaphoreCommand } from './semaphore.js';
 import { serveCommand } from './serve.js';
+import { stashCommand } from './stash.js';
 import { watcherCommand } from './watcher.js';
 import { watchersCommand } from './watchers.js';
 
@@ -49,6 +50,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   nameCommands(program, wrap);
   onceCommand(program, wrap);
   scheduleCommands(program, wrap);
+  stashCommand(program, wrap);
   watcherCommand(program, wrap);
   watchersCommand(program, wrap);
   operationCommands(program, wrap);

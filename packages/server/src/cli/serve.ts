@@ -7,9 +7,10 @@ import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
 import { addDeliveryFlags, type DeliveryFlags, deliveryOf } from './delivery-flags.js';
+import { addStashFlags, type StashFlags, stashOf } from './stash-flags.js';
 import { addTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
-interface ServeOptions extends TlsFlags, DeliveryFlags {
+interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags {
   /** False with --no-watchers. */
   readonly watchers: boolean;
   readonly watchersTtl?: string;
@@ -33,7 +34,9 @@ interface ServeOptions extends TlsFlags, DeliveryFlags {
 const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
-  const command = addDeliveryFlags(addTlsFlags(engineOptions(program.command('serve'))))
+  const command = addStashFlags(
+    addDeliveryFlags(addTlsFlags(engineOptions(program.command('serve')))),
+  )
     .option(
       '--watchers-ttl <duration>',
       'how long endpoints of a server that died wait for another, 1s to 60s',
@@ -134,6 +137,7 @@ async function startServerOn(
     insecure,
     tls: tlsOf(options),
     watchers: options.watchers && deliveryOf(options, options.watchersTtl),
+    stash: stashOf(options),
     logLevel,
   };
   // Loaded here alone: every other command starts in half the time without the server's libraries.

@@ -24,6 +24,7 @@ import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
 import { semaphoreRoutes } from './semaphores.js';
 import { spaceRoutes } from './spaces.js';
+import { stashRoutes } from './stash.js';
 import { StreamCount, type WatchParts } from './streams.js';
 import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
@@ -102,6 +103,7 @@ export async function createApp(
     cursors: new ReaderCursors(parts.engine),
   };
   await app.register(async (keys) => keyRoutes(keys, watches));
+  await app.register(async (stash) => stashRoutes(stash, space));
   watchRoutes(app, watches);
   cursorRoutes(app, watches.cursors);
   spaceRoutes(app, space, host);

@@ -15,7 +15,12 @@ export const verb = {
 };
 
 /** A route's URL in the OpenAPI document: `*` is a path, and its verb stands after it. */
-export function shownUrl(url: string, { constraints }: { readonly constraints?: object }): string {
+export function shownUrl(
+  url: string,
+  { constraints, config }: { readonly constraints?: object; readonly config?: object },
+): string {
+  const { shownUrl: shown } = (config ?? {}) as { readonly shownUrl?: string };
+  if (shown !== undefined) return shown;
   const { verb: last } = (constraints ?? {}) as { readonly verb?: string };
   return url.replace(/\*$/, last === undefined ? ':path' : `:path/${last}`);
 }

@@ -16,6 +16,7 @@ import {
   type AnnouncedNode,
   announce,
   changeView,
+  checkView,
   createView,
   type HybridClock,
   readView,
@@ -66,6 +67,7 @@ export interface NodeServiceParts {
 export type NodeState = 'starting' | 'active' | 'joining';
 
 const connectionsMax = 1_000;
+const replicasDefault = 3;
 const ttlMsDefault = 5_000;
 const againMs = 1_000;
 const joinAgainMs = 5_000;
@@ -82,6 +84,7 @@ export class StashNodeService {
   readonly #views: ViewWatch;
   readonly #port: ServedPort;
   readonly #stopping = new AbortController();
+  #indexes: () => Promise<readonly string[]> = () => Promise.resolve([]);
   #state: NodeState = 'starting';
   #reaper: Reaper | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -107,6 +110,8 @@ export class StashNodeService {
     const { clock = systemClock, random = systemRandom, told, flushed, engine } = parts;
     const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
     if (options.advertise !== undefined) checkHostPort(options.advertise);
+    const { zone = '', weight = 1, replicas = replicasDefault } = options;
+    checkView({ epoch: 1, replicas, nodes: [{ id: 'self', zone, weight }] });
     const server = await tlsServer(options.tls);
     const { directory, quotaBytes, token } = options;
     const store = await openStore(directory, { clock, random, quotaBytes, told, flushed });
@@ -125,20 +130,21 @@ export class StashNodeService {
   }
 
   /** For the coordinator of this process. */
-  get local(): { readonly id: string; readonly node: StorageNode } {
-    return { id: this.store.id, node: this.node };
-  }
-
-  get stamps(): HybridClock {
-    return this.store.stamps;
+  get here(): { readonly id: string; readonly node: StorageNode; readonly stamps: HybridClock } {
+    return { id: this.store.id, node: this.node, stamps: this.store.stamps };
   }
 
   get state(): NodeState {
     return this.#state;
   }
 
-  /** Says from here on that it is there, and takes its place. Resolves when it has one, or knows that it has to wait for it; at the latest after a while. */
-  async start(space: Space): Promise<void> {
+  /**
+   * Says from here on that it is there, and takes its place. Resolves when it has one, or knows that it has to wait for it; at the latest after a while.
+   *
+   * @param indexes  asks all nodes what they keep
+   */
+  async start(space: Space, indexes: () => Promise<readonly string[]>): Promise<void> {
+    this.#indexes = indexes;
     const { signal } = this.#stopping;
     const listening = this.#views.listen(() => undefined);
     let isPlaced = (): void => undefined;
@@ -171,13 +177,13 @@ export class StashNodeService {
         await using lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
         const ending = AbortSignal.any([signal, lease.signal]);
         await announce(engine, this.#self(), lease.id, { signal });
-        for (await this.#enter(space); !ending.aborted;) {
+        for (await this.#enter(); !ending.aborted;) {
           placed();
           const joining = this.#state === 'joining';
           await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(
             () => undefined,
           );
-          if (joining && !ending.aborted) await this.#enter(space);
+          if (joining && !ending.aborted) await this.#enter();
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -188,7 +194,7 @@ export class StashNodeService {
   }
 
   /** Takes its place in the view, where that moves no data. */
-  async #enter(space: Space): Promise<void> {
+  async #enter(): Promise<void> {
     const { engine } = this.#parts;
     const { signal } = this.#stopping;
     const { id, zone, weight } = this.#self();
@@ -198,7 +204,7 @@ export class StashNodeService {
         const nodes = [{ id, zone, weight }];
         await createView(
           engine,
-          { epoch: 1, replicas: this.#options.replicas ?? 3, nodes },
+          { epoch: 1, replicas: this.#options.replicas ?? replicasDefault, nodes },
           { signal },
         );
         continue;
@@ -207,7 +213,7 @@ export class StashNodeService {
       const others = nodes.filter((node) => node.id !== id);
       const own = nodes.find((node) => node.id === id);
       if (own?.zone === zone && own.weight === weight) return this.#become('active');
-      const free = others.length === 0 || (await this.#isEmpty(space));
+      const free = others.length === 0 || (await this.#isEmpty());
       if (!free) {
         if (own === undefined) return this.#become('joining');
         this.#parts.warned(
@@ -225,10 +231,9 @@ export class StashNodeService {
   }
 
   /** Whether nobody keeps anything, so that nothing has to be moved to who comes. */
-  async #isEmpty(space: Space): Promise<boolean> {
+  async #isEmpty(): Promise<boolean> {
     try {
-      const { signal } = this.#stopping;
-      return (await space.stash.indexes({ signal })).length === 0;
+      return (await this.#indexes()).length === 0;
     } catch (error) {
       if (!isWaymarkError(error, 'unavailable')) throw error;
       return false;

@@ -12,6 +12,8 @@ import type {
   StashWrite,
 } from '../core/stash.js';
 import type { Coordinator } from '../stash/coordinator.js';
+import type { HybridClock } from '../stash/hybrid-clock.js';
+import type { StashNode } from '../stash/node.js';
 import { HostPeers, type Reach } from './peers.js';
 
 /** How storage nodes are reached from here. */
@@ -24,6 +26,9 @@ export interface StashReach {
   readonly key?: string | undefined;
   /** Nodes of this zone are read from first. */
   readonly zone?: string | undefined;
+  /** A node of this process: it is called as it is, and the clock of its stamps is the one that is kept over restarts. */
+  readonly here?:
+    { readonly id: string; readonly node: StashNode; readonly stamps: HybridClock } | undefined;
 }
 
 interface DeskParts {
@@ -88,7 +93,12 @@ export class LazyStash implements StashDesk {
     const { Coordinator } = await import('../stash/coordinator.js');
     const { clock } = this.#parts;
     const peers = new HostPeers(clock, undefined, reachNode(this.#parts, this.#reach));
-    const desk = new Coordinator({ ...this.#parts, peers, zone: this.#reach.zone });
+    const { zone, here } = this.#reach;
+    const desk = new Coordinator({
+      ...{ ...this.#parts, peers, zone },
+      local: here,
+      stamps: here?.stamps,
+    });
     return { desk, peers };
   }
 }

@@ -88,10 +88,11 @@ export class Coordinator implements StashDesk {
   async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
     const hash = this.#hashOf(index);
     const deadline = new Deadline(this.#clock, call);
-    const routes = await this.#routes(deadline);
-    if (entries.length === 0) return { replicas: routes.replicas, flushed: 0 };
     let block = entries;
+    // Before anything is waited for: writes that one caller sends one after the other keep that order.
     this.#stamp(block, true);
+    if (block.length === 0)
+      return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
     for (;;) {
       try {
         return await this.#placed(deadline, (now) => {

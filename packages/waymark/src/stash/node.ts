@@ -15,7 +15,8 @@ export interface StashNode {
   /**
    * Applies versions: of each key the newest stays, and a damaged record is replaced. Resolves when they are flushed. A key may be there twice.
    *
-   * @returns the highest stamp it holds of any of the keys that is newer than what was to be written; 0 where all of it is now the newest
+   * @returns the highest stamp that it holds of any of the keys by another writer, and that is newer than what was to be written; 0 where there is none. One that is newer and of the same writer
+   * was begun after this one, which may as well have been done before it
    * @throws {WaymarkError} `invalid` for a stamp too far ahead of its clock (rule D2.3), and then nothing was written; `storage_full`
    */
   write(ask: NodeWrite, options?: NodeCallOptions): Promise<number>;

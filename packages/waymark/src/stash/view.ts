@@ -232,7 +232,8 @@ function decode({ key, value }: Entry): object {
   throw new WaymarkError('corrupt', `${key} of the stash is no object`);
 }
 
-function checkView({ epoch, replicas, nodes }: StashView): void {
+/** @throws {WaymarkError} `invalid` for what cannot be one */
+export function checkView({ epoch, replicas, nodes }: StashView): void {
   if (!Number.isSafeInteger(epoch) || epoch < 1) throw invalid('an epoch is a number from 1 on');
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > replicasMax) {
     throw invalid(`a stash keeps 1 to ${replicasMax} copies`);

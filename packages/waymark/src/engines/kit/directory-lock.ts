@@ -25,11 +25,10 @@ export async function lockDirectory(
   );
   if (!(await listening(server, address))) {
     const holder = await holderOf(address);
-    throw new WaymarkError(
-      'taken',
-      `${directory} is in use by ${holder}: ${advice}`,
-      { holder, file: directory },
-    );
+    throw new WaymarkError('taken', `${directory} is in use by ${holder}: ${advice}`, {
+      holder,
+      file: directory,
+    });
   }
   server.unref();
   return {

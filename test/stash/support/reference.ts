@@ -32,10 +32,9 @@ export function referenceReplicas(
     .sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
   const taken: string[] = [];
   for (let round = 0; taken.length < Math.min(replicas, nodes.length); round++) {
-    for (const zone of new Set(ranked.map((node) => node.zone))) {
-      const next = ranked.filter((node) => node.zone === zone)[round];
-      if (next !== undefined) taken.push(next.id);
-    }
+    const zones = [...new Set(ranked.map((node) => node.zone))];
+    const next = zones.map((zone) => ranked.filter((node) => node.zone === zone)[round]?.id);
+    taken.push(...ranked.map(({ id }) => id).filter((id) => next.includes(id)));
   }
   return taken.slice(0, replicas);
 }

@@ -1,0 +1,302 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { codecs, type Space, type StashIndex, type StashNodeInfo, WaymarkError } from 'waymark';
+import { systemClock } from 'waymark/engine';
+import { jsonLines } from '../stash/json-lines.js';
+import { keyFromJson, keyToJson, valueFromJson, valueToJson } from '../stash/key-json.js';
+import { type GlobalOptions, print, readStdin, secondsMs, withNamespace } from './context.js';
+import type { Run } from './program.js';
+import { stashNodeOptions, runStashNode } from './stash-node.js';
+
+/** `waymark stash`: a storage node, and below it what is asked of the stash. Keys and values are text. */
+export function stashCommand(program: Command, run: Run): void {
+  const stash = stashNodeOptions(program.command('stash'));
+  stash.addHelpText(
+    'after',
+    `
+Examples:
+  waymark stash put sessions alice '{"cart":3}' --ttl 30m
+  waymark stash get sessions alice
+  waymark stash export sessions sessions.ndjson
+  waymark stash --data /var/lib/waymark-stash --space etcd://10.0.0.1:2379/prod --zone a --listen :7430   a node of its own`,
+  );
+  stash.action(run((options) => runStashNode(options, stash.opts())));
+  put(stash, run);
+  get(stash, run);
+  del(stash, run);
+  scan(stash, run);
+  importCommand(stash, run);
+  exportCommand(stash, run);
+  indexes(stash, run);
+  nodes(stash, run);
+  status(stash, run);
+}
+
+type Bytes = StashIndex<Uint8Array>;
+
+async function withIndex<T>(
+  options: GlobalOptions,
+  name: string,
+  work: (index: Bytes, signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  return await withNamespace(options, (_ns, space, signal) =>
+    work(space.stash.index(name, { codec: codecs.bytes }), signal),
+  );
+}
+
+function put(stash: Command, run: Run): void {
+  const command = stash
+    .command('put <index> <key> <value>')
+    .description('write a value: text as it stands, or - for the bytes of standard input')
+    .option('--ttl <duration>', 'it goes after so long');
+  command.action(
+    run(async (options) => {
+      const [name, key, given] = command.processedArgs as [string, string, string];
+      const { ttl } = command.opts<{ ttl?: string }>();
+      const ttlMs = ttl === undefined ? undefined : secondsMs(ttl);
+      const value = given === '-' ? await readStdin() : Buffer.from(given);
+      const done = await withIndex(options, name, (index, signal) =>
+        index.put(key, value, { ttlMs, signal }),
+      );
+      print(options, done, '');
+    }),
+  );
+}
+
+function get(stash: Command, run: Run): void {
+  const command = stash
+    .command('get <index> <key>')
+    .description('print a value; exit code 1 when there is none')
+    .option('--raw', 'the bytes as they are, without a line end after them', false)
+    .option('--one', 'from the nearest replica, which may not have the last one', false);
+  command.action(
+    run(async (options) => {
+      const [name, key] = command.processedArgs as [string, string];
+      const { raw, one } = command.opts<{ raw: boolean; one: boolean }>();
+      const level = one ? 'one' : 'quorum';
+      const value = await withIndex(options, name, (index, signal) =>
+        index.get(key, { level, signal }),
+      );
+      if (raw && !options.json) process.stdout.write(value ?? '');
+      else {
+        const found = value === undefined ? null : { key, ...valueToJson(value) };
+        print(options, found, Buffer.from(value ?? '').toString('utf8'));
+      }
+      return value === undefined ? 1 : 0;
+    }),
+  );
+}
+
+function del(stash: Command, run: Run): void {
+  const command = stash
+    .command('del <index> <key...>')
+    .description('delete keys, whether they are there or not');
+  command.action(
+    run(async (options) => {
+      const [name, keys] = command.processedArgs as [string, string[]];
+      const deleted = await withIndex(options, name, (index, signal) =>
+        index.deleteMany(keys, { signal }),
+      );
+      print(options, { deleted }, '');
+    }),
+  );
+}
+
+function scan(stash: Command, run: Run): void {
+  const command = stash
+    .command('scan <index>')
+    .description('print entries, in no order that means anything')
+    .option('--prefix <text>', 'only keys that begin so')
+    .option('--limit <n>', 'at most so many', Number)
+    .option('--keys', 'the keys alone', false);
+  command.action(
+    run(async (options) => {
+      const [name] = command.processedArgs as [string];
+      const { prefix, limit, keys } = command.opts<{
+        prefix?: string;
+        limit?: number;
+        keys: boolean;
+      }>();
+      await withIndex(options, name, async (index, signal) => {
+        let left = limit ?? Number.POSITIVE_INFINITY;
+        const found = keys ? index.keys({ prefix, signal }) : index.scan({ prefix, signal });
+        for await (const one of found) {
+          if (left-- <= 0) return;
+          const [key, value] = keys ? [one, null] : (one as [string, Uint8Array]);
+          const json = keyToJson(key as string);
+          const shown = value === null ? {} : valueToJson(value);
+          const text = typeof json === 'string' ? json : JSON.stringify(json);
+          const tail = value === null ? '' : `  ${Buffer.from(value).toString('utf8')}`;
+          print(options, { key: json, ...shown }, `${text}${tail}`);
+        }
+      });
+    }),
+  );
+}
+
+function importCommand(stash: Command, run: Run): void {
+  const command = stash
+    .command('import <index> [file]')
+    .description(
+      'put entries from lines of JSON, {"key":…,"value":…}; from standard input by default',
+    )
+    .option('--ttl <duration>', 'they go after so long');
+  command.action(
+    run(async (options) => {
+      const [name, file] = command.processedArgs as [string, string | undefined];
+      const { ttl } = command.opts<{ ttl?: string }>();
+      const ttlMs = ttl === undefined ? undefined : secondsMs(ttl);
+      const source = file === undefined || file === '-' ? process.stdin : createReadStream(file);
+      const progress = new Progress(options, 'read');
+      const count = await withIndex(options, name, (index, signal) =>
+        index.putMany(entriesOf(source, progress), { ttlMs, signal }),
+      );
+      progress.end();
+      print(options, { imported: count }, `${count} imported`);
+    }),
+  );
+}
+
+async function* entriesOf(source: AsyncIterable<Uint8Array | string>, progress: Progress) {
+  for await (const line of jsonLines(readable(source))) {
+    yield [keyFromJson(line['key']), valueFromJson(line)] as const;
+    progress.one();
+  }
+}
+
+async function* readable(source: AsyncIterable<Uint8Array | string>) {
+  try {
+    yield* source;
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new WaymarkError('invalid', `cannot read it: ${message}`, {}, cause);
+  }
+}
+
+function exportCommand(stash: Command, run: Run): void {
+  const command = stash
+    .command('export <index> [file]')
+    .description(
+      'write all entries as lines of JSON that import takes; to standard output by default',
+    )
+    .option('--prefix <text>', 'only keys that begin so');
+  command.action(
+    run(async (options) => {
+      const [name, file] = command.processedArgs as [string, string | undefined];
+      const { prefix } = command.opts<{ prefix?: string }>();
+      const progress = new Progress(options, 'exported');
+      await withIndex(options, name, async (index, signal) => {
+        const lines = Readable.from(linesOf(index, { prefix, signal }, progress));
+        if (file === undefined || file === '-') {
+          await pipeline(lines, process.stdout, { end: false });
+        } else await pipeline(lines, createWriteStream(file));
+      });
+      progress.end();
+      if (file !== undefined && file !== '-') {
+        print(options, { exported: progress.count }, `${progress.count} exported`);
+      }
+    }),
+  );
+}
+
+async function* linesOf(
+  index: Bytes,
+  call: { readonly prefix?: string | undefined; readonly signal?: AbortSignal | undefined },
+  progress: Progress,
+): AsyncGenerator<string> {
+  for await (const [key, value] of index.scan(call)) {
+    const shown = valueToJson(value);
+    // One of both: import takes no more.
+    const { base64 } = shown;
+    const told = shown.value === undefined ? { base64 } : { value: shown.value };
+    yield `${JSON.stringify({ key: keyToJson(key), ...told })}\n`;
+    progress.one();
+  }
+}
+
+function indexes(stash: Command, run: Run): void {
+  stash
+    .command('indexes')
+    .description('names of the indexes that have entries')
+    .action(
+      run(async (options) => {
+        const names = await withNamespace(options, (_ns, space, signal) =>
+          space.stash.indexes({ signal }),
+        );
+        print(options, { indexes: names }, names.join('\n'));
+      }),
+    );
+}
+
+function nodes(stash: Command, run: Run): void {
+  stash
+    .command('nodes')
+    .description('who keeps the data, where, and how much of it')
+    .action(
+      run(async (options) => {
+        const known = await statusOf(options);
+        print(options, { nodes: known.nodes }, known.nodes.map(shownNode).join('\n'));
+      }),
+    );
+}
+
+function status(stash: Command, run: Run): void {
+  stash
+    .command('status')
+    .description('nodes, copies and quorums')
+    .action(
+      run(async (options) => {
+        const known = await statusOf(options);
+        const { epoch, replicas, writeQuorum, readQuorum } = known;
+        const head = `epoch ${epoch}, ${replicas} copies: ${writeQuorum} confirm a write, ${readQuorum} are asked by a read`;
+        print(options, known, [head, ...known.nodes.map(shownNode)].join('\n'));
+      }),
+    );
+}
+
+function statusOf(options: GlobalOptions): ReturnType<Space['stash']['status']> {
+  return withNamespace(options, (_ns, space, signal) => space.stash.status({ signal }));
+}
+
+function shownNode({ id, state, address, zone, weight, share }: StashNodeInfo): string {
+  const where = zone === '' ? '' : `  zone ${zone}`;
+  return `${id}  ${state.padEnd(8)} ${address}${where}  weight ${weight}  ${(share * 100).toFixed(1)} %`;
+}
+
+const progressMs = 1_000;
+
+/** Tells each second on standard error how far it is. */
+class Progress {
+  count = 0;
+  readonly #options: GlobalOptions;
+  readonly #verb: string;
+  readonly #began = systemClock.now();
+  #toldAt = systemClock.now();
+
+  constructor(options: GlobalOptions, verb: string) {
+    this.#options = options;
+    this.#verb = verb;
+  }
+
+  one(): void {
+    this.count++;
+    if (this.count % 100 === 0 && systemClock.now() - this.#toldAt >= progressMs) this.#tell();
+  }
+
+  end(): void {
+    if (this.#toldAt !== this.#began) this.#tell();
+  }
+
+  #tell(): void {
+    const now = systemClock.now();
+    this.#toldAt = now;
+    const perSecond = Math.round((this.count * 1_000) / (now - this.#began));
+    const { json } = this.#options;
+    const told = json
+      ? JSON.stringify({ progress: { [this.#verb]: this.count, perSecond } })
+      : `${this.count} ${this.#verb}, ${perSecond} a second`;
+    process.stderr.write(`${told}\n`);
+  }
+}

@@ -1,0 +1,241 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { codecs, type Space, type StashIndex, type StashKey, WaymarkError } from 'waymark';
+import { jsonLines } from '../stash/json-lines.js';
+import { keyFromJson, keyToJson, valueFromJson, valueToJson } from '../stash/key-json.js';
+import { durationMs, goneSignal, rawPath } from './inputs.js';
+import { type BatchTally, runBatch } from './stash-batch.js';
+
+/** The stash: an entry's value is the body, byte for byte. */
+
+const level = Type.Optional(
+  Type.Enum(['quorum', 'one'], {
+    description: 'quorum (the default): every acknowledged write is seen; one: the nearest replica',
+  }),
+);
+
+const acknowledged = Type.Object({
+  replicas: Type.Integer({ description: 'copies that there are' }),
+  flushed: Type.Integer({ description: 'of these have it on disk' }),
+});
+
+const key = Type.Unknown({
+  description: 'a text or a number, an array of these, {"bigint":"12"} or {"base64":"…"}',
+});
+
+const entry = Type.Object({
+  key,
+  value: Type.Optional(Type.String({ description: 'the value as text, when it is UTF-8' })),
+  base64: Type.Optional(Type.String({ description: 'the value, byte for byte' })),
+});
+
+const page = Type.Object({
+  entries: Type.Array(entry),
+  next: Type.Union([Type.String(), Type.Null()], {
+    description:
+      'go on after this; null: that was all. A page without entries need not be the last',
+  }),
+});
+
+const node = Type.Object({
+  id: Type.String(),
+  address: Type.String(),
+  zone: Type.String(),
+  weight: Type.Number(),
+  state: Type.Enum(['active', 'joining', 'leaving', 'away']),
+  share: Type.Number({ description: 'of the data, of 1' }),
+});
+
+const status = Type.Object({
+  epoch: Type.Integer({ description: 'grows with every change of who keeps what' }),
+  nodes: Type.Array(node),
+  replicas: Type.Integer(),
+  writeQuorum: Type.Integer(),
+  readQuorum: Type.Integer(),
+});
+
+const scanQuery = Type.Object({
+  prefix: Type.Optional(Type.String({ description: 'keys that begin with this text' })),
+  after: Type.Optional(Type.String({ description: '`next` of the page before' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: 'default 1000' })),
+});
+
+const batchBody = Type.Object(
+  {
+    put: Type.Optional(Type.Array(Type.Object({ ...entry.properties }))),
+    delete: Type.Optional(Type.Array(key)),
+    get: Type.Optional(Type.Array(key)),
+    ttlMs: Type.Optional(Type.Integer({ minimum: 1, description: 'of what is put' })),
+  },
+  { additionalProperties: false },
+);
+
+const batchAnswer = Type.Object({
+  put: Type.Integer(),
+  deleted: Type.Integer(),
+  got: Type.Array(Type.Object({ ...entry.properties, found: Type.Boolean() })),
+});
+
+const tags = ['stash'];
+
+export function stashRoutes(app: FastifyInstance, space: Space): void {
+  app.get(
+    '/v1/stash',
+    {
+      schema: {
+        tags,
+        summary: 'indexes that have entries',
+        response: { 200: Type.Object({ indexes: Type.Array(Type.String()) }) },
+      },
+    },
+    async () => ({ indexes: await space.stash.indexes() }),
+  );
+  app.get(
+    '/v1/stash/status',
+    { schema: { tags, summary: 'nodes, copies and quorums', response: { 200: status } } },
+    async () => await space.stash.status(),
+  );
+  app.get(
+    '/v1/stash/:index',
+    {
+      schema: { tags, querystring: scanQuery, summary: 'entries, a page', response: { 200: page } },
+    },
+    async (request) => {
+      const found = await indexOf(space, request).page(request.query as Static<typeof scanQuery>);
+      const entries = found.entries.map(([at, value]) => ({
+        key: keyToJson(at),
+        ...valueToJson(value),
+      }));
+      return { entries, next: found.next };
+    },
+  );
+  entryRoutes(app, space);
+  batchRoutes(app, space);
+}
+
+function entryRoutes(app: FastifyInstance, space: Space): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  const url = '/v1/stash/:index/*';
+  const readQuery = Type.Object({ level });
+  const bytes = { 200: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) };
+  app.get(
+    url,
+    { schema: { tags, querystring: readQuery, response: bytes }, exposeHeadRoute: true },
+    async (request, reply) => {
+      const at = keyOf(request);
+      const value = await indexOf(space, request).get(at, request.query as object);
+      if (value === undefined) throw new WaymarkError('not_found', `'${at}' is not there`);
+      return await reply
+        .headers({ 'x-content-type-options': 'nosniff', 'cache-control': 'no-cache' })
+        .type('application/octet-stream')
+        .send(Buffer.from(value));
+    },
+  );
+  const writeQuery = Type.Object({
+    ttl: Type.Optional(Type.String({ description: 'it goes after so long: 30s, 10m' })),
+  });
+  app.put(
+    url,
+    { schema: { tags, querystring: writeQuery, response: { 200: acknowledged } } },
+    async (request) => {
+      const { ttl } = request.query as Static<typeof writeQuery>;
+      const ttlMs = ttl === undefined ? undefined : durationMs(ttl);
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+      return await indexOf(space, request).put(keyOf(request), body, { ttlMs });
+    },
+  );
+  app.delete(
+    url,
+    { schema: { tags, response: { 200: acknowledged } } },
+    async (request) => await indexOf(space, request).delete(keyOf(request)),
+  );
+}
+
+/** `POST /v1/stash/{index}:batch`, in JSON at once, or as lines of JSON of any number. */
+function batchRoutes(app: FastifyInstance, space: Space): void {
+  app.addContentTypeParser('application/x-ndjson', (_request, payload, done) =>
+    done(null, payload),
+  );
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, JSON.parse(String(body)));
+    } catch (cause) {
+      done(new WaymarkError('invalid', 'the body is not JSON', {}, cause));
+    }
+  });
+  // Lines are looked at one by one.
+  const body = { content: { 'application/json': { schema: batchBody } } };
+  const schema = { tags, summary: 'many at once', body, response: { 200: batchAnswer } };
+  app.post(
+    '/v1/stash/:index',
+    // In the document: {index}:batch.
+    { schema, config: { shownUrl: '/v1/stash/:index(.+)::batch' } },
+    async (request, reply) => {
+      const index = batchIndexOf(space, request);
+      if (request.body instanceof Readable) return await streamed(index, request, reply);
+      return await answeredAtOnce(index, request.body as Static<typeof batchBody>);
+    },
+  );
+}
+
+async function answeredAtOnce(
+  index: StashIndex<Uint8Array>,
+  { put = [], delete: gone = [], get = [], ttlMs }: Static<typeof batchBody>,
+): Promise<Static<typeof batchAnswer>> {
+  const entries = put.map((one) => [keyFromJson(one.key), valueFromJson(one)] as const);
+  const count = await index.putMany(entries, { ttlMs });
+  const deleted = await index.deleteMany(gone.map(keyFromJson));
+  const values = await index.getMany(get.map(keyFromJson));
+  const got = values.map((value, i) => ({
+    key: get[i],
+    found: value !== undefined,
+    ...(value === undefined ? {} : valueToJson(value)),
+  }));
+  return { put: count, deleted, got };
+}
+
+/** A line for each `get`, in their order, and one with the sums or the error behind all. */
+async function streamed(
+  index: StashIndex<Uint8Array>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const signal = goneSignal(reply);
+  const tally: BatchTally = { put: 0, deleted: 0, got: 0 };
+  const lines = runBatch(index, jsonLines(request.body as Readable), { signal, tally });
+  return await reply.type('application/x-ndjson').send(Readable.from(lines));
+}
+
+function indexOf(space: Space, request: FastifyRequest): StashIndex<Uint8Array> {
+  return space.stash.index(segmentsOf(request)[0] ?? '', { codec: codecs.bytes });
+}
+
+function batchIndexOf(space: Space, request: FastifyRequest): StashIndex<Uint8Array> {
+  const [name = ''] = segmentsOf(request);
+  const suffix = ':batch';
+  if (!name.endsWith(suffix)) {
+    throw new WaymarkError('not_found', `no route POST ${request.url}: take …${suffix}`);
+  }
+  return space.stash.index(name.slice(0, -suffix.length), { codec: codecs.bytes });
+}
+
+/** The whole rest of the path, slashes and all, as one text. */
+function keyOf(request: FastifyRequest): StashKey {
+  return segmentsOf(request).slice(1).join('/');
+}
+
+function segmentsOf(request: FastifyRequest): string[] {
+  return rawPath(request.raw.url ?? '')
+    .split('/')
+    .slice(3)
+    .map((segment) => {
+      try {
+        return decodeURIComponent(segment);
+      } catch {
+        const shown = segment.slice(0, 80);
+        throw new WaymarkError('invalid', `'${shown}' is not percent-encoded UTF-8`);
+      }
+    });
+}

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { FakeClock } from '../testing/fake-clock.js';
+import { HighMark, HybridClock, skewMsMax, stampsPerMs } from './hybrid-clock.js';
+
+test('[D2.1] stamps are wall time where that goes on, and count where it does not', () => {
+  const clock = new FakeClock();
+  const stamps = new HybridClock(clock);
+  const now = clock.wallNow() * stampsPerMs;
+  expect(stamps.next()).toBe(now);
+  expect(stamps.next(10)).toBe(now + 1);
+  expect(stamps.next()).toBe(now + 11);
+  clock.advance(1);
+  expect(stamps.next()).toBe(now + stampsPerMs);
+  expect(Number.isSafeInteger(stamps.next())).toBe(true);
+});
+
+test('[D2.2] a stamp is higher than every one that was seen, also when the clock is set back', () => {
+  let wall = 1_700_000_000_000.7;
+  const clock = Object.assign(new FakeClock(), { wallNow: () => wall });
+  const stamps = new HybridClock(clock);
+  const first = stamps.next();
+  wall -= 3_600_000;
+  expect(stamps.next()).toBe(first + 1);
+  stamps.saw(first + 1_000_000);
+  expect(stamps.next()).toBe(first + 1_000_001);
+  stamps.saw(first);
+  expect(stamps.next()).toBe(first + 1_000_002);
+});
+
+test('[D2.3] a stamp 500 ms ahead is taken, one further ahead refused, telling both clocks', () => {
+  const clock = new FakeClock();
+  const stamps = new HybridClock(clock);
+  const limit = (clock.wallNow() + skewMsMax) * stampsPerMs;
+  stamps.admit(limit + stampsPerMs - 1);
+  expect(stamps.next()).toBe(limit + stampsPerMs);
+  const refused = expect.objectContaining({
+    code: 'invalid',
+    message: expect.stringMatching(/501 ms ahead.*\d{4}-.* there, \d{4}-.* here/) as unknown,
+  }) as unknown;
+  expect(() => stamps.admit(limit + stampsPerMs)).toThrow(refused as Error);
+  expect(stamps.high).toBe(limit + stampsPerMs);
+});
+
+test('[D2.3] what is kept is never below what was used, is written in steps, and is gone on from', () => {
+  let wall = 1_700_000_000_000;
+  const clock = Object.assign(new FakeClock(), { wallNow: () => wall });
+  const stamps = new HybridClock(clock);
+  const mark = new HighMark(0);
+  let kept = 0;
+  let written = 0;
+  for (let i = 0; i < 10_000; i++) {
+    if (i % 10 === 0) wall++;
+    const stamp = stamps.next();
+    const above = mark.above(stamp);
+    if (above !== null) {
+      kept = above;
+      written++;
+      mark.keeps(above);
+    }
+    expect(kept).toBeGreaterThanOrEqual(stamp);
+  }
+  expect(written).toBeLessThan(10);
+  wall -= 3_600_000;
+  const again = new HybridClock(clock, kept);
+  expect(again.next()).toBeGreaterThan(stamps.high);
+});
