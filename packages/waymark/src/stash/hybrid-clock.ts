@@ -14,11 +14,14 @@ export const skewMsMax = 500;
 
 export class HybridClock {
   readonly #clock: Clock;
+  /** Unix ms: an earlier life got so far. */
+  readonly #from: number;
   #high: number;
 
   /** @param high  the highest stamp that an earlier life may have given or seen */
   constructor(clock: Clock, high = 0) {
     this.#clock = clock;
+    this.#from = Math.floor(high / stampsPerMs);
     this.#high = high;
   }
 
@@ -40,13 +43,12 @@ export class HybridClock {
   }
 
   /**
-   * For who takes stamps of others: as `saw`. Ahead is counted from what was seen, where the clock was set back behind it: writes go on from there, as rule D2.3 has it.
+   * For who takes stamps of others: as `saw`. Ahead of the wall, or of where an earlier life left off if the clock was set back since; never of what was admitted, or each stamp would drag the next along.
    *
    * @throws {WaymarkError} `invalid` for one too far ahead
    */
   admit(stamp: number): void {
-    const seen = Math.floor(this.#high / stampsPerMs);
-    const now = Math.max(Math.floor(this.#clock.wallNow()), seen);
+    const now = Math.max(Math.floor(this.#clock.wallNow()), this.#from);
     const aheadMs = Math.floor(stamp / stampsPerMs) - now;
     if (aheadMs > skewMsMax) {
       const times = `${instant(now + aheadMs)} there, ${instant(now)} here`;

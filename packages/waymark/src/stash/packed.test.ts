@@ -61,7 +61,7 @@ test('[D2.1] a batch is stamped where it lies, and nothing else of it changes', 
       const packer = new Packer();
       for (const [name, found] of items) packer.entry(name, found);
       const block = packer.take();
-      for (const cursor = new PackedCursor(block); !cursor.done; ) {
+      for (const cursor = new PackedCursor(block); !cursor.done;) {
         cursor.nextKey();
         cursor.nextVersion();
         cursor.stampAs(7, 9, 11);
