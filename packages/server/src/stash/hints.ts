@@ -35,8 +35,20 @@ export class Hints {
     return true;
   }
 
-  /** Keys on disk that a node missed, of one partition, as many as go in a part: of the first partition from this one on that has any. */
-  page(node: string, from = 0): readonly Buffer[] {
+  /** Keys on disk that a node missed, in pages of one partition each, some of the first. */
+  pages(node: string): (readonly Buffer[])[] {
+    const pages: (readonly Buffer[])[] = [];
+    for (let from = 0; pages.length < pagesMax;) {
+      const page = this.#page(node, from);
+      if (page[0] === undefined) break;
+      pages.push(page);
+      from = page[0].readUInt16BE(0) + 1;
+    }
+    return pages;
+  }
+
+  /** Of the first partition from this one on that has any. */
+  #page(node: string, from: number): readonly Buffer[] {
     const head = headOf(node);
     const keys: Buffer[] = [];
     const start = Buffer.concat([head, partitionStart(from)]);
@@ -60,8 +72,8 @@ export class Hints {
 
   /** All that a node missed, some at a time: it is a node no more. */
   async forget(node: string): Promise<void> {
-    for (let keys = this.page(node); keys.length > 0; keys = this.page(node)) {
-      await this.remove(node, keys);
+    for (let pages = this.pages(node); pages.length > 0; pages = this.pages(node)) {
+      await this.remove(node, pages.flat());
     }
   }
 
@@ -82,6 +94,7 @@ export class Hints {
 /** Of all nodes together: some 120 MB of the longest keys, 5 MB of common ones. */
 export const hintsMax = 100_000;
 const pageKeys = 500;
+const pagesMax = 64;
 const oneByte = Buffer.from([1]);
 const endOfKeys = Buffer.from([0xff, 0xff]);
 

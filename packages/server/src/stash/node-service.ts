@@ -5,6 +5,7 @@ import {
   type Clock,
   type Engine,
   isWaymarkError,
+  nodePeers,
   ownAddress,
   parseListen,
   pause,
@@ -19,14 +20,19 @@ import {
   checkView,
   createView,
   type HybridClock,
+  type Known,
   readView,
+  RemotePeer,
   servedNode,
+  servedPeer,
   ViewWatch,
 } from 'waymark/stash';
 import { ServedPort, tableOf } from 'waymark/wire';
 import { pem } from '../tls.js';
 import { openStore } from './open-store.js';
 import { Reaper } from './reaper.js';
+import { PeerNode } from './repair/peer-node.js';
+import { Repair, type RepairOptions } from './repair/repair.js';
 import { StorageNode } from './storage-node.js';
 import type { StashStore } from './store.js';
 
@@ -45,6 +51,10 @@ export interface StashNodeOptions {
   readonly token?: string | undefined;
   /** PEM files: it asks for TLS then. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** PEM file: the authority of other nodes' certificates. Default: what Node trusts. */
+  readonly ca?: string | undefined;
+  /** How it is kept the same as other replicas. */
+  readonly repair?: RepairOptions | undefined;
   /** Values are refused when it has so much. Default: as much as the disk holds. */
   readonly quotaBytes?: number | undefined;
   /** Copies of each entry, where this is the first node: 1 to 7, default 3. */
@@ -87,6 +97,8 @@ export class StashNodeService {
   #indexes: () => Promise<readonly string[]> = () => Promise.resolve([]);
   #state: NodeState = 'starting';
   #reaper: Reaper | null = null;
+  #repair: Repair | null = null;
+  readonly #peers: ReturnType<typeof nodePeers>;
   #running: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
@@ -103,6 +115,9 @@ export class StashNodeService {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
     this.address = addressOf(options, made.port.port);
+    const { random = systemRandom } = parts;
+    const { token, ca } = options;
+    this.#peers = nodePeers({ clock: this.#clock, random }, { token, ca });
   }
 
   /** @throws {WaymarkError} as `openStore`, and `taken` or `invalid` for what cannot be listened on */
@@ -118,7 +133,8 @@ export class StashNodeService {
     const views = new ViewWatch(engine, clock);
     try {
       const node = new StorageNode(store, views);
-      const table = tableOf(servedNode(node));
+      const peer = new PeerNode(store, (epoch) => node.follow(epoch));
+      const table = tableOf([...servedNode(node), ...servedPeer(peer)]);
       const name = 'storage node';
       const asked = { host, port, clock, table, name, token, connectionsMax, server };
       const served = await ServedPort.open(asked);
@@ -150,7 +166,8 @@ export class StashNodeService {
     let isPlaced = (): void => undefined;
     const placed = new Promise<void>((resolve) => (isPlaced = resolve));
     this.#running = this.#run(space, isPlaced).finally(listening);
-    this.#reaper = new Reaper(this.store, this.#clock, { confirmed: () => this.#isAlone() });
+    this.#repair = this.#startRepair();
+    this.#reaper = new Reaper(this.store, this.#clock);
     await Promise.race([placed, pause(this.#clock, ttlMsDefault, signal).catch(() => undefined)]);
   }
 
@@ -162,6 +179,8 @@ export class StashNodeService {
   async #close(): Promise<void> {
     this.#stopping.abort(new Error('the node stops'));
     await this.#running;
+    await this.#repair?.[Symbol.asyncDispose]();
+    await this.#peers.close();
     await this.#port.close();
     await this.#reaper?.[Symbol.asyncDispose]();
     await this.#views.close();
@@ -250,9 +269,12 @@ export class StashNodeService {
     );
   }
 
-  #isAlone(): boolean {
-    const nodes = this.#views.last?.view?.view.nodes ?? [];
-    return nodes.length === 1 && nodes[0]?.id === this.store.id;
+  #startRepair(): Repair {
+    const { random = systemRandom, warned } = this.#parts;
+    const shared = { store: this.store, views: this.#views, clock: this.#clock };
+    const peerOf = (id: string, known: Known) =>
+      new RemotePeer(this.#peers, known.addressOf(id) ?? '');
+    return new Repair({ ...shared, random, warned, peerOf }, this.#options.repair);
   }
 
   #self(): AnnouncedNode {

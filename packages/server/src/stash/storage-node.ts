@@ -1,5 +1,13 @@
 import { WaymarkError } from 'waymark/engine';
-import type { NodePage, NodeRead, NodeScan, NodeWrite, StashNode, ViewWatch } from 'waymark/stash';
+import type {
+  NodeHint,
+  NodePage,
+  NodeRead,
+  NodeScan,
+  NodeWrite,
+  StashNode,
+  ViewWatch,
+} from 'waymark/stash';
 import type { StashStore } from './store.js';
 
 /** What coordinators ask of a node, over its store: as StashNode has it. */
@@ -29,6 +37,11 @@ export class StorageNode implements StashNode {
 
   async indexes(): Promise<readonly string[]> {
     return await this.#store.indexes();
+  }
+
+  async hint({ epoch, node, index, keys }: NodeHint): Promise<void> {
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
+    await this.#store.hint(node, index, keys);
   }
 
   #isPresent(epoch: number): boolean {

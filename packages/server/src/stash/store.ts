@@ -13,10 +13,10 @@ import {
 import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
-import { aboutKey, type DueKind, dueRange } from './due.js';
 import { Hints } from './hints.js';
 import { readRecord, type Snapshot, type TableStats } from './lmdb.js';
 import { measureEntries, measureKey, type PartSize } from './part-limits.js';
+import { Overdue } from './overdue.js';
 import { Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
@@ -60,6 +60,8 @@ export class StashStore {
   readonly partitions: Partitions;
   /** What other nodes missed. */
   readonly hints: Hints;
+  /** What is over, and to be done away with. */
+  readonly overdue: Overdue;
   readonly #parts: StoreParts;
   readonly #writes: Writes;
   readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
@@ -70,6 +72,7 @@ export class StashStore {
     this.#parts = parts;
     this.#writes = new Writes(parts);
     this.partitions = new Partitions(parts, this.#writes, this);
+    this.overdue = new Overdue(parts, this.#writes, this.figures);
     this.hints = new Hints(parts.tables.hints, parts.commits);
     this.id = parts.id;
   }
@@ -141,6 +144,24 @@ export class StashStore {
     return await written.done();
   }
 
+  /** Marks packed keys of an index as missed by another node. */
+  async hint(node: string, index: string, keys: Uint8Array): Promise<void> {
+    this.checkOpen();
+    const { bytes, hash } = this.#indexOf(index);
+    const asked = new PackedCursor(keys);
+    const missed: Buffer[] = [];
+    while (!asked.done) {
+      asked.nextKey();
+      const { block, keyStart, keyEnd } = asked;
+      measureKey(missed.length, keyEnd - keyStart);
+      const partition = hash.partitionAt(block, keyStart, keyEnd);
+      missed.push(
+        Buffer.concat([partitionStart(partition), bytes, block.subarray(keyStart, keyEnd)]),
+      );
+    }
+    await this.hints.add(node, missed);
+  }
+
   /** @throws {WaymarkError} as `write`: what refuses a part whatever its keys are */
   admit({ values, stampMax }: PartSize): void {
     const { commits, stamps } = this.#parts;
@@ -209,31 +230,6 @@ export class StashStore {
     }
   }
 
-  /** Does what is due by now of one kind, a page of it. @returns whether there is more */
-  async reap(kind: DueKind): Promise<boolean> {
-    const { tables, keys, clock, commits } = this.#parts;
-    const now = clock.wallNow();
-    const range = { ...dueRange(kind, now), limit: pageEntries };
-    const lines = [...tables.due.getRange(range)].map(({ key }) => key);
-    if (lines.length === 0) return false;
-    const written = this.#writes.begin(lines.length * diskRecordBytesMax);
-    const group = commits.gather();
-    for (const line of lines) {
-      group.alongside.push(() => tables.due.remove(line));
-      keys.take(aboutKey(line));
-      const partition = keys.bytes.readUInt16BE(0);
-      const current = this.#writes.stored();
-      if (current === null) continue;
-      const over = current.valueStart >= 0 && !current.isLive(now);
-      if (kind === 'e' && over) written.bury(partition, current);
-      else if (kind === 't' && current.valueStart < 0) written.remove(partition);
-      else continue;
-      this.figures.reaped++;
-    }
-    await group.done;
-    return lines.length === pageEntries;
-  }
-
   /** Records, tombstones among them, and the bytes that they take on the disk. */
   stats(): { readonly records: number; readonly bytes: number } {
     this.checkOpen();
@@ -293,9 +289,6 @@ export class StashStore {
     return new Promise((resolve) => this.#parts.clock.nextTurn(resolve));
   }
 }
-
-/** Of one key and its tombstone. */
-const diskRecordBytesMax = 1_200;
 
 function bytesOf(stats: TableStats): number {
   const { treeBranchPageCount, treeLeafPageCount, overflowPages, pageSize } = stats;

@@ -7,7 +7,6 @@ import type { NodeCallOptions } from './node.js';
 import type {
   PeerDigests,
   PeerFetch,
-  PeerHint,
   PeerMend,
   PeerPage,
   PeerSeal,
@@ -66,23 +65,9 @@ const mend = recipeCall<PeerMend, object>({
   run: refuse,
 });
 
-const hint = recipeCall<PeerHint, object>({
-  name: 'stash-peer.hint',
-  verb: 0xd8,
-  args: shape.record({
-    epoch: shape.whole,
-    node: shape.text,
-    index: shape.text,
-    keys: shape.blob,
-  }),
-  result: nothing,
-  whenBroken,
-  run: refuse,
-});
-
 const seal = recipeCall<PeerSeal, Uint8Array>({
   name: 'stash-peer.seal',
-  verb: 0xd9,
+  verb: 0xd8,
   args: sealed,
   result: shape.blob,
   whenBroken,
@@ -91,7 +76,7 @@ const seal = recipeCall<PeerSeal, Uint8Array>({
 
 const purge = recipeCall<PeerSeal, object>({
   name: 'stash-peer.purge',
-  verb: 0xda,
+  verb: 0xd9,
   args: sealed,
   result: nothing,
   whenBroken,
@@ -105,7 +90,6 @@ export function servedPeer(peer: StashPeer): readonly ServedCall[] {
     serve.recipe(recipeMethod(versions), ({ args }, options) => peer.versions(args, options)),
     serve.recipe(recipeMethod(fetch), ({ args }, options) => peer.fetch(args, options)),
     serve.recipe(recipeMethod(mend), ({ args }, options) => told(peer.mend(args, options))),
-    serve.recipe(recipeMethod(hint), ({ args }, options) => told(peer.hint(args, options))),
     serve.recipe(recipeMethod(seal), ({ args }, options) => peer.seal(args, options)),
     serve.recipe(recipeMethod(purge), ({ args }, options) => told(peer.purge(args, options))),
   ];
@@ -135,10 +119,6 @@ export class RemotePeer implements StashPeer {
 
   async mend(ask: PeerMend, options?: NodeCallOptions): Promise<void> {
     await this.#run(mend, ask, options);
-  }
-
-  async hint(ask: PeerHint, options?: NodeCallOptions): Promise<void> {
-    await this.#run(hint, ask, options);
   }
 
   seal(ask: PeerSeal, options?: NodeCallOptions): Promise<Uint8Array> {

@@ -18,8 +18,6 @@ export interface StashPeer {
    * @throws {WaymarkError} `conflict` from a replica that still holds tombstones which this one has purged
    */
   mend(ask: PeerMend, options?: NodeCallOptions): Promise<void>;
-  /** Takes note that a node missed what this one holds of some keys, to tell it when it is back; resolves when that is on disk. */
-  hint(ask: PeerHint, options?: NodeCallOptions): Promise<void>;
   /**
    * Takes no writes of coordinators up to a stamp any more, from here on and over restarts.
    *
@@ -64,15 +62,6 @@ export interface PeerMend {
   readonly purged: number;
   /** Packed full keys with their versions. */
   readonly entries: Uint8Array;
-}
-
-export interface PeerHint {
-  readonly epoch: number;
-  /** Who missed it. */
-  readonly node: string;
-  readonly index: string;
-  /** Packed keys of that index. */
-  readonly keys: Uint8Array;
 }
 
 export interface PeerSeal {

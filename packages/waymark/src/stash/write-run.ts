@@ -2,7 +2,7 @@ import type { StashAcknowledged } from '../core/stash.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Batch } from './batch.js';
 import { Failures, isStale } from './outcome.js';
-import { Packer } from './packed.js';
+import { PackedCursor, Packer } from './packed.js';
 import type { Routes } from './routes.js';
 import type { Run } from './run.js';
 import type { Places } from './told.js';
@@ -35,8 +35,10 @@ export class WriteRun implements Run<StashAcknowledged> {
   readonly #parts: WriteParts;
   readonly #confirmed: Uint8Array;
   readonly #failures = new Failures();
+  /** Who has which places flushed, and who does not. */
+  readonly #had: Told[] = [];
+  readonly #missed: Told[] = [];
   #underWay = 0;
-  #anyConfirmed = false;
   #over = false;
   #resolve: (acknowledged: StashAcknowledged) => void = () => {};
   #reject: (error: unknown) => void = () => {};
@@ -71,7 +73,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     const { routes, index } = this.#parts;
     const { writeQuorum, replicas } = routes;
     const what = `a write to '${index}' was not confirmed by ${writeQuorum} of ${replicas} replicas`;
-    const nothing = !this.#anyConfirmed && this.#underWay === 0 && this.#failures.allCertain;
+    const nothing = this.#had.length === 0 && this.#underWay === 0 && this.#failures.allCertain;
     return nothing ? this.#failures.refused(what) : this.#failures.uncertain(what);
   }
 
@@ -100,9 +102,37 @@ export class WriteRun implements Run<StashAcknowledged> {
     this.#underWay++;
     const answer = routes.links[link]?.run((node) => node.write(ask, { withinMs: deadlineMs }));
     answer?.then(
-      (newer) => this.#answered(places, newer),
+      (newer) => this.#answered(link, places, newer),
       (error: unknown) => this.#refused(link, places, error),
     );
+  }
+
+  /** Once all have answered, who has what another one missed takes note of it (rule D5.5): nobody waits for that. */
+  #hint(): void {
+    if (this.#underWay > 0) return;
+    const { routes, index } = this.#parts;
+    for (const { link: absent, places } of this.#missed.splice(0)) {
+      const node = routes.links[absent]?.id ?? '';
+      const left = new Set(Array.from(places));
+      for (const { link, places: held } of this.#had) {
+        const both = Array.from(held).filter((place) => left.delete(place));
+        if (both.length === 0) continue;
+        const ask = { epoch: routes.epoch, index, node, keys: this.#keysAt(both) };
+        routes.links[link]?.run((one) => one.hint(ask)).catch(() => undefined);
+      }
+    }
+  }
+
+  #keysAt(places: Places): Uint8Array {
+    const cursor = new PackedCursor(this.#parts.batch.block);
+    const packer = new Packer();
+    const wanted = new Set(Array.from(places));
+    for (let place = 0; !cursor.done; place++) {
+      cursor.nextKey();
+      if (wanted.has(place)) packer.copy(cursor.block, cursor.start, cursor.end);
+      cursor.nextVersion();
+    }
+    return packer.take();
   }
 
   /** The entries at these places as one block: the batch's own where it is all of them. */
@@ -117,10 +147,10 @@ export class WriteRun implements Run<StashAcknowledged> {
     return packer.take();
   }
 
-  #answered(places: Places, newer: number): void {
+  #answered(link: number, places: Places, newer: number): void {
     this.#underWay--;
     if (newer > 0) return this.#fail(new Overtaken(newer));
-    this.#anyConfirmed = true;
+    this.#had.push({ link, places });
     add(this.#confirmed, places);
     this.#settle();
   }
@@ -129,19 +159,26 @@ export class WriteRun implements Run<StashAcknowledged> {
     this.#underWay--;
     if (isStale(error)) return this.#fail(error);
     this.#failures.add(this.#parts.routes.links[link]?.id ?? '', error);
+    this.#missed.push({ link, places });
     this.#settle();
   }
 
   /** Where it cannot be acknowledged any more, the others are waited for: whether it was written at all depends on them. */
   #settle(): void {
-    if (this.#over) return;
+    if (this.#over) return this.#hint();
     const { routes } = this.#parts;
     const flushed = this.#confirmed.reduce((least, some) => Math.min(least, some), 255);
     if (flushed >= routes.writeQuorum) {
       this.#over = true;
       this.#resolve({ replicas: routes.replicas, flushed });
+      this.#hint();
     } else if (this.#underWay === 0) this.#fail(this.#tooFew());
   }
+}
+
+interface Told {
+  readonly link: number;
+  readonly places: Places;
 }
 
 function add(counts: Uint8Array, places: Places): void {

@@ -2,21 +2,16 @@ import { WaymarkError } from 'waymark/engine';
 import {
   combined,
   groupsOf,
-  KeyHash,
   packDigests,
-  PackedCursor,
   partitionsOf,
   type PeerDigests,
   type PeerFetch,
-  type PeerHint,
   type PeerMend,
   type PeerPage,
   type PeerSeal,
   type PeerVersions,
   type StashPeer,
 } from 'waymark/stash';
-import { DiskKeys } from '../disk-key.js';
-import { measureKey } from '../part-limits.js';
 import type { StashStore } from '../store.js';
 
 /** What other nodes ask of this one, over its store: as StashPeer has it. */
@@ -54,23 +49,6 @@ export class PeerNode implements StashPeer {
     await this.#follow(epoch);
     if (purged < this.#store.partitions.purged(partition)) throw behind(partition);
     await this.#store.partitions.mend(partition, entries);
-  }
-
-  async hint({ epoch, node, index, keys }: PeerHint): Promise<void> {
-    await this.#follow(epoch);
-    const name = DiskKeys.indexBytes(index);
-    const hash = new KeyHash(name.toString('latin1', 0, name.length - 1));
-    const cursor = new PackedCursor(keys);
-    const missed: Buffer[] = [];
-    while (!cursor.done) {
-      cursor.nextKey();
-      const { block, keyStart, keyEnd } = cursor;
-      measureKey(missed.length, keyEnd - keyStart);
-      const partition = hash.partitionAt(block, keyStart, keyEnd);
-      const disk = [partition >>> 8, partition & 0xff];
-      missed.push(Buffer.concat([Buffer.from(disk), name, block.subarray(keyStart, keyEnd)]));
-    }
-    await this.#store.hints.add(node, missed);
   }
 
   async seal({ epoch, partition, upTo }: PeerSeal): Promise<Uint8Array> {

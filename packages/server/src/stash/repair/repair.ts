@@ -8,6 +8,7 @@ import {
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
+import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
 
 export interface RepairOptions {
@@ -36,6 +37,8 @@ export interface RepairFigures {
   differing: number;
   fetched: number;
   pushed: number;
+  /** Partitions whose tombstones went. */
+  purged: number;
   /** Keys that peers were told they had missed. */
   hinted: number;
 }
@@ -56,7 +59,9 @@ interface Away {
  * twice. While the space is away the last view holds.
  */
 export class Repair {
-  readonly figures: RepairFigures = { compared: 0, differing: 0, fetched: 0, pushed: 0, hinted: 0 };
+  readonly figures: RepairFigures = {
+    ...{ compared: 0, differing: 0, fetched: 0, pushed: 0, purged: 0, hinted: 0 },
+  };
   readonly #parts: RepairParts;
   readonly #options: RepairOptions;
   readonly #stop = new AbortController();
@@ -122,6 +127,7 @@ export class Repair {
       await this.#attend(id, known, (peer) => this.#compare({ id, peer, partitions, known }));
     }
     await this.#mendSuspects(known, placement, shared.others);
+    await this.#purge(known, placement, own);
     await store.partitions.scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0);
     for (const node of store.hints.nodes()) {
       if (!placement.nodes.some(({ id }) => id === node)) await store.hints.forget(node);
@@ -135,6 +141,20 @@ export class Repair {
       this.#placed = { epoch: view.epoch, placement: new Placement(view.nodes, view.replicas) };
     }
     return this.#placed.placement;
+  }
+
+  /** What no replica can bring back, once all of them are there. */
+  async #purge(known: Known, placement: Placement, own: number): Promise<void> {
+    const { store, peerOf } = this.#parts;
+    const replicasOf = (partition: number): StashPeer[] | null => {
+      if (placement.at(partition, 0) !== own) return null;
+      const others = placement.of(partition).slice(1);
+      if (!others.every(({ id }) => known.isAlive(id))) return null;
+      return others.map(({ id }) => peerOf(id, known));
+    };
+    const { signal } = this.#stop;
+    const purged = await purgeDue({ store, epoch: known.epoch, signal, replicasOf });
+    this.figures.purged += purged;
   }
 
   /** Digests that are not known, after an unclean end: half of the time is left to others. */
@@ -196,16 +216,19 @@ export class Repair {
   /** What a peer missed, by the marks that coordinators left (rule D5.5). */
   async #tellMissed(id: string, { peer, epoch, pace, signal }: ReconcileParts): Promise<void> {
     const { hints, partitions } = this.#parts.store;
-    for (let missed = hints.page(id); missed.length > 0; missed = hints.page(id)) {
-      const partition = (missed[0] as Buffer).readUInt16BE(0);
-      const purged = partitions.purged(partition);
-      const keys = missed.map((key) => key.toString('latin1', 2));
-      this.figures.hinted += await transfer(keys, {
-        from: async (asked) => partitions.fetch(partition, asked),
-        into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
-        pace,
+    for (let pages = hints.pages(id); pages.length > 0; pages = hints.pages(id)) {
+      await inTurns(pages, async (missed) => {
+        const partition = (missed[0] as Buffer).readUInt16BE(0);
+        const purged = partitions.purged(partition);
+        const keys = missed.map((key) => key.toString('latin1', 2));
+        const told = await transfer(keys, {
+          from: async (asked) => partitions.fetch(partition, asked),
+          into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
+          pace,
+        });
+        await hints.remove(id, missed);
+        this.figures.hinted += told;
       });
-      await hints.remove(id, missed);
     }
   }
 
@@ -240,11 +263,8 @@ export class Repair {
 }
 
 /** Several at a time, so that they share flushes. @throws the first failure, when none is under way any more */
-export async function inTurns(
-  partitions: Iterable<number>,
-  work: (partition: number) => Promise<void>,
-): Promise<void> {
-  const waiting = partitions[Symbol.iterator]();
+export async function inTurns<T>(all: Iterable<T>, work: (one: T) => Promise<void>): Promise<void> {
+  const waiting = all[Symbol.iterator]();
   let failure: { readonly error: unknown } | null = null;
   const worker = async (): Promise<void> => {
     for (let next = waiting.next(); next.done !== true; next = waiting.next()) {

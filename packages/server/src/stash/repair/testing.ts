@@ -38,18 +38,18 @@ export class TestCluster {
   /** Nodes that nobody reaches, and that reach nobody. */
   readonly cut = new Set<string>();
   readonly warnings: string[] = [];
-  readonly #clocks: (position: number) => Clock;
+  /** Wall time goes so far ahead of the machine's, for all. */
+  wallAheadMs = 0;
+  readonly clock: Clock = {
+    now: () => systemClock.now(),
+    wallNow: () => systemClock.wallNow() + this.wallAheadMs,
+    after: (...timer) => systemClock.after(...timer),
+    nextTurn: (task) => systemClock.nextTurn(task),
+  };
   #coordinators: Coordinator[] = [];
 
-  constructor(clocks: (position: number) => Clock = () => systemClock) {
-    this.#clocks = clocks;
-  }
-
-  static async of(
-    count: number,
-    options: { replicas?: number; clock?: (position: number) => Clock } = {},
-  ): Promise<TestCluster> {
-    const cluster = new TestCluster(options.clock);
+  static async of(count: number, options: { replicas?: number } = {}): Promise<TestCluster> {
+    const cluster = new TestCluster();
     for (let position = 0; position < count; position++) await cluster.start();
     const nodes = cluster.nodes.map(({ placed }) => placed);
     await createView(cluster.engine, { epoch: 1, replicas: options.replicas ?? 3, nodes });
@@ -58,7 +58,7 @@ export class TestCluster {
 
   /** One more, which is in no view yet. */
   async start(directory?: string): Promise<TestNode> {
-    const clock = this.#clocks(this.nodes.length);
+    const { clock } = this;
     const data = directory ?? (await mkdtemp(join(tmpdir(), 'waymark-stash-')));
     const store = await openStore(data, { clock });
     const node = new TestNode(this, { directory: data, store, clock });
@@ -88,7 +88,7 @@ export class TestCluster {
 
   coordinator(options: Partial<CoordinatorOptions> = {}): Coordinator {
     const coordinator = new Coordinator({
-      ...{ engine: this.engine, clock: systemClock, random: systemRandom },
+      ...{ engine: this.engine, clock: this.clock, random: systemRandom },
       ...{ peers: this.peers('client'), ...options },
     });
     this.#coordinators.push(coordinator);
