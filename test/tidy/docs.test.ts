@@ -46,7 +46,9 @@ let server: Command;
 let url: string;
 
 beforeAll(async () => {
-  ({ command: server, url } = await serve(['--engine', 'memory']));
+  ({ command: server, url } = await serve([
+    ...['--engine', 'memory', '--stash', join(folder, 'stash')],
+  ]));
   mkdirSync(join(folder, 'bin'));
   mkdirSync(join(folder, 'node_modules'));
   writeFileSync(

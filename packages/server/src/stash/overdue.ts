@@ -5,7 +5,7 @@ import type { Writes } from './writes.js';
 
 const pageLines = 500;
 /** Of one key and its tombstone. */
-const diskRecordBytesMax = 1_200;
+const diskRecordBytesMax = 1_300;
 
 /** What of a store is over: entries whose time to live ended, and tombstones that are old enough to go. */
 export class Overdue {

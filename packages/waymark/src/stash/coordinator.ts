@@ -25,10 +25,10 @@ import { PackedCursor } from './packed.js';
 import { Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
-import { Deadline, type Run } from './run.js';
+import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
 import { statusOf } from './status.js';
-import type { Known } from './view.js';
+import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
 import { Overtaken, WriteRun } from './write-run.js';
 

@@ -2,7 +2,7 @@ import type { StashNodeInfo, StashStatus } from '../core/stash.js';
 import { partitionCount } from './hash.js';
 import { Placement } from './placement.js';
 import { readQuorumOf, writeQuorumOf } from './routes.js';
-import type { Known } from './view.js';
+import type { Known } from './known.js';
 
 /** What there is to tell of the nodes: of those that keep data, and of those that have said who they are. */
 export function statusOf(known: Known): StashStatus {
