@@ -34,6 +34,8 @@ export class WriteRun implements Run<StashAcknowledged> {
   readonly done: Promise<StashAcknowledged>;
   readonly #parts: WriteParts;
   readonly #confirmed: Uint8Array;
+  /** While data moves: by how many of the other placement. */
+  readonly #confirmedAlso: Uint8Array;
   readonly #failures = new Failures();
   /** Who has which places flushed, and who does not. */
   readonly #had: Told[] = [];
@@ -47,6 +49,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     const { count } = parts.batch;
     this.#parts = parts;
     this.#confirmed = new Uint8Array(count);
+    this.#confirmedAlso = new Uint8Array(count);
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -86,14 +89,24 @@ export class WriteRun implements Run<StashAcknowledged> {
     }
     const groups = new Map<number, number[]>();
     for (let place = 0; place < count; place++) {
-      for (let rank = 0; rank < routes.replicas; rank++) {
-        const link = routes.nearest(partitions[place] as number, rank);
+      for (const link of this.#writtenTo(partitions[place] as number)) {
         const group = groups.get(link);
         if (group === undefined) groups.set(link, [place]);
         else group.push(place);
       }
     }
     return groups;
+  }
+
+  #keepers(partition: number): number[] {
+    const { routes } = this.#parts;
+    return Array.from({ length: routes.replicas }, (_, rank) => routes.nearest(partition, rank));
+  }
+
+  #writtenTo(partition: number): Iterable<number> {
+    const { also } = this.#parts.routes;
+    const keepers = this.#keepers(partition);
+    return also === null ? keepers : new Set([...keepers, ...also.of(partition)]);
   }
 
   #tell(link: number, places: Places): void {
@@ -151,7 +164,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     this.#underWay--;
     if (newer > 0) return this.#fail(new Overtaken(newer));
     this.#had.push({ link, places });
-    add(this.#confirmed, places);
+    this.#count(link, places);
     this.#settle();
   }
 
@@ -163,12 +176,32 @@ export class WriteRun implements Run<StashAcknowledged> {
     this.#settle();
   }
 
+  #count(link: number, places: Places): void {
+    const { routes, batch } = this.#parts;
+    const { also } = routes;
+    if (also === null) return add(this.#confirmed, places);
+    const of = (owners: (partition: number) => readonly number[]): number[] =>
+      Array.from(places).filter((place) =>
+        owners(batch.partitions[place] as number).includes(link),
+      );
+    add(
+      this.#confirmed,
+      of((partition) => this.#keepers(partition)),
+    );
+    add(
+      this.#confirmedAlso,
+      of((partition) => also.of(partition)),
+    );
+  }
+
   /** Where it cannot be acknowledged any more, the others are waited for: whether it was written at all depends on them. */
   #settle(): void {
     if (this.#over) return this.#hint();
     const { routes } = this.#parts;
-    const flushed = this.#confirmed.reduce((least, some) => Math.min(least, some), 255);
-    if (flushed >= routes.writeQuorum) {
+    const flushed = least(this.#confirmed);
+    const { also } = routes;
+    const both = also === null || least(this.#confirmedAlso) >= also.writeQuorum;
+    if (flushed >= routes.writeQuorum && both) {
       this.#over = true;
       this.#resolve({ replicas: routes.replicas, flushed });
       this.#hint();
@@ -179,6 +212,10 @@ export class WriteRun implements Run<StashAcknowledged> {
 interface Told {
   readonly link: number;
   readonly places: Places;
+}
+
+function least(counts: Uint8Array): number {
+  return counts.reduce((fewest, some) => Math.min(fewest, some), 255);
 }
 
 function add(counts: Uint8Array, places: Places): void {
