@@ -46,6 +46,12 @@ export class Floors {
     bytes.writeUInt32BE(crc32(bytes, 4, 20));
     return () => void this.#meta.put(keyOf(partition), bytes);
   }
+
+  /** Of a partition that is kept no more. @returns what writes it down */
+  clear(partition: number): () => void {
+    this.#sealed[partition] = this.#purged[partition] = 0;
+    return () => void this.#meta.remove(keyOf(partition));
+  }
 }
 
 /** `f`, and the partition in two bytes. */

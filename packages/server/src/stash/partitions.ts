@@ -136,6 +136,25 @@ export class Partitions {
     }
   }
 
+  /** Deletes what a node that is filled held before, where it is not newer than this. */
+  async discard(partition: number, keys: readonly string[], upTo: number): Promise<void> {
+    const disk = keys.map((key) =>
+      Buffer.concat([partitionStart(partition), Buffer.from(key, 'latin1')]),
+    );
+    const written = this.#writes.begin(disk.reduce((sum, { length }) => sum + length, 0));
+    for (const key of disk) {
+      this.#parts.keys.take(key);
+      const current = this.#writes.stored();
+      if (current !== null && current.stamp <= upTo) written.remove(partition);
+    }
+    await written.done();
+  }
+
+  /** Resolves when all that was taken before is on disk. */
+  async barrier(): Promise<void> {
+    await this.#parts.commits.gather().done;
+  }
+
   /** Of a partition that is filled from others: what it does not hold is gone as it is there. */
   async adopt(partition: number, purged: number): Promise<void> {
     const { commits, floors } = this.#parts;
@@ -156,6 +175,16 @@ export class Partitions {
       }
       await written.done();
     }
+  }
+
+  /** Deletes all of a partition that is kept no more, and what there was to know about it. */
+  async drop(partition: number): Promise<void> {
+    const { commits, floors } = this.#parts;
+    await this.remove(partition);
+    if (floors.sealed(partition) === 0) return;
+    const group = commits.gather();
+    group.alongside.push(floors.clear(partition));
+    await group.done;
   }
 
   /** Reads all of it, so that damage is found before anybody asks for it. @returns whether there is any */

@@ -26,3 +26,5 @@ export { checkIndexName } from './batch.js';
 export * from './peer.js';
 export * from './peer-calls.js';
 export * from './digest-list.js';
+export { readQuorumOf, writeQuorumOf } from './routes.js';
+export * from './safe-to-stop.js';

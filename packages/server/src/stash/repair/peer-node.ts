@@ -17,6 +17,7 @@ import type { StashStore } from '../store.js';
 /** What other nodes ask of this one, over its store: as StashPeer has it. */
 export class PeerNode implements StashPeer {
   readonly #store: StashStore;
+  #settledEpoch = 0;
   readonly #follow: (epoch: number) => Promise<void>;
 
   /** @param follow  resolves when an epoch is the present one, and refuses one that is over (rule D4.6) */
@@ -25,8 +26,16 @@ export class PeerNode implements StashPeer {
     this.#follow = follow;
   }
 
-  async digests({ epoch, partitions, grouped }: PeerDigests): Promise<Uint8Array> {
+  /** What was taken by an older view is on disk before anything is told by a newer one: so who is filled misses none of it (rule D6.3). */
+  async #present(epoch: number): Promise<void> {
     await this.#follow(epoch);
+    if (this.#settledEpoch >= epoch) return;
+    await this.#store.partitions.barrier();
+    this.#settledEpoch = epoch;
+  }
+
+  async digests({ epoch, partitions, grouped }: PeerDigests): Promise<Uint8Array> {
+    await this.#present(epoch);
     const asked = partitionsOf(partitions);
     const known = (one: number) => this.#store.partitions.knownDigest(one);
     if (!grouped) return packDigests(asked.map(known));
@@ -34,31 +43,31 @@ export class PeerNode implements StashPeer {
   }
 
   async versions({ epoch, partition, after }: PeerVersions): Promise<PeerPage> {
-    await this.#follow(epoch);
+    await this.#present(epoch);
     const { partitions } = this.#store;
     const purged = partitions.purged(partition);
     return { ...partitions.versions(partition, after), purged };
   }
 
   async fetch({ epoch, partition, keys }: PeerFetch): Promise<Uint8Array> {
-    await this.#follow(epoch);
+    await this.#present(epoch);
     return this.#store.partitions.fetch(partition, keys);
   }
 
   async mend({ epoch, partition, purged, entries }: PeerMend): Promise<void> {
-    await this.#follow(epoch);
+    await this.#present(epoch);
     if (purged < this.#store.partitions.purged(partition)) throw behind(partition);
     await this.#store.partitions.mend(partition, entries);
   }
 
   async seal({ epoch, partition, upTo }: PeerSeal): Promise<Uint8Array> {
-    await this.#follow(epoch);
+    await this.#present(epoch);
     await this.#store.partitions.seal(partition, upTo);
     return packDigests([await this.#store.partitions.digest(partition)]);
   }
 
   async purge({ epoch, partition, upTo }: PeerSeal): Promise<void> {
-    await this.#follow(epoch);
+    await this.#present(epoch);
     await this.#store.partitions.purge(partition, upTo);
   }
 }

@@ -15,6 +15,8 @@ export interface ReconcileParts {
   readonly store: StashStore;
   readonly peer: StashPeer;
   readonly epoch: number;
+  /** This node is being filled: what it held before counts for nothing where the peer has purged. Default false. */
+  readonly fresh?: boolean | undefined;
   /** Waits as long as so many bytes should take. */
   readonly pace: (bytes: number) => Promise<void>;
   readonly signal: AbortSignal;
@@ -47,7 +49,8 @@ export async function reconcile(partition: number, parts: ReconcileParts): Promi
     checkLevel(page, purged, partitions.purged(partition));
     // Read after the other one: what was written meanwhile is here, and pushed once more at worst.
     const own = partitions.versions(partition, bytesOf(after));
-    const { fetch, push, end } = merged(itemsOf(own), itemsOf(page));
+    const { fetch, push, end, stale } = merged(itemsOf(own), itemsOf(page), parts.fresh ? purged : 0);
+    if (stale.length > 0) await partitions.discard(partition, stale, purged);
     await pace(own.entries.length + page.entries.length);
     fetched += await transfer(fetch, {
       from: (keys) => peer.fetch({ ...ask, keys }, options),
@@ -72,7 +75,10 @@ async function leveled(partition: number, parts: ReconcileParts): Promise<PeerPa
   const first = { ...ask, after: new Uint8Array(0) };
   const page = await peer.versions(first, { signal });
   const purged = store.partitions.purged(partition);
-  if (page.purged > purged) await store.partitions.purge(partition, page.purged);
+  if (page.purged > purged) {
+    if (parts.fresh) await store.partitions.adopt(partition, page.purged);
+    else await store.partitions.purge(partition, page.purged);
+  }
   if (page.purged >= purged) return page;
   await peer.purge({ ...ask, upTo: purged }, { signal });
   return await peer.versions(first, { signal });
@@ -98,33 +104,41 @@ function itemsOf({ entries, more }: NodePage): Items {
 interface Merged {
   readonly fetch: readonly string[];
   readonly push: readonly string[];
+  /** Here alone, and purged there. */
+  readonly stale: readonly string[];
   /** Up to here both sides were compared; null: all. */
   readonly end: string | null;
 }
 
 /** Two pages that begin behind the same key: compared up to where the shorter one ends. */
-function merged(own: Items, other: Items): Merged {
+function merged(own: Items, other: Items, staleUpTo: number): Merged {
   const ends = [own, other].filter(({ more }) => more).map(({ items }) => items.at(-1)?.[0] ?? '');
   const end = ends.length === 0 ? null : ends.reduce((a, b) => (a < b ? a : b));
   const theirs = new Map(other.items);
   const fetch: string[] = [];
   const push: string[] = [];
+  const stale: string[] = [];
   for (const [key, found] of own.items) {
     if (end !== null && key > end) break;
     const there = theirs.get(key) ?? null;
     theirs.delete(key);
     if (isBetter(there, found)) fetch.push(key);
+    else if (there === null && isUpTo(found, staleUpTo)) stale.push(key);
     else if (isBetter(found, there)) push.push(key);
   }
   for (const [key, found] of theirs) {
     if ((end === null || key <= end) && isBetter(found, null)) fetch.push(key);
   }
-  return { fetch, push, end };
+  return { fetch, push, stale, end };
 }
 
 function isBetter(a: StashFinding, b: StashFinding): boolean {
   if (a === null || a === 'damaged') return false;
   return b === null || b === 'damaged' || isNewer(a, b);
+}
+
+function isUpTo(found: StashFinding, stamp: number): boolean {
+  return found !== null && found !== 'damaged' && found.stamp <= stamp;
 }
 
 /** Takes what one side has of some full keys to the other. @returns entries that were moved */

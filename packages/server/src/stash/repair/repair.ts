@@ -8,6 +8,7 @@ import {
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
+import { inTurns } from './in-turns.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
 
@@ -130,7 +131,10 @@ export class Repair {
     await this.#purge(known, placement, own);
     await store.partitions.scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0);
     for (const node of store.hints.nodes()) {
-      if (!placement.nodes.some(({ id }) => id === node)) await store.hints.forget(node);
+      const isPlaced = [...placement.nodes, ...(known.view?.view.also?.nodes ?? [])].some(
+        ({ id }) => id === node,
+      );
+      if (!isPlaced) await store.hints.forget(node);
     }
   }
 
@@ -147,7 +151,8 @@ export class Repair {
   async #purge(known: Known, placement: Placement, own: number): Promise<void> {
     const { store, peerOf } = this.#parts;
     const replicasOf = (partition: number): StashPeer[] | null => {
-      if (placement.at(partition, 0) !== own) return null;
+      const moving = known.view?.view.also !== undefined;
+      if (moving || placement.at(partition, 0) !== own) return null;
       const others = placement.of(partition).slice(1);
       if (!others.every(({ id }) => known.isAlive(id))) return null;
       return others.map(({ id }) => peerOf(id, known));
@@ -261,22 +266,6 @@ export class Repair {
     return { store, peer, epoch, pace, signal };
   }
 }
-
-/** Several at a time, so that they share flushes. @throws the first failure, when none is under way any more */
-export async function inTurns<T>(all: Iterable<T>, work: (one: T) => Promise<void>): Promise<void> {
-  const waiting = all[Symbol.iterator]();
-  let failure: { readonly error: unknown } | null = null;
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.next(); next.done !== true; next = waiting.next()) {
-      if (failure !== null) return;
-      await work(next.value).catch((error: unknown) => void (failure ??= { error }));
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  if (failure !== null) throw (failure as { readonly error: unknown }).error;
-}
-
-const atOnce = 8;
 
 /** Of two nodes that keep a partition one compares it: one the even, the other the odd. */
 function isOwnToCompare(partition: number, own: string, other: string): boolean {

@@ -26,6 +26,7 @@ import { openStore } from '../open-store.js';
 import { StorageNode } from '../storage-node.js';
 import type { StashStore } from '../store.js';
 import { type Entry, packEntries, packKeys, findingsOf } from '../testing.js';
+import { Mover } from './mover.js';
 import { PeerNode } from './peer-node.js';
 import { Repair, type RepairOptions } from './repair.js';
 
@@ -131,6 +132,7 @@ export class TestNode {
   readonly views: ViewWatch;
   lease = 0;
   repair: Repair | null = null;
+  mover: Mover | null = null;
   readonly #cluster: TestCluster;
   readonly #clock: Clock;
   readonly #unlisten: () => void;
@@ -179,6 +181,16 @@ export class TestNode {
     return this.repair;
   }
 
+  startMover(): Mover {
+    this.mover = new Mover({
+      ...{ engine: this.#cluster.engine, store: this.store, views: this.views },
+      ...{ clock: this.#clock, peerOf: (id) => this.peerOf(id) },
+      warned: (message, error) =>
+        void this.#cluster.warnings.push(`${message}: ${String((error as Error).message)}`),
+    });
+    return this.mover;
+  }
+
   async put(...entries: Entry[]): Promise<number> {
     return await this.store.write('some', packEntries(entries));
   }
@@ -199,6 +211,7 @@ export class TestNode {
 
   async close(): Promise<void> {
     await this.repair?.[Symbol.asyncDispose]();
+    await this.mover?.[Symbol.asyncDispose]();
     this.#unlisten();
     await this.views.close();
     await this.store[Symbol.asyncDispose]();
