@@ -1,3 +1,5 @@
+import { isWaymarkError } from 'waymark/engine';
+
 const atOnce = 8;
 
 /** Several at a time, so that they share flushes. @throws the first failure, when none is under way any more */
@@ -12,4 +14,11 @@ export async function inTurns<T>(all: Iterable<T>, work: (one: T) => Promise<voi
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
   if (failure !== null) throw (failure as { readonly error: unknown }).error;
+}
+
+const passing = ['unavailable', 'superseded', 'uncertain', 'overloaded', 'storage_full'];
+
+/** What may be otherwise the next time, and needs no telling. */
+export function isPassing(error: unknown): boolean {
+  return isWaymarkError(error) && passing.includes(error.code);
 }

@@ -1,4 +1,5 @@
-import { type Clock, type Engine, isWaymarkError, pause, WaymarkError } from 'waymark/engine';
+import { setMaxListeners } from 'node:events';
+import { Bell, type Clock, type Engine, isWaymarkError, pause, WaymarkError } from 'waymark/engine';
 import {
   advanceMove,
   type Also,
@@ -14,7 +15,7 @@ import {
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { agreeing } from './compare.js';
-import { inTurns } from './in-turns.js';
+import { inTurns, isPassing } from './in-turns.js';
 import { reconcile, type ReconcileParts } from './reconcile.js';
 
 export interface MoverParts {
@@ -37,13 +38,15 @@ export class Mover {
   readonly #parts: MoverParts;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  #changed: () => void = () => undefined;
+  readonly #bell = new Bell();
+  #news = false;
   /** The move and the view that this node has done its part of. */
   #doneSince = 0;
   #cleanedEpoch = 0;
 
   constructor(parts: MoverParts) {
     this.#parts = parts;
+    setMaxListeners(0, this.#stop.signal);
     this.#running = this.#run();
   }
 
@@ -55,21 +58,25 @@ export class Mover {
   async #run(): Promise<void> {
     const { views, clock, warned } = this.#parts;
     const { signal } = this.#stop;
-    const listening = views.listen(() => this.#changed());
+    const listening = views.listen(() => {
+      this.#news = true;
+      this.#bell.ring();
+    });
     while (!signal.aborted) {
-      const changed = new Promise<void>((resolve) => (this.#changed = resolve));
+      this.#news = false;
       let again = false;
       try {
         const known = views.last;
         if (known?.view != null) again = await this.#step(known, known.view);
       } catch (error) {
         again = true;
-        const expected = ['unavailable', 'superseded', 'uncertain', 'overloaded', 'storage_full'];
-        const told = isWaymarkError(error) && expected.includes(error.code);
-        if (!told && !signal.aborted) warned('data could not be moved: it is tried again', error);
+        if (!isPassing(error) && !signal.aborted) {
+          warned('data could not be moved: it is tried again', error);
+        }
       }
-      const rest = pause(clock, againMs, signal).catch(() => undefined);
-      await (again ? rest : Promise.race([changed, pause(clock, everMs, signal)]).catch(() => undefined));
+      // After a failure, and while others are asked, news are not waited for alone.
+      const ms = again ? againMs : everMs;
+      await this.#bell.until(() => this.#news && !again, { clock, ms, signal });
     }
     listening();
   }
@@ -137,7 +144,7 @@ export class Mover {
             entries += fetched;
           });
         } catch (error) {
-          if (!isWaymarkError(error, 'unavailable') && !isWaymarkError(error, 'uncertain')) throw error;
+          if (isWaymarkError(error, 'superseded') || !isPassing(error)) throw error;
         }
         if (clock.now() - toldAt < tellMs) continue;
         toldAt = clock.now();

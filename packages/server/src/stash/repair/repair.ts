@@ -1,4 +1,5 @@
-import { type Clock, isWaymarkError, pause, type Random } from 'waymark/engine';
+import { setMaxListeners } from 'node:events';
+import { Bell, type Clock, pause, type Random } from 'waymark/engine';
 import {
   type Known,
   partitionCount,
@@ -8,7 +9,7 @@ import {
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
-import { inTurns } from './in-turns.js';
+import { inTurns, isPassing } from './in-turns.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
 
@@ -69,13 +70,15 @@ export class Repair {
   readonly #away = new Map<string, Away>();
   readonly #running: Promise<void>;
   #placed: { readonly epoch: number; readonly placement: Placement } | null = null;
-  #wake: () => void = () => undefined;
+  readonly #bell = new Bell();
+  #woken = false;
   #alive: ReadonlySet<string> = new Set();
   #scrubbed = 0;
 
   constructor(parts: RepairParts, options: RepairOptions = {}) {
     this.#parts = parts;
     this.#options = options;
+    setMaxListeners(0, this.#stop.signal);
     this.#running = this.#run();
   }
 
@@ -89,15 +92,14 @@ export class Repair {
     const { clock, random, views, warned } = this.#parts;
     const listening = views.listen((known) => this.#heard(known));
     while (!signal.aborted) {
-      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      this.#woken = false;
       try {
         await this.round();
       } catch (error) {
         if (!signal.aborted) warned('comparing replicas failed: it is tried again', error);
       }
-      const everyMs = this.#options.everyMs ?? everyMsDefault;
-      const rest = pause(clock, everyMs * (0.75 + random.next() / 2), signal);
-      await Promise.race([woken, rest.catch(() => undefined)]);
+      const ms = (this.#options.everyMs ?? everyMsDefault) * (0.75 + random.next() / 2);
+      await this.#bell.until(() => this.#woken, { clock, ms, signal });
     }
     listening();
   }
@@ -109,7 +111,9 @@ export class Repair {
     const back = [...alive].filter((id) => !this.#alive.has(id) && id !== this.#parts.store.id);
     this.#alive = alive;
     for (const id of back) this.#away.delete(id);
-    if (back.length > 0) this.#wake();
+    if (back.length === 0) return;
+    this.#woken = true;
+    this.#bell.ring();
   }
 
   /** One look at all peers. */
@@ -186,8 +190,7 @@ export class Repair {
       if (this.#stop.signal.aborted) throw error;
       const ms = Math.min(awayMs.max, away === undefined ? awayMs.first : away.ms * 2);
       this.#away.set(id, { until: clock.now() + ms, ms });
-      const expected = ['unavailable', 'superseded', 'uncertain', 'overloaded', 'storage_full'];
-      if (isWaymarkError(error) && expected.includes(error.code)) return;
+      if (isPassing(error)) return;
       warned(`replicas could not be compared with those of node ${id}`, error);
     }
   }
