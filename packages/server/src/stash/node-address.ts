@@ -11,9 +11,7 @@ export function addressOf({ listen, advertise, tls }: StashNodeOptions, bound: n
 }
 
 /** What it listens by where it asks for TLS. */
-export async function tlsServer(
-  tls: StashNodeOptions['tls'],
-): Promise<Server | undefined> {
+export async function tlsServer(tls: StashNodeOptions['tls']): Promise<Server | undefined> {
   if (tls === undefined) return undefined;
   const cert = await pem(tls.cert, 'CERTIFICATE');
   const key = await pem(tls.key, 'PRIVATE KEY');

@@ -1,7 +1,9 @@
 import type { CallOptions, Engine } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Known } from './known.js';
-import type { PlacedNode } from './placement.js';
+import { partitionCount } from './hash.js';
+import { type PlacedNode, Placement } from './placement.js';
+import { readQuorumOf } from './routes.js';
 import { changeView, encode, movePrefix, readView, type SeenView, type StashView } from './view.js';
 
 /**
@@ -84,31 +86,47 @@ export async function advanceMove(
   const also = seen?.view.also;
   if (seen === null || also === undefined || also.paused === true) return null;
   const { replicas, nodes, left, epoch } = seen.view;
+  const before = (): Placement => new Placement(nodes, replicas);
   const told = ({ id }: PlacedNode): boolean => {
     const progress = known.moves.get(id);
     return progress?.since === also.since && progress.done;
   };
-  if (also.phase === 'filling') {
-    if (!also.nodes.every(told)) return null;
-    const settling = { phase: 'settling', nodes, since: epoch + 1 } as const;
-    return await changeView(
-      engine,
-      seen,
-      { replicas, nodes: also.nodes, left, also: settling },
-      options,
-    );
-  }
-  // One that is dead cannot answer by the old view either; two of three that are merely out of touch could.
-  const staying = new Set(nodes.map(({ id }) => id));
   const missing = also.nodes.filter((node) => !told(node));
-  const lost = missing.filter(({ id }) => !staying.has(id) && !known.isAlive(id));
-  if (missing.length > lost.length || lost.length > 1) return null;
-  return await changeView(
-    engine,
-    seen,
-    { replicas, nodes, left: withLeft(left, also.nodes, nodes) },
-    options,
-  );
+  if (missing.some(({ id }) => known.isAlive(id))) return null;
+  if (also.phase === 'filling') {
+    // Of one that is dead and is given nothing there is nothing to hear.
+    const after = missing.length === 0 ? null : new Placement(also.nodes, replicas);
+    if (missing.some(({ id }) => after !== null && gained(id, before(), after).length > 0)) {
+      return null;
+    }
+    const settling = { phase: 'settling', nodes, since: epoch + 1 } as const;
+    const next = { replicas, nodes: also.nodes, left, also: settling };
+    return await changeView(engine, seen, next, options);
+  }
+  // One that only seems to be dead may go on to answer by the old view: alone it must not be enough for a read. Who removes the other copy of two knows that it is gone.
+  const staying = missing.filter(({ id }) => nodes.some((node) => node.id === id));
+  const enough = readQuorumOf(Math.min(replicas, also.nodes.length));
+  if (missing.length > Math.max(1, enough - 1) || staying.length > enough - 1) return null;
+  const done = { replicas, nodes, left: withLeft(left, also.nodes, nodes) };
+  return await changeView(engine, seen, done, options);
+}
+
+/** Partitions that a node has to be given, ascending. */
+export function gained(id: string, before: Placement, after: Placement): number[] {
+  const kept = keptBy(id, before);
+  return [...keptBy(id, after)].filter((one) => !kept.has(one));
+}
+
+/** Partitions that a node keeps, ascending. */
+export function keptBy(id: string, placement: Placement): Set<number> {
+  const own = placement.nodes.findIndex((node) => node.id === id);
+  const kept = new Set<number>();
+  for (let one = 0; one < partitionCount && own >= 0; one++) {
+    for (let rank = 0; rank < placement.replicas; rank++) {
+      if (placement.at(one, rank) === own) kept.add(one);
+    }
+  }
+  return kept;
 }
 
 /** Says how far a node is with its part of a move. */

@@ -1,7 +1,7 @@
 import type { CallOptions } from '../core/engine.js';
 import { bitsOf, type Digest, unpackDigests } from './digest-list.js';
-import { partitionCount } from './hash.js';
 import type { Known } from './known.js';
+import { keptBy } from './moves.js';
 import type { StashPeer } from './peer.js';
 import { Placement } from './placement.js';
 import { writeQuorumOf } from './routes.js';
@@ -39,9 +39,16 @@ export async function safeToStop(
   if (placement.replicas - 1 < needed) {
     return answer([`${placement.replicas} copies are kept, and a write asks ${needed}`], 0);
   }
-  let open = partitionsOfNode(placement, id);
+  let open = [...keptBy(id, placement)];
   for (let tries = 0; tries < triesMax && open.length > 0; tries++) {
-    const told = await digestsOf(open, { id, known, placement, peerOf, epoch: view.epoch, options });
+    const told = await digestsOf(open, {
+      id,
+      known,
+      placement,
+      peerOf,
+      epoch: view.epoch,
+      options,
+    });
     open = open.filter((one) => !holds(one, told, { id, placement, needed }));
   }
   if (open.length === 0) return answer([], 0);
@@ -100,11 +107,6 @@ function holds(
 
 function textOf(digest: Digest | undefined): string | undefined {
   return digest == null ? undefined : `${digest.high} ${digest.low}`;
-}
-
-function partitionsOfNode(placement: Placement, id: string): number[] {
-  const all = Array.from({ length: partitionCount }, (_, one) => one);
-  return all.filter((one) => placement.of(one).some((node) => node.id === id));
 }
 
 function answer(reasons: readonly string[], partitions: number): SafeToStop {

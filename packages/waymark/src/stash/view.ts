@@ -166,9 +166,7 @@ export async function commitView(
   const outcome = await engine.commit(
     {
       when: [{ key: viewKey, target: 'mod', is: '=', to: revision }],
-      apply: [
-        { type: 'put', key: viewKey, value: encode(stored) },
-      ],
+      apply: [{ type: 'put', key: viewKey, value: encode(stored) }],
     },
     options,
   );

@@ -50,9 +50,7 @@ export async function agreeing(
   const ask = { epoch, partitions: bitsOf(partitions), grouped: false };
   const theirs = unpackDigests(await peer.digests(ask, { signal }));
   return new Set(
-    partitions.filter((one, at) =>
-      isSame(store.partitions.knownDigest(one), theirs[at] ?? null),
-    ),
+    partitions.filter((one, at) => isSame(store.partitions.knownDigest(one), theirs[at] ?? null)),
   );
 }
 

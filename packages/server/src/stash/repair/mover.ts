@@ -3,6 +3,8 @@ import { Bell, type Clock, type Engine, isWaymarkError, pause, WaymarkError } fr
 import {
   advanceMove,
   type Also,
+  gained,
+  keptBy,
   type Known,
   partitionCount,
   Placement,
@@ -126,13 +128,13 @@ export class Mover {
     const { signal } = this.#stop;
     const before = new Placement(view.nodes, view.replicas);
     const after = new Placement(view.also?.nodes ?? [], view.replicas);
-    const gained = gainedBy(store.id, before, after);
+    const wanted = gained(store.id, before, after);
     const needed = readQuorumOf(before.replicas);
-    const has = new Map(gained.map((one) => [one, new Set<string>()]));
+    const has = new Map(wanted.map((one) => [one, new Set<string>()]));
     const lacking = (one: number): boolean => (has.get(one)?.size ?? 0) < needed;
     let [entries, toldAt] = [0, clock.now()];
     for (;;) {
-      for (const [id, partitions] of ownersOf(gained.filter(lacking), before)) {
+      for (const [id, partitions] of ownersOf(wanted.filter(lacking), before)) {
         const asked = partitions.filter((one) => lacking(one) && has.get(one)?.has(id) === false);
         const parts = this.#reconcileParts(this.#parts.peerOf(id, known), known.epoch);
         try {
@@ -148,15 +150,16 @@ export class Mover {
         }
         if (clock.now() - toldAt < tellMs) continue;
         toldAt = clock.now();
-        const done = gained.filter((one) => !lacking(one)).length;
-        const progress = { ...told, done: false, partitions: done, of: gained.length, entries };
+        const done = wanted.filter((one) => !lacking(one)).length;
+        const progress = { ...told, done: false, partitions: done, of: wanted.length, entries };
         await tellMove(engine, store.id, progress, { signal }).catch(() => undefined);
       }
-      const left = gained.filter(lacking).length;
-      if (left === 0) return { partitions: gained.length, of: gained.length, entries };
+      const left = wanted.filter(lacking).length;
+      if (left === 0) return { partitions: wanted.length, of: wanted.length, entries };
       await pause(clock, againMs / 5, signal);
       // Another view: what was asked by this one is refused anyway.
-      if (views.last?.epoch !== view.epoch) throw new WaymarkError('superseded', 'the view of the move is over');
+      if (views.last?.epoch !== view.epoch)
+        throw new WaymarkError('superseded', 'the view of the move is over');
     }
   }
 
@@ -183,23 +186,6 @@ export class Mover {
 
 const none = { fetched: 0 };
 const everMs = 86_400_000;
-
-function keptBy(id: string, placement: Placement): Set<number> {
-  const own = placement.nodes.findIndex((node) => node.id === id);
-  const kept = new Set<number>();
-  for (let one = 0; one < partitionCount; one++) {
-    for (let rank = 0; rank < placement.replicas; rank++) {
-      if (placement.at(one, rank) === own) kept.add(one);
-    }
-  }
-  return kept;
-}
-
-/** Partitions that a node has to be given, ascending. */
-function gainedBy(id: string, before: Placement, after: Placement): number[] {
-  const kept = keptBy(id, before);
-  return [...keptBy(id, after)].filter((one) => !kept.has(one));
-}
 
 /** Who keeps some partitions, and which of them each. */
 function ownersOf(partitions: readonly number[], placement: Placement): Map<string, number[]> {

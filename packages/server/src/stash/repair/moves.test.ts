@@ -147,7 +147,10 @@ test('[D6.4] a node that is lost is replaced from the others: safeToStop says wh
   await fill(500);
   for (let round = 0; round < 3; round++) {
     const victim = cluster.nodes[0] as TestNode;
-    await vi.waitFor(async () => expect(await safe(victim.id)).toMatchObject({ safe: true }), settled);
+    await vi.waitFor(
+      async () => expect(await safe(victim.id)).toMatchObject({ safe: true }),
+      settled,
+    );
     await cluster.stop(victim, { wipe: true });
     await write([`during ${round}`], 'v');
     expect(await safe((cluster.nodes[0] as TestNode).id)).toMatchObject({ safe: false });

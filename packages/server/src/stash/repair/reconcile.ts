@@ -49,7 +49,11 @@ export async function reconcile(partition: number, parts: ReconcileParts): Promi
     checkLevel(page, purged, partitions.purged(partition));
     // Read after the other one: what was written meanwhile is here, and pushed once more at worst.
     const own = partitions.versions(partition, bytesOf(after));
-    const { fetch, push, end, stale } = merged(itemsOf(own), itemsOf(page), parts.fresh ? purged : 0);
+    const { fetch, push, end, stale } = merged(
+      itemsOf(own),
+      itemsOf(page),
+      parts.fresh ? purged : 0,
+    );
     if (stale.length > 0) await partitions.discard(partition, stale, purged);
     await pace(own.entries.length + page.entries.length);
     fetched += await transfer(fetch, {
