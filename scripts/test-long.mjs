@@ -9,10 +9,15 @@ const parts = {
   durability: ['test/durability'],
   'power-loss': ['test/durability/power-loss.test.ts'],
   engines: ['test/engines'],
+  'recipes-elsewhere': ['test/recipes/etcd.test.ts', 'test/recipes/postgres.test.ts'],
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],
   cluster: ['test/faults'],
   delivery: ['test/delivery/rig.test.ts', 'test/delivery/zombies.test.ts'],
+  'etcd-api': ['test/etcd/differential', 'test/etcd/auth-matrix.test.ts'],
+  http2: ['test/http2'],
+  semaphores: ['test/recipes/semaphore-histories.test.ts'],
+  patterns: ['test/watchers/glob.test.ts', 'test/watchers/pattern-index.test.ts'],
   postgres: ['test/engines/postgres-order.test.ts', 'test/engines/postgres-faults.test.ts'],
 };
 const files = parts[process.argv[2]];

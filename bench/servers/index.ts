@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ensureDebian } from '#services';
+import { ensureDebian, service } from '#services';
 import { freePort, type Running, start, temporaryDirectory } from '../harness/processes.js';
 
 /** Every server of the bench, on loopback, with its data in a temporary folder. */
@@ -36,8 +36,14 @@ export async function startRedis(call: RedisCall = {}): Promise<Running> {
   return start({ name: 'redis-server', command: 'redis-server', args, address, directory });
 }
 
-export async function startEtcd(): Promise<Running> {
-  ensureDebian(['etcd-server']);
+export interface EtcdCall {
+  /** Default: Debian's own, 3.4. */
+  readonly version?: '3.5';
+}
+
+export async function startEtcd({ version }: EtcdCall = {}): Promise<Running> {
+  if (version === undefined) ensureDebian(['etcd-server']);
+  const command = version === undefined ? 'etcd' : service(`etcd-${version}`).path;
   const directory = await temporaryDirectory('etcd');
   const [client, peer] = [await freePort(), await freePort()];
   const clientUrl = `http://127.0.0.1:${client}`;
@@ -52,7 +58,7 @@ export async function startEtcd(): Promise<Running> {
     `--initial-cluster=bench=${peerUrl}`,
     '--log-level=error',
   ];
-  return start({ name: 'etcd', command: 'etcd', args, address: `127.0.0.1:${client}`, directory });
+  return start({ name: 'etcd', command, args, address: `127.0.0.1:${client}`, directory });
 }
 
 export async function startNats(): Promise<Running> {

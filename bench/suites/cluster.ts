@@ -1,28 +1,12 @@
 import type { Side } from '../harness/duel.js';
-import { cpuMs } from '../harness/processes.js';
+import { cpuMs, type Running } from '../harness/processes.js';
 import { startEtcd, startPostgres, startWaymark } from '../servers/index.js';
 import { none, type Stage } from './stage.js';
 
 /** Engines that are elsewhere: what one process writes through them, and what watchers cost them. */
 export async function clusterSuite(stage: Stage): Promise<void> {
-  const etcd = await stage.server('etcd', startEtcd);
-  const params = { op: 'put', inFlight: 128, seconds: 2 };
-  const url = `etcd://${etcd.address}/bench`;
-  for (const [line, client] of [
-    ['put through the etcd engine, 128 in flight', 'waymarkEngine'],
-    ['put through a namespace on etcd, 128 in flight', 'waymark'],
-  ] as const) {
-    await stage.line(
-      line,
-      'operations/s, one etcd',
-      async () => [stage.side('waymark', client, url, 'load', params)],
-      async () => [
-        stage.side('plain grpc-js', 'etcdPlain', etcd.address, 'load', params),
-        stage.side('etcd3', 'etcd3', etcd.address, 'load', params),
-      ],
-    );
-  }
-  await stage.clear();
+  await throughEtcd(stage, 'etcd', startEtcd, ['engine', 'namespace']);
+  await throughEtcd(stage, 'etcd 3.5', () => startEtcd({ version: '3.5' }), ['engine']);
   await postgres(stage);
   await stage.clear();
   await stage.line(
@@ -34,6 +18,33 @@ export async function clusterSuite(stage: Stage): Promise<void> {
     ],
     none,
   );
+}
+
+const clients = {
+  engine: ['put through the etcd engine, 128 in flight', 'waymarkEngine'],
+  namespace: ['put through a namespace on etcd, 128 in flight', 'waymark'],
+} as const;
+
+async function throughEtcd(
+  stage: Stage,
+  name: string,
+  begin: () => Promise<Running>,
+  layers: readonly (keyof typeof clients)[],
+): Promise<void> {
+  const etcd = await stage.server(name, begin);
+  const params = { op: 'put', inFlight: 128, seconds: 2 };
+  for (const [line, client] of layers.map((layer) => clients[layer])) {
+    await stage.line(
+      name === 'etcd' ? line : `${line}, ${name}`,
+      'operations/s, one etcd',
+      async () => [stage.side('waymark', client, `etcd://${etcd.address}/bench`, 'load', params)],
+      async () => [
+        stage.side('plain grpc-js', 'etcdPlain', etcd.address, 'load', params),
+        stage.side('etcd3', 'etcd3', etcd.address, 'load', params),
+      ],
+    );
+  }
+  await stage.clear();
 }
 
 async function postgres(stage: Stage): Promise<void> {

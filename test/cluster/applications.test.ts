@@ -119,7 +119,7 @@ async function token(of: Application): Promise<string> {
   return String((await askMember(of.directory, 'token', { ttlMs: 60_000 }))['token']);
 }
 
-test('[W10] three applications on cluster: and no server: each is killed under load, then two at once; recover brings all back; they grow again', async () => {
+test('[W10] three applications on cluster: and no server: each is killed under load, then two at once; recover brings all back; they grow to three and shrink to one', async () => {
   await using folder = new ClusterFolder();
   const acked = new Map<string, string>();
   const listen = `127.0.0.1:${await freePort()}`;
@@ -175,13 +175,25 @@ test('[W10] three applications on cluster: and no server: each is killed under l
   // An application that listens for others is told to by its URL alone: c ends, and is opened so.
   await c2.close();
   await using c3 = await Application.start(directory('c'), first, acked);
-  const query = new URLSearchParams({ memory: '', join: listen, token: await token(c3) });
-  await using d = await Application.start(directory('d'), String(query), acked);
-  await until(
-    () => d.status(),
-    (status) => whole(status, 2),
-  );
-  await Promise.all([c3.stop(), d.stop()]);
-  expect(await d.lost()).toEqual([]);
-  await d.close();
+  const joinC = async (name: string): Promise<Application> => {
+    const query = new URLSearchParams({ memory: '', join: listen, token: await token(c3) });
+    return await Application.start(directory(name), String(query), acked);
+  };
+  const members = async (count: number): Promise<unknown> =>
+    await until(
+      () => c3.status(),
+      (status) => whole(status, count),
+    );
+  await using d = await joinC('d');
+  await using e = await joinC('e');
+  await members(3);
+  for (const application of [c3, d, e]) await application.stop();
+  expect(await e.lost()).toEqual([]);
+  // And back to one, by command.
+  for (const [left, application] of [e, d].entries()) {
+    await askMember(application.directory, 'leave');
+    await members(2 - left);
+    await application.close();
+  }
+  expect(await c3.lost()).toEqual([]);
 });

@@ -1,9 +1,9 @@
-import type { Engine, Entry, Operation, Random } from 'waymark/engine';
+import type { Engine, Entry, LeaseId, Operation, Random } from 'waymark/engine';
 
 export interface State {
   readonly revision: number;
   readonly entries: readonly Entry[];
-  readonly leases: readonly number[];
+  readonly leases: readonly LeaseId[];
 }
 
 export async function wholeState(engine: Engine): Promise<State> {
@@ -41,13 +41,13 @@ export async function followHistory(engine: Engine): Promise<number> {
   return compacted;
 }
 
-type Contents = Map<string, { readonly value: string; readonly lease: number }>;
+type Contents = Map<string, { readonly value: string; readonly lease: LeaseId }>;
 
 interface Write {
   readonly revision: number;
   readonly puts: readonly (readonly [
     key: string,
-    entry: { readonly value: string; readonly lease: number },
+    entry: { readonly value: string; readonly lease: LeaseId },
   ])[];
   readonly deletes: readonly string[];
 }
@@ -58,13 +58,13 @@ export type LedgerReport =
   | { readonly type: 'acknowledged'; readonly revision: number }
   | {
       readonly type: 'lease';
-      readonly id: number;
+      readonly id: LeaseId;
       readonly granted: boolean;
       readonly acknowledged: boolean;
     };
 
 interface LeaseEvent {
-  readonly id: number;
+  readonly id: LeaseId;
   readonly granted: boolean;
   acknowledged: boolean;
 }

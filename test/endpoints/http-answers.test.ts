@@ -29,9 +29,9 @@ function openAt(
   uri: string,
   more: Partial<EndpointSettings> = {},
   dialer = plainDialer(),
+  connections = new SharedConnections(),
 ): Endpoint {
   const settings = { format: 'structured', secrets: [], timeoutMs: 10_000, ...more } as const;
-  const connections = new SharedConnections();
   const tools = { dialer, connections, wallNow: () => now };
   return httpKind.open(httpKind.parse(uri, settings), settings, tools);
 }
@@ -197,6 +197,43 @@ test('deliveries use one connection, one after the other', async () => {
     for (let times = 0; times < 10; times += 1) await send(endpoint);
   }
   expect(sockets).toHaveLength(1);
+});
+
+test('endpoints of one origin have as many connections as are busy at once', async () => {
+  await using receiver = await startHttpReceiver();
+  const sockets: Socket[] = [];
+  const shared = [{}, recording(sockets), new SharedConnections()] as const;
+  await using one = openAt(hook(receiver), ...shared);
+  await using other = openAt(`${hook(receiver)}/other`, ...shared);
+  for (let times = 0; times < 5; times += 1) {
+    await send(one);
+    await send(other);
+  }
+  expect(sockets).toHaveLength(1);
+  for (let times = 0; times < 5; times += 1) await Promise.all([send(one), send(other)]);
+  expect(sockets).toHaveLength(2);
+});
+
+test('a connection that was still being made when its try ended is nobody else’s', async () => {
+  await using receiver = await startHttpReceiver();
+  const dialer = plainDialer();
+  let dials = 0;
+  let begun = (): void => {};
+  const dialling = new Promise<void>((resolve) => (begun = resolve));
+  const connect: Dialer['connect'] = async (to, signal) => {
+    begun();
+    dials += 1;
+    return await (dials === 1 ? new Promise<Socket>(() => undefined) : dialer.connect(to, signal));
+  };
+  await using endpoint = openAt(hook(receiver), {}, { ...dialer, connect });
+  const late = new AbortController();
+  const failure = failureOf(endpoint.deliver(deliveryOf([eventAt(1)]), late.signal));
+  await dialling;
+  const timedOut = new DeliveryFailure('again', 'no answer within 15000 ms');
+  late.abort(timedOut);
+  expect(await failure).toBe(timedOut);
+  await send(endpoint);
+  expect([dials, receiver.heard.length]).toEqual([2, 1]);
 });
 
 test('a receiver that hangs is left when the signal says so', async () => {

@@ -1,21 +1,8 @@
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { type Engine, mirror, openEngine } from 'waymark/engine';
 import { engineSuite, type OpenedEngine, propertySuite } from 'waymark/testing';
-import { type RunningEtcd, startEtcd } from '../support/etcd.js';
-import { type RunningPostgres, startPostgres } from '../support/postgres.js';
-import { openMemory, runsOf } from './engines.js';
-
-let etcd: RunningEtcd;
-let postgres: RunningPostgres;
-let opened = 0;
-
-beforeAll(async () => {
-  [etcd, postgres] = await Promise.all([startEtcd(), startPostgres()]);
-});
-
-afterAll(async () => {
-  await Promise.all([etcd.stop(), postgres.stop()]);
-});
+import { onElsewhere } from './elsewhere.js';
+import { openFile, openMemory, runsOf } from './engines.js';
 
 /** A mirror that stands. */
 async function mirrored(engine: Engine, options: Parameters<typeof mirror>[1]): Promise<Engine> {
@@ -29,10 +16,14 @@ async function mirrored(engine: Engine, options: Parameters<typeof mirror>[1]): 
   });
 }
 
-async function overMemory(): Promise<OpenedEngine> {
-  const opened = await openMemory();
+async function overOwn(open: () => Promise<OpenedEngine>): Promise<OpenedEngine> {
+  const opened = await open();
   const engine = await mirrored(opened.engine, { clock: opened.clock });
-  return { ...opened, engine, close: () => Promise.resolve(engine[Symbol.asyncDispose]()) };
+  const close = async (): Promise<void> => {
+    await engine[Symbol.asyncDispose]();
+    await opened.close();
+  };
+  return { ...opened, engine, close };
 }
 
 async function overElsewhere(url: string): Promise<OpenedEngine> {
@@ -44,12 +35,12 @@ async function overElsewhere(url: string): Promise<OpenedEngine> {
   return { engine, close };
 }
 
-for (const [name, open, runs] of [
-  ['mirror over memory', overMemory, 200],
-  ['mirror over etcd', () => overElsewhere(`etcd://${etcd.address}/mirror-${opened++}`), 10],
-  ['mirror over PostgreSQL', () => overElsewhere(`${postgres.url}?schema=mirror-${opened++}`), 10],
-] as const) {
-  const suite = { name, runner: { describe, test }, open };
+function suites(name: string, open: () => Promise<OpenedEngine>, runs: number): void {
+  const suite = { name: `mirror over ${name}`, runner: { describe, test }, open };
   engineSuite(suite);
   propertySuite({ ...suite, ...runsOf('mirror.test.ts', runs) });
 }
+
+suites('memory', () => overOwn(openMemory), 200);
+suites('file', () => overOwn(openFile), 20);
+onElsewhere((name, url) => suites(name, () => overElsewhere(url()), 10));

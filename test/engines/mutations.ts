@@ -17,6 +17,7 @@ import {
   type ReadOptions,
   type Revision,
   systemClock,
+  toLeaseId,
   type Txn,
   WaymarkError,
   type WatchOptions,
@@ -269,6 +270,21 @@ const checkFaults: Mutation[] = [
       commit: (engine, txn, options) =>
         engine.commit(
           checked(txn, (check) => (check.target === 'value' && check.is === '!=' ? [] : [check])),
+          options,
+        ),
+    }),
+  },
+  {
+    rule: 'K3',
+    fault: 'ids of leases beyond 2^53-1 are all the same to a check',
+    plant: faults({
+      commit: (engine, txn, options) =>
+        engine.commit(
+          checked(txn, (check) =>
+            check.target === 'lease' && typeof check.to === 'string'
+              ? [{ ...check, to: Math.sign(Number(check.to)) * Number.MAX_SAFE_INTEGER }]
+              : [check],
+          ),
           options,
         ),
     }),
@@ -558,6 +574,17 @@ const historyFaults: Mutation[] = [
 ];
 
 const leaseFaults: Mutation[] = [
+  {
+    rule: 'K10',
+    fault: 'an id that is asked for is rounded, as JSON is by many',
+    plant: faults({
+      grant: (engine, ttlMs, options) => {
+        const { id } = options ?? {};
+        const rounded = typeof id === 'string' ? toLeaseId(BigInt(Number(id)) - 1_024n) : id;
+        return engine.grant(ttlMs, { ...options, id: rounded });
+      },
+    }),
+  },
   {
     rule: 'K10',
     fault: 'a lease ends early',

@@ -37,7 +37,7 @@ test('[postgres] a schema of version 1 is brought up to date when it is opened: 
   const url = `${server.url}?schema=first`;
   await using engine = await openEngine(url);
   await using other = await openEngine(url);
-  expect((await sql('select version from first.meta'))[0]).toEqual({ version: 2 });
+  expect((await sql('select version from first.meta'))[0]).toEqual({ version: 3 });
   const { identity, revision, compacted, keys, leases } = await engine.status();
   expect({ identity, revision, compacted, keys, leases }).toEqual({
     identity: 'slHbKAIeWz3TBMhsh92vUg',
@@ -58,6 +58,8 @@ test('[postgres] a schema of version 1 is brought up to date when it is opened: 
     [8, { type: 'put', previous: null }],
     [9, { type: 'put', previous: expect.objectContaining({ value: 'long', modRevision: 5 }) }],
   ]);
+  expect((await engine.grant(60_000, { id: -7 })).id).toBe(-7);
+  await other.revoke(-7);
   await other.revoke(7);
   const past = await engine.read({ key: 'n/', end: 'n0', at: 4 });
   expect(past.entries.map(({ key, value }) => [key, value])).toEqual([

@@ -6,7 +6,7 @@ import { type RunningPostgres, startPostgres } from '../support/postgres.js';
 import { writeByEngine, writeBySql, writerName, type Written } from './postgres-writers.js';
 
 const file = 'test/engines/postgres-order.test.ts';
-const commits = Number(process.env['COMMITS'] ?? sized(1_000, 100_000));
+const commits = Number(process.env['COMMITS'] ?? sized(4_000, 100_000));
 /** So many commits apart a backend is killed, and each fifth time the server. */
 const killEvery = sized(150, 1_000);
 const sqlWriters = 12;

@@ -1,23 +1,55 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startEtcd as startWaymark } from '@waymark/server/testing';
 import { Etcd3, type IKeyValue, type Watcher } from 'etcd3';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startEtcd } from '../support/etcd.js';
+import { startPostgres } from '../support/postgres.js';
 
-/** What the documentation of the etcd3 package shows, over Waymark and over etcd. */
+/** What the documentation of the etcd3 package shows, over Waymark on each engine and over etcd. */
 const servers = [
-  {
-    name: 'Waymark',
-    start: async () => {
-      const { address, close } = await startWaymark();
-      return { address, stop: close };
-    },
-  },
+  { name: 'Waymark', start: () => waymark() },
+  { name: 'Waymark on a file', start: onFolder },
+  { name: 'Waymark on PostgreSQL', start: onPostgres },
+  { name: 'Waymark on etcd', start: onEtcd },
   { name: 'etcd 3.4', start: startEtcd },
+  { name: 'etcd 3.5', start: () => startEtcd({ version: '3.5' }) },
 ];
 
+interface Served {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+async function waymark(engine?: string): Promise<Served> {
+  const { address, close } = await startWaymark({ engine });
+  return { address, stop: close };
+}
+
+async function onFolder(): Promise<Served> {
+  const folder = await mkdtemp(join(tmpdir(), 'waymark-etcd3-'));
+  return await standingOn(`file:${folder}`, () => rm(folder, { recursive: true }));
+}
+
+async function onPostgres(): Promise<Served> {
+  const { url, stop } = await startPostgres();
+  return await standingOn(url, stop);
+}
+
+async function onEtcd(): Promise<Served> {
+  const { address, stop } = await startEtcd();
+  return await standingOn(`etcd://${address}/etcd3`, stop);
+}
+
+async function standingOn(engine: string, end: () => Promise<void>): Promise<Served> {
+  const { address, stop } = await waymark(engine);
+  return { address, stop: () => stop().then(end) };
+}
+
 describe.each(servers)('the etcd3 package over $name', ({ start }) => {
-  let server: { address: string; stop: () => Promise<void> };
+  let server: Served;
   let client: Etcd3;
 
   beforeAll(async () => {

@@ -5,7 +5,7 @@
 export const differing: Readonly<Record<string, readonly (readonly [RegExp, string])[]>> = {
   'ids of members, leases and the cluster': [
     [/"(cluster_id|member_id|leader|ID)":\d+/g, '"$1":0'],
-    [/"(ClusterID|MemberID|Leader|ID)" : \d+/g, '"$1" : 0'],
+    [/"(ClusterID|MemberID|Leader|ID|Lease)" : \d+/g, '"$1" : 0'],
     [/\b[0-9a-f]{8,16}\b(?=,| |$|\))/gm, 'ID'],
   ],
   term: [

@@ -19,6 +19,9 @@ const patienceMs = 10_000;
  */
 type Step = readonly [arguments_: string, stdin?: string];
 
+/** Stands for the id of the lease that was granted last, there. */
+const lastLease = 'LEASE';
+
 const data: readonly Step[] = [
   ['put foo bar'],
   ['put foo baz --prev-kv'],
@@ -67,6 +70,15 @@ const leases: readonly Step[] = [
   ['lease timetolive 7f'],
   ['lease timetolive 7f --keys'],
   ['lease keep-alive --once 7f'],
+  ['lease grant 200'],
+  [`put foo bar --lease=${lastLease}`],
+  [`put bar baz --lease=${lastLease}`],
+  [`lease keep-alive --once ${lastLease}`],
+  ['get foo -w fields'],
+  [`lease revoke ${lastLease}`],
+  ['get "" --prefix'],
+  [`lease revoke ${lastLease}`],
+  [`lease timetolive ${lastLease} --keys`],
 ];
 
 const members: readonly Step[] = [
@@ -181,6 +193,12 @@ interface Told {
   readonly told: string;
 }
 
+/** As it was printed. */
+interface Ran {
+  readonly code: number;
+  readonly raw: string;
+}
+
 test('what differs by nature is listed with its reason', async () => {
   const page = await readFile(new URL('../../docs/reference/etcd.md', import.meta.url), 'utf8');
   const [, section = ''] = page.split('## etcdctl, side by side');
@@ -221,7 +239,7 @@ for (const version of ['3.4', '3.5'] as const) {
         await run(etcdctl, address, 'put foo bar');
         const saved = await run(etcdctl, address, `snapshot save ${file}`);
         status[address] = (await run(etcdctl, address, `snapshot status ${file}`)).code;
-        return [saved.code, saved.told];
+        return [saved.code, plain(saved.raw, address)];
       });
       expect(Object.values(status).toSorted()).toEqual([0, expect.any(Number)]);
       expect(Object.values(status)).not.toEqual([0, 0]);
@@ -293,11 +311,16 @@ function listen(etcdctl: string, address: string, [command, stdin = '']: Step): 
 
 async function runAll(etcdctl: string, address: string, steps: readonly Step[]): Promise<Told[]> {
   const told: Told[] = [];
-  for (const [command, stdin] of steps) told.push(await run(etcdctl, address, command, stdin));
+  let lease = '';
+  for (const [command, stdin] of steps) {
+    const one = await run(etcdctl, address, command.replace(lastLease, lease), stdin);
+    lease = /^lease ([0-9a-f]+) granted/.exec(one.raw)?.[1] ?? lease;
+    told.push({ command, code: one.code, told: plain(one.raw, address) });
+  }
   return told;
 }
 
-function run(etcdctl: string, address: string, command: string, stdin = ''): Promise<Told> {
+function run(etcdctl: string, address: string, command: string, stdin = ''): Promise<Ran> {
   const args = [
     `--endpoints=${address}`,
     // A loaded machine is slow to hash a password.
@@ -309,7 +332,7 @@ function run(etcdctl: string, address: string, command: string, stdin = ''): Pro
   return new Promise((resolve) => {
     const child = execFile(etcdctl, args, { env, timeout: 120_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : Number(error.code ?? -1);
-      resolve({ command, code, told: plain(`${stdout}${lastLine(stderr)}`, address) });
+      resolve({ code, raw: `${stdout}${lastLine(stderr)}` });
     });
     child.stdin?.end(stdin);
   });

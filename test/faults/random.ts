@@ -33,6 +33,6 @@ export function chooseSeed(testFile: string): number {
 }
 
 /** The long form is `WAYMARK_LONG=1`. */
-export function sized(short: number, long: number): number {
+export function sized<T>(short: T, long: T): T {
   return process.env['WAYMARK_LONG'] === '1' ? long : short;
 }

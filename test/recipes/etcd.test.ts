@@ -2,21 +2,22 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { recipeSuite } from 'waymark/testing';
 import { type RunningEtcd, startEtcd } from '../support/etcd.js';
 import { overEtcd, overServersOnEtcd } from '../support/recipe-contexts.js';
+import { etcdVersions } from '../support/versions.js';
 
-let etcd: RunningEtcd;
+describe.each(etcdVersions)('recipes on etcd %s', (version) => {
+  let etcd: RunningEtcd;
 
-beforeAll(async () => {
-  etcd = await startEtcd();
-});
+  beforeAll(async () => {
+    etcd = await startEtcd({ version });
+  });
 
-afterAll(async () => {
-  await etcd.stop();
-});
+  afterAll(async () => {
+    await etcd.stop();
+  });
 
-describe('recipes', () => {
-  recipeSuite({ name: 'etcd in process', test, open: () => overEtcd(etcd.address) });
+  recipeSuite({ name: 'in process', test, open: () => overEtcd(etcd.address) });
   recipeSuite({
-    name: 'two servers over etcd, one with a mirror',
+    name: 'two servers, one with a mirror',
     test,
     open: () => overServersOnEtcd(etcd.address),
   });

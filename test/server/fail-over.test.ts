@@ -1,27 +1,37 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer } from '@waymark/server';
 import { isWaymarkError, type Namespace, open, type Space } from 'waymark';
 import { systemRandom } from 'waymark/engine';
 import { ServerProcess } from '../faults/server-process.js';
 import { Command, waymark } from '../support/command.js';
-import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
+import { freePort, startEtcd } from '../support/etcd.js';
+import { startPostgres } from '../support/postgres.js';
 
-let etcd: RunningEtcd;
-let roots = 0;
+interface Elsewhere {
+  /** Another place in it each time. */
+  url(): string;
+  stop(): Promise<void>;
+}
 
-beforeAll(async () => {
-  etcd = await startEtcd();
-});
+/** Engines that several servers share. */
+const engines: readonly (readonly [string, () => Promise<Elsewhere>])[] = [
+  ['etcd', onEtcd],
+  ['PostgreSQL', onPostgres],
+];
 
-afterAll(async () => {
-  await etcd.stop();
-});
+async function onEtcd(): Promise<Elsewhere> {
+  const { address, stop } = await startEtcd();
+  let roots = 0;
+  return { url: () => `etcd://${address}/fail-over-${roots++}`, stop };
+}
 
-function engineUrl(): string {
-  return `etcd://${etcd.address}/fail-over-${roots++}`;
+async function onPostgres(): Promise<Elsewhere> {
+  const { url, stop } = await startPostgres();
+  let schemas = 0;
+  return { url: () => `${url}?schema=fail_over_${schemas++}`, stop };
 }
 
 /** Begins with the first of its servers. */
@@ -124,38 +134,50 @@ async function holder(space: Space): Promise<{ readonly token?: number | undefin
   return (await space.namespace('n').explain('/lock')).holders[0];
 }
 
-test('a client whose server is killed under load goes on at another: its lock stands, its watch misses nothing', async () => {
-  const engine = engineUrl();
-  await using a = await ServerProcess.start(engine);
-  await using b = await ServerProcess.start(engine);
-  const { working, seen } = await moves([a.url, b.url], async () => {
-    a.child.kill('SIGKILL');
-    await new Promise((resolve) => a.child.once('exit', resolve));
-  });
-  for (const failure of working.failures) {
-    expect(isWaymarkError(failure, 'uncertain'), String(failure)).toBe(true);
-  }
-  expect(working.failures.length).toBeLessThanOrEqual(16);
-  const told = new Set(seen);
-  expect(told.size, 'nothing is told twice').toBe(seen.length);
-  expect(working.written.filter((value) => !told.has(value))).toEqual([]);
-});
+describe.each(engines)('servers on one %s', (_, start) => {
+  let engine: Elsewhere;
 
-test('a client whose server is drained under load loses no call', async () => {
-  const engine = engineUrl();
-  const start = async () =>
-    await startServer({ engine, listen: ['127.0.0.1:0'], logLevel: 'silent' });
-  const a = await start();
-  const b = await start();
-  try {
-    const urls = [a, b].map(({ addresses }) => `http://${addresses[0]}`);
-    const { working, seen } = await moves(urls, async () => await a.close());
-    expect(working.failures).toEqual([]);
-    expect(new Set(seen).size).toBe(seen.length);
-  } finally {
-    await a.close();
-    await b.close();
-  }
+  beforeAll(async () => {
+    engine = await start();
+  });
+
+  afterAll(async () => {
+    await engine.stop();
+  });
+
+  test('a client whose server is killed under load goes on at another: its lock stands, its watch misses nothing', async () => {
+    const url = engine.url();
+    await using a = await ServerProcess.start(url);
+    await using b = await ServerProcess.start(url);
+    const { working, seen } = await moves([a.url, b.url], async () => {
+      a.child.kill('SIGKILL');
+      await new Promise((resolve) => a.child.once('exit', resolve));
+    });
+    for (const failure of working.failures) {
+      expect(isWaymarkError(failure, 'uncertain'), String(failure)).toBe(true);
+    }
+    expect(working.failures.length).toBeLessThanOrEqual(16);
+    const told = new Set(seen);
+    expect(told.size, 'nothing is told twice').toBe(seen.length);
+    expect(working.written.filter((value) => !told.has(value))).toEqual([]);
+  });
+
+  test('a client whose server is drained under load loses no call', async () => {
+    const url = engine.url();
+    const start = async () =>
+      await startServer({ engine: url, listen: ['127.0.0.1:0'], logLevel: 'silent' });
+    const a = await start();
+    const b = await start();
+    try {
+      const urls = [a, b].map(({ addresses }) => `http://${addresses[0]}`);
+      const { working, seen } = await moves(urls, async () => await a.close());
+      expect(working.failures).toEqual([]);
+      expect(new Set(seen).size).toBe(seen.length);
+    } finally {
+      await a.close();
+      await b.close();
+    }
+  });
 });
 
 test('a command goes to the server that is there', async () => {

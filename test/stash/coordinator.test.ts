@@ -267,6 +267,28 @@ test('[D4.2] a damaged record is never served: another replica has it, and it is
   await expect(on.get(key)).rejects.toMatchObject({ code: 'corrupt' });
 });
 
+test('[D4.2] a scan over damaged records gives what other replicas have of them, and repairs them', async () => {
+  const { bed } = await opened(3);
+  await using _ = bed;
+  const on = bed.space().stash.index<number>(index);
+  await on.putMany(Array.from({ length: 60 }, (_none, i) => [`k${i}`, i] as const));
+  await turns();
+  for (let i = 0; i < 60; i++) bed.nodes[i % 3]?.damaged.add(`k${i}`);
+  for (let again = 0; again < 3; again++) {
+    const found: number[] = [];
+    for await (const [, value] of on.scan()) found.push(value);
+    expect(found.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_none, i) => i));
+    await turns();
+  }
+  // A scan asks two of three: the records of the third are found by others.
+  const left = bed.nodes.reduce((sum, { damaged }) => sum + damaged.size, 0);
+  expect(left).toBeLessThan(30);
+  const keys: unknown[] = [];
+  bed.nodes[0]?.damaged.add('k7');
+  for await (const name of on.keys()) keys.push(name);
+  expect(keys.length).toBe(60);
+});
+
 test('[D4.6] a stale epoch is refused, and what was asked is placed anew by the next view', async () => {
   const { bed } = await opened(3);
   await using _ = bed;

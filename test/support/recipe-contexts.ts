@@ -94,7 +94,7 @@ export async function overPostgres(url: string): Promise<RecipeContext> {
   return await over(await openEngine(url));
 }
 
-/** Two servers over one schema. */
+/** Two servers over one schema, of which one has a mirror. */
 export async function overServersOnPostgres(url: string): Promise<RecipeContext> {
-  return await overServers([{ engine: url }, { engine: url }]);
+  return await overServers([{ engine: url }, { engine: url, mirror: true }]);
 }

@@ -16,10 +16,13 @@ export function packageSources(): Source[] {
 }
 
 export function sourcesIn(folder: string, suffix = '.ts'): Source[] {
+  return filesIn(folder, suffix).filter(({ path }) => !path.endsWith('.test.ts'));
+}
+
+/** Tests too. */
+export function filesIn(folder: string, suffix: string): Source[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter(
-      (entry) => entry.isFile() && entry.name.endsWith(suffix) && !entry.name.endsWith('.test.ts'),
-    )
+    .filter((entry) => entry.isFile() && entry.name.endsWith(suffix))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => !path.includes('node_modules') && !path.includes('/dist/'))
     .map((path) => ({ path: relative(root, path), text: readFileSync(path, 'utf8') }));

@@ -139,9 +139,16 @@ class BucketHistogram implements Family, Histogram {
   }
 }
 
+/** Of labels that are used again and again: who counts often keeps the object. */
+const labelTexts = new WeakMap<Labels, string>();
+
 function labelText(labels: Labels): string {
+  const known = labelTexts.get(labels);
+  if (known !== undefined) return known;
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`);
-  return pairs.join(',');
+  const text = pairs.join(',');
+  labelTexts.set(labels, text);
+  return text;
 }
 
 function braced(labels: string): string {

@@ -23,6 +23,7 @@ export * from './core/ranges.js';
 export { withoutPassword } from './core/shown-url.js';
 export * from './core/clock.js';
 export * from './core/batch-sink.js';
+export { isPlainLeaseId, leaseIdBytes, parseLeaseId, toLeaseId } from './core/lease-id.js';
 export { validateWholeNumber } from './core/validate.js';
 export { pause } from './core/pause.js';
 export { Bell } from './core/bell.js';

@@ -1,6 +1,7 @@
 export * from './core/errors.js';
 export { limits, type LimitName } from './core/limits.js';
 export type { Clock, Random } from './core/clock.js';
+export type { LeaseId } from './core/engine.js';
 export * as codecs from './space/codecs.js';
 export type * from './space/types.js';
 export type * from './space/election-types.js';

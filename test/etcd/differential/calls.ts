@@ -36,7 +36,8 @@ type RangeInit = MessageInitShape<typeof RangeRequestSchema>;
 
 const keys = ['a', 'b', 'aa', 'ab', 'a\0', '\0', '\xff', '\xff\xff', '/a', '/a/b', 'k', ''];
 const values = ['', 'x', 'y', 'a longer value', '\0\xff\x80'];
-const leases = [0n, 7n, 8n, 9n, 4_711n];
+/** Below zero, and neighbours that a double could not tell apart. */
+const leases = [0n, 7n, -8n, 2n ** 63n - 2n, 2n ** 63n - 1n];
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 /** Requests of all kinds, good ones and bad ones, over few keys and leases, so that they meet. */

@@ -131,7 +131,7 @@ async function runSequence(
 function shown({ method, request }: GeneratedCall): string {
   const text = JSON.stringify(request, (_, value: unknown) => {
     if (value === 0n || value === 0 || value === false) return undefined;
-    if (typeof value === 'bigint') return Number(value);
+    if (typeof value === 'bigint') return String(value);
     const buffer = value as { type?: string; data?: number[] } | null;
     if (buffer?.type !== 'Buffer') return value;
     return buffer.data?.length === 0
@@ -143,7 +143,7 @@ function shown({ method, request }: GeneratedCall): string {
 
 test.each(engines)(
   'whatever is asked, etcd and Waymark on $engine answer the same',
-  { timeout: 900_000 },
+  { timeout: sized(900_000, 5_400_000) },
   async ({ share, start }) => {
     const seed = chooseSeed(file);
     await using pair = await startPair(await start());

@@ -27,6 +27,8 @@ export class RevisionPairs {
   asked(request: unknown): unknown {
     return replaced(request, (name, value) => {
       if (name === 'startRevision') return this.#here(value as bigint, 0n);
+      // After the last write: what a transaction writes itself is, whichever revision it will have.
+      if (name.startsWith('min') && value === this.#last + 1n) return this.#here(value, 0n);
       return askedNames.has(name) ? this.#here(value as bigint, farMost) : undefined;
     });
   }

@@ -107,8 +107,8 @@ export class MemoryNode implements StashNode {
     for (const { key, version } of left) {
       if (count === limit || packer.bytes >= answerBytesMax) break;
       count++;
-      const shown = this.#shown(version, versionsOnly);
-      if (shown !== null) packer.entry(key, shown);
+      packer.key(key);
+      packer.finding(this.damaged.has(key) ? 'damaged' : this.#shown(version, versionsOnly));
     }
     return { entries: packer.take(), more: count < left.length };
   }

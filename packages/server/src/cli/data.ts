@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { codecs, type TxnCall, type WatchEvent, WaymarkError } from 'waymark';
+import { parseLeaseId } from 'waymark/engine';
 import { parseJson, print, readStdin, withNamespace } from './context.js';
 import { ls } from './ls.js';
 import type { Run } from './program.js';
@@ -51,7 +52,7 @@ function put(program: Command, run: Run): void {
       'only if the entry is at this revision; 0: only if there is none',
       Number,
     )
-    .option('--lease <id>', 'vanish with this lease', Number)
+    .option('--lease <id>', 'vanish with this lease')
     .addHelpText(
       'after',
       `
@@ -63,7 +64,8 @@ Examples:
   command.action(
     run(async (options) => {
       const [path, given] = command.processedArgs as [string, string];
-      const { asJson, ifRevision, lease } = command.opts<PutOptions>();
+      const { asJson, ifRevision, lease: asked } = command.opts<PutOptions>();
+      const lease = asked === undefined ? undefined : parseLeaseId(asked);
       const value = given === '-' ? await readStdin() : Buffer.from(given);
       if (asJson) parseJson(value.toString('utf8'), `the value of ${path}`);
       const put = await withNamespace(options, (ns, _space, signal) =>
@@ -77,7 +79,7 @@ Examples:
 interface PutOptions {
   readonly asJson: boolean;
   readonly ifRevision?: number;
-  readonly lease?: number;
+  readonly lease?: string;
 }
 
 function del(program: Command, run: Run): void {

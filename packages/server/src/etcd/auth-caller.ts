@@ -1,4 +1,4 @@
-import { type LeaseId, type LeaseState, prefixRange, type KeyRange } from 'waymark/engine';
+import { type LeaseState, prefixRange, type KeyRange, toLeaseId } from 'waymark/engine';
 import type { Access } from '../access/access.js';
 import { type Action, allows, type Principal, principalOf } from '../access/principal.js';
 import type { Call } from '../grpc/call.js';
@@ -73,7 +73,7 @@ export class Caller {
   /** May do this to every key of a lease. One that is not there has none. */
   async mayLease(action: Action, id: bigint): Promise<void> {
     if (id === 0n || this.user().root) return;
-    const state = id > BigInt(Number.MAX_SAFE_INTEGER) || id < 0n ? null : await this.#lease(id);
+    const state = await this.#lease(id);
     const keys = state?.keys ?? [];
     const own = bareKeysOf(this.#ground.namespace, keys);
     // What others keep alive by it, in other namespaces or as the library does, is no etcd key that could be permitted.
@@ -103,8 +103,7 @@ export class Caller {
   }
 
   #lease(id: bigint): Promise<LeaseState | null> {
-    const number: LeaseId = Number(id);
-    return this.#ground.host.lease(number, { signal: this.#call.signal });
+    return this.#ground.host.lease(toLeaseId(id), { signal: this.#call.signal });
   }
 
   #principal(): Principal | null {

@@ -15,7 +15,7 @@ export function keyValueOf(entry: Entry): KeyValueInit {
   };
 }
 
-/** What int64 can say and a safe integer cannot lies beyond every revision, version and lease there is. */
+/** What int64 can say and a safe integer cannot lies beyond every revision and version there is. */
 export function clamped(value: bigint): number {
   const most = BigInt(Number.MAX_SAFE_INTEGER);
   return Number(value > most ? most : value < -most ? -most : value);

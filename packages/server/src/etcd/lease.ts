@@ -11,7 +11,7 @@ import type {
   LeaseTimeToLiveResponseSchema,
   MessageInitShape,
 } from 'waymark/etcd';
-import { bytesToArray, isWaymarkError, type LeaseId, limits } from 'waymark/engine';
+import { bytesToArray, isWaymarkError, type LeaseId, limits, toLeaseId } from 'waymark/engine';
 import type { Call, StreamCall } from '../grpc/call.js';
 import type { Service } from '../grpc/methods.js';
 import { grpcCode, GrpcError } from '../grpc/status.js';
@@ -28,7 +28,6 @@ type KeepAliveCall = StreamCall<
 /** In seconds. etcd grants no less than one and a half of its election timeouts, whole seconds; and refuses more than the most. */
 const [ttlMin, ttlMax] = [2n, 9_000_000_000n];
 const engineTtlMax = BigInt(limits.ttlMsMax) / 1_000n;
-const idMax = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Leases are the engine's: those of the library are listed as well, and live and end as etcd's do. */
 export class LeaseService {
@@ -54,11 +53,11 @@ export class LeaseService {
   ): Promise<MessageInitShape<typeof LeaseGrantResponseSchema>> {
     await this.#ground.quota.admitLease(namespaceOf(this.#ground, call));
     if (TTL > ttlMax) throw etcdError('leaseTtlTooLarge');
-    refuseUngrantable(ID, TTL);
+    refuseUngrantable(TTL);
     const ttlMs = Number(TTL < ttlMin ? ttlMin : TTL) * 1_000;
     try {
       const lease = await this.#ground.host.grant(ttlMs, {
-        id: ID === 0n ? undefined : Number(ID),
+        id: knownId(ID) ?? undefined,
       });
       return { header: await this.#header(), ID: BigInt(lease.id), TTL: seconds(lease.ttlMs) };
     } catch (error) {
@@ -131,20 +130,16 @@ export class LeaseService {
 }
 
 /** @throws {GrpcError} for what etcd grants and no engine here can */
-function refuseUngrantable(id: bigint, ttl: bigint): void {
-  if (id < 0n || id > idMax) {
-    const text = 'waymark: the ID of a lease is 1 to 2^53-1, or 0 for one that is picked';
-    throw new GrpcError(grpcCode.invalidArgument, text);
-  }
+function refuseUngrantable(ttl: bigint): void {
   if (ttl > engineTtlMax) {
     const text = `waymark: a lease lives ${engineTtlMax} s at most (365 days): renew it`;
     throw new GrpcError(grpcCode.outOfRange, text);
   }
 }
 
-/** Null for one that was never granted here. */
+/** Null for 0, which is none. */
 function knownId(id: bigint): LeaseId | null {
-  return id > 0n && id <= idMax ? Number(id) : null;
+  return id === 0n ? null : toLeaseId(id);
 }
 
 /** Whole ones, as etcd counts: what has begun is not told. */

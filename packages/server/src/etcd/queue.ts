@@ -4,16 +4,17 @@ import {
   type Entry,
   isWaymarkError,
   type KeyRange,
+  type LeaseId,
   prefixRange,
   type Query,
   type ReadResult,
   type Revision,
+  toLeaseId,
 } from 'waymark/engine';
 import type { Call } from '../grpc/call.js';
 import { commit } from './commit.js';
 import { type Ground, namespaceOf } from './ground.js';
 import { keyOf } from './key-area.js';
-import { leaseOf } from './txn-requests.js';
 
 /**
  * Who waits for a lock or a leader's place stands as a key `NAME/LEASE` (the lease in hex), and the key that was created first has it: the
@@ -23,7 +24,7 @@ import { leaseOf } from './txn-requests.js';
 
 export interface Place {
   readonly key: ByteString;
-  readonly lease: number;
+  readonly lease: LeaseId;
   /** What it is compared by: its key came into being then. */
   readonly since: Revision;
 }
@@ -62,7 +63,7 @@ export class Queue {
    */
   async join(lease: bigint, value: Uint8Array): Promise<Joined> {
     const id = await sessionLease(this.#ground, this.#call, lease);
-    const key = this.#range.key + id.toString(16);
+    const key = this.#range.key + BigInt(id).toString(16);
     const first = { type: 'read', ...this.#first } as const;
     const { revision, succeeded, results } = await commit(this.#ground, this.#call, {
       when: [{ key, target: 'create', is: '=', to: 0 }],
@@ -175,8 +176,8 @@ export class Queue {
 }
 
 /** The lease a client brings, or one of its own. */
-export async function sessionLease(ground: Ground, call: Call, lease: bigint): Promise<number> {
-  if (lease !== 0n) return leaseOf(lease);
+export async function sessionLease(ground: Ground, call: Call, lease: bigint): Promise<LeaseId> {
+  if (lease !== 0n) return toLeaseId(lease);
   await ground.quota.admitLease(namespaceOf(ground, call));
   return (await ground.engine.grant(sessionTtlMs)).id;
 }

@@ -20,6 +20,7 @@ import {
   type OrderBy,
   type PutOperation,
   type Query,
+  toLeaseId,
   type Txn,
 } from 'waymark/engine';
 import { refuseDoubleWrites } from './double-writes.js';
@@ -71,7 +72,7 @@ export function putOf(request: PutRequest): PutOperation {
     type: 'put',
     key,
     value: arrayToBytes(value),
-    lease: leaseOf(lease),
+    lease: toLeaseId(lease),
     previous: request.prevKv,
     keepValue: ignoreValue,
     keepLease: ignoreLease,
@@ -146,6 +147,7 @@ function checkOf(compare: Compare): Check {
   const given = targetUnion.case === unions[target] ? targetUnion.value : undefined;
   if (target === 'value')
     return { ...range, target, is, to: arrayToBytes((given ?? none) as Uint8Array) };
+  if (target === 'lease') return { ...range, target, is, to: toLeaseId((given ?? 0n) as bigint) };
   return { ...range, target, ...comparedTo(is, clamped((given ?? 0n) as bigint)) };
 }
 
@@ -169,10 +171,4 @@ const unions: Readonly<Record<CheckTarget, Compare['targetUnion']['case']>> = {
 /** Zero, and what is less, says nothing. */
 function positive(value: bigint): number | undefined {
   return value > 0n ? clamped(value) : undefined;
-}
-
-/** @throws {GrpcError} for a lease that no engine can have granted */
-export function leaseOf(lease: bigint): number {
-  if (lease < 0n || lease > BigInt(Number.MAX_SAFE_INTEGER)) throw etcdError('leaseNotFound');
-  return Number(lease);
 }

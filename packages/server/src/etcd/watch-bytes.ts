@@ -7,7 +7,16 @@ import {
   uintSize,
   WatchResponseSchema,
 } from 'waymark/etcd';
-import type { Batch, Change, Clock, Entry, Revision } from 'waymark/engine';
+import {
+  type Batch,
+  type Change,
+  type Clock,
+  type Entry,
+  isPlainLeaseId,
+  type LeaseId,
+  leaseIdBytes,
+  type Revision,
+} from 'waymark/engine';
 import type { Ground } from './ground.js';
 import { HeaderBytes } from './header-bytes.js';
 import { bareKey } from './key-area.js';
@@ -131,8 +140,14 @@ function entrySize(entry: Entry): number {
     numberSize(modRevision) +
     numberSize(version) +
     (value === '' ? 0 : bytesSize(value.length)) +
-    numberSize(lease)
+    leaseSize(lease)
   );
+}
+
+const leaseField = 6;
+
+function leaseSize(lease: LeaseId): number {
+  return isPlainLeaseId(lease) ? numberSize(lease) : 1 + leaseIdBytes(lease).length;
 }
 
 function numberSize(value: number): number {
@@ -148,5 +163,6 @@ function writeEntry(writer: ProtobufWriter, entry: Entry): void {
   number(3, entry.modRevision);
   number(4, entry.version);
   if (entry.value !== '') writer.text(5, entry.value, '');
-  number(6, entry.lease);
+  if (isPlainLeaseId(entry.lease)) number(leaseField, entry.lease);
+  else writer.raw(Uint8Array.of(8 * leaseField, ...leaseIdBytes(entry.lease)));
 }

@@ -1,11 +1,12 @@
 import { type TSchema, Type } from 'typebox';
 import { errorTable } from 'waymark/engine';
+import { toldLeaseId } from './lease-id.js';
 
 /** What routes answer, for the OpenAPI document. Answers are not checked against it on their way: the tests do. */
 
 const revision = Type.Integer({ minimum: 0 });
 const base64 = Type.String({ description: 'the value, byte for byte' });
-const lease = Type.Integer({ description: '0: under no lease' });
+const lease = toldLeaseId('0: under no lease; beyond 2^53-1 as a string');
 const mode = Type.Union([Type.Literal('exclusive'), Type.Literal('shared')]);
 
 const facts = {
@@ -79,7 +80,7 @@ const status = {
   bytes: Type.Integer(),
 };
 
-const grantedLease = { id: Type.Integer({ minimum: 1 }), ttlMs: Type.Number() };
+const grantedLease = { id: toldLeaseId(), ttlMs: Type.Number() };
 
 const page = (of: TSchema): TSchema =>
   Type.Object({ entries: Type.Array(of), more: Type.Boolean(), revision });

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { type Space, WaymarkError } from 'waymark';
-import { barrierCalls } from 'waymark/engine';
+import { barrierCalls, type LeaseId } from 'waymark/engine';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { leaseId, toldLeaseId } from './lease-id.js';
 import { type HoldParts, keepAlive } from './request-lease.js';
 
 /**
@@ -22,9 +23,7 @@ const arriveBody = Type.Object(
   {
     parties,
     double: Type.Optional(Type.Boolean({ description: 'enter a double barrier' })),
-    lease: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'the lease the place ends with; or ttlMs' }),
-    ),
+    lease: Type.Optional(leaseId('the lease the place ends with; or ttlMs')),
     ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
     waitMs,
     owner: Type.Optional(Type.String({ maxLength: 256 })),
@@ -36,7 +35,7 @@ const arriveBody = Type.Object(
 interface ArriveBody {
   readonly parties: number;
   readonly double?: boolean;
-  readonly lease?: number;
+  readonly lease?: LeaseId;
   readonly ttlMs?: number;
   readonly waitMs?: number;
   readonly owner?: string;
@@ -57,7 +56,7 @@ const leaveQuery = Type.Object({
 const party = Type.Object({
   owner: Type.String(),
   since: Type.Integer({ description: 'the revision at which it came' }),
-  lease: Type.Integer(),
+  lease: toldLeaseId(),
 });
 
 const barrierAnswers = {
@@ -66,7 +65,7 @@ const barrierAnswers = {
       path: Type.String(),
       generation: Type.Integer({ description: 'how often it has passed with this' }),
       id: Type.String({ description: 'double: leaving takes it' }),
-      lease: Type.Optional(Type.Integer({ description: 'double: the place inside goes with it' })),
+      lease: Type.Optional(toldLeaseId('double: the place inside goes with it')),
       ttlMs: Type.Optional(Type.Number()),
     }),
   },

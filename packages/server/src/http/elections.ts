@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { codecs, type Election, type Leader, WaymarkError } from 'waymark';
-import { electionCalls } from 'waymark/engine';
+import { electionCalls, type LeaseId } from 'waymark/engine';
 import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
 import { utf8 } from './keys.js';
+import { leaseId } from './lease-id.js';
 import { type AskedLease, endLease, type HoldParts, underLease } from './request-lease.js';
 import { streamWatch } from './sse.js';
 import type { WatchParts } from './streams.js';
@@ -24,9 +25,7 @@ const proclamation = {
 const campaignBody = Type.Object(
   {
     ...proclamation,
-    lease: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'the lease the term ends with; or ttlMs' }),
-    ),
+    lease: Type.Optional(leaseId('the lease the term ends with; or ttlMs')),
     ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
     waitMs: Type.Optional(
       Type.Number({ minimum: 0, maximum: 600_000, description: 'default 0: only if nobody leads' }),
@@ -55,7 +54,7 @@ const termQuery = Type.Object({
 const proclaimQuery = Type.Object({ ...termQuery.properties, term: Type.Integer({ minimum: 1 }) });
 const resignQuery = Type.Object({
   ...termQuery.properties,
-  lease: Type.Optional(Type.Integer({ minimum: 1, description: 'ends this lease too' })),
+  lease: Type.Optional(leaseId('ends this lease too')),
 });
 
 const tags = ['elections'];
@@ -101,7 +100,7 @@ export function electionRoutes(app: FastifyInstance, parts: HoldParts, watches: 
       url,
       { schema: { querystring: resignQuery, tags, summary: 'resign', response: answers.released } },
       async (request) => {
-        const { id, lease } = request.query as { id: string; lease?: number };
+        const { id, lease } = request.query as { id: string; lease?: LeaseId };
         const args = { id, path: pathOf(request) };
         const released = await host.run(resign, namespaceOf(request), args);
         if (lease !== undefined) await endLease(host, lease);

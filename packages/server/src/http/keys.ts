@@ -10,7 +10,9 @@ import {
   pathOf,
   resumeFrom,
 } from './inputs.js';
+import type { LeaseId } from 'waymark/engine';
 import { answers } from './answers.js';
+import { leaseId } from './lease-id.js';
 import type { WatchParts } from './streams.js';
 import { callOf, eventJson, openWatch, resumeReader } from './watch.js';
 
@@ -38,7 +40,7 @@ const keyQuery = Type.Object({
 });
 
 const writeQuery = Type.Object({
-  lease: Type.Optional(Type.Integer({ minimum: 1 })),
+  lease: Type.Optional(leaseId()),
   tree: Type.Optional(Type.String()),
 });
 
@@ -85,7 +87,7 @@ export function keyRoutes(app: FastifyInstance, parts: WatchParts): void {
       url,
       { schema: { querystring: writeQuery, tags, response: answers.written } },
       async (request, reply) => {
-        const { lease } = request.query as { lease?: number };
+        const { lease } = request.query as { lease?: LeaseId };
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
         const call = { ifRevision: ifRevisionOf(request), hold: holdOf(request), lease };
         const { revision } = await bytesOf(request).put(pathOf(request), body, call);

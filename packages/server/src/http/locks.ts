@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { WaymarkError } from 'waymark';
-import type { AcquireRequest, HeldKeys, Host, LockMode } from 'waymark/engine';
+import type { AcquireRequest, HeldKeys, Host, LeaseId, LockMode } from 'waymark/engine';
 import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { leaseId } from './lease-id.js';
 import { type AskedLease, endLease, type HoldParts, underLease } from './request-lease.js';
 
 /**
@@ -14,9 +15,7 @@ import { type AskedLease, endLease, type HoldParts, underLease } from './request
 
 const lockBody = Type.Object(
   {
-    lease: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'the lease the hold ends with; or ttlMs' }),
-    ),
+    lease: Type.Optional(leaseId('the lease the hold ends with; or ttlMs')),
     ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
     tree: Type.Optional(Type.Boolean()),
     mode: Type.Optional(Type.Union([Type.Literal('exclusive'), Type.Literal('shared')])),
@@ -127,7 +126,7 @@ function holdRoutes(app: FastifyInstance, url: string, parts: HoldParts): void {
     async (request) => {
       const hold = holdOf(request);
       const released = await host.release(namespaceOf(request), hold);
-      const { lease } = request.query as { lease?: number };
+      const { lease } = request.query as { lease?: LeaseId };
       if (lease !== undefined) await endLease(host, lease);
       return { released };
     },

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { isWaymarkError, WaymarkError } from 'waymark';
-import { type Host, joinGroup, leaveGroup, updateMember } from 'waymark/engine';
+import { type Host, joinGroup, type LeaseId, leaveGroup, updateMember } from 'waymark/engine';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
 import { isSet } from './keys.js';
+import { leaseId, toldLeaseId } from './lease-id.js';
 import { streamWatch } from './sse.js';
 import type { WatchParts } from './streams.js';
 
@@ -23,9 +24,7 @@ const told = {
 const joinBody = Type.Object(
   {
     id: Type.String({ minLength: 1, description: 'unique in its group; at most 128 bytes' }),
-    lease: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'the lease the membership ends with; or ttlMs' }),
-    ),
+    lease: Type.Optional(leaseId('the lease the membership ends with; or ttlMs')),
     ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
     owner: Type.Optional(Type.String({ maxLength: 256 })),
     ...told,
@@ -35,7 +34,7 @@ const joinBody = Type.Object(
 
 interface JoinBody extends Told {
   readonly id: string;
-  readonly lease?: number;
+  readonly lease?: LeaseId;
   readonly ttlMs?: number;
   readonly owner?: string;
 }
@@ -48,13 +47,13 @@ interface Told {
 const memberQuery = Type.Object({
   id: Type.String({ minLength: 1 }),
   incarnation: Type.Integer({ minimum: 1, description: 'as the join answered it' }),
-  lease: Type.Optional(Type.Integer({ minimum: 1, description: 'leave: ends this lease too' })),
+  lease: Type.Optional(leaseId('leave: ends this lease too')),
 });
 
 interface MemberQuery {
   readonly id: string;
   readonly incarnation: number;
-  readonly lease?: number;
+  readonly lease?: LeaseId;
 }
 
 const listQuery = Type.Object({
@@ -68,7 +67,7 @@ const member = Type.Object({
   address: Type.Union([Type.String(), Type.Null()]),
   meta: Type.Unknown(),
   revision,
-  lease: Type.Integer(),
+  lease: toldLeaseId(),
 });
 
 const view = Type.Object({
@@ -92,7 +91,7 @@ const answers = {
       path: Type.String(),
       id: Type.String(),
       incarnation: Type.Integer(),
-      lease: Type.Integer(),
+      lease: toldLeaseId(),
       ttlMs: Type.Optional(Type.Number()),
     }),
   },

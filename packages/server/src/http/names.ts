@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { lists, type NameList } from 'waymark';
-import { claimName, encodeNameList, giveUpName, releaseName } from 'waymark/engine';
+import { claimName, encodeNameList, giveUpName, type LeaseId, releaseName } from 'waymark/engine';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
 import { isSet } from './keys.js';
+import { leaseId, toldLeaseId } from './lease-id.js';
 import { type AskedLease, endLease, type HoldParts, underLease } from './request-lease.js';
 import { streamWatch } from './sse.js';
 import type { WatchParts } from './streams.js';
@@ -14,7 +15,6 @@ import type { WatchParts } from './streams.js';
  */
 
 const owner = Type.String({ minLength: 1, maxLength: 256, description: 'who is to have the name' });
-const leaseId = (description: string) => Type.Integer({ minimum: 1, description });
 const name = Type.String();
 const position = Type.Integer({ minimum: 0, description: 'in the list, from 0' });
 const token = Type.Integer({ description: 'grows with every claim of the name' });
@@ -47,7 +47,7 @@ const claimBody = Type.Object(
 
 interface ClaimBody extends AskedLease {
   readonly owner: string;
-  readonly keeper?: number;
+  readonly keeper?: LeaseId;
   readonly waitMs?: number;
   readonly list?: 'mountains' | 'mountainsAscii' | Prefixed | NameList;
 }
@@ -70,7 +70,7 @@ const releaseQuery = Type.Object({
   end: Type.Optional(Type.Boolean({ description: 'end the lease too' })),
 });
 
-const member = Type.Object({ name, position, owner, token, lease: Type.Integer() });
+const member = Type.Object({ name, position, owner, token, lease: toldLeaseId() });
 const view = Type.Object({
   path: Type.String(),
   revision: Type.Integer(),
@@ -93,7 +93,7 @@ const answers = {
       position,
       owner,
       token,
-      lease: Type.Integer(),
+      lease: toldLeaseId(),
       ttlMs: Type.Optional(Type.Number()),
     }),
   },
@@ -142,7 +142,7 @@ export function nameRoutes(app: FastifyInstance, parts: HoldParts, watches: Watc
 
 interface Whose {
   readonly owner: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   readonly token?: number;
 }
 
@@ -167,7 +167,7 @@ async function claimUnder(
 async function claim(
   { host, random }: HoldParts,
   { namespace, path }: Where,
-  asked: Omit<ClaimBody, 'list'> & { readonly lease: number; readonly list: string | undefined },
+  asked: Omit<ClaimBody, 'list'> & { readonly lease: LeaseId; readonly list: string | undefined },
   gone: AbortSignal,
 ): Promise<object> {
   const { lease, list, keeper, waitMs = 0 } = asked;

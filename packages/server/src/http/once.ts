@@ -3,6 +3,7 @@ import { type TSchema, Type } from 'typebox';
 import type { Space } from 'waymark';
 import { namespaceOf, pathOf } from './inputs.js';
 import { cycle, party } from './answers.js';
+import { toldLeaseId } from './lease-id.js';
 
 /**
  * Jobs that run once, and schedules, for those who look. Both run in a process: a job is run through the library or `waymark once`, a
@@ -26,7 +27,7 @@ const dueTime = (description: string) => orNull(Type.Integer({ description }));
 
 const schedule = Type.Object({
   path,
-  leader: orNull(Type.Object({ owner: Type.String(), term: revision, lease: Type.Integer() })),
+  leader: orNull(Type.Object({ owner: Type.String(), term: revision, lease: toldLeaseId() })),
   when: orNull(
     Type.Union([
       Type.Object({ everyMs: Type.Integer() }),

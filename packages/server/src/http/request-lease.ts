@@ -1,5 +1,5 @@
 import { isWaymarkError, WaymarkError } from 'waymark';
-import type { Clock, Host, Lease, Random } from 'waymark/engine';
+import type { Clock, Host, Lease, LeaseId, Random } from 'waymark/engine';
 import { repeat } from './streams.js';
 
 /** What holds taken by a request need. */
@@ -12,13 +12,13 @@ export interface HoldParts {
 
 /** One of the caller's own, or with `ttlMs` a new one. */
 export interface AskedLease {
-  readonly lease?: number;
+  readonly lease?: LeaseId;
   readonly ttlMs?: number;
 }
 
 /** What a hold is taken under, as its answer tells it. */
 export interface RequestLease {
-  readonly lease: number;
+  readonly lease: LeaseId;
   /** Of a new one. */
   readonly ttlMs?: number;
 }
@@ -32,7 +32,7 @@ export interface RequestLease {
 export async function underLease<T>(
   { host, clock }: HoldParts,
   asked: AskedLease,
-  take: (lease: number) => Promise<T>,
+  take: (lease: LeaseId) => Promise<T>,
 ): Promise<{ readonly taken: T; readonly under: RequestLease }> {
   if ((asked.lease === undefined) === (asked.ttlMs === undefined)) {
     throw new WaymarkError('invalid', 'take either lease, one of yours, or ttlMs for a new one');
@@ -55,7 +55,7 @@ export async function underLease<T>(
 }
 
 /** Ends it; that it may have ended already does not matter. */
-export async function endLease(host: Host, lease: number): Promise<void> {
+export async function endLease(host: Host, lease: LeaseId): Promise<void> {
   await host.revoke(lease).catch((error: unknown) => {
     if (!isWaymarkError(error, 'not_found')) throw error;
   });

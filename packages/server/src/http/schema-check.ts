@@ -31,20 +31,37 @@ function refusal(part: string, faults: readonly Fault[]): WaymarkError {
   return new WaymarkError('invalid', `${part}: ${told.join('; ').slice(0, 300)}`);
 }
 
+interface Property {
+  readonly type?: string;
+  readonly anyOf?: readonly Property[];
+}
+
 function fromText(schema: TSchema, data: unknown): unknown {
   const properties =
-    (schema as { readonly properties?: Record<string, { readonly type?: string }> }).properties ??
-    {};
+    (schema as { readonly properties?: Record<string, Property> }).properties ?? {};
   const entries = Object.entries((data ?? {}) as Record<string, unknown>);
   return Object.fromEntries(
-    entries.map(([name, value]) => [name, read(properties[name]?.type, value)]),
+    entries.map(([name, value]) => [name, read(typeOf(properties[name]), value)]),
   );
+}
+
+/** Of what is a number or digits: how much a number can say. */
+function typeOf(property: Property | undefined): string | undefined {
+  return property?.anyOf?.some(({ type }) => type === 'integer') === true
+    ? 'leaseId'
+    : property?.type;
+}
+
+function exact(text: string): number | string {
+  const number = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN;
+  return Number.isSafeInteger(number) ? number : text;
 }
 
 function read(type: string | undefined, value: unknown): unknown {
   if (typeof value !== 'string') return value;
   if (type === 'array') return [value];
   if (type === 'integer') return /^\d{1,16}$/.test(value) ? Number(value) : value;
+  if (type === 'leaseId') return exact(value);
   if (type !== 'boolean') return value;
   if (value === '' || value === 'true' || value === '1') return true;
   return value === 'false' || value === '0' ? false : value;

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { WaymarkError } from 'waymark';
-import { limits, semaphoreCalls as calls } from 'waymark/engine';
+import { type LeaseId, limits, semaphoreCalls as calls } from 'waymark/engine';
 import { answers } from './answers.js';
 import { goneSignal, namespaceOf, pathOf } from './inputs.js';
+import { leaseId } from './lease-id.js';
 import { type AskedLease, endLease, type HoldParts, underLease } from './request-lease.js';
 
 /** Semaphores for those without a client library: permits live by a lease, as locks do. */
@@ -14,9 +15,7 @@ const id = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
 
 const permitBody = Type.Object(
   {
-    lease: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'the lease the permit ends with; or ttlMs' }),
-    ),
+    lease: Type.Optional(leaseId('the lease the permit ends with; or ttlMs')),
     ttlMs: Type.Optional(Type.Number({ description: 'a new lease of this TTL; or lease' })),
     weight: Type.Optional(whole('default 1')),
     limit: Type.Optional(whole('the first request stores it; left out, the stored one counts')),
@@ -69,7 +68,7 @@ export function semaphoreRoutes(app: FastifyInstance, parts: HoldParts): void {
         },
       },
       async (request) => {
-        const query = request.query as { id?: string; lease?: number };
+        const query = request.query as { id?: string; lease?: LeaseId };
         if (query.id === undefined) {
           throw new WaymarkError('invalid', 'name the permit by the ?id= it was taken with');
         }

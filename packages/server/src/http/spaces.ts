@@ -8,10 +8,11 @@ import {
   type TxnOperation,
   WaymarkError,
 } from 'waymark';
-import type { Host } from 'waymark/engine';
+import type { Host, LeaseId } from 'waymark/engine';
 import { answers } from './answers.js';
 import { holdOf, namespaceOf, pathOf } from './inputs.js';
 import { entryJson } from './keys.js';
+import { leaseId } from './lease-id.js';
 
 /** Namespaces as a whole, their listings and transactions, and leases. */
 
@@ -125,7 +126,7 @@ const operation = Type.Object(
     put: Type.Optional(Type.String()),
     value: Type.Optional(Type.String({ description: 'the value as text' })),
     base64: Type.Optional(Type.String({ description: 'the value in base64, instead of text' })),
-    lease: Type.Optional(Type.Integer({ minimum: 1 })),
+    lease: Type.Optional(leaseId()),
     delete: Type.Optional(Type.String()),
     tree: Type.Optional(Type.Boolean()),
     get: Type.Optional(Type.String()),
@@ -193,18 +194,18 @@ function leaseRoutes(app: FastifyInstance, host: Host): void {
   const tags = ['leases'];
   const ttl = Type.Object({
     ttlMs: Type.Number(),
-    id: Type.Optional(Type.Integer({ minimum: 1 })),
+    id: Type.Optional(leaseId('ask for this id; beyond 2^53-1 as a string')),
   });
   app.post(
     '/v1/leases',
     { schema: { body: ttl, tags, response: answers.leaseGranted } },
     async (request, reply) => {
-      const { ttlMs, id } = request.body as { ttlMs: number; id?: number };
+      const { ttlMs, id } = request.body as { ttlMs: number; id?: LeaseId };
       return await reply.code(201).send(await host.grant(ttlMs, { id }));
     },
   );
-  const params = Type.Object({ id: Type.Integer({ minimum: 1 }) });
-  const idOf = (request: { params: unknown }): number => (request.params as { id: number }).id;
+  const params = Type.Object({ id: leaseId('all its digits, whatever its size') });
+  const idOf = ({ params }: { params: unknown }): LeaseId => (params as { id: LeaseId }).id;
   app.post(
     '/v1/leases/:id/renew',
     { schema: { params, tags, response: answers.leaseRenewed } },

@@ -9,6 +9,7 @@ import {
   createMemoryEngine,
   type Engine,
   type Host,
+  type LeaseId,
   systemClock,
   WaymarkError,
 } from 'waymark/engine';
@@ -411,7 +412,7 @@ describe('[K11] what a broken connection leaves', () => {
 });
 
 describe('locks over the wire', () => {
-  const request = (id: string, lease: number) =>
+  const request = (id: string, lease: LeaseId) =>
     ({ id, path: '/a', tree: false, mode: 'exclusive', lease, owner: id, session: id }) as const;
 
   test('a place in the queue is found again after a reconnect; a hold’s end is told', async () => {

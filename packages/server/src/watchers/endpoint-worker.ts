@@ -14,7 +14,7 @@ import {
 import type { BacklogView, EndpointView, WatcherView } from './registry.js';
 import { wholeRevision } from './sequence.js';
 import type { Sender } from './sender.js';
-import type { Teller } from './teller.js';
+import type { Progress, Teller } from './teller.js';
 import { type EntriesParts, tellEntries } from './tell-entries.js';
 import { backlogRevisions, portionsOf, type PortionLimits } from './telling.js';
 
@@ -155,10 +155,7 @@ export class EndpointWorker {
     const { teller } = this.#parts;
     const { cursor } = teller.state;
     for (const portion of portionsOf(revisions, this.#limits(), cursor)) {
-      const moved = (state: StateRecord, through: Position): StateRecord => {
-        return { ...state, cursor: { ...through, resync: null } };
-      };
-      if (!(await teller.tell({ portion, replay: false, moved }))) return;
+      if (!(await teller.tell({ portion, replay: false, moved: onward }))) return;
     }
   }
 
@@ -195,8 +192,8 @@ export class EndpointWorker {
     view: BacklogView,
   ): Promise<boolean> {
     const { teller } = this.#parts;
-    const moved = (state: StateRecord, told: Position): StateRecord => {
-      return { ...state, late: { ...late, ...told } };
+    const moved = ({ cursor }: Progress, told: Position): Progress => {
+      return { cursor, late: { ...late, ...told } };
     };
     try {
       for await (const revisions of batches) {
@@ -208,7 +205,6 @@ export class EndpointWorker {
     } catch (error) {
       if (!isWaymarkError(error, 'compacted')) throw error;
       const at = Math.max(view.through, error.facts.compacted ?? 0);
-      const still = (state: StateRecord): StateRecord => state;
       return await tellEntries(this.#entries(), { from: view.after, at }, [watcher], still);
     }
   }
@@ -216,14 +212,13 @@ export class EndpointWorker {
   /** Each goes when it was accepted. */
   async #tellLetters(): Promise<boolean> {
     const { teller, engine, endpoint } = this.#parts;
-    const moved = (state: StateRecord): StateRecord => state;
     for (;;) {
       const page = await engine.read({ ...ofEndpoint('d', endpoint.id), limit: lettersAtOnce });
       for (const { key, value } of page.entries) {
         const event = eventOf(decodeRecord<LetterRecord>(value));
         const portion = { events: [event], part: undefined, through: event.position };
         const also = [{ type: 'delete', key } as const];
-        if (!(await teller.tell({ portion, replay: true, moved, also }))) return false;
+        if (!(await teller.tell({ portion, replay: true, moved: still, also }))) return false;
       }
       if (!page.more) return true;
     }
@@ -247,8 +242,8 @@ export class EndpointWorker {
   async #tellState(resync: ResyncState): Promise<void> {
     const { teller, endpoint, lane, feed } = this.#parts;
     const watchers = [...endpoint.watchers.values()];
-    const moved = (state: StateRecord, { index }: Position): StateRecord => {
-      return { ...state, cursor: { revision: resync.at, index, resync } };
+    const moved = ({ late }: Progress, { index }: Position): Progress => {
+      return { cursor: { revision: resync.at, index, resync }, late };
     };
     try {
       if (!(await tellEntries(this.#entries(), resync, watchers, moved))) return;
@@ -272,6 +267,14 @@ export class EndpointWorker {
     const { limits, endpoint } = this.#parts;
     return { events: Math.min(limits.events, endpoint.record.batch), bytes: limits.bytes };
   }
+}
+
+function onward({ late }: Progress, { revision, index }: Position): Progress {
+  return { cursor: { revision, index, resync: null }, late };
+}
+
+function still(progress: Progress): Progress {
+  return progress;
 }
 
 function eventOf(letter: LetterRecord): LaneEvent {

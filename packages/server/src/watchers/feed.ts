@@ -10,7 +10,7 @@ import {
 } from 'waymark/engine';
 import type { Lane, LaneEvent } from './lane.js';
 import { processorKey } from './keys.js';
-import { dataRange, eachRevision, placed } from './matching.js';
+import { dataRange, eachRevision, type PlacedChange, placed } from './matching.js';
 import { Registry, registryRanges } from './registry.js';
 
 /** After a watch was refused or ended. */
@@ -125,7 +125,8 @@ export class Feed {
     const find = (endpoint: string): Lane | undefined => lanes.get(endpoint);
     const whole = eachRevision(batch, (revision, registry, data) => {
       if (registry.length > 0) this.#parts.changed(this.#registry.apply(registry));
-      offer(revision, data, this.#registry, find, this.#overflowed);
+      // While all are behind, nobody is told by this watch.
+      if (lanes.size > 0) offer(revision, data, this.#registry, find, this.#overflowed);
       this.#position = revision;
       return registry.length === 0 || this.#watched(namespaces);
     });
@@ -254,25 +255,32 @@ function offer(
   find: (endpoint: string) => Lane | undefined,
   overflowed: (lane: Lane) => void,
 ): void {
-  let events: Map<string, LaneEvent[]> | null = null;
+  const give = (endpoint: string, own: LaneEvent[]): void => {
+    const lane = find(endpoint);
+    if (lane !== undefined && !lane.offer(revision, own)) overflowed(lane);
+  };
+  if (data.length === 1) {
+    return placed(data, registry.matching, (change, matching) => {
+      for (const [endpoint, watchers] of matching) give(endpoint, [eventOf(change, watchers)]);
+    });
+  }
+  const events = new Map<string, LaneEvent[]>();
   placed(data, registry.matching, (change, matching) => {
-    events ??= new Map();
     for (const [endpoint, watchers] of matching) {
-      const { position, kind, namespace, path, value } = change;
-      const event = { position, kind, namespace, path, value, watchers };
+      const event = eventOf(change, watchers);
       const own = events.get(endpoint);
       if (own === undefined) events.set(endpoint, [event]);
       else own.push(event);
     }
   });
-  for (const [endpoint, own] of events ?? nobody) {
-    const lane = find(endpoint);
-    // Namespaces that share a revision stand in the order of their codes.
-    if (lane !== undefined && !lane.offer(revision, own.sort(byIndex))) overflowed(lane);
-  }
+  // Namespaces that share a revision stand in the order of their codes.
+  for (const [endpoint, own] of events) give(endpoint, own.sort(byIndex));
 }
 
-const nobody: ReadonlyMap<string, LaneEvent[]> = new Map();
+function eventOf(change: PlacedChange, watchers: readonly string[]): LaneEvent {
+  const { position, kind, namespace, path, value } = change;
+  return { position, kind, namespace, path, value, watchers };
+}
 
 function byIndex(a: LaneEvent, b: LaneEvent): number {
   return a.position.index - b.position.index;

@@ -1,4 +1,4 @@
-import type { Metrics } from '../metrics.js';
+import type { Labels, Metrics } from '../metrics.js';
 import type { SenderParts } from './sender.js';
 import type { WatcherService } from './service.js';
 
@@ -31,9 +31,21 @@ export function describeWatchers(metrics: Metrics, service: WatcherService): Sen
     'waymark_watchers_delivery_seconds',
     'Time of one try to deliver, by kind of endpoint.',
   );
+  const known = new Map<string, LabelsOfKind>();
   return (kind, outcome, count, tookMs) => {
-    deliveries.add({ kind, outcome });
-    seconds.observe({ kind }, tookMs / 1_000);
-    if (outcome === 'accepted') events.add({ kind }, count);
+    const labels = known.get(kind) ?? labelsOf(kind);
+    known.set(kind, labels);
+    deliveries.add(labels[outcome]);
+    seconds.observe(labels.all, tookMs / 1_000);
+    if (outcome === 'accepted') events.add(labels.all, count);
   };
+}
+
+type Outcome = Parameters<SenderParts['tried']>[1];
+type LabelsOfKind = Readonly<Record<Outcome | 'all', Labels>>;
+
+function labelsOf(kind: string): LabelsOfKind {
+  const of = (outcome: Outcome): Labels => ({ kind, outcome });
+  const outcomes = { accepted: of('accepted'), again: of('again') };
+  return { all: { kind }, ...outcomes, gone: of('gone'), refused: of('refused') };
 }

@@ -14,8 +14,13 @@ import {
   type WatcherRecord,
 } from './records.js';
 
+/** Endpoints with those of their watchers who are told. */
+export type Concerned = Iterable<readonly [endpoint: string, watchers: readonly string[]]>;
+
 export interface WatcherView {
   readonly id: string;
+  /** Whom a change concerns that concerns this one alone. */
+  readonly alone: Concerned;
   readonly record: WatcherRecord;
   readonly modRevision: number;
   /** It is told of changes after this revision … */
@@ -105,16 +110,13 @@ export class Registry {
   }
 
   /** Those who are told of a change, by endpoint. */
-  readonly matching = (
-    namespace: string,
-    path: ByteString,
-    revision: number,
-  ): Map<string, string[]> | null => {
+  readonly matching = (namespace: string, path: ByteString, revision: number): Concerned | null => {
     const matches = this.patterns.get(namespace)?.matchBytes(path);
     if (matches === undefined || matches.length === 0) return null;
     let found: Map<string, string[]> | null = null;
     for (const watcher of matches) {
       if (revision <= watcher.since || revision > watcher.until) continue;
+      if (matches.length === 1) return watcher.alone;
       found ??= new Map();
       const { endpoint } = watcher.record;
       const ids = found.get(endpoint);
@@ -233,7 +235,8 @@ export class Registry {
     }
     // Until its life is told, which is in the same commit, it is told nothing.
     const never = { since: Number.MAX_SAFE_INTEGER, until: Infinity };
-    const watcher: WatcherView = { id, record, modRevision, ...never };
+    const alone: Concerned = [[record.endpoint, [id]]];
+    const watcher: WatcherView = { id, alone, record, modRevision, ...never };
     this.watchers.set(id, watcher);
     this.endpoints.get(record.endpoint)?.watchers.set(id, watcher);
     const { namespace, pattern } = record;

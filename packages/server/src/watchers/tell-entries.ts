@@ -1,9 +1,9 @@
 import type { Engine } from 'waymark/engine';
 import { patternMatches } from './glob.js';
 import type { LaneEvent } from './lane.js';
-import type { Position, ResyncState, StateRecord } from './records.js';
+import type { ResyncState } from './records.js';
 import type { WatcherView } from './registry.js';
-import type { Teller } from './teller.js';
+import type { Teller, Told } from './teller.js';
 import { stateEvents } from './telling.js';
 
 export interface EntriesParts {
@@ -23,7 +23,7 @@ export async function tellEntries(
   { engine, teller, most }: EntriesParts,
   resync: ResyncState,
   watchers: readonly WatcherView[],
-  moved: (state: StateRecord, through: Position) => StateRecord,
+  moved: Told['moved'],
 ): Promise<boolean> {
   const namespaces = [...new Set(watchers.map(({ record }) => record.namespace))];
   const matching = matchingOf(watchers);

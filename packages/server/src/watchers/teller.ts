@@ -24,11 +24,14 @@ export interface TellerParts {
   readonly bell: Bell;
 }
 
-/** Where a portion belongs: it says what the state is once it was accepted. */
+/** How far an endpoint has been told. */
+export type Progress = Pick<StateRecord, 'cursor' | 'late'>;
+
+/** Where a portion belongs: it says how far the endpoint has been told once it was accepted. */
 export interface Told {
   readonly portion: Portion;
   readonly replay: boolean;
-  readonly moved: (state: StateRecord, through: Position) => StateRecord;
+  readonly moved: (state: Progress, through: Position) => Progress;
   /** Done in the commit that says that it was accepted. */
   readonly also?: readonly Operation[] | undefined;
 }
@@ -147,8 +150,11 @@ export class Teller {
     const now = clock.wallNow();
     const elapsed = Math.max(0, now - state.at);
     const kept = Math.exp(-elapsed / rateMs);
+    const { cursor, late } = told.moved(state, told.portion.through);
     const next: StateRecord = {
-      ...told.moved(state, told.portion.through),
+      ...state,
+      cursor,
+      late,
       last: events.at(-1)?.sequence ?? state.last,
       delivered: state.delivered + events.length,
       perSecond: state.perSecond * kept + (events.length * 1_000) / rateMs,
@@ -217,9 +223,9 @@ export class Teller {
     const detail = `given up after ${attempts} ${attempts === 1 ? 'try' : 'tries'}: ${failure.message}`;
     if (end === 'keep' && !gone) {
       const letters = lettersOf(told, { at: clock.wallNow(), attempts, error: failure.message });
-      const moved = told.moved(this.state, told.portion.through);
+      const { cursor, late } = told.moved(this.state, told.portion.through);
       // What is skipped is a gap that the receiver can see: the next event names it as the one before.
-      const next = { ...moved, last, failing: null };
+      const next = { ...this.state, cursor, late, last, failing: null };
       return await this.#keep(next, () => store.skip(letters, next, detail)).then(() => true);
     }
     const watchers: WatcherView[] = [...endpoint.watchers.values()];

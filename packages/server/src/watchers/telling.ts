@@ -162,11 +162,14 @@ export function delivered(
   stream: { readonly era: number; readonly last: string; readonly replay: boolean },
   endpoint: EndpointView,
 ): DeliveredEvent[] {
+  const registered = (id: string): boolean => endpoint.watchers.has(id);
   let previous = stream.last;
   const told: DeliveredEvent[] = [];
   for (const event of events) {
     const { position, kind, namespace, path, state } = event;
-    const watchers = event.watchers.filter((id) => endpoint.watchers.has(id));
+    const watchers = event.watchers.every(registered)
+      ? event.watchers
+      : event.watchers.filter(registered);
     if (watchers.length === 0) continue;
     const sequence = sequenceOf(stream.era, position);
     const { revision, index } = position;

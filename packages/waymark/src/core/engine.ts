@@ -7,8 +7,11 @@
 /** A position in the one total order of commits; a safe integer, 0 before the first commit. */
 export type Revision = number;
 
-/** A lease's number, a positive safe integer; 0 stands for "no lease". */
-export type LeaseId = number;
+/**
+ * A lease's id: any int64 but 0, which stands for "no lease". A number where it is a safe integer, as all are that an engine picks;
+ * else its decimal digits as a string, `'9223372036854775807'`. Each id has this one form: compare with `===`.
+ */
+export type LeaseId = number | `${bigint}`;
 
 /**
  * Bytes as a JavaScript string whose every char is one byte (0x00 to 0xff), so that `<` is byte order
@@ -90,7 +93,7 @@ export type Comparison = '=' | '!=' | '<' | '>';
 export interface Check extends KeyRange {
   readonly target: CheckTarget;
   readonly is: Comparison;
-  /** A number, or for target `value` a byte string. */
+  /** A number; for target `lease` an id or 0; for target `value` a byte string. */
   readonly to: number | ByteString;
 }
 

@@ -1,4 +1,4 @@
-import type { Revision } from './engine.js';
+import type { LeaseId, Revision } from './engine.js';
 
 /** Every way a call can fail. Branch on this, never on the message. docs/reference/errors.md explains each. */
 export const errorCodes = [
@@ -42,7 +42,7 @@ export interface ErrorFacts {
   /** The compaction point: history below it is gone. */
   readonly compacted?: Revision | undefined;
   readonly revision?: Revision | undefined;
-  readonly lease?: number | undefined;
+  readonly lease?: LeaseId | undefined;
   /** Where a name stands in its list, from 0. */
   readonly positions?: readonly number[] | undefined;
   readonly file?: string | undefined;

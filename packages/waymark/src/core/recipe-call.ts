@@ -1,5 +1,5 @@
 import type { Clock, Random } from './clock.js';
-import type { ByteString, CallOptions, Engine } from './engine.js';
+import type { ByteString, CallOptions, Engine, LeaseId } from './engine.js';
 import type { Shape } from './shape.js';
 import type { StashDesk } from './stash.js';
 import type { WatcherDesk } from './watchers.js';
@@ -31,7 +31,7 @@ export interface RecipeGround {
 export interface Stay {
   readonly group: string;
   readonly member: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
 }
 
 /** Where it is written down where members take their messages. */

@@ -1,4 +1,4 @@
-import type { ByteString } from './engine.js';
+import type { ByteString, LeaseId } from './engine.js';
 
 /**
  * What a call's arguments and result look like, as data: the wire reads and writes them by it, so a recipe says it once and needs
@@ -10,6 +10,7 @@ export interface Shape<T> {
     | 'bytes'
     | 'blob'
     | 'whole'
+    | 'leaseId'
     | 'number'
     | 'flag'
     | 'optional'
@@ -37,6 +38,8 @@ export const bytes: Shape<ByteString> = { kind: 'bytes' };
 export const blob: Shape<Uint8Array> = { kind: 'blob' };
 /** A whole number from 0 to 2^53-1. */
 export const whole: Shape<number> = { kind: 'whole' };
+/** The id of a lease, or 0. */
+export const leaseId: Shape<LeaseId> = { kind: 'leaseId' };
 /** Any number. */
 export const number: Shape<number> = { kind: 'number' };
 export const flag: Shape<boolean> = { kind: 'flag' };

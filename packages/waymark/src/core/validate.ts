@@ -1,5 +1,6 @@
 import type { ByteString, Check, KeyRange, Operation, PutOperation, Query, Txn } from './engine.js';
 import { WaymarkError } from './errors.js';
+import { validateLeaseId } from './lease-id.js';
 import { limits, type LimitName, wideLimits } from './limits.js';
 import { isByteString } from './bytes.js';
 import { refuseDoubleWrites } from './double-writes.js';
@@ -97,13 +98,6 @@ export function validateRevision(name: string, revision: unknown): void {
   validateWholeNumber(name, revision);
 }
 
-/** @throws {WaymarkError} `invalid` for what cannot be a lease's number */
-export function validateLeaseId(id: unknown): void {
-  if (!Number.isSafeInteger(id) || (id as number) <= 0) {
-    throw invalid(`a lease id is a positive safe integer, not ${String(id)}`);
-  }
-}
-
 export function validateRange(range: KeyRange): void {
   const { key, end } = range;
   if (end === undefined) return validateKey(key);
@@ -183,6 +177,8 @@ function tallyCheck(check: Check, tally: Tally): void {
   if (check.target === 'value') {
     validateValue(check.to as ByteString, tally.valueBytesMax);
     tally.bytes += (check.to as ByteString).length;
+  } else if (check.target === 'lease') {
+    if (check.to !== 0) validateLeaseId(check.to);
   } else {
     validateWholeNumber(`a check on ${check.target}`, check.to);
   }

@@ -1,4 +1,4 @@
-import type { Batch, Check, Engine, Entry, Operation, Revision } from '../core/engine.js';
+import type { Batch, Check, Engine, Entry, LeaseId, Operation, Revision } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import {
   type BarrierKeys,
@@ -18,7 +18,7 @@ export interface Coming {
   readonly path: string;
   readonly kind: BarrierKind;
   readonly parties: number;
-  readonly lease: number;
+  readonly lease: LeaseId;
   readonly owner: string;
   readonly session: string;
 }

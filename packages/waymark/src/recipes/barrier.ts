@@ -43,7 +43,7 @@ export const arrive = recipeCall({
   args: shape.record({
     ...place,
     parties: shape.whole,
-    lease: shape.whole,
+    lease: shape.leaseId,
     owner: shape.text,
     session: shape.text,
     waitMs: shape.optional(shape.number),

@@ -1,5 +1,6 @@
+import type { LeaseId } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import { validateLeaseId } from '../core/validate.js';
+import { validateLeaseId } from '../core/lease-id.js';
 
 /** What recipes check of what comes from outside. @throws {WaymarkError} `invalid`, `too_large` */
 
@@ -48,7 +49,7 @@ export function checkPlace(asked: {
   readonly id: string;
   readonly session: string;
   readonly owner: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
 }): void {
   checkWord('id of a party', asked.id);
   checkWord('session of a party', asked.session);

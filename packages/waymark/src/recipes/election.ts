@@ -21,7 +21,7 @@ import { electionWords, scheduleWords, type Wording } from './wording.js';
 const candidate = {
   id: shape.text,
   path: shape.text,
-  lease: shape.whole,
+  lease: shape.leaseId,
   owner: shape.text,
   session: shape.text,
   says: shape.optional(shape.bytes),

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import type { ByteString, Engine, Operation } from '../core/engine.js';
+import type { ByteString, Engine, LeaseId, Operation } from '../core/engine.js';
 import type { HeldKeys } from '../core/host.js';
 import type { LockPlans, RequestKeys } from './lock-plan.js';
 import { checkHold } from './lock-request.js';
@@ -19,7 +19,7 @@ export interface LockGround {
 /** Whose: the value and lease of places and marks. */
 export interface Leased {
   readonly value: ByteString;
-  readonly lease: number;
+  readonly lease: LeaseId;
 }
 
 export function put(key: ByteString, { value, lease }: Leased): Operation {

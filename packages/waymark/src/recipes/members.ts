@@ -31,7 +31,7 @@ const joining = shape.record({
   id: shape.text,
   ...named,
   ...told,
-  lease: shape.whole,
+  lease: shape.leaseId,
   owner: shape.text,
 });
 

@@ -56,7 +56,7 @@ export const open = recipeCall({
   name: 'messages.open',
   verb: 0xa4,
   whenBroken: 'retry',
-  args: shape.record({ ...member, lease: shape.whole }),
+  args: shape.record({ ...member, lease: shape.leaseId }),
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
     await inboxesOf(ground).note({ group, member: name, lease });
@@ -73,7 +73,7 @@ export const take = recipeCall({
   waits: true,
   // Nothing is handed out to who is not there any more.
   endsWithCaller: true,
-  args: shape.record({ ...member, lease: shape.whole, answers: shape.list(answer) }),
+  args: shape.record({ ...member, lease: shape.leaseId, answers: shape.list(answer) }),
   result: shape.list(incoming),
   async run(ground, { group, member: name, lease, answers }, options) {
     const board = boardOf(ground);
@@ -90,7 +90,7 @@ export const reply = recipeCall({
   name: 'messages.answer',
   verb: 0xa1,
   whenBroken: 'retry',
-  args: shape.record({ ...member, answers: shape.list(answer), lease: shape.whole }),
+  args: shape.record({ ...member, answers: shape.list(answer), lease: shape.leaseId }),
   result: shape.flag,
   async run(ground, { group, member: name, answers, lease }) {
     const inbox = nameOf(ground, group, name);
@@ -104,7 +104,7 @@ export const leave = recipeCall({
   name: 'messages.leave',
   verb: 0xa2,
   whenBroken: 'retry',
-  args: shape.record({ ...member, lease: shape.whole }),
+  args: shape.record({ ...member, lease: shape.leaseId }),
   result: shape.flag,
   async run(ground, { group, member: name, lease }) {
     boardOf(ground).leave(nameOf(ground, group, name), lease);
@@ -117,7 +117,7 @@ export const note = recipeCall({
   name: 'messages.note',
   verb: 0xae,
   whenBroken: 'retry',
-  args: shape.record({ ...member, lease: shape.whole, at: shape.text, box: shape.text }),
+  args: shape.record({ ...member, lease: shape.leaseId, at: shape.text, box: shape.text }),
   result: shape.flag,
   async run({ engine }, { at, box, ...stay }) {
     const listener = { at, box };

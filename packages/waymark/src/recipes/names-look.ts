@@ -1,4 +1,4 @@
-import type { Entry, OperationResult, ReadOperation } from '../core/engine.js';
+import type { Entry, LeaseId, OperationResult, ReadOperation } from '../core/engine.js';
 import { bytesToText } from '../core/bytes.js';
 import {
   formerRange,
@@ -29,7 +29,7 @@ export interface Look {
 export interface Whose {
   readonly path: string;
   readonly owner: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
 }
 
 export function readsFor({ path, owner, lease }: Whose): ReadOperation[] {

@@ -1,4 +1,4 @@
-import type { Check, Engine, Entry, Operation } from '../core/engine.js';
+import type { Check, Engine, Entry, LeaseId, Operation } from '../core/engine.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
 import { lists, type NameList, textOf } from '../space/name-lists.js';
@@ -34,11 +34,11 @@ export interface ClaimArgs {
   readonly path: string;
   readonly session: string;
   readonly owner: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   /** One name a line. Absent: the list in use, or the mountains. */
   readonly list?: string | undefined;
   /** The claim is kept for its owner as long as this lease lives. */
-  readonly keeper?: number | undefined;
+  readonly keeper?: LeaseId | undefined;
 }
 
 export interface Claimed {

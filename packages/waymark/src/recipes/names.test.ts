@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Engine, Txn } from '../core/engine.js';
+import type { Engine, LeaseId, Txn } from '../core/engine.js';
 import type { Host } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
@@ -41,7 +41,7 @@ class Counting extends ForwardingEngine {
 interface Asked {
   readonly owner: string;
   readonly list?: string;
-  readonly lease?: number;
+  readonly lease?: LeaseId;
   readonly waitMs?: number;
   readonly id?: string;
 }

@@ -1,8 +1,8 @@
-import type { CallOptions, Operation } from '../core/engine.js';
+import type { CallOptions, LeaseId, Operation } from '../core/engine.js';
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
 import { WaymarkError } from '../core/errors.js';
-import { validateLeaseId } from '../core/validate.js';
+import { validateLeaseId } from '../core/lease-id.js';
 import { claimKey, ownerKey, waiterKey } from '../space/names-layout.js';
 import { checkCanonical } from '../space/paths.js';
 import { checkRequest } from './lock-request.js';
@@ -14,7 +14,7 @@ import { waiting } from './waiting.js';
 
 /** Names (rules A1 to A10 in docs/spec/recipes.md): the lowest free one of an ordered list, for an owner and under a lease. */
 
-const whose = { path: shape.text, owner: shape.text, lease: shape.whole };
+const whose = { path: shape.text, owner: shape.text, lease: shape.leaseId };
 
 /** Takes back what one request asked for: its place in line, and its name unless an earlier request had it. */
 export const giveUp = recipeCall({
@@ -47,7 +47,7 @@ export const claim = recipeCall({
     session: shape.text,
     ...whose,
     list: shape.optional(shape.text),
-    keeper: shape.optional(shape.whole),
+    keeper: shape.optional(shape.leaseId),
     waitMs: shape.optional(shape.number),
   }),
   result: shape.record({ name: shape.text, position: shape.whole, token: shape.whole }),
@@ -91,7 +91,7 @@ async function claimName(
 interface Freed {
   readonly path: string;
   readonly owner: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   /** Only this claim. */
   readonly token?: number | undefined;
   /** Only what this request took, and its place in line. */

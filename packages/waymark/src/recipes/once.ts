@@ -57,7 +57,7 @@ export const claim = recipeCall({
   args: shape.record({
     id: shape.text,
     path: shape.text,
-    lease: shape.whole,
+    lease: shape.leaseId,
     owner: shape.text,
     session: shape.text,
     waitMs: shape.optional(shape.number),

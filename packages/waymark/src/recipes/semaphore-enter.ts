@@ -1,4 +1,4 @@
-import type { Engine, Entry, Operation } from '../core/engine.js';
+import type { Engine, Entry, LeaseId, Operation } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { RecipeGround } from '../core/recipe-call.js';
@@ -17,7 +17,7 @@ import type { Claim, Standing } from './semaphore-turn.js';
 
 export interface PermitRequest extends PermitWish {
   readonly id: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   readonly owner: string;
   readonly session: string;
   readonly waitMs?: number | undefined;

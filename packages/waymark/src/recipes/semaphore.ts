@@ -44,7 +44,7 @@ export const acquire = recipeCall({
     path: shape.text,
     weight: shape.whole,
     limit: shape.optional(shape.whole),
-    lease: shape.whole,
+    lease: shape.leaseId,
     owner: shape.text,
     session: shape.text,
     waitMs: shape.optional(shape.number),

@@ -49,7 +49,7 @@ export const open = recipeCall({
   name: 'streams.open',
   verb: 0xa8,
   whenBroken: 'retry',
-  args: shape.record({ ...member, lease: shape.whole, deadlineMs: shape.number }),
+  args: shape.record({ ...member, lease: shape.leaseId, deadlineMs: shape.number }),
   result: shape.text,
   async run(ground, { group, member: name, lease, deadlineMs }) {
     checkDelivery('', deadlineMs);

@@ -1,4 +1,4 @@
-import type { ByteString, Engine, Entry, KeyRange } from '../core/engine.js';
+import type { ByteString, Engine, Entry, KeyRange, LeaseId } from '../core/engine.js';
 import type { HeldKeys, WaitStep } from '../core/host.js';
 import { electionFacet, onceFacet, parseMark, parsePlace } from '../space/layout.js';
 import { bytesToPath } from '../space/paths.js';
@@ -13,7 +13,7 @@ const keysMax = 10_000;
 /** Who holds or waits. */
 export interface Asking {
   readonly session: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
 }
 
 export interface Wait {

@@ -1,3 +1,4 @@
+import type { LeaseId } from '../core/engine.js';
 import { type ErrorCode, isWaymarkError } from '../core/errors.js';
 import type { ElectionKind } from '../recipes/election.js';
 import { electionWords, lostHold } from '../recipes/wording.js';
@@ -16,7 +17,7 @@ export interface CandidacyParts {
   /** Written beside the name in the leader's mark; as bytes. */
   readonly says?: string | undefined;
   /** Stands under this lease or not at all. */
-  readonly lease?: number | undefined;
+  readonly lease?: LeaseId | undefined;
   /** The work of a term, until the signal aborts: the term is lost or resigned, or it stands no longer. Then the term is resigned. */
   readonly lead: (term: HeldTerm<unknown>, signal: AbortSignal) => Promise<void>;
 }

@@ -1,3 +1,4 @@
+import type { LeaseId } from '../core/engine.js';
 import type { Clock, Random } from '../core/clock.js';
 import type { Host } from '../core/host.js';
 import { assert, isWaymarkError, WaymarkError } from '../core/errors.js';
@@ -15,7 +16,7 @@ export interface Asker {
   /** Unique per request. */
   readonly id: string;
   readonly session: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   readonly owner: string;
 }
 

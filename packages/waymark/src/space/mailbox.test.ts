@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { LeaseId } from '../core/engine.js';
 import type { Host } from '../core/host.js';
 import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
@@ -60,7 +61,7 @@ async function waits(box: Mailbox): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-async function joined(host: Host, member: string): Promise<number> {
+async function joined(host: Host, member: string): Promise<LeaseId> {
   const { id: lease } = await host.grant(60_000);
   const args = { id: 'one', lease, owner: 'test', session: 'one', group: '/g', member };
   await host.run(join, 'n', { ...args, address: undefined, meta: undefined });

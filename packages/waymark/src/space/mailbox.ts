@@ -1,3 +1,4 @@
+import type { LeaseId } from '../core/engine.js';
 import type { Clock } from '../core/clock.js';
 import { isWaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
@@ -11,7 +12,7 @@ export interface MailboxParts {
   readonly namespace: string;
   readonly group: string;
   readonly member: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   /** @returns why a message is not for it now: its handler never sees it then */
   readonly refuse: (message: Incoming) => string | undefined;
   /** @returns the reply; what it throws is told to the sender */

@@ -1,5 +1,5 @@
 import { bytesToText, textToBytes } from '../core/bytes.js';
-import type { ByteString } from '../core/engine.js';
+import type { ByteString, LeaseId } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
 import type { Side } from '../recipes/channel.js';
@@ -25,7 +25,7 @@ export interface MemberStreamsParts<B> {
   readonly messenger: Messenger<B>;
   readonly group: string;
   readonly member: string;
-  readonly lease: number;
+  readonly lease: LeaseId;
   /** Where it takes its messages. */
   readonly host: Pick<Host, 'run'>;
   /** What members that listen may ask for. */

@@ -29,7 +29,7 @@ class CutOff extends ForwardingEngine {
 }
 
 const group = '/g';
-const request = (id: string, lease: number, member = id) => ({
+const request = (id: string, lease: LeaseId, member = id) => ({
   id,
   group,
   member,

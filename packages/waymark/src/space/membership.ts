@@ -1,3 +1,4 @@
+import type { LeaseId } from '../core/engine.js';
 import * as calls from '../recipes/members.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
@@ -188,7 +189,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
   readonly #refuse = ({ term }: Incoming): string | undefined =>
     term === undefined || this.term()?.token === term ? undefined : `it does not lead term ${term}`;
 
-  #open(handle: Handler | undefined, lease: number): Mailbox {
+  #open(handle: Handler | undefined, lease: LeaseId): Mailbox {
     const { group } = this.#parts;
     const { name: namespace, space } = group.namespace;
     const host = this.#parts.box ?? group.namespace.host;

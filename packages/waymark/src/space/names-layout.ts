@@ -1,4 +1,4 @@
-import type { ByteString, KeyRange } from '../core/engine.js';
+import type { ByteString, KeyRange, LeaseId } from '../core/engine.js';
 import { textToBytes } from '../core/bytes.js';
 import { pathToBytes } from './paths.js';
 
@@ -48,7 +48,7 @@ export function claimRange(path: string, position: number): KeyRange {
   return { key: `${at}c`, end: `${at}d` };
 }
 
-export function claimKey(path: string, position: number, lease: number): ByteString {
+export function claimKey(path: string, position: number, lease: LeaseId): ByteString {
   return `${positionStem(path, position)}c${lease}`;
 }
 
@@ -56,7 +56,7 @@ export function keptKey(path: string, position: number): ByteString {
   return `${positionStem(path, position)}g`;
 }
 
-export function ownerKey(path: string, owner: string, lease: number): ByteString {
+export function ownerKey(path: string, owner: string, lease: LeaseId): ByteString {
   return `${stem(path)}o${textToBytes(owner)}\0${lease}`;
 }
 

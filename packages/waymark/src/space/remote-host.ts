@@ -28,7 +28,8 @@ import type {
 } from '../core/host.js';
 import type { RecipeCall } from '../core/recipe-call.js';
 import { asksForOne } from '../core/queries.js';
-import { validateLeaseId, validateQuery, validateTtl, validateTxn } from '../core/validate.js';
+import { validateLeaseId } from '../core/lease-id.js';
+import { validateQuery, validateTtl, validateTxn } from '../core/validate.js';
 import { type ConnectOptions, Connection } from '../engines/remote/connection.js';
 import { SharedWatches } from '../engines/remote/shared-watch.js';
 import { recipeMethod } from '../wire/recipe-methods.js';

@@ -1,7 +1,7 @@
 import type { LeaseId, Outcome } from '../core/engine.js';
 import type { HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
-import { validateLeaseId } from '../core/validate.js';
+import { validateLeaseId } from '../core/lease-id.js';
 import type * as types from './types.js';
 
 export function conflict(

@@ -73,17 +73,24 @@ export class Coordinator implements StashDesk {
   }
 
   async read({ index, keys, level, keysOnly, ...call }: StashRead): Promise<Uint8Array> {
-    const hash = this.#hashOf(index);
-    if (keys.length === 0) return nothing;
     const deadline = new Deadline(this.#clock, call);
-    return await this.#placed(deadline, (routes) => {
-      const batch = batchOf(routes, keys, hash);
-      const quorum = level === 'one' ? 1 : routes.readQuorum;
-      const deadlineMs = deadline.leftMs;
-      const clock = this.#clock;
-      const parts = { routes, clock, index, batch, keysOnly, quorum, deadlineMs };
-      return deadline.bound(new ReadRun(parts));
-    });
+    const ask = { index, keys, level, keysOnly };
+    this.#hashOf(index);
+    if (keys.length === 0) return nothing;
+    return await this.#placed(deadline, (routes) => this.#readOnce(routes, deadline, ask));
+  }
+
+  #readOnce(
+    routes: Routes,
+    deadline: Deadline,
+    { index, keys, level, keysOnly }: Omit<StashRead, keyof StashCall>,
+  ): Promise<Uint8Array> {
+    const batch = batchOf(routes, keys, this.#hashOf(index));
+    const quorum = level === 'one' ? 1 : routes.readQuorum;
+    const deadlineMs = deadline.leftMs;
+    const clock = this.#clock;
+    const parts = { routes, clock, index, batch, keysOnly, quorum, deadlineMs };
+    return deadline.bound(new ReadRun(parts));
   }
 
   async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
@@ -118,7 +125,9 @@ export class Coordinator implements StashDesk {
     const deadline = new Deadline(this.#clock, call);
     return await this.#placed(deadline, (routes) => {
       const deadlineMs = deadline.leftMs;
-      const parts = { routes, index, hash, prefix, from, limit, keysOnly, deadlineMs };
+      const read = (keys: Uint8Array): Promise<Uint8Array> =>
+        this.#readOnce(routes, deadline, { index, keys, level: 'quorum', keysOnly: false });
+      const parts = { routes, index, hash, prefix, from, limit, keysOnly, deadlineMs, read };
       return deadline.race(scanPage(parts), () => late(`a page of '${index}'`));
     });
   }

@@ -1,10 +1,10 @@
 import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import type { StashPage } from '../core/stash.js';
+import type { StashPage, StashVersion } from '../core/stash.js';
 import { KeyHash, partitionCount } from './hash.js';
 import type { NodePage } from './node.js';
 import { Failures, isStale } from './outcome.js';
-import { isNewer, Packer, type StashFinding, Unpacker } from './packed.js';
+import { isNewer, Packer, Unpacker } from './packed.js';
 import type { Routes } from './routes.js';
 
 /**
@@ -28,20 +28,30 @@ export interface ScanParts {
   readonly limit: number;
   readonly keysOnly: boolean;
   readonly deadlineMs: number;
+  /** Reads packed keys by quorum: for records that are damaged. */
+  readonly read: (keys: Uint8Array) => Promise<Uint8Array>;
 }
 
-interface FoundEntry {
+interface FoundKey {
   readonly partition: number;
   readonly key: ByteString;
-  readonly version: Exclude<StashFinding, null | 'damaged'>;
+}
+
+interface DamagedKey extends FoundKey {
+  /** Whose record it is. */
+  readonly link: number;
+}
+
+interface FoundEntry extends FoundKey {
+  readonly version: StashVersion;
 }
 
 /** What one node told. */
 interface NodeScanned {
   readonly entries: readonly FoundEntry[];
+  readonly damaged: readonly DamagedKey[];
   /** It told of everything up to here; null: of all. */
-  readonly upTo: FoundEntry | null;
-  readonly damaged: boolean;
+  readonly upTo: FoundKey | null;
 }
 
 /** @throws {WaymarkError} `unavailable`, `superseded`, `corrupt` */
@@ -50,7 +60,7 @@ export async function scanPage(parts: ScanParts): Promise<StashPage> {
   const failures = new Failures();
   for (;;) {
     const scanned = await askAll(parts, failed, failures);
-    if (scanned !== null) return pageOf(parts, scanned);
+    if (scanned !== null) return await pageOf(parts, scanned);
   }
 }
 
@@ -111,51 +121,75 @@ async function ask(
   const page = await (links[link] as (typeof links)[number]).run((node) =>
     node.scan(asked, { withinMs: deadlineMs }),
   );
-  return readPage(page, hash);
+  return readPage(page, hash, link);
 }
 
-function readPage({ entries, more }: NodePage, hash: KeyHash): NodeScanned {
+function readPage({ entries, more }: NodePage, hash: KeyHash, link: number): NodeScanned {
   const unpacker = new Unpacker(entries);
   const found: FoundEntry[] = [];
-  let damaged = false;
+  const damaged: DamagedKey[] = [];
+  let last: FoundKey | null = null;
   while (!unpacker.done) {
     const key = unpacker.key();
     const version = unpacker.finding();
-    if (version === 'damaged') damaged = true;
-    if (version === null || version === 'damaged') continue;
-    found.push({ partition: hash.partition(key), key, version });
+    last = { partition: hash.partition(key), key };
+    if (version === 'damaged') damaged.push({ ...last, link });
+    else if (version !== null) found.push({ ...last, version });
   }
-  return { entries: found, upTo: more ? (found.at(-1) ?? null) : null, damaged };
+  return { entries: found, damaged, upTo: more ? last : null };
 }
 
-function pageOf({ limit }: ScanParts, scanned: readonly NodeScanned[]): StashPage {
+async function pageOf(parts: ScanParts, scanned: readonly NodeScanned[]): Promise<StashPage> {
   const upTo = scanned
     .flatMap((node) => node.upTo ?? [])
-    .reduce<FoundEntry | null>((first, end) => {
+    .reduce<FoundKey | null>((first, end) => {
       return first === null || compare(end, first) < 0 ? end : first;
     }, null);
+  const within = (found: FoundKey): boolean => upTo === null || compare(found, upTo) <= 0;
   const newest = new Map<ByteString, FoundEntry>();
-  for (const entry of scanned.flatMap(({ entries }) => entries)) {
-    if (upTo !== null && compare(entry, upTo) > 0) continue;
+  for (const entry of scanned.flatMap(({ entries }) => entries).filter(within)) {
     const before = newest.get(entry.key);
     if (before === undefined || isNewer(entry.version, before.version)) {
       newest.set(entry.key, entry);
     }
   }
+  const damaged = scanned.flatMap((node) => node.damaged).filter(within);
+  for (const entry of await readAnew(parts, damaged)) newest.set(entry.key, entry);
   const all = [...newest.values()].filter(({ version }) => version.value !== null).sort(compare);
   const packer = new Packer();
-  const taken = all.slice(0, limit);
+  const taken = all.slice(0, parts.limit);
   for (const { key, version } of taken) packer.entry(key, version);
   const end = taken.length < all.length ? (taken.at(-1) ?? null) : upTo;
   return { entries: packer.take(), next: end === null ? null : formatPlace(end) };
 }
 
-function compare(a: FoundEntry, b: FoundEntry): number {
+/** What other replicas have of keys that one has damaged; it gets that back. */
+async function readAnew(
+  { read, keysOnly, routes, index }: ScanParts,
+  damaged: readonly DamagedKey[],
+): Promise<FoundEntry[]> {
+  const found: FoundEntry[] = [];
+  for (const { key, partition, link } of damaged) {
+    const packer = new Packer();
+    packer.key(key);
+    const version = new Unpacker(await read(packer.take())).finding();
+    if (version === null || version === 'damaged') continue;
+    packer.entry(key, version);
+    const ask = { epoch: routes.epoch, index, entries: packer.take() };
+    // Nobody waits for it, as for the repairs of a read.
+    routes.links[link]?.run((node) => node.write(ask)).catch(() => undefined);
+    const value = keysOnly && version.value !== null ? new Uint8Array(0) : version.value;
+    found.push({ key, partition, version: { ...version, value } });
+  }
+  return found;
+}
+
+function compare(a: FoundKey, b: FoundKey): number {
   if (a.partition !== b.partition) return a.partition - b.partition;
   return a.key < b.key ? -1 : a.key === b.key ? 0 : 1;
 }
 
-function formatPlace({ partition, key }: FoundEntry): string {
+function formatPlace({ partition, key }: FoundKey): string {
   return `${partition}.${Buffer.from(key, 'latin1').toString('base64url')}`;
 }
 

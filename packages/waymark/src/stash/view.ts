@@ -87,7 +87,7 @@ export async function announce(
 ): Promise<void> {
   checkNode(node);
   const { id, zone, weight, address } = node;
-  const put = (key: ByteString, value: object, under = 0) =>
+  const put = (key: ByteString, value: object, under: LeaseId = 0) =>
     ({ type: 'put', key, value: encode(value), lease: under }) as const;
   const apply = [
     put(nodePrefix + id, { zone, weight, address }),

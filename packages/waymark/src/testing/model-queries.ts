@@ -50,11 +50,14 @@ export function holdsIn(entries: readonly core.Entry[], check: core.Check): bool
     if (check.target === 'value') return false;
     actual.push(0);
   }
+  const order = (value: number | string): number | bigint | string =>
+    check.target === 'lease' ? BigInt(value) : value;
+  const to = order(check.to);
   const compare = {
-    '=': (value: number | string) => value === check.to,
-    '!=': (value: number | string) => value !== check.to,
-    '<': (value: number | string) => value < check.to,
-    '>': (value: number | string) => value > check.to,
+    '=': (value: number | string) => order(value) === to,
+    '!=': (value: number | string) => order(value) !== to,
+    '<': (value: number | string) => order(value) < to,
+    '>': (value: number | string) => order(value) > to,
   };
   return actual.every(compare[check.is]);
 }

@@ -21,7 +21,7 @@ import {
   writeReading,
 } from './query-codec.js';
 import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
-import { method, nothing, readOptional, writeOptional } from './method.js';
+import { method, nothing } from './method.js';
 import { malformed, type Reader } from './reader.js';
 import type { Writer } from './writer.js';
 
@@ -90,9 +90,9 @@ export const engineMethods = {
     readArgs: nothing,
     writeResult(w, ids) {
       w.uint(ids.length);
-      for (const id of ids) w.uint(id);
+      for (const id of ids) w.leaseId(id);
     },
-    readResult: (r) => readList(r, 1, (from) => from.uint()),
+    readResult: (r) => readList(r, 1, (from) => from.leaseId()),
   }),
   compact: method<Revision, undefined>({
     verb: 0x28,
@@ -130,11 +130,11 @@ export function leaseGrant(verb: number, name: string) {
     whenBroken: 'uncertain',
     writeArgs(w, { ttlMs, id }) {
       w.double(ttlMs);
-      writeOptional(w, id);
+      writeAsked(w, id);
     },
     readArgs(r) {
       const ttlMs = r.double();
-      return { ttlMs, id: readOptional(r) };
+      return { ttlMs, id: readAsked(r) };
     },
     writeResult: writeLease,
     readResult: readLease,
@@ -146,8 +146,8 @@ export function leaseRenew(verb: number, name: string) {
     verb,
     name,
     whenBroken: 'retry',
-    writeArgs: (w, id) => w.uint(id),
-    readArgs: (r) => r.uint(),
+    writeArgs: (w, id) => w.leaseId(id),
+    readArgs: (r) => r.leaseId(),
     writeResult: writeLease,
     readResult: readLease,
   });
@@ -158,8 +158,8 @@ export function leaseRevoke(verb: number, name: string) {
     verb,
     name,
     whenBroken: 'uncertain',
-    writeArgs: (w, id) => w.uint(id),
-    readArgs: (r) => r.uint(),
+    writeArgs: (w, id) => w.leaseId(id),
+    readArgs: (r) => r.leaseId(),
     writeResult: (w, { revision }) => w.uint(revision),
     readResult: (r) => ({ revision: r.uint() }),
   });
@@ -170,8 +170,8 @@ export function leaseState(verb: number, name: string) {
     verb,
     name,
     whenBroken: 'retry',
-    writeArgs: (w, id) => w.uint(id),
-    readArgs: (r) => r.uint(),
+    writeArgs: (w, id) => w.leaseId(id),
+    readArgs: (r) => r.leaseId(),
     writeResult(w, state) {
       w.bool(state !== null);
       if (state === null) return;
@@ -205,12 +205,31 @@ export function engineStatus(verb: number, name: string) {
   });
 }
 
+/** What an id that is asked for is written as. A server that knows no ids beyond 2^53-1 takes one for a double, which is then no id. */
+const asked = { none: 0, double: 1, leaseId: 2 } as const;
+
+function writeAsked(w: Writer, id: LeaseId | undefined): void {
+  if (id === undefined) return w.byte(asked.none);
+  if (typeof id === 'number') {
+    w.byte(asked.double);
+    return w.double(id);
+  }
+  w.byte(asked.leaseId);
+  w.leaseId(id);
+}
+
+function readAsked(r: Reader): LeaseId | undefined {
+  const as = r.byte();
+  if (as === asked.none) return undefined;
+  return as === asked.leaseId ? r.leaseId() : r.double();
+}
+
 function writeLease(w: Writer, lease: Lease): void {
-  w.uint(lease.id);
+  w.leaseId(lease.id);
   w.uint(lease.ttlMs);
 }
 
 function readLease(r: Reader): Lease {
-  const id = r.uint();
+  const id = r.leaseId();
   return { id, ttlMs: r.uint() };
 }

@@ -131,7 +131,7 @@ export const hostMethods = {
     writeArgs(w, { namespace, request }) {
       w.name(namespace);
       writeHeld(w, request);
-      w.uint(request.lease);
+      w.leaseId(request.lease);
       w.text(request.owner);
       w.text(request.session);
       writeOptional(w, request.waitMs);
@@ -139,7 +139,7 @@ export const hostMethods = {
     readArgs(r) {
       const namespace = r.name();
       const { path, tree, mode, id } = readHeld(r);
-      const lease = r.uint();
+      const lease = r.leaseId();
       const owner = r.text();
       const session = r.text();
       const waitMs = readOptional(r);

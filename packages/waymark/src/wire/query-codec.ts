@@ -132,7 +132,7 @@ function writeFacts(w: Writer, entry: Entry): void {
   w.uint(entry.createRevision);
   w.uint(entry.modRevision);
   w.uint(entry.version);
-  w.uint(entry.lease);
+  w.leaseId(entry.lease);
 }
 
 function readFacts(r: Reader, key: ByteString): Entry {
@@ -142,7 +142,7 @@ function readFacts(r: Reader, key: ByteString): Entry {
     createRevision: r.uint(),
     modRevision: r.uint(),
     version: r.uint(),
-    lease: r.uint(),
+    lease: r.leaseId(),
   };
 }
 

@@ -1,6 +1,7 @@
-import type { ByteString } from '../core/engine.js';
+import type { ByteString, LeaseId } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { latin1Slice, utf8Slice } from '../core/latin1.js';
+import { readLeaseId } from '../core/lease-id.js';
 
 /** Longer texts are decoded without a look. */
 const plainMax = 64;
@@ -37,22 +38,39 @@ export class Reader {
   }
 
   uint(): number {
-    const { buffer } = this;
-    let byte = this.byte();
+    const byte = this.byte();
     if (byte < 0x80) return byte;
-    let value = byte & 0x7f;
+    const value = this.#longer(byte);
+    if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number is beyond 2^53-1');
+    return value;
+  }
+
+  /** The id of a lease, or 0. */
+  leaseId(): LeaseId {
+    const start = this.position;
+    const byte = this.byte();
+    if (byte < 0x80) return byte;
+    const value = this.#longer(byte);
+    if (value <= Number.MAX_SAFE_INTEGER) return value;
+    this.position = start;
+    const id = readLeaseId(() => this.byte());
+    if (id === null) throw malformed('a number is beyond 64 bits');
+    return id;
+  }
+
+  /** A number whose first byte is not its last. Inexact beyond 2^53-1, and Infinity, with its end not found, for more than eight bytes. */
+  #longer(first: number): number {
+    const { buffer } = this;
+    let value = first & 0x7f;
     let factor = 128;
     for (let count = 1; count < 8; count++) {
       if (this.position >= this.#end) throw malformed('it ends within a number');
-      byte = buffer[this.position++] as number;
+      const byte = buffer[this.position++] as number;
       value += (byte & 0x7f) * factor;
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number is beyond 2^53-1');
-        return value;
-      }
+      if (byte < 0x80) return value;
       factor *= 128;
     }
-    throw malformed('a number is beyond 2^53-1');
+    return Infinity;
   }
 
   double(): number {

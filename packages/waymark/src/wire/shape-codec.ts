@@ -1,3 +1,4 @@
+import type { LeaseId } from '../core/engine.js';
 import type { Shape } from '../core/shape.js';
 import { WaymarkError } from '../core/errors.js';
 import { isByteString } from '../core/bytes.js';
@@ -17,6 +18,8 @@ export function writeShaped(w: Writer, shape: Shape<unknown>, value: unknown): v
       return w.blob(value);
     case 'whole':
       return w.uint(value as number);
+    case 'leaseId':
+      return w.leaseId(value as LeaseId);
     case 'number':
       if (typeof value !== 'number') throw unfit('a number', value);
       return w.double(value);
@@ -63,6 +66,8 @@ export function readShaped(r: Reader, shape: Shape<unknown>): unknown {
       return Buffer.from(r.blob());
     case 'whole':
       return r.uint();
+    case 'leaseId':
+      return r.leaseId();
     case 'number':
       return r.double();
     case 'flag':

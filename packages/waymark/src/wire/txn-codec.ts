@@ -2,6 +2,7 @@ import type {
   Check,
   CheckTarget,
   Comparison,
+  LeaseId,
   Operation,
   OperationResult,
   Outcome,
@@ -54,7 +55,8 @@ function writeCheck(w: Writer, check: Check): void {
   w.byte(bits | (check.end === undefined ? 0 : hasEnd));
   w.bytes(check.key);
   if (check.end !== undefined) w.bytes(check.end);
-  if (typeof check.to === 'string') w.bytes(check.to);
+  if (check.target === 'lease') w.leaseId(check.to as LeaseId);
+  else if (typeof check.to === 'string') w.bytes(check.to);
   else w.uint(check.to);
 }
 
@@ -64,7 +66,7 @@ function readCheck(r: Reader): Check {
   const is = pick(comparisons, bits >> 4);
   const key = r.bytes();
   const end = (bits & hasEnd) === 0 ? undefined : r.bytes();
-  const to = target === 'value' ? r.bytes() : r.uint();
+  const to = target === 'value' ? r.bytes() : target === 'lease' ? r.leaseId() : r.uint();
   return end === undefined ? { key, target, is, to } : { key, end, target, is, to };
 }
 
@@ -103,7 +105,7 @@ function writeOperation(w: Writer, operation: Operation): void {
       w.byte(bits);
       w.bytes(operation.key);
       w.bytes(operation.value);
-      if (lease !== undefined && lease !== 0) w.uint(lease);
+      if (lease !== undefined && lease !== 0) w.leaseId(lease);
       return;
     }
     case 'delete': {
@@ -147,7 +149,7 @@ function readPut(r: Reader, bits: number): Operation {
   foundBytes(key);
   foundBytes(value);
   if (bits === types.put) return { type: 'put', key, value };
-  const lease = (bits & hasLease) === 0 ? undefined : r.uint();
+  const lease = (bits & hasLease) === 0 ? undefined : r.leaseId();
   return {
     type: 'put',
     key,

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Batch, Entry, Operation, Outcome, Query, Txn } from '../core/engine.js';
+import type { Batch, Entry, LeaseId, Operation, Outcome, Query, Txn } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
+import { toLeaseId } from '../core/lease-id.js';
 import { engineMethods } from './engine-methods.js';
 import { firstBytes, FrameSplitter, preface } from './frames.js';
 import { readError, writeError } from './errors.js';
@@ -14,6 +15,12 @@ import { Reader } from './reader.js';
 import { Writer } from './writer.js';
 
 const whole = fc.oneof(fc.nat(300), fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER));
+const leaseId = fc.oneof(
+  whole,
+  fc.maxSafeInteger(),
+  fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n).map(toLeaseId),
+  fc.constantFrom<LeaseId>('9223372036854775807', '-9223372036854775808', '9007199254740992', -1),
+);
 const bytes = fc
   .uint8Array({ maxLength: 60 })
   .map((array) => Buffer.from(array).toString('latin1'));
@@ -23,7 +30,7 @@ const entry: fc.Arbitrary<Entry> = fc.record({
   createRevision: whole,
   modRevision: whole,
   version: whole,
-  lease: whole,
+  lease: leaseId,
 });
 const query: fc.Arbitrary<Query> = fc.record(
   {
@@ -47,10 +54,11 @@ const check = fc.oneof(
   fc.record({
     key: bytes,
     end: fc.option(bytes, { nil: undefined }),
-    target: fc.constantFrom('version', 'create', 'mod', 'lease'),
+    target: fc.constantFrom('version', 'create', 'mod'),
     is: fc.constantFrom('=', '!=', '<', '>'),
     to: whole,
   }),
+  fc.record({ key: bytes, target: fc.constant('lease'), is: fc.constant('<'), to: leaseId }),
   fc.record({ key: bytes, target: fc.constant('value'), is: fc.constant('='), to: bytes }),
 );
 const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
@@ -60,7 +68,10 @@ const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
       type: fc.constant('put' as const),
       key: bytes,
       value: bytes,
-      lease: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+      lease: fc.option(
+        leaseId.filter((id) => id !== 0),
+        { nil: undefined },
+      ),
       previous: fc.boolean(),
       keepValue: fc.boolean(),
       keepLease: fc.boolean(),

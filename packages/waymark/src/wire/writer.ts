@@ -1,6 +1,7 @@
-import type { ByteString } from '../core/engine.js';
+import type { ByteString, LeaseId } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
+import { isPlainLeaseId, leaseIdBytes } from '../core/lease-id.js';
 import { frameHeaderBytes, frameTargetBytes, partBytesMax } from './frames.js';
 import { latin1Write } from '../core/latin1.js';
 import { messages } from './messages.js';
@@ -118,6 +119,12 @@ export class Writer {
     }
     buffer[at++] = rest;
     this.position = at;
+  }
+
+  /** The id of a lease, or 0: as protobuf writes an int64. */
+  leaseId(id: LeaseId): void {
+    if (isPlainLeaseId(id)) return this.uint(id);
+    for (const byte of leaseIdBytes(id)) this.byte(byte);
   }
 
   double(value: number): void {

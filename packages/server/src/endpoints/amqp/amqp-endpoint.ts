@@ -19,7 +19,6 @@ import { checkInstalled } from '../kit/installed.js';
 import { runsOf } from '../kit/runs.js';
 import { targetOf } from '../kit/target.js';
 import { TrySignal } from '../kit/try-signal.js';
-import { unlessAborted } from '../kit/unless-aborted.js';
 import { openChannel } from './broker.js';
 import type { BrokerChannel, BrokerMessage } from './broker-channel.js';
 import { brokerFailure } from './failures.js';
@@ -74,7 +73,7 @@ class AmqpEndpoint implements Endpoint {
         const channel = this.#channel;
         for (const run of runsOf(messages, sameRoute)) {
           signal.throwIfAborted();
-          await unlessAborted(channel.publish(run), signal);
+          await this.#tries.unlessEnded(channel.publish(run));
         }
       } catch (error) {
         this.#drop();

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { HttpPool } from './pool.js';
 
 /** What an endpoint answers is read so far, so that its connection can be used again, and no further. */
 const answerBytesMax = 16_384;
@@ -16,33 +17,37 @@ export interface Answer {
 export class Exchange implements Dispatcher.DispatchHandler {
   /** With the head of the answer. @throws what it was aborted with, or what the dispatcher says */
   readonly answer: Promise<Answer>;
+  readonly #pool: HttpPool;
+  readonly #client: ReturnType<HttpPool['take']>;
   #resolve!: (answer: Answer) => void;
   #reject!: (error: Error) => void;
-  #controller: Dispatcher.DispatchController | null = null;
-  #aborted: Error | null = null;
   #over = false;
   #bytes = 0;
 
-  constructor() {
+  constructor(pool: HttpPool, request: Dispatcher.DispatchOptions) {
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+    this.#pool = pool;
+    this.#client = pool.take();
+    this.#client.dispatch(request, this);
+  }
+
+  /** Whether the answer has come whole, or never will. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** Breaks it off, and its connection with it, unless it is over. */
   abort(reason: Error): void {
     if (this.#over) return;
     this.#over = true;
-    this.#aborted = reason;
-    this.#controller?.abort(reason);
     this.#reject(reason);
+    this.#pool.drop(this.#client);
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#aborted !== null) controller.abort(this.#aborted);
-  }
+  onRequestStart(): void {}
 
   onResponseStart(
     _controller: Dispatcher.DispatchController,
@@ -59,11 +64,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#over = true;
+    this.#end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#over = true;
     this.#reject(error);
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pool.give(this.#client);
   }
 }

@@ -43,8 +43,6 @@ class HttpEndpoint implements Endpoint {
   #use: Use<HttpPool> | null = null;
   /** The last one. Where its answer never ends, it keeps one connection busy and no more. */
   #exchange: Exchange | null = null;
-  /** undici gives the connection of an answer that has come whole to the next request after one turn: before, it would open another one. */
-  #turn: Promise<void> = Promise.resolve();
   #ended: DeliveryFailure | null = null;
 
   constructor(target: Target, settings: EndpointSettings, tools: EndpointTools) {
@@ -89,10 +87,10 @@ class HttpEndpoint implements Endpoint {
     fence: number,
     until: AbortSignal,
   ): Promise<void> {
-    await this.#turn;
+    // What is left of the last answer has a turn to come.
+    if (this.#exchange?.over === false) await setImmediate();
     this.#drop();
     const { status, headers } = await this.#answered(pool, request, until);
-    this.#turn = setImmediate();
     if (status < 200 || status >= 300) {
       throw refusalOf(status, headers, { fence, now: this.#tools.wallNow() });
     }
@@ -114,15 +112,14 @@ class HttpEndpoint implements Endpoint {
     if (until.aborted) throw endedBy(until);
     if (this.#ended !== null) throw this.#ended;
     if (this.#account !== null) headers['authorization'] = this.#account;
-    const exchange = new Exchange();
-    this.#exchange = exchange;
-    pool.pool.dispatch({ method: 'POST', path: this.#path, headers, body }, exchange);
-    return exchange.answer;
+    this.#exchange = new Exchange(pool, { method: 'POST', path: this.#path, headers, body });
+    return this.#exchange.answer;
   }
 
-  /** Of an exchange that is over nothing is left to drop. */
   #drop(): void {
-    this.#exchange?.abort(this.#ended ?? new DeliveryFailure('again', 'the answer never ended'));
+    if (this.#exchange?.over === false) {
+      this.#exchange.abort(this.#ended ?? new DeliveryFailure('again', 'the answer never ended'));
+    }
     this.#exchange = null;
   }
 }

@@ -99,14 +99,15 @@ test('a batch is a list of documents', () => {
 
 test('documents and attributes hold what any event says, under names that CloudEvents allows', () => {
   const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });
+  const sequence = fc.stringMatching(/^[0-9]{16}-[0-9]{16}-[0-9]{13}$/);
   const event = fc.record({
     id: text,
     kind: fc.constantFrom('put', 'delete', 'expire', 'resync', 'test'),
     namespace: text,
     path: text,
     revision: fc.maxSafeNat(),
-    sequence: text,
-    previous: fc.string({ maxLength: 5 }),
+    sequence,
+    previous: fc.option(sequence, { nil: '' }),
     watchers: fc.array(fc.uuid(), { minLength: 1, maxLength: 9 }),
     value: fc.option(
       fc.oneof(

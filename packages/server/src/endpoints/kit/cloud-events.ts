@@ -24,23 +24,18 @@ export type EventAttribute = readonly [name: string, value: string];
 
 /** The event as one JSON document. A value that is JSON stands in it as it was written. */
 export function eventDocument(delivery: Delivery, event: DeliveredEvent): string {
-  const shared = sharedOf(delivery);
-  const { id, kind, path, revision, sequence, previous, value } = event;
-  const source = sourceOf(delivery, event, shared);
-  // The same as in attributesOf; to write a list of attributes would cost more than all else.
-  const order =
-    (sequence === '' ? '' : `,"sequence":${quoted(sequence)}`) +
-    (previous === '' ? '' : `,"previous":${quoted(previous)}`) +
-    (event.state === true ? ',"state":true' : '') +
-    (event.replay === true ? ',"replay":true' : '');
-  const watchers = quoted(event.watchers.join(','));
-  const told = value === undefined ? '' : `,${data(value)}`;
-  return `{${shared.members}"id":${quoted(id)},"source":"${source}","type":"dev.waymark.${kind}","subject":${quoted(path)},"revision":"${revision}"${order},"watchers":${watchers}${told}}`;
+  return documentOf(delivery, event, sharedOf(delivery));
 }
 
 /** All events of the delivery as one JSON list of documents. */
 export function batchDocument(delivery: Delivery): string {
-  return `[${delivery.events.map((event) => eventDocument(delivery, event)).join(',')}]`;
+  const shared = sharedOf(delivery);
+  let documents = '';
+  // To join a list would copy each once more.
+  for (const event of delivery.events) {
+    documents += `${documents === '' ? '[' : ','}${documentOf(delivery, event, shared)}`;
+  }
+  return `${documents}]`;
 }
 
 /** What stands beside the value in binary mode: all attributes but `datacontenttype`, which is `contentTypeOf`. */
@@ -76,9 +71,11 @@ export function contentTypeOf(value: Uint8Array): string {
 interface Shared {
   readonly sentAt: string;
   readonly members: string;
-  /** Of the event before: neighbours are mostly of one namespace. */
+  /** Of the event before: neighbours are mostly of one namespace, for the same watchers. */
   namespace: string | null;
   source: string;
+  watchers: readonly string[] | null;
+  watchersQuoted: string;
 }
 
 const sharedBy = new WeakMap<Delivery, Shared>();
@@ -90,9 +87,31 @@ function sharedOf(delivery: Delivery): Shared {
   const sentAt = new Date(at).toISOString();
   const parts = part === undefined ? '' : `"part":${part.index},"parts":${part.of},`;
   const members = `"specversion":"1.0","stream":${quoted(stream)},"fence":"${fence}","attempt":${attempt},"sentat":"${sentAt}",${parts}`;
-  const shared = { sentAt, members, namespace: null, source: '' };
+  const shared = {
+    sentAt,
+    members,
+    namespace: null,
+    source: '',
+    watchers: null,
+    watchersQuoted: '',
+  };
   sharedBy.set(delivery, shared);
   return shared;
+}
+
+/** The same as in attributesOf; to write a list of attributes would cost more than all else. */
+function documentOf(delivery: Delivery, event: DeliveredEvent, shared: Shared): string {
+  const { id, kind, path, revision, sequence, previous, value } = event;
+  const source = sourceOf(delivery, event, shared);
+  // Sequences are digits: see DeliveredEvent.
+  const order =
+    (sequence === '' ? '' : `,"sequence":"${sequence}"`) +
+    (previous === '' ? '' : `,"previous":"${previous}"`) +
+    (event.state === true ? ',"state":true' : '') +
+    (event.replay === true ? ',"replay":true' : '');
+  const watchers = watchersOf(event, shared);
+  const told = value === undefined ? '' : `,${data(value)}`;
+  return `{${shared.members}"id":${quoted(id)},"source":"${source}","type":"dev.waymark.${kind}","subject":${quoted(path)},"revision":"${revision}"${order},"watchers":${watchers}${told}}`;
 }
 
 /** All but the watchers. */
@@ -132,6 +151,14 @@ function sourceOf({ stream }: Delivery, { namespace }: DeliveredEvent, shared: S
   return shared.source;
 }
 
+function watchersOf({ watchers }: DeliveredEvent, shared: Shared): string {
+  if (shared.watchers !== watchers) {
+    shared.watchersQuoted = quoted(watchers.join(','));
+    shared.watchers = watchers;
+  }
+  return shared.watchersQuoted;
+}
+
 /** As JSON. Most text has nothing to escape, which is told sooner than JSON.stringify does it. */
 function quoted(text: string): string {
   return /^[ !#-[\]-~]*$/.test(text) ? `"${text}"` : JSON.stringify(text);
@@ -168,5 +195,6 @@ function isJson(text: string): boolean {
 }
 
 function bytesOf(value: Uint8Array): Buffer {
+  if (Buffer.isBuffer(value)) return value;
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }

@@ -77,6 +77,8 @@ async function connect(
     RESP: 2,
     disableOfflineQueue: true,
     disableClientInfo: true,
+    // A try has its own limit; one of the client's for each command costs more than the rest of it.
+    commandOptions: { timeout: 0 },
     // Such a message names another address to connect to.
     maintNotifications: 'disabled',
     pingInterval: pingMs,

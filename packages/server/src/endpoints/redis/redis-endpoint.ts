@@ -61,7 +61,8 @@ class RedisEndpoint implements Endpoint {
     let connection: RedisConnection | undefined;
     try {
       connection = await this.#connected(signal);
-      await unlessAborted(this.#bring(connection, delivery), signal);
+      signal.throwIfAborted();
+      await this.#tries.unlessEnded(this.#bring(connection, delivery));
     } catch (error) {
       // What has not answered in time may never answer: the next delivery has a new one, whoever's it is.
       const answered = error instanceof DeliveryFailure || refusalOf(error) !== null;

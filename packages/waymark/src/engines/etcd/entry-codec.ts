@@ -2,6 +2,7 @@ import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { arrayToBytes } from '../../core/bytes.js';
 import type { ByteString, Entry, OrderBy, Query, Reading, Revision } from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
+import { toLeaseId } from '../../core/lease-id.js';
 import { sortOrder, sortTarget } from './enums.js';
 import {
   type KeyValueSchema,
@@ -35,7 +36,7 @@ export function readEntry(layout: Layout, kv: MessageShape<typeof KeyValueSchema
     createRevision: toNumber(kv.createRevision),
     modRevision: toNumber(kv.modRevision),
     version: toNumber(kv.version),
-    lease: toNumber(kv.lease),
+    lease: toLeaseId(kv.lease),
   };
 }
 

@@ -20,14 +20,9 @@ import type {
 } from '../../core/engine.js';
 import { arrayToBytes } from '../../core/bytes.js';
 import { WaymarkError } from '../../core/errors.js';
+import { validateLeaseId } from '../../core/lease-id.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
-import {
-  validateLeaseId,
-  validateQuery,
-  validateRevision,
-  validateTtl,
-  validateTxn,
-} from '../../core/validate.js';
+import { validateQuery, validateRevision, validateTtl, validateTxn } from '../../core/validate.js';
 import { Feed, type FeedSource } from '../kit/feed.js';
 import { CommitGroups } from './commit-groups.js';
 import { readReading, revisionOf, toNumber, writeQuery } from './entry-codec.js';

@@ -1,4 +1,11 @@
-import type { CallOptions, Query, Reading, Revision, Txn } from '../../core/engine.js';
+import type {
+  CallOptions,
+  Query,
+  Reading,
+  ReadOperation,
+  Revision,
+  Txn,
+} from '../../core/engine.js';
 import { isWaymarkError } from '../../core/errors.js';
 import { readReading, revisionOf, writeQuery } from './entry-codec.js';
 import { compareResult, compareTarget } from './enums.js';
@@ -79,11 +86,8 @@ export class EtcdHistory {
   async explained(error: unknown, txn: Txn): Promise<unknown> {
     if (isWaymarkError(error, 'future_revision')) {
       const present = await this.present();
-      const highest = Math.max(...readsOf(txn).map(({ at = present }) => at));
-      const past = await this.#refusesThePast(txn);
-      return past || highest <= present
-        ? compactedAt(this.floor)
-        : futureRevision(highest, present);
+      const { at = present } = (await this.#firstOutside(txn, present)) ?? {};
+      return at < this.floor ? compactedAt(this.floor) : futureRevision(at, present);
     }
     if (isWaymarkError(error, 'compacted') && error.facts.compacted === undefined) {
       return compactedAt(Math.max(this.floor, await this.#physicalFloor()));
@@ -91,10 +95,24 @@ export class EtcdHistory {
     return error;
   }
 
-  /** Whether it is for a read below the floor that the transaction is refused: asked by its checks and those reads alone. */
-  async #refusesThePast(txn: Txn): Promise<boolean> {
-    const asked = onlyReads(txn, ({ at = this.floor }) => at < this.floor);
-    if (readsOf(asked).length === 0) return false;
+  /**
+   * The read outside of history that a transaction was refused for. Below the floor and above the present etcd refuses alike, at the first
+   * read that it comes to in the branches that run: where there are both, that is told by asking its checks and ever more of these reads.
+   */
+  async #firstOutside(txn: Txn, present: Revision): Promise<ReadOperation | undefined> {
+    const isOutside = ({ at = present }: ReadOperation): boolean => at < this.floor || at > present;
+    const outside = readsOf(txn).filter(isOutside);
+    const past = outside.filter(({ at = present }) => at < this.floor);
+    if (past.length === 0 || past.length === outside.length) return outside[0];
+    for (const [index, read] of outside.entries()) {
+      let met = 0;
+      if (await this.#refuses(onlyReads(txn, (one) => isOutside(one) && met++ <= index)))
+        return read;
+    }
+    return undefined;
+  }
+
+  async #refuses(asked: Txn): Promise<boolean> {
     const request = writeTxn({ layout: this.#layout, floor: this.floor }, asked);
     try {
       await this.#client.call(KV.method.txn, request, { kind: 'read' });

@@ -58,7 +58,7 @@ function readsPastIn(branch: readonly Operation[] = []): boolean {
   return false;
 }
 
-/** The same checks, and of the operations those reads alone. */
+/** The same checks, and of the operations those reads alone. @param keep  is asked in the order of `readsOf` */
 export function onlyReads(txn: Txn, keep: (read: ReadOperation) => boolean): Txn {
   const readsIn = (branch: readonly Operation[] = []): Operation[] =>
     branch.flatMap((operation): Operation[] => {

@@ -1,5 +1,6 @@
 import { arrayToBytes } from '../../core/bytes.js';
 import type { ByteString, Check, KeyRange, LeaseId } from '../../core/engine.js';
+import { toLeaseId } from '../../core/lease-id.js';
 import { prefixEnd } from '../../core/ranges.js';
 
 /**
@@ -53,9 +54,7 @@ export class Layout {
   read(raw: Uint8Array): Place {
     const key = arrayToBytes(raw);
     if (key.startsWith(this.data)) return { kind: 'entry', key: key.slice(this.data.length) };
-    if (key.startsWith(this.#leases)) {
-      return { kind: 'lease', id: Number(key.slice(this.#leases.length)) };
-    }
+    if (key.startsWith(this.#leases)) return leaseOf(key.slice(this.#leases.length));
     if (key === `${this.root}/m/floor`) return { kind: 'floor' };
     return { kind: key === `${this.root}/m/identity` ? 'identity' : 'other' };
   }
@@ -70,6 +69,11 @@ export type Place =
   | { readonly kind: 'entry'; readonly key: ByteString }
   | { readonly kind: 'lease'; readonly id: LeaseId }
   | { readonly kind: 'floor' | 'identity' | 'other' };
+
+function leaseOf(digits: string): Place {
+  if (!/^-?\d+$/.test(digits)) return { kind: 'other' };
+  return { kind: 'lease', id: toLeaseId(BigInt(digits)) };
+}
 
 const nothing = Buffer.alloc(0);
 

@@ -11,6 +11,7 @@ import type {
   Txn,
 } from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
+import { isPlainLeaseId } from '../../core/lease-id.js';
 import { areFixed } from '../../core/validate.js';
 import { compareResult, compareTarget } from './enums.js';
 import type { Ground } from './entry-codec.js';
@@ -126,8 +127,12 @@ const results = {
 const unions = { version: 4, create: 5, mod: 6, lease: 8 } as const;
 
 interface Plain extends Txn {
-  readonly apply: readonly PutOperation[];
+  readonly apply: readonly PlainPut[];
   readonly when?: readonly PlainCheck[] | undefined;
+}
+
+interface PlainPut extends PutOperation {
+  readonly lease?: number | undefined;
 }
 
 interface PlainCheck extends Check {
@@ -146,16 +151,16 @@ function isPlain(txn: Txn): txn is Plain {
   return true;
 }
 
-function isPlainPut(operation: Operation): boolean {
+function isPlainPut(operation: Operation): operation is PlainPut {
   if (operation.type !== 'put') return false;
-  const { previous, keepValue, keepLease } = operation;
-  return previous !== true && keepValue !== true && keepLease !== true;
+  const { lease = 0, previous, keepValue, keepLease } = operation;
+  return isPlainLeaseId(lease) && previous !== true && keepValue !== true && keepLease !== true;
 }
 
 function writePuts(
   layout: Layout,
   checks: readonly PlainCheck[],
-  puts: readonly PutOperation[],
+  puts: readonly PlainPut[],
 ): WrittenTxn {
   let operations = '';
   for (const put of puts) operations += writePut(layout, put);
@@ -168,7 +173,7 @@ function writePuts(
   };
 }
 
-function writePut({ data }: Layout, { key, value, lease = 0 }: PutOperation): ByteString {
+function writePut({ data }: Layout, { key, value, lease = 0 }: PlainPut): ByteString {
   let put = bytesField(fields.key, data + key) + bytesField(fields.value, value);
   if (lease !== 0) put += uintField(fields.lease, lease);
   return bytesField(fields.success, bytesField(fields.requestPut, put));

@@ -1,12 +1,12 @@
 import type { Random } from '../../core/clock.js';
-import type { Entry, Lease, Revision } from '../../core/engine.js';
+import type { Entry, Lease, LeaseId, Revision } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import { systemRandom } from '../../core/system-clock.js';
 import { type Disk, realDisk } from './disk.js';
 import { createLog, type Origin, writeSnapshot } from './write-files.js';
 
 /** An entry as a backup holds it; without `lease` it belongs to none. */
-export type RestoredEntry = Omit<Entry, 'lease'> & { readonly lease?: number | undefined };
+export type RestoredEntry = Omit<Entry, 'lease'> & { readonly lease?: LeaseId | undefined };
 
 export interface DirectoryContent {
   readonly entries: Iterable<RestoredEntry> | AsyncIterable<RestoredEntry>;
@@ -55,7 +55,7 @@ export async function createDataDirectory(
     revision,
   };
   const leases = [...(content.leases ?? [])];
-  const ids = new Set([0, ...leases.map(({ id }) => id)]);
+  const ids = new Set<LeaseId>([0, ...leases.map(({ id }) => id)]);
   await writeSnapshot(disk, origin, { leases, pages: pagesOf(content.entries, revision, ids) });
   await createLog(disk, origin, 0);
 }
@@ -63,7 +63,7 @@ export async function createDataDirectory(
 async function* pagesOf(
   entries: Iterable<RestoredEntry> | AsyncIterable<RestoredEntry>,
   revision: Revision,
-  leases: ReadonlySet<number>,
+  leases: ReadonlySet<LeaseId>,
 ): AsyncGenerator<readonly Entry[]> {
   let page: Entry[] = [];
   for await (const entry of entries) {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { Engine } from '../../core/engine.js';
+import type { Engine, LeaseId } from '../../core/engine.js';
 import { FakeClock } from '../../testing/fake-clock.js';
 import { SimulatedDisk } from '../../testing/simulated-disk.js';
 import { createDataDirectory } from './create-directory.js';
 import { type FileEngineOptions, openFileEngine } from './file-engine.js';
 import { describeFact, type FileFact, inspectFiles } from './inspect.js';
 
-const put = (engine: Engine, key: string, value = 'v', lease = 0) =>
+const put = (engine: Engine, key: string, value = 'v', lease: LeaseId = 0) =>
   engine.commit({ apply: [{ type: 'put', key, value, lease }] });
 
 function setUp(): {
@@ -79,6 +79,36 @@ test('[F2] commits of one turn are one frame', async () => {
 });
 
 describe('a restart', () => {
+  test('[K10] keeps leases of any id, from the log and from a snapshot', async () => {
+    const { open } = setUp();
+    const ids: readonly LeaseId[] = [-1, 2 ** 53 - 1, '9007199254740993', '9223372036854775807'];
+    let told: () => void = () => undefined;
+    const taken = new Promise<void>((resolve) => (told = resolve));
+    let engine = await open();
+    for (const id of ids) {
+      await engine.grant(5_000, { id });
+      await put(engine, `k${id}`, 'v', id);
+    }
+    await engine.grant(5_000, { id: '9223372036854775806' });
+    await engine.revoke('9223372036854775806');
+    for (const restart of ['from the log', 'from a snapshot']) {
+      if (restart === 'from a snapshot') {
+        await put(engine, 'filler', 'x'.repeat(30_000));
+        await put(engine, 'filler', 'x'.repeat(30_000));
+        await taken;
+      }
+      await engine[Symbol.asyncDispose]();
+      engine = await open({ snapshotLogBytes: 20_000, told });
+      expect(new Set(await engine.leases())).toEqual(new Set(ids));
+      for (const id of ids) {
+        const state = { id, ttlMs: 5_000, remainingMs: 5_000, keys: [`k${id}`] };
+        expect(await engine.lease(id)).toEqual(state);
+        expect((await engine.read({ key: `k${id}` })).entries[0]?.lease).toBe(id);
+      }
+    }
+    await engine[Symbol.asyncDispose]();
+  });
+
   test('[F3] keeps entries, history, leases, compaction and the identity', async () => {
     const { open } = setUp();
     const first = await open();
@@ -253,18 +283,19 @@ describe('a directory made from a backup', () => {
 
   test('[G28] opens at the revision given, and goes on above it', async () => {
     const { disk, open } = setUp();
-    const leases = [{ id: 9, ttlMs: 5_000 }];
-    const entries = [entry, { ...entry, key: 'b', lease: 9 }];
+    const far = '9223372036854775807';
+    const leases = [9, far].map((id) => ({ id: id as LeaseId, ttlMs: 5_000 }));
+    const b = { ...entry, key: 'b', lease: 9 };
+    const c = { ...entry, key: 'c', lease: far } as const;
+    const entries = [entry, b, c];
     await createDataDirectory('simulated', { entries, leases, revision: 1_000, epoch: 2, disk });
     const engine = await open();
     const { revision, entries: found } = await engine.read({ key: '', end: '' });
     expect(revision).toBe(1_000);
-    expect(found).toEqual([
-      { ...entry, lease: 0 },
-      { ...entry, key: 'b', lease: 9 },
-    ]);
+    expect(found).toEqual([{ ...entry, lease: 0 }, b, c]);
     expect((await put(engine, 'a')).revision).toBe(1_001);
     expect((await engine.lease(9))?.keys).toEqual(['b']);
+    expect((await engine.lease(far))?.keys).toEqual(['c']);
     await expect(engine.read({ key: 'a', at: 5 })).rejects.toMatchObject({ code: 'compacted' });
     await engine[Symbol.asyncDispose]();
   });

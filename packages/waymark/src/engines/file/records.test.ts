@@ -29,8 +29,13 @@ const all: readonly FileRecord[] = [
   },
   { type: 'grant', id: 2 ** 53 - 1, ttlMs: 31_536_000_000 },
   { type: 'end', id: 127 },
+  { type: 'grant', id: -1, ttlMs: 1_000 },
+  { type: 'grant', id: '9223372036854775807', ttlMs: 1_000 },
+  { type: 'end', id: '-9223372036854775808' },
   { type: 'compact', through: 128 },
   { type: 'entry', entry },
+  { type: 'entry', entry: { ...entry, lease: '9007199254740993' } },
+  { type: 'entry', entry: { ...entry, lease: 2 ** 49 } },
   { type: 'finish', entries: 16_384 },
   { type: 'mark', number: 2, end: 99 },
 ];

@@ -1,5 +1,6 @@
 import type { Change, ChangeKind, Entry, LeaseId, Revision } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
+import { isPlainLeaseId, leaseIdBytes, readLeaseId } from '../../core/lease-id.js';
 import type { JournalRecord } from '../kit/journal.js';
 import { frameHeaderBytes } from './frames.js';
 
@@ -72,10 +73,10 @@ export class RecordWriter {
         for (const change of record.changes) this.#change(change);
         return;
       case 'grant':
-        this.#number(record.id);
+        this.#leaseId(record.id);
         return this.#number(record.ttlMs);
       case 'end':
-        return this.#number(record.id);
+        return this.#leaseId(record.id);
       case 'compact':
         return this.#number(record.through);
       case 'begin':
@@ -107,7 +108,13 @@ export class RecordWriter {
     this.#number(entry.createRevision);
     this.#number(entry.modRevision);
     this.#number(entry.version);
-    this.#number(entry.lease);
+    this.#leaseId(entry.lease);
+  }
+
+  /** The caller has reserved 10 bytes for it. */
+  #leaseId(id: LeaseId): void {
+    if (isPlainLeaseId(id)) return this.#number(id);
+    for (const byte of leaseIdBytes(id)) this.#buffer[this.#at++] = byte;
   }
 
   /** The caller has reserved 8 bytes for it. */
@@ -166,9 +173,9 @@ class RecordReader {
         return { type, revision, changes };
       }
       case 'grant':
-        return { type, id: this.#number() as LeaseId, ttlMs: this.#number() };
+        return { type, id: this.#leaseId(), ttlMs: this.#number() };
       case 'end':
-        return { type, id: this.#number() };
+        return { type, id: this.#leaseId() };
       case 'compact':
         return { type, through: this.#number() };
       case 'begin':
@@ -210,19 +217,34 @@ class RecordReader {
       createRevision: this.#number(),
       modRevision: this.#number(),
       version: this.#number(),
-      lease: this.#number(),
+      lease: this.#leaseId(),
     };
+  }
+
+  #leaseId(): LeaseId {
+    let last = this.#at;
+    while ((this.#payload[last] ?? 0) >= 0x80) last++;
+    // Of so few bytes a number is exact; all ids that are picked here have no more.
+    if (last - this.#at < 7) return this.#number();
+    const id = readLeaseId(() => this.#byte());
+    if (id === null) throw new WaymarkError('corrupt', 'a number is beyond 64 bits');
+    return id;
   }
 
   #number(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 0x80) {
-      const byte = this.#payload[this.#at++];
-      if (byte === undefined || scale > 2 ** 56)
-        throw new WaymarkError('corrupt', 'a number is cut short');
+      const byte = this.#byte();
+      if (scale > 2 ** 56) throw new WaymarkError('corrupt', 'a number is cut short');
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }
+  }
+
+  #byte(): number {
+    const byte = this.#payload[this.#at++];
+    if (byte === undefined) throw new WaymarkError('corrupt', 'a number is cut short');
+    return byte;
   }
 
   #bytes(): string {

@@ -39,7 +39,7 @@ export async function writeMark(
 }
 
 export interface SnapshotContent {
-  readonly leases: Iterable<{ readonly id: number; readonly ttlMs: number }>;
+  readonly leases: Iterable<Lease>;
   /** Pages in any order of keys, none empty. */
   readonly pages: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>;
   /** When the entries are those of an earlier revision: what came since, none left out. */

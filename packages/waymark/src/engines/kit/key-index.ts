@@ -1,4 +1,13 @@
-import type { ByteString, Check, KeyRange, Query, Reading, Revision } from '../../core/engine.js';
+import type {
+  ByteString,
+  Check,
+  KeyRange,
+  LeaseId,
+  Query,
+  Reading,
+  Revision,
+} from '../../core/engine.js';
+import { compareLeaseIds } from '../../core/lease-id.js';
 import { isPlain } from '../../core/queries.js';
 import type { DeletedSince } from './deleted-since.js';
 import { SortedKeys } from './sorted-keys.js';
@@ -192,7 +201,10 @@ function compareBytes(a: ByteString, b: ByteString): number {
 }
 
 function holdsForAbsent(check: Check): boolean {
-  return check.target !== 'value' && compare(0, check.is, check.to as number);
+  if (check.target === 'value') return false;
+  if (check.target === 'lease')
+    return compare(compareLeaseIds(0, check.to as LeaseId), check.is, 0);
+  return compare(0, check.is, check.to as number);
 }
 
 function holdsFor(check: Check, entry: Slot): boolean {
@@ -204,7 +216,7 @@ function holdsFor(check: Check, entry: Slot): boolean {
     case 'mod':
       return compare(entry.modRevision, check.is, check.to as number);
     case 'lease':
-      return compare(entry.lease, check.is, check.to as number);
+      return compare(compareLeaseIds(entry.lease, check.to as LeaseId), check.is, 0);
     case 'value':
       return compare(entry.value, check.is, check.to as ByteString);
   }

@@ -23,9 +23,9 @@ import type {
 } from '../../core/engine.js';
 import { ownBytes } from '../../core/bytes.js';
 import { WaymarkError } from '../../core/errors.js';
+import { validateLeaseId } from '../../core/lease-id.js';
 import { asksForOne } from '../../core/queries.js';
 import {
-  validateLeaseId,
   validateQuery,
   validateRanges,
   validateRevision,

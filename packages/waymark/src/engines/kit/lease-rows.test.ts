@@ -1,36 +1,38 @@
 import { expect, test } from 'vitest';
+import type { LeaseId } from '../../core/engine.js';
+import { compareLeaseIds, toLeaseId } from '../../core/lease-id.js';
 import { LeaseRows } from './lease-rows.js';
 
-/** Small numbers, large ones, and such as differ in their upper bits alone. */
-const idOf = [
+/** Small numbers, large ones, such as differ in their upper bits alone, below zero, and beyond what a number can say. */
+const idOf: readonly ((n: number) => LeaseId)[] = [
   (n: number) => 1 + n,
   (n: number) => Number.MAX_SAFE_INTEGER - n,
   (n: number) => (1 + n) * 2 ** 32,
   (n: number) => (1 + n) * 4_096,
+  (n: number) => -1 - n,
+  (n: number) => toLeaseId(2n ** 63n - 1n - BigInt(n)),
+  (n: number) => toLeaseId(-(2n ** 53n) - BigInt(n)),
 ];
 
 test('[K10] each lease is found by its id, as others come and go', () => {
   const rows = new LeaseRows();
-  const known = new Map<number, number>();
+  const known = new Map<LeaseId, number>();
   let seed = 7;
   const below = (bound: number): number => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((seed / 2 ** 32) * bound);
   };
   for (let step = 0; step < 60_000; step++) {
-    const id = (idOf[below(idOf.length)] as (n: number) => number)(below(400));
+    const n = below(400);
+    const id = (idOf[below(idOf.length)] as (n: number) => LeaseId)(n);
     const row = rows.find(id);
     expect(row >= 0).toBe(known.has(id));
     if (row < 0) {
-      rows.add(id, id % 1_000, step);
+      rows.add(id, n, step);
       known.set(id, step);
       continue;
     }
-    expect([rows.ids[row], rows.ttlMs[row], rows.deadlines[row]]).toEqual([
-      id,
-      id % 1_000,
-      known.get(id),
-    ]);
+    expect([rows.idOf(row), rows.ttlMs[row], rows.deadlines[row]]).toEqual([id, n, known.get(id)]);
     rows.remove(row);
     rows.free(row);
     known.delete(id);
@@ -38,8 +40,8 @@ test('[K10] each lease is found by its id, as others come and go', () => {
   }
   expect(known.size).toBeGreaterThan(400);
   expect(rows.size).toBe(known.size);
-  const live = Array.from(rows.live(), (row) => rows.ids[row] as number);
-  expect(live.toSorted((a, b) => a - b)).toEqual([...known.keys()].toSorted((a, b) => a - b));
+  const live = Array.from(rows.live(), (row) => rows.idOf(row));
+  expect(live.toSorted(compareLeaseIds)).toEqual([...known.keys()].toSorted(compareLeaseIds));
 });
 
 test('[K10] a row that a list still has is not given to another lease', () => {

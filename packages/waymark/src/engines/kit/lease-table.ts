@@ -30,9 +30,9 @@ export class LeaseTable {
   }
 
   all(): Lease[] {
-    const { ids, ttlMs } = this.#rows;
+    const { ttlMs } = this.#rows;
     return Array.from(this.#rows.live(), (row) => ({
-      id: ids[row] as number,
+      id: this.#rows.idOf(row),
       ttlMs: ttlMs[row] as number,
     }));
   }
@@ -110,7 +110,7 @@ export class LeaseTable {
 
   /** The time for which a row was put off has come: it was renewed meanwhile, has ended already, or ends now. */
   #due(row: number): void {
-    const id = this.#rows.ids[row] as number;
+    const id = this.#rows.idOf(row);
     if (id !== 0 && (this.#rows.deadlines[row] as number) > this.#clock.now()) {
       this.#deadlines.add(row);
       return;

@@ -8,7 +8,8 @@ import type {
   Revision,
 } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
-import { validateLeaseId, validateTtl } from '../../core/validate.js';
+import { validateLeaseId } from '../../core/lease-id.js';
+import { validateTtl } from '../../core/validate.js';
 import { leaseNotFound } from '../kit/lease-table.js';
 import { CallGroups } from './call-groups.js';
 import type { Database } from './database.js';

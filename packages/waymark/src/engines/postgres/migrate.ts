@@ -1,13 +1,14 @@
 import { WaymarkError } from '../../core/errors.js';
 import { blindWriting, cheaperWrites } from './blind-sql.js';
 import type { Database, Transaction } from './database.js';
-import { functions, tables } from './schema-sql.js';
+import { anyLeaseId, functions, tables } from './schema-sql.js';
 import { textViews } from './text-sql.js';
 
 /** What brings a schema from each version to the next. The first makes it. */
 const migrations: readonly ((s: string) => readonly string[])[] = [
   (s) => [tables(s), functions(s), textViews(s)],
   (s) => [blindWriting(s), cheaperWrites(s)],
+  (s) => [anyLeaseId(s)],
 ];
 
 /**

@@ -165,6 +165,11 @@ end`,
   );
 }
 
+/** Of its first versions a schema took ids of leases above 0 alone. */
+export function anyLeaseId(s: string): string {
+  return `alter table ${s}.lease drop constraint lease_id_check, add constraint lease_id_check check (id <> 0);`;
+}
+
 /** Leases: `end_lease` lets all keys of one vanish in one revision, `expire` does so for those whose time is up. */
 function leasing(s: string): string {
   return [

@@ -1,4 +1,4 @@
-import type { ByteString, Entry } from '../../core/engine.js';
+import type { ByteString, Entry, LeaseId } from '../../core/engine.js';
 import { assert } from '../../core/errors.js';
 
 /**
@@ -33,7 +33,7 @@ export function plainArray(items: readonly (number | boolean | string | null)[])
   return `{${items.map((item) => item ?? 'NULL').join(',')}}`;
 }
 
-/** How the driver reads columns: numbers as safe integers, bytes as byte strings, the rest as text. */
+/** How the driver reads columns: numbers as they are in ids of leases, bytes as byte strings, the rest as text. */
 export const columnTypes = {
   getTypeParser(type: number): (text: string) => unknown {
     switch (type) {
@@ -51,10 +51,10 @@ export const columnTypes = {
   },
 };
 
-function readNumber(text: string): number {
+/** What is beyond a safe integer can only be the id of a lease, which then is these digits. */
+function readNumber(text: string): LeaseId {
   const number = Number(text);
-  assert(Number.isSafeInteger(number), 'PostgreSQL holds safe integers');
-  return number;
+  return Number.isSafeInteger(number) ? number : (text as LeaseId);
 }
 
 function readBytes(text: string): ByteString {
@@ -73,7 +73,9 @@ export function readEntry(row: Row, at: number): Entry {
     number,
     number,
     number,
-    number,
+    LeaseId,
   ];
+  // K1; the other two are no greater.
+  assert(typeof modRevision === 'number', 'revisions are safe integers');
   return { key, value, createRevision, modRevision, version, lease };
 }

@@ -17,13 +17,8 @@ import type {
   Txn,
   WatchOptions,
 } from '../../core/engine.js';
-import {
-  validateLeaseId,
-  validateQuery,
-  validateRevision,
-  validateTtl,
-  validateTxn,
-} from '../../core/validate.js';
+import { validateLeaseId } from '../../core/lease-id.js';
+import { validateQuery, validateRevision, validateTtl, validateTxn } from '../../core/validate.js';
 import { engineMethods as methods } from '../../wire/engine-methods.js';
 import { type ConnectOptions, Connection } from './connection.js';
 import { SharedWatches } from './shared-watch.js';

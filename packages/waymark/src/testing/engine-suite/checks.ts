@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import type { Check, CheckTarget, Comparison, Engine, KeyRange } from '../../core/engine.js';
+import type {
+  Check,
+  CheckTarget,
+  Comparison,
+  Engine,
+  KeyRange,
+  LeaseId,
+} from '../../core/engine.js';
 import { apply, holds, put, putEach, testsOf } from './context.js';
 
 const numeric: readonly CheckTarget[] = ['version', 'create', 'mod', 'lease'];
@@ -7,16 +14,31 @@ const numeric: readonly CheckTarget[] = ['version', 'create', 'mod', 'lease'];
 /** K3: checks, on keys and ranges, against the state before the commit. */
 export const checkTests = testsOf('K3', {
   'each target compares in all four ways': async ({ engine }) => {
-    const { id } = await engine.grant(60_000);
+    const { id } = await engine.grant(60_000, { id: 77 });
     const created = (await apply(engine, put('k', 'm', { lease: id }))).revision;
     await putEach(engine, 'other');
     const modified = (await apply(engine, put('k', 'm', { lease: id }))).revision;
-    const facts = { version: 2, create: created, mod: modified, lease: id };
+    const facts = { version: 2, create: created, mod: modified, lease: 77 } as const;
     for (const target of numeric) {
       const actual = facts[target as keyof typeof facts];
       await assertComparisons(engine, { key: 'k' }, target, [actual - 1, actual, actual + 1]);
     }
     await assertComparisons(engine, { key: 'k' }, 'value', ['l', 'm', 'mm']);
+  },
+
+  'leases compare as numbers of 64 bits': async ({ engine }) => {
+    const around: readonly (readonly [LeaseId, LeaseId, LeaseId])[] = [
+      [-6, -5, 0],
+      [Number.MAX_SAFE_INTEGER, '9007199254740992', '9007199254740993'],
+      ['999999999999999999', '1000000000000000000', '9223372036854775807'],
+      ['-9223372036854775808', '-9007199254740992', -1],
+    ];
+    for (const [less, id, more] of around) {
+      await engine.grant(60_000, { id });
+      await apply(engine, put('k', '', { lease: id }));
+      await assertComparisons(engine, { key: 'k' }, 'lease', [less, id, more]);
+    }
+    await assertComparisons(engine, { key: 'absent' }, 'lease', [-1, 0, '9223372036854775807']);
   },
 
   'values compare as bytes': async ({ engine }) => {
@@ -130,7 +152,7 @@ async function assertComparisons(
   engine: Engine,
   range: KeyRange,
   target: CheckTarget,
-  [below, equal, above]: readonly [number, number, number] | readonly [string, string, string],
+  [below, equal, above]: readonly [number | string, number | string, number | string],
 ): Promise<void> {
   const table: [number | string, Comparison[]][] = [
     [below, ['!=', '>']],

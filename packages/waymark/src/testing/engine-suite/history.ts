@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Operation } from '../../core/engine.js';
 import { isWaymarkError } from '../../core/errors.js';
 import {
   apply,
@@ -57,6 +58,27 @@ export const historyTests = testsOf('K9', {
       assert.equal((await refused(read(r1), 'compacted')).facts.compacted, r2);
       await refused(read(r2 + 1_000), 'future_revision');
       assert.deepEqual(await keysOf(engine), ['a']);
+    },
+
+  'of several reads outside history in a commit the first tells why, of the branches that run':
+    async ({ engine }) => {
+      const [r1, r2] = (await putEach(engine, 'a', 'a')) as [number, number];
+      await engine.compact(r2);
+      const read = (at: number): Operation => ({ type: 'read', key: 'a', at });
+      const [past, future] = [read(r1), read(r2 + 1_000)];
+      const nested: Operation = { type: 'txn', txn: { apply: [future, past] } };
+      const orders = [
+        [[past, future], 'compacted'],
+        [[future, past], 'future_revision'],
+        [[read(r2), past, nested], 'compacted'],
+        [[read(r2), nested, past], 'future_revision'],
+      ] as const;
+      const never = [{ key: 'a', target: 'version', is: '=', to: 0 }] as const;
+      for (const [operations, code] of orders) {
+        await refused(engine.commit({ apply: operations }), code);
+        await refused(engine.commit({ when: never, apply: [past], otherwise: operations }), code);
+        await refused(engine.commit({ when: never, apply: [future], otherwise: operations }), code);
+      }
     },
 
   'above the present reads are future_revision, with the present': async ({ engine }) => {

@@ -184,7 +184,7 @@ export const operationTests = testsOf('K4', {
       { when: [{ key: 'a', target: 'version', is: '=', to: Number.NaN }] },
       { when: [{ key: 'a', target: 'value', is: '=', to: 0 }] },
       { apply: [{ type: 'put', key: 'a' }] },
-      { apply: [{ type: 'put', key: 'a', value: '', lease: -1 }] },
+      { apply: [{ type: 'put', key: 'a', value: '', lease: 1.5 }] },
       { apply: [{ type: 'put', key: 'a', value: '', lease: 5, keepLease: true }] },
     ];
     await unchangedBy(engine, async () => {

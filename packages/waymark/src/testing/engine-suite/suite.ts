@@ -5,6 +5,7 @@ import { checkTests } from './checks.js';
 import type { EngineContext, EngineTest } from './context.js';
 import { historyTests } from './history.js';
 import { keyTests } from './keys.js';
+import { leaseIdTests } from './lease-ids.js';
 import { leaseTests } from './leases.js';
 import { limitTests } from './limits.js';
 import { operationTests } from './operations.js';
@@ -28,6 +29,7 @@ export const engineTests: readonly EngineTest[] = [
   ...watchTests,
   ...historyTests,
   ...leaseTests,
+  ...leaseIdTests,
   ...outcomeTests,
   ...waistTests,
 ];

@@ -125,7 +125,7 @@ export class PropertyRun {
     this.#met('compact');
   }
 
-  async #grant(ttlMs: number, id: number | undefined): Promise<void> {
+  async #grant(ttlMs: number, id: core.LeaseId | undefined): Promise<void> {
     if (id !== undefined && this.#model.leases.has(id)) {
       return this.#refused(this.#engine.grant(ttlMs, { id }), new Set(['conflict']));
     }
@@ -293,6 +293,6 @@ function withRevision<O extends Pick<core.Outcome, 'results'>>(outcome: O, revis
   return { ...outcome, results };
 }
 
-function sorted(ids: readonly number[]): number[] {
-  return [...ids].sort((a, b) => a - b);
+function sorted(ids: readonly core.LeaseId[]): string[] {
+  return ids.map(String).sort();
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { CheckTarget, Comparison, OrderBy } from '../../core/engine.js';
+import type { CheckTarget, Comparison, LeaseId, OrderBy } from '../../core/engine.js';
 import { prefixEnd } from '../../core/ranges.js';
 
 /**
@@ -10,7 +10,7 @@ export type Step =
   | { readonly do: 'commit'; readonly txn: TxnStep; readonly alone: boolean }
   | { readonly do: 'read'; readonly query: QueryStep }
   | { readonly do: 'compact'; readonly below: number }
-  | { readonly do: 'grant'; readonly ttlMs: number; readonly id?: number | undefined }
+  | { readonly do: 'grant'; readonly ttlMs: number; readonly id?: LeaseId | undefined }
   | { readonly do: 'renew' | 'revoke' | 'lease'; readonly lease: number }
   | { readonly do: 'leases' | 'status' }
   | { readonly do: 'advance'; readonly steps: number }
@@ -180,6 +180,9 @@ const txn = fc.oneof(one, txnOf(nesting(txnOf(nesting(txnOf(writes))))));
 
 const doing = <N extends string>(name: N): { do: fc.Arbitrary<N> } => ({ do: fc.constant(name) });
 
+/** Of each form; the last three are the same, as numbers go. */
+const askedIds: readonly LeaseId[] = [1, -1, '9223372036854775806', '9223372036854775807'];
+
 export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 24, arbitrary: fc.record({ ...doing('commit'), txn, alone: flag }) },
   { weight: 8, arbitrary: fc.record({ ...doing('read'), query }) },
@@ -189,7 +192,7 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       ...doing('grant'),
       ttlMs: fc.constantFrom(...ttls),
-      id: fc.constantFrom(undefined, undefined, 1, 2),
+      id: fc.constantFrom<LeaseId | undefined>(undefined, undefined, ...askedIds),
     }),
   },
   {
