@@ -383,6 +383,17 @@ test('[D3.6] a scan shows the newest version, though a replica is behind: nothin
   }
 });
 
+test('[D3.7] indexes are told while one of three nodes is away, and not when too few are there', async () => {
+  const { bed, on } = await opened(3);
+  await using _ = bed;
+  await on.put(key, 'v');
+  const [a, b] = bed.nodes as [MemoryNode, MemoryNode];
+  a.down = true;
+  expect(await bed.space().stash.indexes()).toEqual([index]);
+  b.down = true;
+  await expect(bed.space().stash.indexes()).rejects.toMatchObject({ code: 'unavailable' });
+});
+
 test('[D3.3] without a node it is unavailable, and told what to start', async () => {
   await using bed = await StashBed.open({ nodes: 0 });
   const { stash } = bed.space();
