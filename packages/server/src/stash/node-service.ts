@@ -255,16 +255,14 @@ export class StashNodeService {
 
   /** Has its share of the data moved to it, unless other data is being moved already: then it waits. */
   async #askIn(self: PlacedNode): Promise<void> {
-    const { signal } = this.#stopping;
     const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] => [
       ...nodes.filter(({ id }) => id !== self.id),
       self,
     ];
-    try {
-      await beginMove(this.#parts.engine, withSelf, { signal });
-    } catch (error) {
+    const asked = beginMove(this.#parts.engine, withSelf, { signal: this.#stopping.signal });
+    await asked.catch((error: unknown) => {
       if (!isWaymarkError(error, 'conflict')) throw error;
-    }
+    });
   }
 
   /** Whether nobody keeps anything, so that nothing has to be moved to who comes. */

@@ -1,7 +1,6 @@
 import { type Clock, WaymarkError } from 'waymark/engine';
 import {
   answerBytesMax,
-  type Hash64,
   type HybridClock,
   KeyHash,
   type NodePage,
@@ -11,10 +10,9 @@ import {
   partitionCount,
 } from 'waymark/stash';
 import { crc32 } from './crc32.js';
-import { entryHash } from './digests.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
 import { Hints } from './hints.js';
-import { readRecord, type Snapshot, type TableStats } from './lmdb.js';
+import { readRecord, type TableStats } from './lmdb.js';
 import { measureEntries, measureKey, type PartSize } from './part-limits.js';
 import { Overdue } from './overdue.js';
 import { Partitions } from './partitions.js';

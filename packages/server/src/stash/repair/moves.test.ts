@@ -185,12 +185,37 @@ test('[D6.5] a move is paused, goes on, and is cancelled: nobody keeps what it w
   await checkAll();
 });
 
+test('[D6.3] a move goes on after who gives, who is given and who conducts it were stopped in its midst: nothing is lost, nothing comes back', async () => {
+  await fill(1_500);
+  let over = false;
+  const running = load('a', () => over);
+  const fourth = await cluster.start();
+  await beginMove(cluster.engine, (nodes) => [...nodes, fourth.placed]);
+  // One of them conducts; the fourth is given.
+  const stopped = [...cluster.nodes].sort((a, b) => (a.id < b.id ? -1 : 1))[0] as TestNode;
+  for (const victim of new Set([stopped, cluster.nodes[1] as TestNode, fourth])) {
+    if (victim === fourth) run(fourth);
+    await cluster.stop(victim);
+    const again = await cluster.start(victim.directory);
+    expect(again.id).toBe(victim.id);
+    run(again);
+    await vi.waitFor(async () => expect(await again.views.known()).toBeDefined(), settled);
+  }
+  await arrived(ids());
+  over = true;
+  await running;
+  const wrong = failures.filter((told) => !/unavailable|uncertain|confirmed|answers/.test(told));
+  expect(wrong).toEqual([]);
+  await checkAll();
+});
+
 /** Every replica of every partition says the same digest. */
 async function agree(placement: Placement): Promise<void> {
   const different: number[] = [];
   for (let one = 0; one < partitionCount; one++) {
-    const nodes = placement.of(one).map(({ id }) => cluster.nodes.find((node) => node.id === id));
-    const digests = await Promise.all(nodes.map((node) => node?.store.partitions.digest(one)));
+    const ids = new Set(placement.of(one).map(({ id }) => id));
+    const nodes = cluster.nodes.filter(({ id }) => ids.has(id));
+    const digests = await Promise.all(nodes.map((node) => node.store.partitions.digest(one)));
     if (digests.some((digest) => digest?.low !== digests[0]?.low)) different.push(one);
   }
   expect(different).toEqual([]);

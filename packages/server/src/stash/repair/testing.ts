@@ -5,6 +5,7 @@ import {
   type Clock,
   createMemoryEngine,
   type Engine,
+  type LeaseId,
   systemClock,
   systemRandom,
   WaymarkError,
@@ -130,7 +131,7 @@ export class TestNode {
   readonly node: StorageNode;
   readonly peer: PeerNode;
   readonly views: ViewWatch;
-  lease = 0;
+  lease: LeaseId = 0;
   repair: Repair | null = null;
   mover: Mover | null = null;
   readonly #cluster: TestCluster;
