@@ -5,7 +5,6 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { open, type Space } from 'waymark';
 import { type Engine, nodePeers, openEngine, systemClock, systemRandom } from 'waymark/engine';
 import {
-  beginMove,
   partitionCount,
   Placement,
   RemotePeer,
@@ -55,6 +54,12 @@ async function start(name: string): Promise<string> {
   nodes.set(id, { command, data });
   return id;
 }
+
+/** What moves data, by the command. */
+const asked = (...args: string[]): Command => {
+  const space = ['stash', '--space', `etcd://${etcd.address}/lost`];
+  return new Command(process.execPath, [waymark, ...space, ...args]);
+};
 
 const peerOf = (id: string): RemotePeer => {
   return new RemotePeer(peers, views.last?.addressOf(id) ?? '');
@@ -127,10 +132,10 @@ test(`[D6.4] ${rounds} nodes are lost with their disks under load, each when the
     await lost?.command.stop('SIGKILL');
     await rm(lost?.data ?? '', { recursive: true, force: true });
     await start(`again ${round}`);
-    await vi.waitFor(
-      () => beginMove(engine, (placed) => placed.filter(({ id }) => id !== victim)),
-      patience,
-    );
+    await vi.waitFor(async () => {
+      const { code, err } = await asked('remove', victim).done;
+      expect(code, err).toBe(0);
+    }, patience);
     await arrived();
   }
   over = true;
@@ -145,4 +150,18 @@ test(`[D6.4] ${rounds} nodes are lost with their disks under load, each when the
     expect(await set.getMany(part)).toEqual(part);
   }
   await vi.waitFor(agree, { timeout: 60_000, interval: 1_000 });
+  await start('one more');
+  await arrived();
+  await vi.waitFor(agree, { timeout: 60_000, interval: 1_000 });
+  const [last = ''] = nodes.keys();
+  expect((await asked('safe', last).done).out).toBe('yes\n');
+  const drained = await asked('drain', last).done;
+  expect(drained.err).toMatch(/(?:filling|settling) \[#*\.*\] \d+ of \d+ partitions/);
+  expect((await asked('move').done).out).toBe('nothing is moved\n');
+  const { command } = nodes.get(last) as { command: Command };
+  nodes.delete(last);
+  await arrived();
+  await command.stop();
+  const some = acknowledged.filter((_, n) => n % 100 === 0).slice(0, 1_000);
+  expect(await set.getMany(some)).toEqual(some);
 }, 600_000);

@@ -4,7 +4,15 @@ import type { Known } from './known.js';
 import { partitionCount } from './hash.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { readQuorumOf } from './routes.js';
-import { changeView, encode, movePrefix, readView, type SeenView, type StashView } from './view.js';
+import {
+  type Also,
+  changeView,
+  encode,
+  movePrefix,
+  readView,
+  type SeenView,
+  type StashView,
+} from './view.js';
 
 /**
  * Moves of data from one placement to another (rules D6.1 to D6.6), in three views that follow each other:
@@ -127,6 +135,40 @@ export function keptBy(id: string, placement: Placement): Set<number> {
     }
   }
   return kept;
+}
+
+/** A move as it stands. */
+export interface MoveStatus {
+  readonly phase: Also['phase'];
+  readonly paused: boolean;
+  /** Of all nodes together: partitions that are filled, of those that are to be. */
+  readonly partitions: number;
+  readonly of: number;
+  /** Entries that were brought over. */
+  readonly entries: number;
+  /** Time it will take at the pace so far; null while that cannot be told. */
+  readonly leftMs: number | null;
+  /** Who has not done its part yet. */
+  readonly waitingFor: readonly string[];
+}
+
+/** @returns null while no data is moved. @param wallNow  unix time in ms */
+export function moveStatus(known: Known, wallNow: number): MoveStatus | null {
+  const also = known.view?.view.also;
+  if (also === undefined) return null;
+  const { phase, paused = false, since } = also;
+  const of = (id: string): MoveProgress | undefined => {
+    const told = known.moves.get(id);
+    return told?.since === since ? told : undefined;
+  };
+  const told = also.nodes.map(({ id }) => of(id)).filter((one) => one !== undefined);
+  const sum = (what: 'partitions' | 'of' | 'entries'): number =>
+    told.reduce((all, one) => all + one[what], 0);
+  const waitingFor = also.nodes.map(({ id }) => id).filter((id) => of(id)?.done !== true);
+  const took = wallNow - Math.min(wallNow, ...told.map(({ beganAt }) => beganAt));
+  const [partitions, all] = [sum('partitions'), sum('of')];
+  const leftMs = partitions === 0 ? null : Math.round((took * (all - partitions)) / partitions);
+  return { phase, paused, partitions, of: all, entries: sum('entries'), leftMs, waitingFor };
 }
 
 /** Says how far a node is with its part of a move. */
