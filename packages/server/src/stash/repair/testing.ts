@@ -35,7 +35,7 @@ type Peers = CoordinatorOptions['peers'];
 
 /** Storage nodes of tests: real ones over real stores in one process, reached through a network that can be cut. */
 export class TestCluster {
-  readonly engine: Engine = createMemoryEngine();
+  readonly engine: Engine;
   readonly nodes: TestNode[] = [];
   /** Nodes that nobody reaches, and that reach nobody. */
   readonly cut = new Set<string>();
@@ -50,8 +50,17 @@ export class TestCluster {
   };
   #coordinators: Coordinator[] = [];
 
-  static async of(count: number, options: { replicas?: number } = {}): Promise<TestCluster> {
-    const cluster = new TestCluster();
+  private constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  /** @param options.engine  what is made of the engine of the space */
+  static async of(
+    count: number,
+    options: { replicas?: number; engine?: (inner: Engine) => Engine } = {},
+  ): Promise<TestCluster> {
+    const inner = createMemoryEngine();
+    const cluster = new TestCluster(options.engine?.(inner) ?? inner);
     for (let position = 0; position < count; position++) await cluster.start();
     const nodes = cluster.nodes.map(({ placed }) => placed);
     await createView(cluster.engine, { epoch: 1, replicas: options.replicas ?? 3, nodes });
