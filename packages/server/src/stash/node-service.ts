@@ -255,10 +255,8 @@ export class StashNodeService {
 
   /** Has its share of the data moved to it, unless other data is being moved already: then it waits. */
   async #askIn(self: PlacedNode): Promise<void> {
-    const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] => [
-      ...nodes.filter(({ id }) => id !== self.id),
-      self,
-    ];
+    const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] =>
+      nodes.filter(({ id }) => id !== self.id).concat(self);
     const asked = beginMove(this.#parts.engine, withSelf, { signal: this.#stopping.signal });
     await asked.catch((error: unknown) => {
       if (!isWaymarkError(error, 'conflict')) throw error;
