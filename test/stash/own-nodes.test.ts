@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { open } from 'waymark';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve, waymark } from '../support/command.js';
@@ -85,13 +85,21 @@ test('[D4.1] one process at a time has a directory: the second is told which', a
   expect(second.err).toContain(`process ${node.child.pid}`);
 });
 
-test('a node that comes when there is data waits, and says so', async () => {
-  await startNode('a', '--token', token);
-  await runWaymark(url, ['stash', 'put', 'some', 'a', 'v']).done;
+test('[D6.1] a node that comes when there is data is given its share, and serves when it has it', async () => {
+  const first = await startNode('a', '--token', token);
+  await using space = await open(url);
+  const index = space.stash.index<number>('numbers');
+  const all = Array.from({ length: 2_000 }, (_, i) => i);
+  await index.putMany(all.map((i) => [i, i]));
   const late = await startNode('b', '--token', token);
   expect(late.state).toBe('joining');
-  expect((await status()).nodes).toMatchObject([{ state: 'active' }, { state: 'joining' }]);
-  expect((await runWaymark(url, ['stash', 'get', 'some', 'a']).done).out).toBe('v\n');
+  await vi.waitFor(
+    async () =>
+      expect((await status()).nodes).toMatchObject([{ state: 'active' }, { state: 'active' }]),
+    { timeout: 30_000, interval: 500 },
+  );
+  await first.node.stop('SIGKILL');
+  expect(await index.getMany(all)).toEqual(all);
 });
 
 test.each([

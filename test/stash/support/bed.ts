@@ -18,6 +18,7 @@ import {
   Coordinator,
   createView,
   readView,
+  type NodeHint,
   type NodeRead,
   type NodeScan,
   type NodeWrite,
@@ -117,6 +118,7 @@ function peersOf(nodes: readonly MemoryNode[]): Peers {
     if (name === 'stash-node.read') return node.read(args as NodeRead);
     if (name === 'stash-node.write') return node.write(args as NodeWrite);
     if (name === 'stash-node.scan') return node.scan(args as NodeScan);
+    if (name === 'stash-node.hint') return node.hint(args as NodeHint);
     return node.indexes();
   };
   return {

@@ -4,6 +4,7 @@ import {
   HybridClock,
   isNewer,
   KeyHash,
+  type NodeHint,
   type NodePage,
   type NodeRead,
   type NodeScan,
@@ -28,6 +29,8 @@ export class MemoryNode implements StashNode {
   readonly calls = { read: 0, versions: 0, write: 0, scan: 0, keysRead: 0 };
   readonly indexesHeld = new Map<string, Map<string, StashVersion>>();
   readonly damaged = new Set<string>();
+  /** `node index key` of what others missed. */
+  readonly hints: string[] = [];
   readonly #clock: Clock;
   readonly #stamps: HybridClock;
   #release: (() => void)[] = [];
@@ -108,6 +111,11 @@ export class MemoryNode implements StashNode {
       packer.finding(this.damaged.has(key) ? 'damaged' : this.#shown(version, versionsOnly));
     }
     return { entries: packer.take(), more: count < left.length };
+  }
+
+  async hint({ node, index, keys }: NodeHint): Promise<void> {
+    const unpacker = new Unpacker(keys);
+    while (!unpacker.done) this.hints.push(`${node} ${index} ${unpacker.key()}`);
   }
 
   async indexes(): Promise<readonly string[]> {

@@ -4,6 +4,7 @@ import { keyToJson, valueToJson } from '../stash/key-json.js';
 import { type GlobalOptions, print, readStdin, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
 import { stashFileCommands, withIndex } from './stash-files.js';
+import { stashMoveCommands } from './stash-moves.js';
 import { runStashNode, stashNodeOptions } from './stash-node.js';
 
 /** `waymark stash`: a storage node, and below it what is asked of the stash. Keys and values are text. */
@@ -27,6 +28,7 @@ Examples:
   indexes(stash, run);
   nodes(stash, run);
   status(stash, run);
+  stashMoveCommands(stash, run);
 }
 
 function put(stash: Command, run: Run): void {

@@ -13,8 +13,6 @@ export interface NodeAloneOptions extends StashNodeOptions {
   /** What the engine of its space is opened by. */
   readonly space: string;
   readonly owner: string;
-  /** PEM file: the authority of other nodes' certificates. */
-  readonly ca?: string | undefined;
   readonly logLevel: string;
 }
 

@@ -43,6 +43,8 @@ export interface Tables {
   /** What is to be looked at later: see due.ts. */
   readonly due: Table;
   readonly meta: Table;
+  /** What other nodes missed: see hints.ts. */
+  readonly hints: Table;
   /** Resolves when everything that is committed is on the disk. */
   flushed(): Promise<unknown>;
   close(): Promise<void>;
@@ -94,6 +96,7 @@ export async function openTables(directory: string, keys: DiskKeys): Promise<Tab
       entries: entries as unknown as Table,
       due: root.openDB('due', binary) as unknown as Table,
       meta: root.openDB('meta', binary) as unknown as Table,
+      hints: root.openDB('hints', binary) as unknown as Table,
       flushed: async () => await root.flushed,
       close: () => root.close(),
     };

@@ -1,11 +1,10 @@
-import { createServer, type Server } from 'node:tls';
 import type { Space } from 'waymark';
 import {
   checkHostPort,
   type Clock,
   type Engine,
   isWaymarkError,
-  ownAddress,
+  nodePeers,
   parseListen,
   pause,
   type Random,
@@ -15,18 +14,26 @@ import {
 import {
   type AnnouncedNode,
   announce,
+  beginMove,
   changeView,
   checkView,
   createView,
   type HybridClock,
+  type Known,
+  type PlacedNode,
   readView,
+  RemotePeer,
   servedNode,
+  servedPeer,
   ViewWatch,
 } from 'waymark/stash';
 import { ServedPort, tableOf } from 'waymark/wire';
-import { pem } from '../tls.js';
+import { addressOf, tlsServer } from './node-address.js';
 import { openStore } from './open-store.js';
 import { Reaper } from './reaper.js';
+import { Mover } from './repair/mover.js';
+import { PeerNode } from './repair/peer-node.js';
+import { Repair, type RepairOptions } from './repair/repair.js';
 import { StorageNode } from './storage-node.js';
 import type { StashStore } from './store.js';
 
@@ -45,6 +52,10 @@ export interface StashNodeOptions {
   readonly token?: string | undefined;
   /** PEM files: it asks for TLS then. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** PEM file: the authority of other nodes' certificates. Default: what Node trusts. */
+  readonly ca?: string | undefined;
+  /** How it is kept the same as other replicas. */
+  readonly repair?: RepairOptions | undefined;
   /** Values are refused when it has so much. Default: as much as the disk holds. */
   readonly quotaBytes?: number | undefined;
   /** Copies of each entry, where this is the first node: 1 to 7, default 3. */
@@ -63,8 +74,8 @@ export interface NodeServiceParts {
   readonly flushed?: ((ms: number) => void) | undefined;
 }
 
-/** `joining`: it waits until data can be moved to it. `starting`: it has not been told yet what it is. */
-export type NodeState = 'starting' | 'active' | 'joining';
+/** `joining`: it is being filled, or waits for that. `starting`: it has not been told yet what it is. `left`: it keeps nothing any more. */
+export type NodeState = 'starting' | 'active' | 'joining' | 'left';
 
 const connectionsMax = 1_000;
 const replicasDefault = 3;
@@ -87,6 +98,9 @@ export class StashNodeService {
   #indexes: () => Promise<readonly string[]> = () => Promise.resolve([]);
   #state: NodeState = 'starting';
   #reaper: Reaper | null = null;
+  #repair: Repair | null = null;
+  #mover: Mover | null = null;
+  readonly #peers: ReturnType<typeof nodePeers>;
   #running: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
@@ -103,6 +117,9 @@ export class StashNodeService {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
     this.address = addressOf(options, made.port.port);
+    const { random = systemRandom } = parts;
+    const { token, ca } = options;
+    this.#peers = nodePeers({ clock: this.#clock, random }, { token, ca });
   }
 
   /** @throws {WaymarkError} as `openStore`, and `taken` or `invalid` for what cannot be listened on */
@@ -118,7 +135,8 @@ export class StashNodeService {
     const views = new ViewWatch(engine, clock);
     try {
       const node = new StorageNode(store, views);
-      const table = tableOf(servedNode(node));
+      const peer = new PeerNode(store, (epoch) => node.follow(epoch));
+      const table = tableOf([...servedNode(node), ...servedPeer(peer)]);
       const name = 'storage node';
       const asked = { host, port, clock, table, name, token, connectionsMax, server };
       const served = await ServedPort.open(asked);
@@ -150,7 +168,8 @@ export class StashNodeService {
     let isPlaced = (): void => undefined;
     const placed = new Promise<void>((resolve) => (isPlaced = resolve));
     this.#running = this.#run(space, isPlaced).finally(listening);
-    this.#reaper = new Reaper(this.store, this.#clock, { confirmed: () => this.#isAlone() });
+    this.#startRepair();
+    this.#reaper = new Reaper(this.store, this.#clock);
     await Promise.race([placed, pause(this.#clock, ttlMsDefault, signal).catch(() => undefined)]);
   }
 
@@ -162,6 +181,9 @@ export class StashNodeService {
   async #close(): Promise<void> {
     this.#stopping.abort(new Error('the node stops'));
     await this.#running;
+    await this.#repair?.[Symbol.asyncDispose]();
+    await this.#mover?.[Symbol.asyncDispose]();
+    await this.#peers.close();
     await this.#port.close();
     await this.#reaper?.[Symbol.asyncDispose]();
     await this.#views.close();
@@ -209,25 +231,36 @@ export class StashNodeService {
         );
         continue;
       }
-      const { replicas, nodes } = seen.view;
+      const { replicas, nodes, also, left } = seen.view;
       const others = nodes.filter((node) => node.id !== id);
       const own = nodes.find((node) => node.id === id);
       if (own?.zone === zone && own.weight === weight) return this.#become('active');
-      const free = others.length === 0 || (await this.#isEmpty());
-      if (!free) {
-        if (own === undefined) return this.#become('joining');
-        this.#parts.warned(
-          `the node keeps zone '${own.zone}' and weight ${own.weight}: what it keeps by them cannot be moved yet`,
-        );
-        return this.#become('active');
+      // It was drained while it ran: it comes back when it is started again.
+      if (own === undefined && this.#state !== 'starting' && left?.includes(id) === true) {
+        return this.#become('left');
       }
-      await changeView(
-        engine,
-        seen,
-        { replicas, nodes: [...others, { id, zone, weight }] },
-        { signal },
-      );
+      const next = [...others, { id, zone, weight }];
+      const free = also === undefined && (others.length === 0 || (await this.#isEmpty()));
+      if (free) {
+        const away = left?.filter((one) => one !== id);
+        await changeView(engine, seen, { replicas, nodes: next, left: away }, { signal });
+        continue;
+      }
+      // What it kept before it left is gone before it is given anything.
+      const ready = left?.includes(id) !== true || this.store.stats().records === 0;
+      if (also === undefined && ready) await this.#askIn({ id, zone, weight });
+      return this.#become(own === undefined ? 'joining' : 'active');
     }
+  }
+
+  /** Has its share of the data moved to it, unless other data is being moved already: then it waits. */
+  async #askIn(self: PlacedNode): Promise<void> {
+    const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] =>
+      nodes.filter(({ id }) => id !== self.id).concat(self);
+    const asked = beginMove(this.#parts.engine, withSelf, { signal: this.#stopping.signal });
+    await asked.catch((error: unknown) => {
+      if (!isWaymarkError(error, 'conflict')) throw error;
+    });
   }
 
   /** Whether nobody keeps anything, so that nothing has to be moved to who comes. */
@@ -243,16 +276,18 @@ export class StashNodeService {
   #become(state: NodeState): void {
     if (this.#state === state) return;
     this.#state = state;
-    const { told, warned } = this.#parts;
-    if (state === 'active') return told(`node ${this.store.id} keeps its share of the stash`);
-    warned(
-      `node ${this.store.id} waits: the stash has data, and moving it to nodes that come later is not built yet. It keeps nothing until the stash is empty`,
-    );
+    const { told } = this.#parts;
+    const what = { active: 'keeps', joining: 'is given', left: 'gave up', starting: 'looks for' };
+    told(`node ${this.store.id} ${what[state]} its share of the stash`);
   }
 
-  #isAlone(): boolean {
-    const nodes = this.#views.last?.view?.view.nodes ?? [];
-    return nodes.length === 1 && nodes[0]?.id === this.store.id;
+  #startRepair(): void {
+    const { random = systemRandom, engine, warned } = this.#parts;
+    const peerOf = (id: string, known: Known) =>
+      new RemotePeer(this.#peers, known.addressOf(id) ?? '');
+    const shared = { store: this.store, views: this.#views, clock: this.#clock, warned, peerOf };
+    this.#repair = new Repair({ ...shared, random }, this.#options.repair);
+    this.#mover = new Mover({ ...shared, engine });
   }
 
   #self(): AnnouncedNode {
@@ -262,17 +297,3 @@ export class StashNodeService {
 }
 
 const foreverMs = 86_400_000;
-
-function addressOf({ listen, advertise, tls }: StashNodeOptions, bound: number): string {
-  const { host } = parseListen(listen ?? '127.0.0.1:0');
-  const at = advertise ?? `${host ?? ownAddress()}:${bound}`;
-  return tls === undefined ? at : `tls://${at}`;
-}
-
-async function tlsServer(tls: StashNodeOptions['tls']): Promise<Server | undefined> {
-  if (tls === undefined) return undefined;
-  const cert = await pem(tls.cert, 'CERTIFICATE');
-  const key = await pem(tls.key, 'PRIVATE KEY');
-  const server = createServer({ cert, key, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 });
-  return server.on('tlsClientError', (_error, socket) => socket.destroy());
-}

@@ -17,8 +17,6 @@ import type { StashNodeOptions, StashNodeService } from './node-service.js';
 export interface ServerStashOptions extends Omit<StashNodeOptions, 'directory'> {
   /** Where its node keeps its data. Default with `file:DIR`: `DIR-stash`, from the first call of the stash on; else it has no node. */
   readonly directory?: string | undefined;
-  /** PEM file: the authority of other nodes' certificates. Default: what Node trusts. */
-  readonly ca?: string | undefined;
 }
 
 interface ServerStashParts {

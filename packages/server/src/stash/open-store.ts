@@ -12,6 +12,7 @@ import { HybridClock } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { Digests } from './digests.js';
 import { DiskKeys } from './disk-key.js';
+import { Floors } from './floors.js';
 import { GroupCommit } from './group-commit.js';
 import { openTables, type Tables } from './lmdb.js';
 import { Room } from './room.js';
@@ -69,6 +70,7 @@ async function openLocked(
   try {
     const id = await begin(directory, tables, { commits, digests, random });
     const stamps = new HybridClock(clock, decodeHigh(tables.meta.getBinary(highKey)));
+    const floors = new Floors(tables.meta, stamps.high);
     const close = async (): Promise<void> => {
       await commits.close();
       if (room.writable) await save(tables, digests);
@@ -76,7 +78,7 @@ async function openLocked(
       await lock[Symbol.asyncDispose]();
     };
     return new StashStore({
-      ...{ id, tables, keys, commits, room, digests, clock, stamps, quotaBytes, close },
+      ...{ id, tables, keys, commits, room, digests, clock, stamps, floors, quotaBytes, close },
     });
   } catch (error) {
     await closeTables(tables, clock);

@@ -9,11 +9,13 @@ const { stashKeyBytesMax, valueBytesMax } = limits;
 const partBytesMax = answerBytesMax + valueBytesMax + 4_096;
 
 /** @param before  keys of the part that came before. @throws {WaymarkError} `too_large`, `invalid` */
-export function measureKey(before: number, keyBytes: number): void {
+export function measureKey(
+  before: number,
+  keyBytes: number,
+  bytesMax: number = stashKeyBytesMax,
+): void {
   if (before >= partKeysMax) throw tooLarge('partKeysMax', partKeysMax, before + 1);
-  if (keyBytes > stashKeyBytesMax) {
-    throw tooLarge('stashKeyBytesMax', stashKeyBytesMax, keyBytes);
-  }
+  if (keyBytes > bytesMax) throw tooLarge('stashKeyBytesMax', bytesMax, keyBytes);
   if (keyBytes === 0) throw new WaymarkError('invalid', 'a key has at least one byte');
 }
 
@@ -26,15 +28,18 @@ export interface PartSize {
   readonly stampMax: number;
 }
 
-/** @throws {WaymarkError} `too_large`, `invalid`: then nothing was written */
-export function measureEntries(entries: Uint8Array, indexBytes: number): PartSize {
+/** With the index's name and a zero byte before them. */
+export const fullKeyBytesMax = limits.stashIndexBytesMax + 1 + stashKeyBytesMax;
+
+/** @param indexBytes  of the index's name, null for full keys. @throws {WaymarkError} `too_large`, `invalid`: then nothing was written */
+export function measureEntries(entries: Uint8Array, indexBytes: number | null): PartSize {
   if (entries.length > partBytesMax) throw tooLarge('partBytesMax', partBytesMax, entries.length);
   const cursor = new PackedCursor(entries);
   let [count, values, diskBytes, stampMax] = [0, 0, 0, 0];
   while (!cursor.done) {
     cursor.nextKey();
     const keyBytes = cursor.keyEnd - cursor.keyStart;
-    measureKey(count++, keyBytes);
+    measureKey(count++, keyBytes, indexBytes === null ? fullKeyBytesMax : undefined);
     cursor.nextVersion();
     if (cursor.found !== 'version' || !(cursor.stamp > 0)) {
       throw new WaymarkError('invalid', 'an entry has a version, with a stamp');
@@ -43,7 +48,7 @@ export function measureEntries(entries: Uint8Array, indexBytes: number): PartSiz
     if (valueBytes > valueBytesMax) throw tooLarge('valueBytesMax', valueBytesMax, valueBytes);
     if (cursor.valueStart >= 0) values++;
     stampMax = Math.max(stampMax, cursor.stamp);
-    diskBytes += 2 + indexBytes + keyBytes + recordBytes(cursor, valueBytes);
+    diskBytes += 2 + (indexBytes ?? 0) + keyBytes + recordBytes(cursor, valueBytes);
   }
   return { count, values, diskBytes, stampMax };
 }

@@ -1,59 +1,175 @@
-import type { Clock } from 'waymark/engine';
-import type { Hash64 } from 'waymark/stash';
+import { WaymarkError } from 'waymark/engine';
+import { answerBytesMax, type Hash64, type NodePage, PackedCursor, Packer } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { partitionStart } from './disk-key.js';
-import { aboutKey, type DueKind, dueRange } from './due.js';
-import type { Snapshot } from './lmdb.js';
+import { readRecord, type Snapshot } from './lmdb.js';
+import { fullKeyBytesMax, measureEntries, measureKey } from './part-limits.js';
 import { RecordReader } from './record.js';
-import type { StoreFigures } from './store.js';
-import type { Writes, WritesParts } from './writes.js';
+import type { StashStore, StoreParts } from './store.js';
+import type { Writes } from './writes.js';
 
-export interface DiskEntry {
+interface DiskEntry {
   readonly key: Buffer;
   readonly value: Buffer;
 }
 
-/** Of a page, and of what is done without letting others have their turn. */
-export const pageEntries = 500;
+/** What is done without letting others have their turn: so many entries, or so many bytes of them. */
+const pageEntries = 500;
+const pageBytesMax = 4_194_304;
+const noIndex = Buffer.alloc(0);
 
-/** What is done with whole partitions, and in passing: a page at a time, so that who reads or writes meanwhile waits for no more than that. */
+/**
+ * The entries of a store by partition, all indexes together: what replicas compare, repair and move. Keys are those on disk without the partition: the index's name, a zero byte,
+ * the key.
+ */
 export class Partitions {
-  readonly #parts: WritesParts & { readonly clock: Clock };
+  readonly #parts: StoreParts;
   readonly #writes: Writes;
-  readonly #figures: StoreFigures;
+  readonly #store: Pick<StashStore, 'checkOpen' | 'admit' | 'figures' | 'suspects'>;
   readonly #record = new RecordReader();
+  readonly #counting = new Map<number, Promise<Hash64>>();
 
-  constructor(
-    parts: WritesParts & { readonly clock: Clock },
-    writes: Writes,
-    figures: StoreFigures,
-  ) {
+  constructor(parts: StoreParts, writes: Writes, store: StashStore) {
     this.#parts = parts;
     this.#writes = writes;
-    this.#figures = figures;
+    this.#store = store;
   }
 
-  /** Keys and records as they lie on disk, damaged ones too, of all indexes of a partition: 500 at most. */
-  page(partition: number, after: Buffer | null, snapshot?: Snapshot): DiskEntry[] {
-    return [
-      ...this.#parts.tables.entries.getRange({
-        start: after ?? partitionStart(partition),
-        end: partitionStart(partition + 1),
-        exclusiveStart: after !== null,
-        limit: pageEntries,
-        transaction: snapshot,
-      }),
-    ];
+  sealed(partition: number): number {
+    return this.#parts.floors.sealed(partition);
   }
 
-  /** Deletes all of one. */
+  purged(partition: number): number {
+    return this.#parts.floors.purged(partition);
+  }
+
+  /** Keys with their versions, values as empty ones. @param after  only keys behind this one; empty: all */
+  versions(partition: number, after: Uint8Array): NodePage {
+    this.#store.checkOpen();
+    const packer = new Packer();
+    const behind = after.length === 0 ? null : Buffer.concat([partitionStart(partition), after]);
+    const now = this.#parts.clock.wallNow();
+    const { entries, more } = this.page(partition, behind);
+    for (const { key, value } of entries) {
+      packer.key(key.toString('latin1', 2));
+      this.#pack(packer, value, { key, now, versionsOnly: true });
+    }
+    return { entries: packer.take(), more };
+  }
+
+  /** @returns packed findings of packed keys: one for each, or for the first of them alone, at least one */
+  fetch(partition: number, keys: Uint8Array): Uint8Array {
+    this.#store.checkOpen();
+    const { tables, keys: disk, clock } = this.#parts;
+    const now = clock.wallNow();
+    const asked = new PackedCursor(keys);
+    const packer = new Packer();
+    while (!asked.done && packer.bytes < answerBytesMax) {
+      asked.nextKey();
+      const { block, keyStart, keyEnd } = asked;
+      measureKey(packer.count, keyEnd - keyStart, fullKeyBytesMax);
+      disk.compose(partition, noIndex, block, keyStart, keyEnd);
+      const found = readRecord(tables.entries, disk);
+      const key = disk.bytes.subarray(0, disk.length);
+      if (found === undefined) packer.finding(null);
+      else this.#pack(packer, found, { key, now, versionsOnly: false });
+    }
+    return packer.take();
+  }
+
+  /**
+   * Puts what another replica holds where it is newer, sealed or not. Resolves when it is on the disk.
+   *
+   * @throws {WaymarkError} as `StashStore.write`
+   */
+  async mend(partition: number, entries: Uint8Array): Promise<void> {
+    this.#store.checkOpen();
+    const { room, keys } = this.#parts;
+    if (!room.writable) await room.check();
+    const part = measureEntries(entries, null);
+    this.#store.admit(part);
+    const written = this.#writes.begin(part.diskBytes);
+    const cursor = new PackedCursor(entries);
+    while (!cursor.done) {
+      cursor.nextKey();
+      const { block, keyStart, keyEnd } = cursor;
+      const zero = block.indexOf(0, keyStart);
+      if (zero <= keyStart || zero >= keyEnd - 1) throw notFull();
+      keys.compose(partition, noIndex, block, keyStart, keyEnd);
+      cursor.nextVersion();
+      written.put(partition, cursor, cursor, 0);
+    }
+    await written.done();
+  }
+
+  /** Takes no writes of coordinators up to this stamp any more. Resolves when that, and all that was taken before, is on disk. */
+  async seal(partition: number, upTo: number): Promise<void> {
+    const { commits, floors } = this.#parts;
+    const group = commits.gather();
+    group.alongside.push(floors.raise(partition, { sealed: upTo }));
+    await group.done;
+  }
+
+  /** Deletes tombstones up to a stamp, page by page. @throws {WaymarkError} `conflict` where it is not sealed so far */
+  async purge(partition: number, upTo: number): Promise<void> {
+    const { commits, floors, keys, clock } = this.#parts;
+    if (floors.sealed(partition) < upTo) throw notSealed(partition);
+    // First of all: from here on no replica brings back what goes.
+    const group = commits.gather();
+    group.alongside.push(floors.raise(partition, { purged: upTo }));
+    await group.done;
+    for (let after: Buffer | null = null; ; await this.#turn()) {
+      const { entries, more } = this.page(partition, after);
+      after = entries.at(-1)?.key ?? after;
+      const over = entries.filter(({ key, value }) => this.#isOver(key, value, upTo));
+      const written = this.#writes.begin(over.reduce((sum, { key }) => sum + key.length, 0));
+      for (const { key } of over) {
+        keys.take(key);
+        const current = this.#writes.stored();
+        if (current === null || current.isLive(clock.wallNow()) || current.stamp > upTo) continue;
+        written.remove(partition);
+        this.#store.figures.reaped++;
+      }
+      await written.done();
+      if (!more) return;
+    }
+  }
+
+  /** Deletes what a node that is filled held before, where it is not newer than this. */
+  async discard(partition: number, keys: readonly string[], upTo: number): Promise<void> {
+    const disk = keys.map((key) =>
+      Buffer.concat([partitionStart(partition), Buffer.from(key, 'latin1')]),
+    );
+    const written = this.#writes.begin(disk.reduce((sum, { length }) => sum + length, 0));
+    for (const key of disk) {
+      this.#parts.keys.take(key);
+      const current = this.#writes.stored();
+      if (current !== null && current.stamp <= upTo) written.remove(partition);
+    }
+    await written.done();
+  }
+
+  /** Resolves when all that was taken before is on disk. */
+  async barrier(): Promise<void> {
+    await this.#parts.commits.gather().done;
+  }
+
+  /** Of a partition that is filled from others: what it does not hold is gone as it is there. */
+  async adopt(partition: number, purged: number): Promise<void> {
+    const { commits, floors } = this.#parts;
+    const group = commits.gather();
+    group.alongside.push(floors.raise(partition, { purged }));
+    await group.done;
+  }
+
+  /** Deletes all of a partition page by page: who reads or writes meanwhile waits for no more than that. */
   async remove(partition: number): Promise<void> {
     for (;;) {
-      const page = this.page(partition, null);
-      if (page.length === 0) return;
-      const written = this.#writes.begin(page.reduce((sum, { key }) => sum + key.length, 0));
-      for (const { key } of page) {
+      const { entries } = this.page(partition, null);
+      if (entries.length === 0) return;
+      const written = this.#writes.begin(entries.reduce((sum, { key }) => sum + key.length, 0));
+      for (const { key } of entries) {
         this.#parts.keys.take(key);
         written.remove(partition);
       }
@@ -61,11 +177,48 @@ export class Partitions {
     }
   }
 
+  /** Deletes all of a partition that is kept no more, and what there was to know about it. */
+  async drop(partition: number): Promise<void> {
+    const { commits, floors } = this.#parts;
+    await this.remove(partition);
+    if (floors.sealed(partition) === 0) return;
+    const group = commits.gather();
+    group.alongside.push(floors.clear(partition));
+    await group.done;
+  }
+
+  /** Reads all of it, so that damage is found before anybody asks for it. @returns whether there is any */
+  async scrub(partition: number): Promise<boolean> {
+    let damaged = false;
+    for (let after: Buffer | null = null; ; await this.#turn()) {
+      const { entries, more } = this.page(partition, after);
+      after = entries.at(-1)?.key ?? after;
+      for (const { key, value } of entries) damaged ||= !this.#isSound(key, value);
+      if (damaged) this.#store.suspects.add(partition);
+      if (!more || damaged) return damaged;
+    }
+  }
+
+  /** Null where it is not known yet. */
+  knownDigest(partition: number): Hash64 | null {
+    return this.#parts.digests.get(partition);
+  }
+
   /** Of what was acknowledged of a partition; worked out page by page where it is not known. */
   async digest(partition: number): Promise<Hash64> {
+    const known = this.knownDigest(partition) ?? this.#counting.get(partition);
+    if (known !== undefined) return await known;
+    const counting = this.#count(partition);
+    this.#counting.set(partition, counting);
+    try {
+      return await counting;
+    } finally {
+      this.#counting.delete(partition);
+    }
+  }
+
+  async #count(partition: number): Promise<Hash64> {
     const { digests, commits, tables } = this.#parts;
-    const known = digests.get(partition);
-    if (known !== null) return known;
     const snapshot = await new Promise<Snapshot>((resolve) =>
       commits.between(() => {
         digests.forget(partition);
@@ -73,45 +226,62 @@ export class Partitions {
       }),
     );
     try {
-      for (let after: Buffer | null = null; ;) {
-        const page: DiskEntry[] = this.page(partition, after, snapshot);
-        for (const { key, value } of page) {
-          if (!this.#record.read(value, crc32(key, 0, key.length))) continue;
+      for (let after: Buffer | null = null; ; await this.#turn()) {
+        const { entries, more } = this.page(partition, after, snapshot);
+        for (const { key, value } of entries) {
+          if (!this.#isSound(key, value)) continue;
           const { high, low } = entryHash(key, 0, key.length, this.#record);
           digests.toggle(partition, high, low);
         }
-        if (page.length < pageEntries) return digests.complete(partition);
-        after = page.at(-1)?.key ?? null;
-        await this.#turn();
+        if (!more) return digests.complete(partition);
+        after = entries.at(-1)?.key ?? null;
       }
     } finally {
       snapshot.done();
     }
   }
 
-  /** Does what is due by now of one kind, a page of it. @returns whether there is more */
-  async reap(kind: DueKind): Promise<boolean> {
-    const { tables, keys, clock, commits } = this.#parts;
-    const now = clock.wallNow();
-    const range = { ...dueRange(kind, now), limit: pageEntries };
-    const lines = [...tables.due.getRange(range)].map(({ key }) => key);
-    if (lines.length === 0) return false;
-    const written = this.#writes.begin(lines.length * diskRecordBytesMax);
-    const group = commits.gather();
-    for (const line of lines) {
-      group.alongside.push(() => tables.due.remove(line));
-      keys.take(aboutKey(line));
-      const partition = keys.bytes.readUInt16BE(0);
-      const current = this.#writes.stored();
-      if (current === null) continue;
-      const over = current.valueStart >= 0 && !current.isLive(now);
-      if (kind === 'e' && over) written.bury(partition, current);
-      else if (kind === 't' && current.valueStart < 0) written.remove(partition);
-      else continue;
-      this.#figures.reaped++;
+  /** Keys and records as they lie on disk, damaged ones too. */
+  page(
+    partition: number,
+    after: Buffer | null,
+    snapshot?: Snapshot,
+  ): { readonly entries: DiskEntry[]; readonly more: boolean } {
+    this.#store.checkOpen();
+    const entries: DiskEntry[] = [];
+    let bytes = 0;
+    for (const entry of this.#parts.tables.entries.getRange({
+      start: after ?? partitionStart(partition),
+      end: partitionStart(partition + 1),
+      exclusiveStart: after !== null,
+      transaction: snapshot,
+    })) {
+      if (entries.length >= pageEntries || bytes >= pageBytesMax) return { entries, more: true };
+      entries.push(entry);
+      bytes += entry.value.length;
     }
-    await group.done;
-    return lines.length === pageEntries;
+    return { entries, more: false };
+  }
+
+  #isSound(key: Buffer, value: Buffer): boolean {
+    return this.#record.read(value, crc32(key, 0, key.length));
+  }
+
+  #isOver(key: Buffer, value: Buffer, upTo: number): boolean {
+    const now = this.#parts.clock.wallNow();
+    return this.#isSound(key, value) && this.#record.stamp <= upTo && !this.#record.isLive(now);
+  }
+
+  #pack(
+    packer: Packer,
+    found: Buffer,
+    { key, now, versionsOnly }: { key: Buffer; now: number; versionsOnly: boolean },
+  ): void {
+    if (!this.#isSound(key, found)) return packer.finding('damaged');
+    const { stamp, writer, expiresAt, valueStart } = this.#record;
+    const end = versionsOnly ? valueStart : found.length;
+    const value = this.#record.isLive(now) ? found.subarray(valueStart, end) : null;
+    packer.finding({ stamp, writer, expiresAt, value });
   }
 
   #turn(): Promise<void> {
@@ -119,5 +289,11 @@ export class Partitions {
   }
 }
 
-/** Of one key and its tombstone. */
-const diskRecordBytesMax = 1_300;
+function notFull(): WaymarkError {
+  return new WaymarkError('invalid', 'a full key is the name of an index, a zero byte and a key');
+}
+
+function notSealed(partition: number): WaymarkError {
+  const why = `partition ${partition} took writes of which the tombstones that are to go know nothing: build the node anew`;
+  return new WaymarkError('conflict', why);
+}

@@ -2,26 +2,19 @@ import { type Clock, pause } from 'waymark/engine';
 import type { StashStore } from './store.js';
 
 /**
- * Deletes in passing what is over (rule D4.5), a page at a time with a rest after each, so that nobody waits for it. An entry whose time is over gives its value back and
- * stays as a tombstone, as it would after a delete; a tombstone goes when no replica can bring back what it deleted.
+ * Takes back what is over (rule D4.5), a page at a time with a rest after each, so that nobody waits for it. An entry whose time is over gives its value back and
+ * stays as a tombstone, as it would after a delete.
  */
 export class Reaper {
   readonly #store: StashStore;
   readonly #clock: Clock;
-  /** Whether tombstones may go: every replica has them (rule D2.4). */
-  readonly #confirmed: () => boolean;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(
-    store: StashStore,
-    clock: Clock,
-    options: { readonly confirmed: () => boolean; readonly everyMs?: number | undefined },
-  ) {
+  constructor(store: StashStore, clock: Clock, everyMs = 1_000) {
     this.#store = store;
     this.#clock = clock;
-    this.#confirmed = options.confirmed;
-    this.#running = this.#run(options.everyMs ?? 1_000);
+    this.#running = this.#run(everyMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -38,10 +31,7 @@ export class Reaper {
   }
 
   async #step(): Promise<boolean> {
-    if (!this.#store.writable) return false;
-    const expired = await this.#store.partitions.reap('e');
-    const forgotten = this.#confirmed() && (await this.#store.partitions.reap('t'));
-    return expired || forgotten;
+    return this.#store.writable && (await this.#store.overdue.reap());
   }
 }
 

@@ -1,5 +1,13 @@
 import { WaymarkError } from 'waymark/engine';
-import type { NodePage, NodeRead, NodeScan, NodeWrite, StashNode, ViewWatch } from 'waymark/stash';
+import type {
+  NodeHint,
+  NodePage,
+  NodeRead,
+  NodeScan,
+  NodeWrite,
+  StashNode,
+  ViewWatch,
+} from 'waymark/stash';
 import type { StashStore } from './store.js';
 
 /** What coordinators ask of a node, over its store: as StashNode has it. */
@@ -13,17 +21,17 @@ export class StorageNode implements StashNode {
   }
 
   async read({ epoch, index, keys, versionsOnly }: NodeRead): Promise<Uint8Array> {
-    if (!this.#isPresent(epoch)) await this.#follow(epoch);
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
     return this.#store.read(index, keys, versionsOnly);
   }
 
   async write({ epoch, index, entries }: NodeWrite): Promise<number> {
-    if (!this.#isPresent(epoch)) await this.#follow(epoch);
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
     return await this.#store.write(index, entries);
   }
 
   async scan({ epoch, index, ...asked }: NodeScan): Promise<NodePage> {
-    if (!this.#isPresent(epoch)) await this.#follow(epoch);
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
     return await this.#store.scan(index, asked);
   }
 
@@ -31,12 +39,17 @@ export class StorageNode implements StashNode {
     return await this.#store.indexes();
   }
 
+  async hint({ epoch, node, index, keys }: NodeHint): Promise<void> {
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
+    await this.#store.hint(node, index, keys);
+  }
+
   #isPresent(epoch: number): boolean {
     return this.#views.last?.epoch === epoch;
   }
 
   /** Who asks by an older view placed it by what holds no more; by a newer one, that is heard of here soon. (Rule D4.6) */
-  async #follow(epoch: number): Promise<void> {
+  async follow(epoch: number): Promise<void> {
     const known = this.#views.last;
     if (known === null || known.epoch < epoch) {
       // While the space is away nobody can have changed it behind the back of who asks.

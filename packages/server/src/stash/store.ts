@@ -11,9 +11,11 @@ import {
 } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
+import { Hints } from './hints.js';
 import { readRecord, type TableStats } from './lmdb.js';
-import { measureEntries, measureKey } from './part-limits.js';
-import { type DiskEntry, pageEntries, Partitions } from './partitions.js';
+import { measureEntries, measureKey, type PartSize } from './part-limits.js';
+import { Overdue } from './overdue.js';
+import { Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
 import { Writes, type WritesParts } from './writes.js';
@@ -38,6 +40,8 @@ export interface StoreParts extends WritesParts {
 /** As NodeScan asks for it, without the epoch. */
 export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
 
+/** Of a page, and of what is done without letting others have their turn. */
+const pageEntries = 500;
 const pendingBytesMax = 134_217_728;
 const indexesKnownMax = 1_000;
 
@@ -48,8 +52,14 @@ const indexesKnownMax = 1_000;
 export class StashStore {
   readonly id: string;
   readonly figures: StoreFigures = { reads: 0, writes: 0, damaged: 0, reaped: 0 };
-  /** What nodes do with whole partitions. */
+  /** Partitions in which a damaged record was found. */
+  readonly suspects = new Set<number>();
+  /** What other nodes ask of partitions. */
   readonly partitions: Partitions;
+  /** What other nodes missed. */
+  readonly hints: Hints;
+  /** What is over, and to be done away with. */
+  readonly overdue: Overdue;
   readonly #parts: StoreParts;
   readonly #writes: Writes;
   readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
@@ -59,7 +69,9 @@ export class StashStore {
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#writes = new Writes(parts);
-    this.partitions = new Partitions(parts, this.#writes, this.figures);
+    this.partitions = new Partitions(parts, this.#writes, this);
+    this.overdue = new Overdue(parts, this.#writes, this.figures);
+    this.hints = new Hints(parts.tables.hints, parts.commits);
     this.id = parts.id;
   }
 
@@ -72,9 +84,14 @@ export class StashStore {
     return this.#closed === null && this.#parts.room.writable;
   }
 
+  /** @throws {WaymarkError} `unavailable` */
+  checkOpen(): void {
+    if (this.#closed !== null) throw new WaymarkError('unavailable', 'the node stops');
+  }
+
   /** @returns as StashNode.read. @throws {WaymarkError} `invalid`, `too_large` */
   read(index: string, keys: Uint8Array, versionsOnly: boolean): Uint8Array {
-    this.#checkOpen();
+    this.checkOpen();
     const { tables, keys: disk, clock } = this.#parts;
     const { bytes, hash } = this.#indexOf(index);
     const now = clock.wallNow();
@@ -88,7 +105,10 @@ export class StashStore {
       disk.compose(partition, bytes, block, keyStart, keyEnd);
       const found = readRecord(tables.entries, disk);
       if (found === undefined) packer.finding(null);
-      else this.#pack(packer, found, crc32(disk.bytes, 0, disk.length), now, versionsOnly);
+      else {
+        const crc = crc32(disk.bytes, 0, disk.length);
+        if (!this.#pack(packer, found, crc, now, versionsOnly)) this.suspects.add(partition);
+      }
       if (packer.bytes >= answerBytesMax) break;
     }
     this.figures.reads += packer.count;
@@ -102,14 +122,12 @@ export class StashStore {
    * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
    */
   async write(index: string, entries: Uint8Array): Promise<number> {
-    this.#checkOpen();
-    const { room, keys, commits, stamps } = this.#parts;
+    this.checkOpen();
+    const { room, keys, floors } = this.#parts;
     if (!room.writable) await room.check();
     const { bytes, hash } = this.#indexOf(index);
     const part = measureEntries(entries, bytes.length);
-    if (part.values > 0) this.#checkQuota();
-    if (commits.pendingBytes > pendingBytesMax) throw overloaded();
-    stamps.admit(part.stampMax);
+    this.admit(part);
     const written = this.#writes.begin(part.diskBytes);
     const cursor = new PackedCursor(entries);
     while (!cursor.done) {
@@ -118,15 +136,41 @@ export class StashStore {
       const partition = hash.partitionAt(block, keyStart, keyEnd);
       keys.compose(partition, bytes, block, keyStart, keyEnd);
       cursor.nextVersion();
-      written.put(partition, cursor, cursor);
+      written.put(partition, cursor, cursor, floors.sealed(partition));
     }
     this.figures.writes += part.count;
     return await written.done();
   }
 
+  /** Marks packed keys of an index as missed by another node. */
+  async hint(node: string, index: string, keys: Uint8Array): Promise<void> {
+    this.checkOpen();
+    const { bytes, hash } = this.#indexOf(index);
+    const asked = new PackedCursor(keys);
+    const missed: Buffer[] = [];
+    while (!asked.done) {
+      asked.nextKey();
+      const { block, keyStart, keyEnd } = asked;
+      measureKey(missed.length, keyEnd - keyStart);
+      const partition = hash.partitionAt(block, keyStart, keyEnd);
+      missed.push(
+        Buffer.concat([partitionStart(partition), bytes, block.subarray(keyStart, keyEnd)]),
+      );
+    }
+    await this.hints.add(node, missed);
+  }
+
+  /** @throws {WaymarkError} as `write`: what refuses a part whatever its keys are */
+  admit({ values, stampMax }: PartSize): void {
+    const { commits, stamps } = this.#parts;
+    if (values > 0) this.#checkQuota();
+    if (commits.pendingBytes > pendingBytesMax) throw overloaded();
+    stamps.admit(stampMax);
+  }
+
   /** Entries of an index in some partitions, tombstones too. @see StashNode.scan */
   async scan(index: string, asked: ScanRange): Promise<NodePage> {
-    this.#checkOpen();
+    this.checkOpen();
     const { bytes } = this.#indexOf(index);
     const packer = new Packer();
     let { after } = asked;
@@ -156,7 +200,9 @@ export class StashStore {
     })) {
       if (packer.count >= asked.limit * 2 || packer.bytes >= answerBytesMax) return false;
       packer.key(key.toString('latin1', head.length));
-      this.#pack(packer, value, crc32(key, 0, key.length), now, asked.versionsOnly);
+      const crc = crc32(key, 0, key.length);
+      if (this.#pack(packer, value, crc, now, asked.versionsOnly)) continue;
+      this.suspects.add(key.readUInt16BE(0));
     }
     return true;
   }
@@ -168,7 +214,7 @@ export class StashStore {
     for (let steps = 1; ; steps++) {
       // Not the whole at one stretch: others wait.
       if (steps % pageEntries === 0) await this.#turn();
-      this.#checkOpen();
+      this.checkOpen();
       const [first] = this.#parts.tables.entries.getRange({ start: at, end: endOfAll, limit: 1 });
       if (first === undefined) return [...names].sort();
       const { key } = first;
@@ -184,7 +230,7 @@ export class StashStore {
 
   /** Records, tombstones among them, and the bytes that they take on the disk. */
   stats(): { readonly records: number; readonly bytes: number } {
-    this.#checkOpen();
+    this.checkOpen();
     const { entries, due } = this.#parts.tables;
     const own = entries.getStats() as TableStats;
     return { records: own.entryCount, bytes: bytesOf(own) + bytesOf(due.getStats() as TableStats) };
@@ -204,19 +250,28 @@ export class StashStore {
     return made;
   }
 
-  #pack(packer: Packer, found: Buffer, keyCrc: number, now: number, versionsOnly: boolean): void {
+  /** @returns whether it is sound */
+  #pack(
+    packer: Packer,
+    found: Buffer,
+    keyCrc: number,
+    now: number,
+    versionsOnly: boolean,
+  ): boolean {
     const record = this.#record;
     if (!record.read(found, keyCrc)) {
       this.figures.damaged++;
-      return packer.finding('damaged');
+      packer.finding('damaged');
+      return false;
     }
     const { stamp, writer, expiresAt, valueStart } = record;
     const end = versionsOnly ? valueStart : found.length;
     const value = record.isLive(now) ? found.subarray(valueStart, end) : null;
     packer.finding({ stamp, writer, expiresAt, value });
+    return true;
   }
 
-  #isLive({ key, value }: DiskEntry): boolean {
+  #isLive({ key, value }: { readonly key: Buffer; readonly value: Buffer }): boolean {
     const sound = this.#record.read(value, crc32(key, 0, key.length));
     return sound && this.#record.isLive(this.#parts.clock.wallNow());
   }
@@ -226,10 +281,6 @@ export class StashStore {
     if (quotaBytes === undefined || this.stats().bytes < quotaBytes) return;
     const text = `the node's quota of ${quotaBytes} bytes is reached: delete what is not needed, or give it more`;
     throw new WaymarkError('storage_full', text, { limit: 'quotaBytes', max: quotaBytes });
-  }
-
-  #checkOpen(): void {
-    if (this.#closed !== null) throw new WaymarkError('unavailable', 'the node stops');
   }
 
   #turn(): Promise<void> {

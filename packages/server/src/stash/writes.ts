@@ -3,6 +3,7 @@ import { crc32 } from './crc32.js';
 import { type Digests, entryHash } from './digests.js';
 import type { DiskKeys } from './disk-key.js';
 import { dueAt } from './due.js';
+import type { Floors } from './floors.js';
 import type { Group, GroupCommit } from './group-commit.js';
 import { readRecord, type Tables } from './lmdb.js';
 import { type RecordFacts, RecordReader, type RecordValue, writeRecord } from './record.js';
@@ -14,6 +15,8 @@ export interface WritesParts {
   readonly digests: Digests;
   /** The highest stamp that was seen: on the disk with the group that brought it (rule D2.3). */
   readonly stamps: HybridClock;
+  /** Up to where partitions take no writes. */
+  readonly floors: Floors;
 }
 
 /** What is to be written of a key and is not on the disk yet. */
@@ -100,13 +103,21 @@ export class PartWrite {
     this.#block = Buffer.allocUnsafeSlow(bytes);
   }
 
-  /** Puts a version unless a newer one is there. */
-  put(partition: number, version: RecordFacts, value: RecordValue | null): void {
+  /**
+   * Puts a version unless a newer one is there.
+   *
+   * @param sealed  up to this stamp nothing is taken any more (rule D5.6), but in the place of a damaged record
+   */
+  put(partition: number, version: RecordFacts, value: RecordValue | null, sealed: number): void {
     const current = this.#writes.current();
     if (!isNewer(version, current)) {
       if (isNewer(current, version) && current.writer !== version.writer)
         this.newest = Math.max(this.newest, current.stamp);
       if ('group' in current) this.#others.add(current.group);
+      return;
+    }
+    if (version.stamp <= sealed && current !== damaged) {
+      this.newest = Math.max(this.newest, sealed);
       return;
     }
     this.#set(partition, current, version, value);

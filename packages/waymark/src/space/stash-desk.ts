@@ -91,8 +91,7 @@ export class LazyStash implements StashDesk {
 
   async #make(): Promise<Made> {
     const { Coordinator } = await import('../stash/coordinator.js');
-    const { clock } = this.#parts;
-    const peers = new HostPeers(clock, undefined, reachNode(this.#parts, this.#reach));
+    const peers = nodePeers(this.#parts, this.#reach);
     const { zone, here } = this.#reach;
     const desk = new Coordinator({
       ...{ ...this.#parts, peers, zone },
@@ -101,6 +100,11 @@ export class LazyStash implements StashDesk {
     });
     return { desk, peers };
   }
+}
+
+/** How one storage node calls others: closed by who asked for it. */
+export function nodePeers(parts: Omit<DeskParts, 'engine'>, reach: StashReach): HostPeers {
+  return new HostPeers(parts.clock, undefined, reachNode(parts, reach));
 }
 
 /** Reaches a storage node by its address in the view. */

@@ -22,13 +22,13 @@ import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
 import { Failures, isStale } from './outcome.js';
 import { PackedCursor } from './packed.js';
-import { Placement } from './placement.js';
+import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
 import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
 import { statusOf } from './status.js';
-import type { Known } from './view.js';
+import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
 import { Overtaken, WriteRun } from './write-run.js';
 
@@ -61,6 +61,7 @@ export class Coordinator implements StashDesk {
   readonly #writer: number;
   readonly #health = new Map<string, NodeHealth>();
   readonly #hashes = new Map<string, KeyHash>();
+  #also: { readonly epoch: number; readonly placement: Placement } | null = null;
   #made: { readonly of: Known; readonly changes: number; readonly routes: Routes } | null = null;
 
   constructor(options: CoordinatorOptions) {
@@ -174,14 +175,26 @@ export class Coordinator implements StashDesk {
     if (made?.of === known && made.changes === known.changes) return made.routes;
     const seen = known.view;
     if (seen === null) throw noNodes();
-    const { epoch, nodes, replicas } = seen.view;
+    const { epoch, nodes, replicas, also } = seen.view;
     // Who keeps what is worked out once an epoch; who is near and alive changes more often.
     const standing = made?.routes.epoch === epoch ? made.routes.placement : undefined;
     const placement = standing ?? new Placement(nodes, replicas);
-    const links = placement.nodes.map(({ id, zone }) => this.#link(known, id, zone));
-    const routes = new Routes(epoch, placement, links);
+    const other = also === undefined ? null : this.#other(also.nodes, replicas, epoch);
+    const only = other?.nodes.filter(({ id }) => !placement.nodes.some((one) => one.id === id));
+    const links = [...placement.nodes, ...(only ?? [])].map(({ id, zone }) =>
+      this.#link(known, id, zone),
+    );
+    const routes = new Routes(epoch, placement, links, other);
     this.#made = { of: known, changes: known.changes, routes };
     return routes;
+  }
+
+  /** The other placement of a move, worked out once an epoch. */
+  #other(nodes: readonly PlacedNode[], replicas: number, epoch: number): Placement {
+    if (this.#also?.epoch !== epoch) {
+      this.#also = { epoch, placement: new Placement(nodes, replicas) };
+    }
+    return this.#also.placement;
   }
 
   #link(known: Known, id: string, zone: string): NodeLink {
@@ -251,7 +264,7 @@ async function indexesOf(routes: Routes, withinMs: number): Promise<readonly str
   const failures = new Failures();
   let failed = 0;
   const lists = await Promise.all(
-    routes.links.map(async (link) => {
+    routes.readable.map(async (link) => {
       try {
         return await link.run((node) => node.indexes({ withinMs }));
       } catch (error) {
@@ -262,7 +275,7 @@ async function indexesOf(routes: Routes, withinMs: number): Promise<readonly str
     }),
   );
   if (failed < routes.writeQuorum) return [...new Set(lists.flat())].sort();
-  throw failures.refused(`${failed} of ${routes.links.length} nodes did not tell their indexes`);
+  throw failures.refused(`${failed} of ${routes.readable.length} nodes did not tell their indexes`);
 }
 
 function late(what: string): WaymarkError {

@@ -5,6 +5,7 @@ import { recipeMethod } from '../wire/recipe-methods.js';
 import { serve, type ServedCall } from '../wire/serve/served-calls.js';
 import type {
   NodeCallOptions,
+  NodeHint,
   NodePage,
   NodeRead,
   NodeScan,
@@ -63,6 +64,20 @@ const indexes = recipeCall<object, readonly string[]>({
   run: refuse,
 });
 
+const hint = recipeCall<NodeHint, object>({
+  name: 'stash-node.hint',
+  verb: 0xda,
+  args: shape.record({
+    epoch: shape.whole,
+    node: shape.text,
+    index: shape.text,
+    keys: shape.blob,
+  }),
+  result: shape.record({}),
+  whenBroken: 'retry',
+  run: refuse,
+});
+
 /** A node's serving side: its calls, for the table of the port it is reached at. */
 export function servedNode(node: StashNode): readonly ServedCall[] {
   return [
@@ -70,11 +85,15 @@ export function servedNode(node: StashNode): readonly ServedCall[] {
     serve.recipe(recipeMethod(write), ({ args }, options) => node.write(args, options)),
     serve.recipe(recipeMethod(scan), ({ args }, options) => node.scan(args, options)),
     serve.recipe(recipeMethod(indexes), (_asked, options) => node.indexes(options)),
+    serve.recipe(recipeMethod(hint), async ({ args }, options) => {
+      await node.hint(args, options);
+      return {};
+    }),
   ];
 }
 
 /** All calls of a node, for a port that says why it offers none of them. */
-export const nodeCalls = [read, write, scan, indexes] as unknown as readonly RecipeCall<
+export const nodeCalls = [read, write, scan, indexes, hint] as unknown as readonly RecipeCall<
   unknown,
   unknown
 >[];
@@ -103,6 +122,10 @@ export class RemoteNode implements StashNode {
 
   indexes(options?: NodeCallOptions): Promise<readonly string[]> {
     return this.#run(indexes, {}, options);
+  }
+
+  async hint(ask: NodeHint, options?: NodeCallOptions): Promise<void> {
+    await this.#run(hint, ask, options);
   }
 
   #run<A, R>(call: RecipeCall<A, R>, args: A, options: NodeCallOptions = {}): Promise<R> {

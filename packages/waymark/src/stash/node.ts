@@ -22,6 +22,8 @@ export interface StashNode {
   write(ask: NodeWrite, options?: NodeCallOptions): Promise<number>;
   /** Entries of some partitions, in the order of partitions and of the keys in each, as many as fit. */
   scan(ask: NodeScan, options?: NodeCallOptions): Promise<NodePage>;
+  /** Takes note that another node missed what this one holds of some keys, to tell it when it is back (rule D5.5). Resolves when that is on disk. */
+  hint(ask: NodeHint, options?: NodeCallOptions): Promise<void>;
   /** Names of all indexes that it has entries of. */
   indexes(options?: NodeCallOptions): Promise<readonly string[]>;
 }
@@ -49,6 +51,15 @@ export interface NodeWrite {
   readonly index: string;
   /** Packed keys with their versions. */
   readonly entries: Uint8Array;
+}
+
+export interface NodeHint {
+  readonly epoch: number;
+  /** Who missed it. */
+  readonly node: string;
+  readonly index: string;
+  /** Packed keys. */
+  readonly keys: Uint8Array;
 }
 
 export interface NodeScan {

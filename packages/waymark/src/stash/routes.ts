@@ -17,8 +17,10 @@ export function readQuorumOf(replicas: number): number {
 export class Routes {
   readonly epoch: number;
   readonly placement: Placement;
-  /** By the position of the node in the placement. */
+  /** By the position of the node in the placement; behind them those that are only written to. */
   readonly links: readonly NodeLink[];
+  /** While data moves: who else is written to, of each partition, with a quorum of its own (rule D6.2). */
+  readonly also: AlsoRoutes | null;
   readonly writeQuorum: number;
   readonly readQuorum: number;
   /** For each partition its replicas, the nearest first. */
@@ -26,12 +28,18 @@ export class Routes {
   #turn = 0;
 
   /** @throws {WaymarkError} `unavailable` without nodes */
-  constructor(epoch: number, placement: Placement, links: readonly NodeLink[]) {
+  constructor(
+    epoch: number,
+    placement: Placement,
+    links: readonly NodeLink[],
+    also: Placement | null = null,
+  ) {
     const { replicas } = placement;
     if (replicas === 0) throw noNodes();
     this.epoch = epoch;
     this.placement = placement;
     this.links = links;
+    this.also = also === null ? null : new AlsoRoutes(also, links);
     this.writeQuorum = writeQuorumOf(replicas);
     this.readQuorum = readQuorumOf(replicas);
     this.#nearest = new Uint16Array(partitionCount * replicas);
@@ -49,7 +57,12 @@ export class Routes {
 
   /** Each node keeps everything: whom to ask does not depend on the key. */
   get everywhere(): boolean {
-    return this.links.length === this.replicas;
+    return this.also === null && this.links.length === this.replicas;
+  }
+
+  /** Who is asked for what they have, by their position. */
+  get readable(): readonly NodeLink[] {
+    return this.links.slice(0, this.placement.nodes.length);
   }
 
   /** The replica of a partition that is asked after so many nearer ones: a position in `links`. */
@@ -61,6 +74,26 @@ export class Routes {
   turn(): number {
     this.#turn = (this.#turn + 1) % partitionCount;
     return this.#turn;
+  }
+}
+
+/** The other placement of a move, by positions in the links. */
+export class AlsoRoutes {
+  readonly writeQuorum: number;
+  readonly #placement: Placement;
+  readonly #links: readonly number[];
+
+  constructor(placement: Placement, links: readonly NodeLink[]) {
+    this.#placement = placement;
+    this.#links = placement.nodes.map(({ id }) => links.findIndex((link) => link.id === id));
+    this.writeQuorum = writeQuorumOf(placement.replicas);
+  }
+
+  of(partition: number): number[] {
+    const { replicas } = this.#placement;
+    return Array.from({ length: replicas }, (_, rank) => {
+      return this.#links[this.#placement.at(partition, rank)] as number;
+    });
   }
 }
 

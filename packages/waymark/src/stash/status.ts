@@ -2,16 +2,18 @@ import type { StashNodeInfo, StashStatus } from '../core/stash.js';
 import { partitionCount } from './hash.js';
 import { Placement } from './placement.js';
 import { readQuorumOf, writeQuorumOf } from './routes.js';
-import type { Known } from './view.js';
+import type { Known } from './known.js';
 
 /** What there is to tell of the nodes: of those that keep data, and of those that have said who they are. */
 export function statusOf(known: Known): StashStatus {
   const view = known.view?.view;
   const placement = new Placement(view?.nodes ?? [], view?.replicas ?? 0);
   const counts = placement.counts();
+  const staying = view?.also?.phase === 'filling' ? idsOf(view.also.nodes) : undefined;
   const placed = placement.nodes.map(({ id, zone, weight }, position): StashNodeInfo => {
     const address = known.addressOf(id) ?? '';
-    const state = known.isAlive(id) ? 'active' : 'away';
+    const stays = staying?.has(id) !== false;
+    const state = !known.isAlive(id) ? 'away' : stays ? 'active' : 'leaving';
     const share = (counts[position] as number) / partitionCount;
     return { id, address, zone, weight, state, share };
   });
@@ -31,4 +33,8 @@ export function statusOf(known: Known): StashStatus {
     writeQuorum: replicas === 0 ? 0 : writeQuorumOf(replicas),
     readQuorum: replicas === 0 ? 0 : readQuorumOf(replicas),
   };
+}
+
+function idsOf(nodes: readonly { readonly id: string }[]): Set<string> {
+  return new Set(nodes.map(({ id }) => id));
 }

@@ -3,7 +3,8 @@ import type { Clock } from '../core/clock.js';
 import type { CallOptions, Engine } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
-import { Known, viewRange } from './view.js';
+import { Known } from './known.js';
+import { viewRange } from './view.js';
 
 /** When nobody has asked for so long, the watch ends. */
 const idleMsMax = 60_000;

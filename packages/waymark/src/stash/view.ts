@@ -16,6 +16,7 @@ import type { PlacedNode } from './placement.js';
  *
  *   t/v       the view: by which epoch who keeps what
  *   t/n/NODE  a node, whether it keeps anything yet or not: where it is, what it offers
+ *   t/m/NODE  how far it is with its part of a move
  *   t/l/NODE  that it is alive, and where it is reached now: under its lease
  *
  * Zone and weight of the nodes stand in the view as well: what decides who keeps what changes with the epoch, and with nothing else.
@@ -27,6 +28,21 @@ export interface StashView {
   /** Copies that are asked for. */
   readonly replicas: number;
   readonly nodes: readonly PlacedNode[];
+  /** While data moves: who is written to as well. */
+  readonly also?: Also | undefined;
+  /** Ids of nodes that went, the last of them: what they hold counts no more. */
+  readonly left?: readonly string[] | undefined;
+}
+
+/**
+ * The other side of a move (rules D6.1 to D6.3). `filling`: who will keep the data, and is being filled. `settling`: who kept it before, until all of them know that they do no more.
+ */
+export interface Also {
+  readonly phase: 'filling' | 'settling';
+  readonly nodes: readonly PlacedNode[];
+  /** The epoch in which the phase began: what nodes tell of their part in it carries it. */
+  readonly since: number;
+  readonly paused?: boolean | undefined;
 }
 
 /** A node as it tells of itself. */
@@ -43,8 +59,9 @@ export interface SeenView {
 
 export const viewKey: ByteString = 't/v';
 export const viewRange = { key: 't/', end: 't0' } as const satisfies KeyRange;
-const nodePrefix = 't/n/';
-const alivePrefix = 't/l/';
+export const nodePrefix = 't/n/';
+export const alivePrefix = 't/l/';
+export const movePrefix = 't/m/';
 /** Of what is written: another one is of a later version, and not to be guessed at. */
 const format = 1;
 
@@ -123,6 +140,7 @@ export async function forgetNode(engine: Engine, id: string, options?: CallOptio
         {
           when: [{ key: viewKey, target: 'mod', is: '=', to: seen?.revision ?? 0 }],
           apply: [
+            { type: 'delete', key: movePrefix + id },
             { type: 'delete', key: nodePrefix + id },
             { type: 'delete', key: alivePrefix + id },
           ],
@@ -132,83 +150,30 @@ export async function forgetNode(engine: Engine, id: string, options?: CallOptio
   if (!succeeded) throw new WaymarkError('conflict', `node ${id} keeps data: drain it first`);
 }
 
-async function commitView(
+export async function commitView(
   engine: Engine,
   view: StashView,
   revision: Revision,
   options?: CallOptions,
 ): Promise<SeenView | null> {
   checkView(view);
-  const { epoch, replicas, nodes } = view;
-  const stored = nodes.map(({ id, zone, weight }) => ({ id, zone, weight }));
+  const { epoch, replicas, nodes, also, left } = view;
+  const placed = ({ id, zone, weight }: PlacedNode): PlacedNode => ({ id, zone, weight });
+  const stored = {
+    ...{ format, epoch, replicas, nodes: nodes.map(placed), left },
+    also: also === undefined ? undefined : { ...also, nodes: also.nodes.map(placed) },
+  };
   const outcome = await engine.commit(
     {
       when: [{ key: viewKey, target: 'mod', is: '=', to: revision }],
-      apply: [
-        { type: 'put', key: viewKey, value: encode({ format, epoch, replicas, nodes: stored }) },
-      ],
+      apply: [{ type: 'put', key: viewKey, value: encode(stored) }],
     },
     options,
   );
   return outcome.succeeded ? { view, revision: outcome.revision } : null;
 }
 
-/** What is known of the stash. */
-export class Known {
-  /** Grows with every change. */
-  changes = 0;
-  readonly #announced = new Map<string, AnnouncedNode>();
-  readonly #alive = new Map<string, string>();
-  #seen: SeenView | null = null;
-
-  /** Null: no node was there yet. */
-  get view(): SeenView | null {
-    return this.#seen;
-  }
-
-  get epoch(): number {
-    return this.#seen?.view.epoch ?? 0;
-  }
-
-  /** Those that keep data and those that do not, by id. */
-  get nodes(): ReadonlyMap<string, AnnouncedNode> {
-    return this.#announced;
-  }
-
-  isAlive(id: string): boolean {
-    return this.#alive.has(id);
-  }
-
-  /** Where a node is reached: where it was last, if it does not say that it is alive. */
-  addressOf(id: string): string | undefined {
-    return this.#alive.get(id) ?? this.#announced.get(id)?.address;
-  }
-
-  /** @param gone  the key was deleted, or vanished */
-  take(entry: Entry, gone = false): void {
-    const { key } = entry;
-    this.changes++;
-    if (key === viewKey) this.#seen = gone ? null : seenOf(entry);
-    else if (key.startsWith(nodePrefix)) this.#announce(key.slice(nodePrefix.length), entry, gone);
-    else if (key.startsWith(alivePrefix)) this.#live(key.slice(alivePrefix.length), entry, gone);
-  }
-
-  #announce(id: string, entry: Entry, gone: boolean): void {
-    if (gone) return void this.#announced.delete(id);
-    const node = { ...decode(entry), id } as AnnouncedNode;
-    checkNode(node);
-    this.#announced.set(id, node);
-  }
-
-  #live(id: string, entry: Entry, gone: boolean): void {
-    if (gone) return void this.#alive.delete(id);
-    const { address } = decode(entry) as Partial<AnnouncedNode>;
-    checkAddress(address);
-    this.#alive.set(id, address);
-  }
-}
-
-function seenOf(entry: Entry): SeenView {
+export function seenOf(entry: Entry): SeenView {
   const { format: written, ...view } = decode(entry) as { format?: unknown } & StashView;
   if (written !== format) {
     const why = `the stash is of a later version (format ${String(written)}): update this process`;
@@ -218,11 +183,11 @@ function seenOf(entry: Entry): SeenView {
   return { view, revision: entry.modRevision };
 }
 
-function encode(value: object): ByteString {
+export function encode(value: object): ByteString {
   return textToBytes(JSON.stringify(value));
 }
 
-function decode({ key, value }: Entry): object {
+export function decode({ key, value }: Entry): object {
   try {
     const decoded = JSON.parse(bytesToText(value)) as unknown;
     if (typeof decoded === 'object' && decoded !== null) return decoded;
@@ -245,7 +210,7 @@ export function checkView({ epoch, replicas, nodes }: StashView): void {
   if (new Set(nodes.map(({ id }) => id)).size < nodes.length) throw invalid('a node stands twice');
 }
 
-function checkNode(node: AnnouncedNode): void {
+export function checkNode(node: AnnouncedNode): void {
   checkPlaced(node);
   checkAddress(node.address);
 }
@@ -258,7 +223,7 @@ function checkPlaced({ id, zone, weight }: PlacedNode): void {
   }
 }
 
-function checkAddress(address: unknown): asserts address is string {
+export function checkAddress(address: unknown): asserts address is string {
   if (typeof address === 'string' && /^(?:tls:\/\/)?[\w.:[\]-]{3,300}$/.test(address)) return;
   throw invalid('a node is reached at host:port or tls://host:port');
 }

@@ -2,7 +2,7 @@ import type { StashAcknowledged } from '../core/stash.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Batch } from './batch.js';
 import { Failures, isStale } from './outcome.js';
-import { Packer } from './packed.js';
+import { PackedCursor, Packer } from './packed.js';
 import type { Routes } from './routes.js';
 import type { Run } from './run.js';
 import type { Places } from './told.js';
@@ -34,9 +34,13 @@ export class WriteRun implements Run<StashAcknowledged> {
   readonly done: Promise<StashAcknowledged>;
   readonly #parts: WriteParts;
   readonly #confirmed: Uint8Array;
+  /** While data moves: by how many of the other placement. */
+  readonly #confirmedAlso: Uint8Array;
   readonly #failures = new Failures();
+  /** Who has which places flushed, and who does not. */
+  readonly #had: Told[] = [];
+  readonly #missed: Told[] = [];
   #underWay = 0;
-  #anyConfirmed = false;
   #over = false;
   #resolve: (acknowledged: StashAcknowledged) => void = () => {};
   #reject: (error: unknown) => void = () => {};
@@ -45,6 +49,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     const { count } = parts.batch;
     this.#parts = parts;
     this.#confirmed = new Uint8Array(count);
+    this.#confirmedAlso = new Uint8Array(count);
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -71,7 +76,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     const { routes, index } = this.#parts;
     const { writeQuorum, replicas } = routes;
     const what = `a write to '${index}' was not confirmed by ${writeQuorum} of ${replicas} replicas`;
-    const nothing = !this.#anyConfirmed && this.#underWay === 0 && this.#failures.allCertain;
+    const nothing = this.#had.length === 0 && this.#underWay === 0 && this.#failures.allCertain;
     return nothing ? this.#failures.refused(what) : this.#failures.uncertain(what);
   }
 
@@ -84,8 +89,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     }
     const groups = new Map<number, number[]>();
     for (let place = 0; place < count; place++) {
-      for (let rank = 0; rank < routes.replicas; rank++) {
-        const link = routes.nearest(partitions[place] as number, rank);
+      for (const link of this.#writtenTo(partitions[place] as number)) {
         const group = groups.get(link);
         if (group === undefined) groups.set(link, [place]);
         else group.push(place);
@@ -94,15 +98,54 @@ export class WriteRun implements Run<StashAcknowledged> {
     return groups;
   }
 
+  #keepers(partition: number): number[] {
+    const { routes } = this.#parts;
+    return Array.from({ length: routes.replicas }, (_, rank) => routes.nearest(partition, rank));
+  }
+
+  #writtenTo(partition: number): Iterable<number> {
+    const { also } = this.#parts.routes;
+    const keepers = this.#keepers(partition);
+    return also === null ? keepers : new Set([...keepers, ...also.of(partition)]);
+  }
+
   #tell(link: number, places: Places): void {
     const { routes, index, deadlineMs } = this.#parts;
     const ask = { epoch: routes.epoch, index, entries: this.#entriesAt(places) };
     this.#underWay++;
     const answer = routes.links[link]?.run((node) => node.write(ask, { withinMs: deadlineMs }));
     answer?.then(
-      (newer) => this.#answered(places, newer),
+      (newer) => this.#answered(link, places, newer),
       (error: unknown) => this.#refused(link, places, error),
     );
+  }
+
+  /** Once all have answered, who has what another one missed takes note of it (rule D5.5): nobody waits for that. */
+  #hint(): void {
+    if (this.#underWay > 0) return;
+    const { routes, index } = this.#parts;
+    for (const { link: absent, places } of this.#missed.splice(0)) {
+      const node = routes.links[absent]?.id ?? '';
+      const left = new Set(Array.from(places));
+      for (const { link, places: held } of this.#had) {
+        const both = Array.from(held).filter((place) => left.delete(place));
+        if (both.length === 0) continue;
+        const ask = { epoch: routes.epoch, index, node, keys: this.#keysAt(both) };
+        routes.links[link]?.run((one) => one.hint(ask)).catch(() => undefined);
+      }
+    }
+  }
+
+  #keysAt(places: Places): Uint8Array {
+    const cursor = new PackedCursor(this.#parts.batch.block);
+    const packer = new Packer();
+    const wanted = new Set(Array.from(places));
+    for (let place = 0; !cursor.done; place++) {
+      cursor.nextKey();
+      if (wanted.has(place)) packer.copy(cursor.block, cursor.start, cursor.end);
+      cursor.nextVersion();
+    }
+    return packer.take();
   }
 
   /** The entries at these places as one block: the batch's own where it is all of them. */
@@ -117,11 +160,11 @@ export class WriteRun implements Run<StashAcknowledged> {
     return packer.take();
   }
 
-  #answered(places: Places, newer: number): void {
+  #answered(link: number, places: Places, newer: number): void {
     this.#underWay--;
     if (newer > 0) return this.#fail(new Overtaken(newer));
-    this.#anyConfirmed = true;
-    add(this.#confirmed, places);
+    this.#had.push({ link, places });
+    this.#count(link, places);
     this.#settle();
   }
 
@@ -129,19 +172,50 @@ export class WriteRun implements Run<StashAcknowledged> {
     this.#underWay--;
     if (isStale(error)) return this.#fail(error);
     this.#failures.add(this.#parts.routes.links[link]?.id ?? '', error);
+    this.#missed.push({ link, places });
     this.#settle();
+  }
+
+  #count(link: number, places: Places): void {
+    const { routes, batch } = this.#parts;
+    const { also } = routes;
+    if (also === null) return add(this.#confirmed, places);
+    const of = (owners: (partition: number) => readonly number[]): number[] =>
+      Array.from(places).filter((place) =>
+        owners(batch.partitions[place] as number).includes(link),
+      );
+    add(
+      this.#confirmed,
+      of((partition) => this.#keepers(partition)),
+    );
+    add(
+      this.#confirmedAlso,
+      of((partition) => also.of(partition)),
+    );
   }
 
   /** Where it cannot be acknowledged any more, the others are waited for: whether it was written at all depends on them. */
   #settle(): void {
-    if (this.#over) return;
+    if (this.#over) return this.#hint();
     const { routes } = this.#parts;
-    const flushed = this.#confirmed.reduce((least, some) => Math.min(least, some), 255);
-    if (flushed >= routes.writeQuorum) {
+    const flushed = least(this.#confirmed);
+    const { also } = routes;
+    const both = also === null || least(this.#confirmedAlso) >= also.writeQuorum;
+    if (flushed >= routes.writeQuorum && both) {
       this.#over = true;
       this.#resolve({ replicas: routes.replicas, flushed });
+      this.#hint();
     } else if (this.#underWay === 0) this.#fail(this.#tooFew());
   }
+}
+
+interface Told {
+  readonly link: number;
+  readonly places: Places;
+}
+
+function least(counts: Uint8Array): number {
+  return counts.reduce((fewest, some) => Math.min(fewest, some), 255);
 }
 
 function add(counts: Uint8Array, places: Places): void {

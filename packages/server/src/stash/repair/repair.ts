@@ -1,0 +1,299 @@
+import { setMaxListeners } from 'node:events';
+import { Bell, type Clock, pause, type Random } from 'waymark/engine';
+import {
+  type Known,
+  partitionCount,
+  Placement,
+  type StashPeer,
+  type ViewWatch,
+} from 'waymark/stash';
+import type { StashStore } from '../store.js';
+import { differing } from './compare.js';
+import { inTurns, isPassing } from './in-turns.js';
+import { purgeDue } from './purge.js';
+import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
+
+export interface RepairOptions {
+  /** From one look at all peers to the next. Default 15 000. */
+  readonly everyMs?: number | undefined;
+  /** What repair reads and sends at most, in bytes a second. Default 33 554 432. */
+  readonly bytesPerSecond?: number | undefined;
+  /** Time from a difference being seen to its being looked into: what is being written may be on one replica alone. Default 1 000. */
+  readonly settleMs?: number | undefined;
+}
+
+export interface RepairParts {
+  readonly store: StashStore;
+  readonly views: ViewWatch;
+  readonly peerOf: (id: string, known: Known) => StashPeer;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly warned: (message: string, error?: unknown) => void;
+}
+
+/** What repair did since the node was started. */
+export interface RepairFigures {
+  /** Looks at a peer that was there. */
+  compared: number;
+  /** Partitions that were found different. */
+  differing: number;
+  fetched: number;
+  pushed: number;
+  /** Partitions whose tombstones went. */
+  purged: number;
+  /** Keys that peers were told they had missed. */
+  hinted: number;
+}
+
+/** A peer that does not answer is left alone so long, twice as long each time. */
+const awayMs = { first: 1_000, max: 30_000 };
+const everyMsDefault = 15_000;
+const bytesPerSecondDefault = 33_554_432;
+const settleMsDefault = 1_000;
+
+interface Away {
+  readonly until: number;
+  readonly ms: number;
+}
+
+/**
+ * Keeps this node's replicas the same as others' (rules D5.1 to D5.5), in rounds: with each peer it compares half of the partitions that both keep, the peer compares the other half; so no pair does the same
+ * twice. While the space is away the last view holds.
+ */
+export class Repair {
+  readonly figures: RepairFigures = {
+    ...{ compared: 0, differing: 0, fetched: 0, pushed: 0, purged: 0, hinted: 0 },
+  };
+  readonly #parts: RepairParts;
+  readonly #options: RepairOptions;
+  readonly #stop = new AbortController();
+  readonly #away = new Map<string, Away>();
+  readonly #running: Promise<void>;
+  #placed: { readonly epoch: number; readonly placement: Placement } | null = null;
+  readonly #bell = new Bell();
+  #woken = false;
+  #alive: ReadonlySet<string> = new Set();
+  #scrubbed = 0;
+
+  constructor(parts: RepairParts, options: RepairOptions = {}) {
+    this.#parts = parts;
+    this.#options = options;
+    setMaxListeners(0, this.#stop.signal);
+    this.#running = this.#run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('repair stops'));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const { clock, random, views, warned } = this.#parts;
+    const listening = views.listen((known) => this.#heard(known));
+    while (!signal.aborted) {
+      this.#woken = false;
+      try {
+        await this.round();
+      } catch (error) {
+        if (!signal.aborted) warned('comparing replicas failed: it is tried again', error);
+      }
+      const ms = (this.#options.everyMs ?? everyMsDefault) * (0.75 + random.next() / 2);
+      await this.#bell.until(() => this.#woken, { clock, ms, signal });
+    }
+    listening();
+  }
+
+  /** Who comes back is looked at without delay. */
+  #heard(known: Known): void {
+    const ids = known.view?.view.nodes.map(({ id }) => id) ?? [];
+    const alive = new Set(ids.filter((id) => known.isAlive(id)));
+    const back = [...alive].filter((id) => !this.#alive.has(id) && id !== this.#parts.store.id);
+    this.#alive = alive;
+    for (const id of back) this.#away.delete(id);
+    if (back.length === 0) return;
+    this.#woken = true;
+    this.#bell.ring();
+  }
+
+  /** One look at all peers. */
+  async round(): Promise<void> {
+    const { store, views, random } = this.#parts;
+    const { signal } = this.#stop;
+    const known = views.last ?? (await views.known({ signal }));
+    const placement = this.#placementOf(known);
+    const own = placement?.nodes.findIndex(({ id }) => id === store.id) ?? -1;
+    if (placement === undefined || own < 0) return;
+    const shared = sharedWith(placement, own);
+    await this.#workOut(shared.own);
+    const others = [...shared.others].sort(() => random.next() - 0.5);
+    for (const [position, partitions] of others) {
+      const { id } = placement.nodes[position] as { readonly id: string };
+      await this.#attend(id, known, (peer) => this.#compare({ id, peer, partitions, known }));
+    }
+    await this.#mendSuspects(known, placement, shared.others);
+    await this.#purge(known, placement, own);
+    await store.partitions.scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0);
+    for (const node of store.hints.nodes()) {
+      const isPlaced = [...placement.nodes, ...(known.view?.view.also?.nodes ?? [])].some(
+        ({ id }) => id === node,
+      );
+      if (!isPlaced) await store.hints.forget(node);
+    }
+  }
+
+  #placementOf(known: Known): Placement | undefined {
+    const view = known.view?.view;
+    if (view === undefined) return undefined;
+    if (this.#placed?.epoch !== view.epoch) {
+      this.#placed = { epoch: view.epoch, placement: new Placement(view.nodes, view.replicas) };
+    }
+    return this.#placed.placement;
+  }
+
+  /** What no replica can bring back, once all of them are there. */
+  async #purge(known: Known, placement: Placement, own: number): Promise<void> {
+    const { store, peerOf } = this.#parts;
+    const replicasOf = (partition: number): StashPeer[] | null => {
+      const moving = known.view?.view.also !== undefined;
+      if (moving || placement.at(partition, 0) !== own) return null;
+      const others = placement.of(partition).slice(1);
+      if (!others.every(({ id }) => known.isAlive(id))) return null;
+      return others.map(({ id }) => peerOf(id, known));
+    };
+    const { signal } = this.#stop;
+    const purged = await purgeDue({ store, epoch: known.epoch, signal, replicasOf });
+    this.figures.purged += purged;
+  }
+
+  /** Digests that are not known, after an unclean end: half of the time is left to others. */
+  async #workOut(partitions: readonly number[]): Promise<void> {
+    const { store, clock } = this.#parts;
+    const { signal } = this.#stop;
+    for (const one of partitions) {
+      if (store.partitions.knownDigest(one) !== null) continue;
+      const began = clock.now();
+      await store.partitions.digest(one);
+      await pause(clock, clock.now() - began, signal);
+    }
+  }
+
+  /** Asks a peer, unless it was away a moment ago. */
+  async #attend(id: string, known: Known, ask: (peer: StashPeer) => Promise<void>): Promise<void> {
+    const { clock, peerOf, warned } = this.#parts;
+    const away = this.#away.get(id);
+    if (away !== undefined && clock.now() < away.until) return;
+    try {
+      await ask(peerOf(id, known));
+      this.#away.delete(id);
+    } catch (error) {
+      if (this.#stop.signal.aborted) throw error;
+      const ms = Math.min(awayMs.max, away === undefined ? awayMs.first : away.ms * 2);
+      this.#away.set(id, { until: clock.now() + ms, ms });
+      if (isPassing(error)) return;
+      warned(`replicas could not be compared with those of node ${id}`, error);
+    }
+  }
+
+  async #compare(asked: {
+    readonly id: string;
+    readonly peer: StashPeer;
+    readonly partitions: readonly number[];
+    readonly known: Known;
+  }): Promise<void> {
+    const { store, clock } = this.#parts;
+    const { id, peer, known } = asked;
+    const parts = this.#reconcileParts(peer, known);
+    await this.#tellMissed(id, parts);
+    const first = asked.partitions.filter((one) => isOwnToCompare(one, store.id, id));
+    const seen = await differing(first, parts);
+    this.figures.compared++;
+    if (seen.length === 0) return;
+    await pause(clock, this.#options.settleMs ?? settleMsDefault, parts.signal);
+    const still = await differing(seen, parts);
+    this.figures.differing += still.length;
+    await inTurns(still, (one) => this.#reconcile(one, parts));
+  }
+
+  async #reconcile(partition: number, parts: ReconcileParts): Promise<void> {
+    const { fetched, pushed } = await reconcile(partition, parts);
+    this.figures.fetched += fetched;
+    this.figures.pushed += pushed;
+  }
+
+  /** What a peer missed, by the marks that coordinators left (rule D5.5). */
+  async #tellMissed(id: string, { peer, epoch, pace, signal }: ReconcileParts): Promise<void> {
+    const { hints, partitions } = this.#parts.store;
+    for (let pages = hints.pages(id); pages.length > 0; pages = hints.pages(id)) {
+      await inTurns(pages, async (missed) => {
+        const partition = (missed[0] as Buffer).readUInt16BE(0);
+        const purged = partitions.purged(partition);
+        const keys = missed.map((key) => key.toString('latin1', 2));
+        const told = await transfer(keys, {
+          from: async (asked) => partitions.fetch(partition, asked),
+          into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
+          pace,
+        });
+        await hints.remove(id, missed);
+        this.figures.hinted += told;
+      });
+    }
+  }
+
+  /** Damage does not show in digests: the partition is compared whatever they say. */
+  async #mendSuspects(
+    known: Known,
+    placement: Placement,
+    others: ReadonlyMap<number, readonly number[]>,
+  ): Promise<void> {
+    const { store } = this.#parts;
+    for (const partition of [...store.suspects]) {
+      for (const [position, partitions] of others) {
+        if (!partitions.includes(partition)) continue;
+        const { id } = placement.nodes[position] as { readonly id: string };
+        await this.#attend(id, known, async (peer) => {
+          await this.#reconcile(partition, this.#reconcileParts(peer, known));
+        });
+      }
+      store.suspects.delete(partition);
+      // Still there: no peer that answered has it sound.
+      await store.partitions.scrub(partition);
+    }
+  }
+
+  #reconcileParts(peer: StashPeer, { epoch }: Known): ReconcileParts {
+    const { store, clock } = this.#parts;
+    const { signal } = this.#stop;
+    const perMs = (this.#options.bytesPerSecond ?? bytesPerSecondDefault) / 1_000;
+    const pace = (bytes: number): Promise<void> => pause(clock, bytes / perMs, signal);
+    return { store, peer, epoch, pace, signal };
+  }
+}
+
+/** Of two nodes that keep a partition one compares it: one the even, the other the odd. */
+function isOwnToCompare(partition: number, own: string, other: string): boolean {
+  return (partition % 2 === 0) === own < other;
+}
+
+/** Partitions that a node keeps, and those of them that each other one keeps too, by their positions. */
+function sharedWith(
+  placement: Placement,
+  own: number,
+): { readonly own: number[]; readonly others: Map<number, number[]> } {
+  const others = new Map<number, number[]>();
+  const kept: number[] = [];
+  for (let partition = 0; partition < partitionCount; partition++) {
+    const row = Array.from({ length: placement.replicas }, (_, rank) =>
+      placement.at(partition, rank),
+    );
+    if (!row.includes(own)) continue;
+    kept.push(partition);
+    for (const position of row) {
+      if (position === own) continue;
+      const shared = others.get(position);
+      if (shared === undefined) others.set(position, [partition]);
+      else shared.push(partition);
+    }
+  }
+  return { own: kept, others };
+}

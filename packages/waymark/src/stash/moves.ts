@@ -1,0 +1,215 @@
+import type { CallOptions, Engine } from '../core/engine.js';
+import { WaymarkError } from '../core/errors.js';
+import type { Known } from './known.js';
+import { partitionCount } from './hash.js';
+import { type PlacedNode, Placement } from './placement.js';
+import { readQuorumOf } from './routes.js';
+import {
+  type Also,
+  changeView,
+  encode,
+  movePrefix,
+  readView,
+  type SeenView,
+  type StashView,
+} from './view.js';
+
+/**
+ * Moves of data from one placement to another (rules D6.1 to D6.6), in three views that follow each other:
+ *
+ *   filling    reads go to who kept it so far, writes to both; who gains partitions fills them
+ *   settling   reads go to who keeps it from now on, writes to both; who kept it confirms that it knows
+ *   done       nobody else is asked, and what a node keeps no more it deletes
+ *
+ * Each step puts another view in the place of the one that was seen, so there is one move at a time and each step is made once, whoever makes it. Two steps and not one, because a
+ * coordinator that still reads by the first view must not miss what is written by the last.
+ */
+
+/** What a node tells of its part in a move. */
+export interface MoveProgress {
+  readonly since: number;
+  readonly done: boolean;
+  /** Partitions that it has, of those that it gains. */
+  readonly partitions: number;
+  readonly of: number;
+  readonly entries: number;
+  /** Unix time in ms at which it began. */
+  readonly beganAt: number;
+}
+
+/** Ids of nodes that went are kept for so many. */
+const leftMax = 100;
+
+/**
+ * Begins to move data so that these nodes keep it.
+ *
+ * @throws {WaymarkError} `conflict` while another move is under way; `unavailable` before there was a node
+ */
+export async function beginMove(
+  engine: Engine,
+  change: (nodes: readonly PlacedNode[]) => readonly PlacedNode[],
+  options?: CallOptions,
+): Promise<SeenView> {
+  return await stepped(engine, options, ({ replicas, nodes, also, left, epoch }) => {
+    if (also !== undefined) throw underWay();
+    const next = change(nodes);
+    if (next.length === 0) throw new WaymarkError('invalid', 'a stash keeps one node at least');
+    const ids = new Set(next.map(({ id }) => id));
+    const filling = { phase: 'filling', nodes: next, since: epoch + 1 } as const;
+    return { replicas, nodes, also: filling, left: left?.filter((id) => !ids.has(id)) };
+  });
+}
+
+/** Goes back to who kept it before. @throws {WaymarkError} `conflict` when there is none that can be */
+export async function cancelMove(engine: Engine, options?: CallOptions): Promise<SeenView> {
+  return await stepped(engine, options, ({ replicas, nodes, also, left }) => {
+    if (also?.phase !== 'filling') throw noMove();
+    return { replicas, nodes, left: withLeft(left, also.nodes, nodes) };
+  });
+}
+
+/** Has the move under way wait, or go on. @throws {WaymarkError} `conflict` when there is none */
+export async function pauseMove(
+  engine: Engine,
+  paused: boolean,
+  options?: CallOptions,
+): Promise<SeenView> {
+  return await stepped(engine, options, ({ replicas, nodes, also, left }) => {
+    if (also?.phase !== 'filling') throw noMove();
+    return { replicas, nodes, left, also: { ...also, paused } };
+  });
+}
+
+/**
+ * Goes on to the next view when all have done their part. Any node may: the first one does it.
+ *
+ * @returns null when it is not time yet, or another one was first
+ */
+export async function advanceMove(
+  engine: Engine,
+  known: Known,
+  options?: CallOptions,
+): Promise<SeenView | null> {
+  const seen = known.view;
+  const also = seen?.view.also;
+  if (seen === null || also === undefined || also.paused === true) return null;
+  const { replicas, nodes, left, epoch } = seen.view;
+  const before = (): Placement => new Placement(nodes, replicas);
+  const told = ({ id }: PlacedNode): boolean => {
+    const progress = known.moves.get(id);
+    return progress?.since === also.since && progress.done;
+  };
+  const missing = also.nodes.filter((node) => !told(node));
+  if (missing.some(({ id }) => known.isAlive(id))) return null;
+  if (also.phase === 'filling') {
+    // Of one that is dead and is given nothing there is nothing to hear.
+    const after = missing.length === 0 ? null : new Placement(also.nodes, replicas);
+    if (missing.some(({ id }) => after !== null && gained(id, before(), after).length > 0)) {
+      return null;
+    }
+    const settling = { phase: 'settling', nodes, since: epoch + 1 } as const;
+    const next = { replicas, nodes: also.nodes, left, also: settling };
+    return await changeView(engine, seen, next, options);
+  }
+  // One that only seems to be dead may go on to answer by the old view: alone it must not be enough for a read. Who removes the other copy of two knows that it is gone.
+  const staying = missing.filter(({ id }) => nodes.some((node) => node.id === id));
+  const enough = readQuorumOf(Math.min(replicas, also.nodes.length));
+  if (missing.length > Math.max(1, enough - 1) || staying.length > enough - 1) return null;
+  const done = { replicas, nodes, left: withLeft(left, also.nodes, nodes) };
+  return await changeView(engine, seen, done, options);
+}
+
+/** Partitions that a node has to be given, ascending. */
+export function gained(id: string, before: Placement, after: Placement): number[] {
+  const kept = keptBy(id, before);
+  return [...keptBy(id, after)].filter((one) => !kept.has(one));
+}
+
+/** Partitions that a node keeps, ascending. */
+export function keptBy(id: string, placement: Placement): Set<number> {
+  const own = placement.nodes.findIndex((node) => node.id === id);
+  const kept = new Set<number>();
+  for (let one = 0; one < partitionCount && own >= 0; one++) {
+    for (let rank = 0; rank < placement.replicas; rank++) {
+      if (placement.at(one, rank) === own) kept.add(one);
+    }
+  }
+  return kept;
+}
+
+/** A move as it stands. */
+export interface MoveStatus {
+  readonly phase: Also['phase'];
+  readonly paused: boolean;
+  /** Of all nodes together: partitions that are filled, of those that are to be. */
+  readonly partitions: number;
+  readonly of: number;
+  /** Entries that were brought over. */
+  readonly entries: number;
+  /** Time it will take at the pace so far; null while that cannot be told. */
+  readonly leftMs: number | null;
+  /** Who has not done its part yet. */
+  readonly waitingFor: readonly string[];
+}
+
+/** @returns null while no data is moved. @param wallNow  unix time in ms */
+export function moveStatus(known: Known, wallNow: number): MoveStatus | null {
+  const also = known.view?.view.also;
+  if (also === undefined) return null;
+  const { phase, paused = false, since } = also;
+  const of = (id: string): MoveProgress | undefined => {
+    const told = known.moves.get(id);
+    return told?.since === since ? told : undefined;
+  };
+  const told = also.nodes.map(({ id }) => of(id)).filter((one) => one !== undefined);
+  const sum = (what: 'partitions' | 'of' | 'entries'): number =>
+    told.reduce((all, one) => all + one[what], 0);
+  const waitingFor = also.nodes.map(({ id }) => id).filter((id) => of(id)?.done !== true);
+  const took = wallNow - Math.min(wallNow, ...told.map(({ beganAt }) => beganAt));
+  const [partitions, all] = [sum('partitions'), sum('of')];
+  const leftMs = partitions === 0 ? null : Math.round((took * (all - partitions)) / partitions);
+  return { phase, paused, partitions, of: all, entries: sum('entries'), leftMs, waitingFor };
+}
+
+/** Says how far a node is with its part of a move. */
+export async function tellMove(
+  engine: Engine,
+  id: string,
+  progress: MoveProgress,
+  options?: CallOptions,
+): Promise<void> {
+  const value = encode(progress);
+  await engine.commit({ apply: [{ type: 'put', key: movePrefix + id, value }] }, options);
+}
+
+/** Puts what comes of the view in its place, again where another one was first. */
+async function stepped(
+  engine: Engine,
+  options: CallOptions | undefined,
+  step: (view: StashView) => Omit<StashView, 'epoch'>,
+): Promise<SeenView> {
+  for (;;) {
+    const seen = await readView(engine, options);
+    if (seen === null) throw new WaymarkError('unavailable', 'the stash has no node yet');
+    const done = await changeView(engine, seen, step(seen.view), options);
+    if (done !== null) return done;
+  }
+}
+
+function withLeft(
+  left: readonly string[] = [],
+  before: readonly PlacedNode[],
+  after: readonly PlacedNode[],
+): readonly string[] {
+  const stay = new Set(after.map(({ id }) => id));
+  const gone = before.map(({ id }) => id).filter((id) => !stay.has(id));
+  return [...left.filter((id) => !stay.has(id) && !gone.includes(id)), ...gone].slice(-leftMax);
+}
+
+function underWay(): WaymarkError {
+  return new WaymarkError('conflict', 'data is being moved already: wait for it, or cancel it');
+}
+
+function noMove(): WaymarkError {
+  return new WaymarkError('conflict', 'no move is under way that could be');
+}
