@@ -52,7 +52,7 @@ test('[D3.5] a batch has a bounded part under way, and asks its source for no mo
   await expect(done).rejects.toMatchObject({ code: 'unavailable' });
 });
 
-test('[D5.4] a codec that fails is told as such', async () => {
+test('[D7.4] a codec that fails is told as such', async () => {
   await using bed = await StashBed.open({ nodes: 1 });
   const { stash } = bed.space();
   await stash.index('text', { codec: codecs.text }).put('k', 'no JSON');

@@ -6,7 +6,7 @@ export interface IndexContext {
   close(): Promise<void>;
 }
 
-/** What an index promises, whatever stands behind it: rules D3 and D5 as an application sees them. */
+/** What an index promises, whatever stands behind it: rules D3 and D7 as an application sees them. */
 export function stashSuite({
   test,
   name,
@@ -149,7 +149,7 @@ export function stashSuite({
     expect(new Set(found).size).toBe(80);
   });
 
-  it('[D5.1] keys of all kinds are told apart, and come back from a scan', async ({ stash }) => {
+  it('[D7.1] keys of all kinds are told apart, and come back from a scan', async ({ stash }) => {
     const index = stash.index<number>('kinds');
     const keys: StashKey[] = [
       ...['1', 1, 1n, -1.5, Buffer.from('1'), ['1'], [1], [1n], [Buffer.from('1')], []],
@@ -168,7 +168,7 @@ export function stashSuite({
     expect(count).toBe(keys.length + 1);
   });
 
-  it('[D5.2] what is no key, no value or no index is refused before anything is written', async ({
+  it('[D7.2] what is no key, no value or no index is refused before anything is written', async ({
     stash,
   }) => {
     const index = stash.index<unknown>('refused');
@@ -197,7 +197,7 @@ export function stashSuite({
     expect(await index.get('k')).toBeUndefined();
   });
 
-  it('[D5.4] values come back as they were, with the default codec and with any other', async ({
+  it('[D7.4] values come back as they were, with the default codec and with any other', async ({
     stash,
   }) => {
     const value = {

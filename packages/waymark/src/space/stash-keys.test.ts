@@ -27,7 +27,7 @@ function order(a: StashKeyPart, b: StashKeyPart): number {
 
 const byteOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-test('[D5.1] every key comes back, and no two have the same bytes', () => {
+test('[D7.1] every key comes back, and no two have the same bytes', () => {
   const seen = new Map<string, StashFoundKey>();
   fc.assert(
     fc.property(key, (value) => {
@@ -49,7 +49,7 @@ const plain = (value: StashFoundKey): unknown =>
       ? value.map(plain)
       : value;
 
-test('[D5.1] the bytes of keys of one type sort as their values do', () => {
+test('[D7.1] the bytes of keys of one type sort as their values do', () => {
   for (const of of [filled, number, bigint, bytes] as const) {
     const two = fc.tuple(of as fc.Arbitrary<StashKeyPart>, of as fc.Arbitrary<StashKeyPart>);
     fc.assert(
@@ -63,7 +63,7 @@ test('[D5.1] the bytes of keys of one type sort as their values do', () => {
   }
 });
 
-test('[D5.2] what a tuple, a text or bytes begin with is a prefix of them, and of no other kind', () => {
+test('[D7.2] what a tuple, a text or bytes begin with is a prefix of them, and of no other kind', () => {
   fc.assert(
     fc.property(tuple, tuple, (head, tail) => {
       expect(encodeKey([...head, ...tail]).startsWith(encodePrefix(head))).toBe(true);
@@ -77,14 +77,14 @@ test('[D5.2] what a tuple, a text or bytes begin with is a prefix of them, and o
   expect(encodePrefix(undefined)).toBe('');
 });
 
-test('[D5.1] a text is its UTF-8, and what others begin with begins no UTF-8', () => {
+test('[D7.1] a text is its UTF-8, and what others begin with begins no UTF-8', () => {
   expect(encodeKey('ä')).toBe('\xc3\xa4');
   const firsts = [1, Uint8Array.of(1), 1n, [1]].map((value) => encodeKey(value).charCodeAt(0));
   expect(firsts).toEqual([0xf8, 0xf9, 0xfa, 0xfb]);
   expect(encodeKey(['a', 1n])).toBe('\xfb\x02a\0\x15\x01');
 });
 
-test('[D5.2] what is no key is refused, and so are bytes that no key has', () => {
+test('[D7.2] what is no key is refused, and so are bytes that no key has', () => {
   const wrong = ['', '\ud800', Number.NaN, null, undefined, {}, true, [[]], [undefined]];
   for (const value of wrong) {
     expect(() => encodeKey(value as string)).toThrow(expect.objectContaining({ code: 'invalid' }));

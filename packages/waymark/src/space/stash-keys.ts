@@ -4,7 +4,7 @@ import { WaymarkError } from '../core/errors.js';
 import type { StashFoundKey, StashKey, StashKeyPart } from './stash-types.js';
 
 /**
- * Keys of the stash as bytes (rules D5.1 to D5.3). A text is its UTF-8 as it is, and all others begin with a byte that no UTF-8 has, so no two keys share their bytes:
+ * Keys of the stash as bytes (rules D7.1 to D7.3). A text is its UTF-8 as it is, and all others begin with a byte that no UTF-8 has, so no two keys share their bytes:
  *
  *   f8  a number: its double, with the sign flipped, or all bits of a negative one
  *   f9  bytes, as they are

@@ -10,7 +10,7 @@ import type { Call, Codec } from './types.js';
 export type { StashAcknowledged, StashNodeInfo, StashNodeState, StashReadLevel, StashStatus };
 
 /**
- * Names a value. Different keys have different bytes, at most 1 024, whatever their types (rules D5.1 to D5.3); those of one type sort as their values do, and a text is its UTF-8. Not
+ * Names a value. Different keys have different bytes, at most 1 024, whatever their types (rules D7.1 to D7.3); those of one type sort as their values do, and a text is its UTF-8. Not
  * empty; a number is not NaN.
  */
 export type StashKey = StashKeyPart | readonly StashKeyPart[];

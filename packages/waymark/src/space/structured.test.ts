@@ -27,7 +27,7 @@ const { value } = fc.letrec<{ value: unknown }>((tie) => ({
   ),
 }));
 
-test('[D5.4] structured values come back as they were', () => {
+test('[D7.4] structured values come back as they were', () => {
   const kinds = new Set<string>();
   fc.assert(
     fc.property(value, (original) => {
@@ -56,13 +56,13 @@ function bare(original: unknown): unknown {
   return object;
 }
 
-test('[D5.4] a first byte tells the version, and another one is refused', () => {
+test('[D7.4] a first byte tells the version, and another one is refused', () => {
   const bytes = structured.encode({ a: 1 }) as Uint8Array;
   expect([...bytes]).toEqual([1, 0x0e, 1, 0x21, 0x61, 0x04, 1]);
   expect(() => structured.decode(Uint8Array.of(2, ...bytes.subarray(1)))).toThrow(/version is 2/);
 });
 
-test('[D5.4] what has no bytes is refused: functions, symbols, classes, cycles', () => {
+test('[D7.4] what has no bytes is refused: functions, symbols, classes, cycles', () => {
   const cycle: unknown[] = [];
   cycle.push(cycle);
   for (const wrong of [() => 1, Symbol('s'), new (class Own {})(), /x/, new Error('x'), cycle]) {
@@ -72,7 +72,7 @@ test('[D5.4] what has no bytes is refused: functions, symbols, classes, cycles',
   expect(() => structured.encode({ a: new Own() })).toThrow(/a Own is no plain object/);
 });
 
-test('[D5.4] whatever the bytes are, decoding gives a value or says that it cannot', () => {
+test('[D7.4] whatever the bytes are, decoding gives a value or says that it cannot', () => {
   let refused = 0;
   const tried = (bytes: Uint8Array): void => {
     try {

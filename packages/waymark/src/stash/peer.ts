@@ -1,7 +1,7 @@
 import type { NodeCallOptions, NodePage } from './node.js';
 
 /**
- * What storage nodes ask of each other, to hold the same (rules D5.1 to D5.8). It is about partitions and not indexes: keys here are *full* ones, the index's name, a zero byte and the key.
+ * What storage nodes ask of each other, to hold the same (rules D5.1 to D5.6). It is about partitions and not indexes: keys here are *full* ones, the index's name, a zero byte and the key.
  *
  * All refuse an epoch below their own view's with `superseded` (rule D4.6).
  */
