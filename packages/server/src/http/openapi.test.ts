@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -15,12 +18,19 @@ interface Response {
 type Paths = Record<string, Record<string, { responses: Record<string, Response> }>>;
 
 let server: RunningServer;
+let folder: string;
 let base: string;
 let paths: Paths;
 let problem: TSchema;
 
 beforeAll(async () => {
-  server = await startServer({ listen: ['127.0.0.1:0'], engine: 'memory', logLevel: 'silent' });
+  folder = await mkdtemp(join(tmpdir(), 'waymark-openapi-'));
+  server = await startServer({
+    listen: ['127.0.0.1:0'],
+    engine: 'memory',
+    stash: { directory: folder },
+    logLevel: 'silent',
+  });
   base = `http://${server.addresses[0]}`;
   const document = (await (await fetch(`${base}/openapi.json`)).json()) as {
     paths: Paths;
@@ -30,7 +40,10 @@ beforeAll(async () => {
   ({ problem } = document.components.schemas);
 });
 
-afterAll(async () => await server.close());
+afterAll(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
 
 /** Objects hold nothing that they do not declare, unless they say so. */
 function strict(schema: unknown): unknown {
@@ -268,6 +281,27 @@ test('[openapi] watchers answer as the document says', async () => {
   expect(await call('DELETE', of, one)).toEqual({ removed: true });
   await call('GET', of, one);
   expect(await call('DELETE', root, `${root}?label=team`)).toEqual({ count: 0 });
+});
+
+test('[openapi] the stash answers as the document says', async () => {
+  const [index, entry] = ['/v1/stash/doc', '/v1/stash/{index}/{path}'];
+  await call('PUT', entry, `${index}/a/b?ttl=1h`, { body: 'text' });
+  await call('GET', entry, `${index}/a/b?level=one`);
+  await call('GET', entry, `${index}/none`);
+  const base64 = Buffer.from([255]).toString('base64');
+  const put = [
+    { key: ['team', 7], value: 'x' },
+    { key: { bigint: '9' }, base64 },
+  ];
+  const body = { put, get: [['team', 7], 'none', { bigint: '9' }], delete: ['gone'] };
+  expect(await call('POST', '/v1/stash/{index}:batch', `${index}:batch`, { body })).toMatchObject({
+    put: 2,
+    got: [{ value: 'x' }, { found: false }, { base64 }],
+  });
+  expect((await call('GET', '/v1/stash/{index}', `${index}?limit=2`))['entries']).toHaveLength(2);
+  await call('DELETE', entry, `${index}/a/b`);
+  expect(await call('GET', '/v1/stash', '/v1/stash')).toEqual({ indexes: ['doc'] });
+  expect(await call('GET', '/v1/stash/status', '/v1/stash/status')).toMatchObject({ replicas: 1 });
 });
 
 test('[openapi] namespaces and operations answer as the document says', async () => {
