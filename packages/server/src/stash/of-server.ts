@@ -1,17 +1,14 @@
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { Space } from 'waymark';
-import { type Clock, type Engine, LazyStash, type Random, WaymarkError } from 'waymark/engine';
-import type {
-  StashAcknowledged,
-  StashCall,
-  StashDesk,
-  StashPage,
-  StashRead,
-  StashScan,
-  StashStatus,
-  StashWrite,
-} from 'waymark/stash';
+import {
+  type Clock,
+  DeferredDesk,
+  type Engine,
+  LazyStash,
+  type Random,
+  WaymarkError,
+} from 'waymark/engine';
 import type { StashNodeOptions, StashNodeService } from './node-service.js';
 
 export interface ServerStashOptions extends Omit<StashNodeOptions, 'directory'> {
@@ -35,7 +32,7 @@ interface ServerStashParts {
  * The stash of a server: it coordinates for its clients, and may keep a node. One that nobody asked for begins with the first call, or when its directory is there, so that who uses no stash
  * has neither its files nor its lease.
  */
-export class ServerStash implements StashDesk {
+export class ServerStash extends DeferredDesk {
   /** Told how long each flush took, in ms. */
   flushed: (ms: number) => void = () => undefined;
   readonly #parts: ServerStashParts;
@@ -45,6 +42,7 @@ export class ServerStash implements StashDesk {
   #closed: Promise<void> | null = null;
 
   constructor(parts: ServerStashParts) {
+    super();
     this.#parts = parts;
   }
 
@@ -58,31 +56,11 @@ export class ServerStash implements StashDesk {
     const { directory, asked, logger } = this.#parts;
     if (directory === null || !(asked || existsSync(directory))) return;
     try {
-      await this.#desk();
+      await this.desk();
     } catch (error) {
       if (asked) throw error;
       logger.warn({ err: error }, 'the stash cannot be opened: the server runs without its node');
     }
-  }
-
-  async read(ask: StashRead): Promise<Uint8Array> {
-    return await (await this.#desk()).read(ask);
-  }
-
-  async write(ask: StashWrite): Promise<StashAcknowledged> {
-    return await (await this.#desk()).write(ask);
-  }
-
-  async scan(ask: StashScan): Promise<StashPage> {
-    return await (await this.#desk()).scan(ask);
-  }
-
-  async indexes(call: StashCall): Promise<readonly string[]> {
-    return await (await this.#desk()).indexes(call);
-  }
-
-  async status(call: StashCall): Promise<StashStatus> {
-    return await (await this.#desk()).status(call);
   }
 
   close(): Promise<void> {
@@ -95,7 +73,7 @@ export class ServerStash implements StashDesk {
     await desk?.close();
   }
 
-  async #desk(): Promise<LazyStash> {
+  protected async desk(): Promise<LazyStash> {
     if (this.#closed !== null) throw new WaymarkError('unavailable', 'the server stops');
     if (this.#begun === null) {
       this.#begun = this.#begin();

@@ -1,19 +1,10 @@
 import type { Clock, Random } from '../core/clock.js';
 import type { Engine } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import type {
-  StashAcknowledged,
-  StashCall,
-  StashDesk,
-  StashPage,
-  StashRead,
-  StashScan,
-  StashStatus,
-  StashWrite,
-} from '../core/stash.js';
 import type { Coordinator } from '../stash/coordinator.js';
 import type { HybridClock } from '../stash/hybrid-clock.js';
 import type { StashNode } from '../stash/node.js';
+import { DeferredDesk } from './deferred-desk.js';
 import { HostPeers, type Reach } from './peers.js';
 
 /** How storage nodes are reached from here. */
@@ -46,35 +37,16 @@ interface Made {
 const connectTimeoutMs = 5_000;
 
 /** Coordinates the stash from this process, once it is asked for: who has none loads nothing of it. */
-export class LazyStash implements StashDesk {
+export class LazyStash extends DeferredDesk {
   readonly #parts: DeskParts;
   readonly #reach: StashReach;
   #made: Promise<Made> | null = null;
   #closed = false;
 
   constructor(parts: DeskParts, reach: StashReach) {
+    super();
     this.#parts = parts;
     this.#reach = reach;
-  }
-
-  async read(ask: StashRead): Promise<Uint8Array> {
-    return await (await this.#desk()).read(ask);
-  }
-
-  async write(ask: StashWrite): Promise<StashAcknowledged> {
-    return await (await this.#desk()).write(ask);
-  }
-
-  async scan(ask: StashScan): Promise<StashPage> {
-    return await (await this.#desk()).scan(ask);
-  }
-
-  async indexes(call: StashCall): Promise<readonly string[]> {
-    return await (await this.#desk()).indexes(call);
-  }
-
-  async status(call: StashCall): Promise<StashStatus> {
-    return await (await this.#desk()).status(call);
   }
 
   async close(): Promise<void> {
@@ -84,7 +56,7 @@ export class LazyStash implements StashDesk {
     await made?.peers.close();
   }
 
-  async #desk(): Promise<Coordinator> {
+  protected async desk(): Promise<Coordinator> {
     if (this.#closed) throw new WaymarkError('unavailable', 'the space is closed');
     return (await (this.#made ??= this.#make())).desk;
   }

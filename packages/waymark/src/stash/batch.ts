@@ -2,7 +2,7 @@ import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { KeyHash } from './hash.js';
 import { partKeysMax } from './node.js';
-import { PackedCursor } from './packed.js';
+import { PackedCursor, Packer } from './packed.js';
 
 /** A packed batch that was looked through once: where each item lies, and which partition its key falls into. */
 export class Batch {
@@ -38,6 +38,18 @@ export class Batch {
     this.count = count;
     this.starts = starts;
     this.partitions = partitions;
+  }
+
+  /** The items at these places as one block: the batch's own where it is all of them. */
+  blockOf(places: ArrayLike<number>): Uint8Array {
+    const { block, starts, count } = this;
+    if (places.length === count) return block;
+    const packer = new Packer();
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i] as number;
+      packer.copy(block, starts[place] as number, starts[place + 1] as number);
+    }
+    return packer.take();
   }
 }
 

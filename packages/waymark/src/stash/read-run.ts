@@ -2,7 +2,6 @@ import type { Clock } from '../core/clock.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Batch } from './batch.js';
 import { Failures, isStale } from './outcome.js';
-import { Packer } from './packed.js';
 import type { Routes } from './routes.js';
 import type { Run } from './run.js';
 import { type Answer, type Places, Told } from './told.js';
@@ -120,7 +119,12 @@ export class ReadRun implements Run<Uint8Array> {
   #ask(routes: Routes, link: number, places: Places, full: boolean): void {
     const { clock, index, keysOnly, deadlineMs } = this.#parts;
     const versionsOnly = keysOnly || !full;
-    const ask = { epoch: routes.epoch, index, keys: this.#keysAt(places), versionsOnly };
+    const ask = {
+      epoch: routes.epoch,
+      index,
+      keys: this.#parts.batch.blockOf(places),
+      versionsOnly,
+    };
     const late = clock.after(hedgeMs, () => this.#askElsewhere(places, full));
     this.#underWay++;
     const answer = routes.links[link]?.run((node) => node.read(ask, { withinMs: deadlineMs }));
@@ -141,18 +145,6 @@ export class ReadRun implements Run<Uint8Array> {
       // What a node answered makes no sense.
       this.#fail(error);
     }
-  }
-
-  /** The keys at these places as one block: the batch's own where it is all of them. */
-  #keysAt(places: Places): Uint8Array {
-    const { block, starts, count } = this.#parts.batch;
-    if (places.length === count) return block;
-    const packer = new Packer();
-    for (let i = 0; i < places.length; i++) {
-      const place = places[i] as number;
-      packer.copy(block, starts[place] as number, starts[place + 1] as number);
-    }
-    return packer.take();
   }
 
   #absorb(answer: Answer): void {

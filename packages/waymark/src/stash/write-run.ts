@@ -111,7 +111,7 @@ export class WriteRun implements Run<StashAcknowledged> {
 
   #tell(link: number, places: Places): void {
     const { routes, index, deadlineMs } = this.#parts;
-    const ask = { epoch: routes.epoch, index, entries: this.#entriesAt(places) };
+    const ask = { epoch: routes.epoch, index, entries: this.#parts.batch.blockOf(places) };
     this.#underWay++;
     const answer = routes.links[link]?.run((node) => node.write(ask, { withinMs: deadlineMs }));
     answer?.then(
@@ -144,18 +144,6 @@ export class WriteRun implements Run<StashAcknowledged> {
       cursor.nextKey();
       if (wanted.has(place)) packer.copy(cursor.block, cursor.start, cursor.end);
       cursor.nextVersion();
-    }
-    return packer.take();
-  }
-
-  /** The entries at these places as one block: the batch's own where it is all of them. */
-  #entriesAt(places: Places): Uint8Array {
-    const { block, starts, count } = this.#parts.batch;
-    if (places.length === count) return block;
-    const packer = new Packer();
-    for (let i = 0; i < places.length; i++) {
-      const place = places[i] as number;
-      packer.copy(block, starts[place] as number, starts[place + 1] as number);
     }
     return packer.take();
   }
