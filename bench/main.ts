@@ -11,6 +11,7 @@ import { lockSuite } from './suites/lock.js';
 import { messagingSuite } from './suites/messaging.js';
 import { serverSuite } from './suites/server.js';
 import { Stage } from './suites/stage.js';
+import { stashSuite } from './suites/stash.js';
 import { watchSuite } from './suites/watch.js';
 
 const suites = {
@@ -23,6 +24,7 @@ const suites = {
   file: fileSuite,
   cluster: clusterSuite,
   'etcd-api': etcdApiSuite,
+  stash: stashSuite,
 } as const;
 
 const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only TEXT] [--json FILE]

@@ -14,7 +14,8 @@ export interface Target {
     | 'delivery'
     | 'file'
     | 'cluster'
-    | 'etcd-api';
+    | 'etcd-api'
+    | 'stash';
   /** The line's name, as the suite calls it. */
   readonly line: string;
   /** The side it is compared with; absent: the first side's own value is judged. */
@@ -101,6 +102,9 @@ const rows: readonly Row[] = [
   ['delivery', 'put → received over redis p50', 'by hand', 'less', 1.25, 1],
   ['delivery', 'delivered over amqp, batches of 100', 'by hand', 'more', 0.8, 1],
   ['delivery', 'put → received over amqp p50', 'by hand', 'less', 1.25, 1],
+  ['stash', '100 000 getMany, one node', 'redis mGet', 'less', 1.5, 1],
+  ['stash', '100 000 putMany, flushed, one node', 'LMDB in process', 'less', 2, 1.2],
+  ['stash', '100 000 getMany at all, one node', '', 'less', 400, 300],
   ['watch', 'delivered to 1 000 watchers', 'Redis pub/sub', 'more', 0.6, 1],
   ['watch', 'delivered to 1 000 watchers', 'NATS core', 'more', 2, 3.5],
   ['watch', 'delivered to 1 000 watchers', 'etcd3 watch', 'more', 12, 25],

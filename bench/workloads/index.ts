@@ -1,3 +1,4 @@
+import { lmdbBatch, redisBatch, stashBatch } from './batches.js';
 import {
   collectReceipts,
   deliverByHand,
@@ -34,4 +35,7 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   putBesideWatchers,
   heapPerKey,
   heapPerLease,
+  stashBatch,
+  redisBatch,
+  lmdbBatch,
 };
