@@ -54,8 +54,6 @@ export default defineConfig({
           name: 'fast',
           include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', ...faults, ...waiting],
-          // Three, as a quarter of their time they wait for servers of theirs.
-          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
