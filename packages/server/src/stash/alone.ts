@@ -2,7 +2,6 @@ import { pino } from 'pino';
 import {
   createLocalHost,
   createSpace,
-  LazyStash,
   openEngine,
   systemClock,
   systemRandom,
@@ -22,7 +21,7 @@ export interface NodeAlone extends AsyncDisposable {
 
 /** A storage node in a process of its own. @throws {WaymarkError} `taken`, `corrupt`, `invalid`, `unavailable` */
 export async function runNode(options: NodeAloneOptions): Promise<NodeAlone> {
-  const { owner, token, zone, ca } = options;
+  const { owner } = options;
   const logger = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   const shared = { clock: systemClock, random: systemRandom };
   const told = (message: string): void => logger.info(message);
@@ -31,13 +30,11 @@ export async function runNode(options: NodeAloneOptions): Promise<NodeAlone> {
   const space = createSpace(createLocalHost(engine, shared), { ...shared, owner, engine });
   try {
     const service = await StashNodeService.open(options, { ...shared, engine, told, warned });
-    const desk = new LazyStash({ engine, ...shared }, { token, zone, ca, here: service.here });
-    await service.start(space, () => desk.indexes({}));
+    await service.start(space);
     return {
       service,
       async [Symbol.asyncDispose]() {
         await service[Symbol.asyncDispose]();
-        await desk.close();
         await space.close();
       },
     };

@@ -95,7 +95,6 @@ export class StashNodeService {
   readonly #views: ViewWatch;
   readonly #port: ServedPort;
   readonly #stopping = new AbortController();
-  #indexes: () => Promise<readonly string[]> = () => Promise.resolve([]);
   #state: NodeState = 'starting';
   #reaper: Reaper | null = null;
   #repair: Repair | null = null;
@@ -158,11 +157,8 @@ export class StashNodeService {
 
   /**
    * Says from here on that it is there, and takes its place. Resolves when it has one, or knows that it has to wait for it; at the latest after a while.
-   *
-   * @param indexes  asks all nodes what they keep
    */
-  async start(space: Space, indexes: () => Promise<readonly string[]>): Promise<void> {
-    this.#indexes = indexes;
+  async start(space: Space): Promise<void> {
     const { signal } = this.#stopping;
     const listening = this.#views.listen(() => undefined);
     let isPlaced = (): void => undefined;
@@ -240,8 +236,8 @@ export class StashNodeService {
         return this.#become('left');
       }
       const next = [...others, { id, zone, weight }];
-      const free = also === undefined && (others.length === 0 || (await this.#isEmpty()));
-      if (free) {
+      // Beside others it moves even where nothing seems to be kept: a write may be under way.
+      if (also === undefined && others.length === 0) {
         const away = left?.filter((one) => one !== id);
         await changeView(engine, seen, { replicas, nodes: next, left: away }, { signal });
         continue;
@@ -261,16 +257,6 @@ export class StashNodeService {
     await asked.catch((error: unknown) => {
       if (!isWaymarkError(error, 'conflict')) throw error;
     });
-  }
-
-  /** Whether nobody keeps anything, so that nothing has to be moved to who comes. */
-  async #isEmpty(): Promise<boolean> {
-    try {
-      return (await this.#indexes()).length === 0;
-    } catch (error) {
-      if (!isWaymarkError(error, 'unavailable')) throw error;
-      return false;
-    }
   }
 
   #become(state: NodeState): void {

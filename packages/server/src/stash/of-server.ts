@@ -100,9 +100,7 @@ export class ServerStash extends DeferredDesk {
     this.#service = service;
     const { here } = service;
     const desk = new LazyStash({ engine, clock, random }, { token, zone, ca, here });
-    if (this.#space !== null) {
-      await service.start(this.#space, () => desk.indexes({}));
-    }
+    if (this.#space !== null) await service.start(this.#space);
     return desk;
   }
 }
