@@ -12,6 +12,7 @@ import { differing } from './compare.js';
 import { inTurns, isPassing } from './in-turns.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
+import { scrub } from './scrub.js';
 
 export interface RepairOptions {
   /** From one look at all peers to the next. Default 15 000. */
@@ -133,7 +134,7 @@ export class Repair {
     }
     await this.#mendSuspects(known, placement, shared.others);
     await this.#purge(known, placement, own);
-    await store.partitions.scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0);
+    await scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0, store);
     for (const node of store.hints.nodes()) {
       const isPlaced = [...placement.nodes, ...(known.view?.view.also?.nodes ?? [])].some(
         ({ id }) => id === node,
@@ -257,7 +258,7 @@ export class Repair {
       }
       store.suspects.delete(partition);
       // Still there: no peer that answered has it sound.
-      await store.partitions.scrub(partition);
+      await scrub(partition, store);
     }
   }
 
