@@ -2,7 +2,6 @@ import type { Clock, Random } from '../core/clock.js';
 import type { Engine } from '../core/engine.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
-import { limits } from '../core/limits.js';
 import type { Peers } from '../core/recipe-call.js';
 import type {
   StashAcknowledged,
@@ -14,9 +13,9 @@ import type {
   StashStatus,
   StashWrite,
 } from '../core/stash.js';
-import { Batch, checkIndexName, checkValueBytes } from './batch.js';
+import { Batch, checkIndexName } from './batch.js';
 import { KeyHash } from './hash.js';
-import { HybridClock, stampsPerMs } from './hybrid-clock.js';
+import { HybridClock, skewMsMax, stampsPerMs } from './hybrid-clock.js';
 import type { StashNode } from './node.js';
 import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
@@ -27,6 +26,7 @@ import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
 import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
+import { countWritten, stampBlock } from './stamping.js';
 import { statusOf } from './status.js';
 import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
@@ -99,22 +99,24 @@ export class Coordinator implements StashDesk {
     let block = entries;
     // Before anything is waited for: writes that one caller sends one after the other keep that order.
     this.#stamp(block, true);
+    let tried = 0;
     if (block.length === 0)
       return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
     for (;;) {
       try {
-        return await this.#placed(deadline, (now) => {
+        const done = await this.#placed(deadline, (now) => {
           const batch = batchOf(now, block, hash, (cursor) => cursor.nextVersion());
           return deadline.bound(
             new WriteRun({ routes: now, index, batch, deadlineMs: deadline.leftMs }),
           );
         });
+        this.#stamps.saw(tried);
+        return done;
       } catch (error) {
         if (!(error instanceof Overtaken)) throw error;
-        this.#stamps.saw(error.stamp);
         // Nodes may still be reading what they were given.
         block = Buffer.from(block);
-        this.#stamp(block, false);
+        tried = this.#overtake(block, error.stamp);
       }
     }
   }
@@ -218,23 +220,28 @@ export class Coordinator implements StashDesk {
     return hash;
   }
 
+  /**
+   * Stamps it above what a node holds. What is too far ahead of this clock is tried by this write alone, as another writer's: a node whose clock is wrong may be the only one that takes it, and a
+   * clock that had taken it up would have every later write refused by the others.
+   *
+   * @returns what was tried, to be taken up once enough nodes took it; 0: nothing
+   */
+  #overtake(block: Uint8Array, stamp: number): number {
+    const aheadMs = stamp / stampsPerMs - this.#clock.wallNow();
+    if (aheadMs <= skewMsMax || stamp <= this.#stamps.high) {
+      this.#stamps.saw(stamp);
+      this.#stamp(block, false);
+      return 0;
+    }
+    const writer = Math.floor(this.#options.random.next() * 2 ** 32);
+    return stampBlock(block, { stamp: stamp + 1, writer, expiryFromMs: 0 });
+  }
+
   /** @param first  where an expiry stands it is a time to live yet */
   #stamp(block: Uint8Array, first: boolean): void {
-    const counting = new PackedCursor(block);
-    let count = 0;
-    for (; !counting.done; count++) {
-      counting.nextKey();
-      counting.nextVersion();
-      if (first) checkWritten(counting);
-    }
-    let stamp = this.#stamps.next(count);
-    const nowMs = Math.floor(stamp / stampsPerMs);
-    const cursor = new PackedCursor(block);
-    while (!cursor.done) {
-      cursor.nextKey();
-      cursor.nextVersion();
-      cursor.stampAs(stamp++, this.#writer, cursor.expiresAt + (first ? nowMs : 0));
-    }
+    const stamp = this.#stamps.next(countWritten(block, first));
+    const expiryFromMs = first ? Math.floor(stamp / stampsPerMs) : 0;
+    stampBlock(block, { stamp, writer: this.#writer, expiryFromMs });
   }
 }
 
@@ -249,14 +256,6 @@ function batchOf(
   const batch = new Batch(packed, null, each);
   batch.partitions.fill(routes.turn());
   return batch;
-}
-
-/** @throws {WaymarkError} `invalid`, `too_large` */
-function checkWritten({ found, valueStart, valueEnd, expiresAt }: PackedCursor): void {
-  if (found !== 'version') throw new WaymarkError('invalid', 'a write is a value, or a delete');
-  checkValueBytes(valueEnd - valueStart);
-  const ttl = Number.isInteger(expiresAt) && expiresAt >= 0 && expiresAt <= limits.ttlMsMax;
-  if (!ttl) throw new WaymarkError('invalid', `a time to live is 1 to ${limits.ttlMsMax} ms`);
 }
 
 /** An entry is on so many nodes that some may be missing. */
