@@ -197,11 +197,9 @@ export class StashNodeService {
         await announce(engine, this.#self(), lease.id, { signal });
         for (await this.#enter(); !ending.aborted;) {
           placed();
-          const joining = this.#state === 'joining';
-          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(
-            () => undefined,
-          );
-          if (joining && !ending.aborted) await this.#enter();
+          const waits = this.#state === 'joining' || this.#state === 'starting';
+          await pause(this.#clock, waits ? joinAgainMs : foreverMs, ending).catch(() => undefined);
+          if (waits && !ending.aborted) await this.#enter();
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -243,20 +241,26 @@ export class StashNodeService {
         continue;
       }
       // What it kept before it left is gone before it is given anything.
-      const ready = left?.includes(id) !== true || this.store.stats().records === 0;
-      if (also === undefined && ready) await this.#askIn({ id, zone, weight });
-      return this.#become(own === undefined ? 'joining' : 'active');
+      const isLeft = left?.includes(id) === true;
+      const ready = !isLeft || this.store.stats().records === 0;
+      const asked = also === undefined && ready && (await this.#askIn({ id, zone, weight }));
+      if (own !== undefined) return this.#become('active');
+      // Until it is let in it stands among those that left, as one does that is drained.
+      return this.#become(isLeft && !asked ? 'starting' : 'joining');
     }
   }
 
-  /** Has its share of the data moved to it, unless other data is being moved already: then it waits. */
-  async #askIn(self: PlacedNode): Promise<void> {
+  /** Has its share of the data moved to it. @returns false while other data is being moved: then it waits */
+  async #askIn(self: PlacedNode): Promise<boolean> {
     const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] =>
       nodes.filter(({ id }) => id !== self.id).concat(self);
-    const asked = beginMove(this.#parts.engine, withSelf, { signal: this.#stopping.signal });
-    await asked.catch((error: unknown) => {
+    try {
+      await beginMove(this.#parts.engine, withSelf, { signal: this.#stopping.signal });
+      return true;
+    } catch (error) {
       if (!isWaymarkError(error, 'conflict')) throw error;
-    });
+      return false;
+    }
   }
 
   #become(state: NodeState): void {
