@@ -6,6 +6,7 @@ import {
   systemClock,
   systemRandom,
 } from 'waymark/engine';
+import { NodeHttp } from './node-http.js';
 import { type StashNodeOptions, StashNodeService } from './node-service.js';
 
 export interface NodeAloneOptions extends StashNodeOptions {
@@ -13,10 +14,14 @@ export interface NodeAloneOptions extends StashNodeOptions {
   readonly space: string;
   readonly owner: string;
   readonly logLevel: string;
+  /** Where `/metrics`, `/healthz` and `/readyz` are served: `:port`, `host:port`. Default: nowhere. */
+  readonly metrics?: string | undefined;
 }
 
 export interface NodeAlone extends AsyncDisposable {
   readonly service: StashNodeService;
+  /** The port of `metrics`. */
+  readonly metricsPort: number | undefined;
 }
 
 /** A storage node in a process of its own. @throws {WaymarkError} `taken`, `corrupt`, `invalid`, `unavailable` */
@@ -28,18 +33,29 @@ export async function runNode(options: NodeAloneOptions): Promise<NodeAlone> {
   const warned = (message: string, err?: unknown): void => logger.warn({ err }, message);
   const engine = await openEngine(options.space, { ...shared, owner, told });
   const space = createSpace(createLocalHost(engine, shared), { ...shared, owner, engine });
+  const http = new NodeHttp();
+  const close = async (): Promise<void> => {
+    await http.close();
+    await space.close();
+  };
   try {
-    const service = await StashNodeService.open(options, { ...shared, engine, told, warned });
+    const metricsPort =
+      options.metrics === undefined ? undefined : await http.listen(options.metrics);
+    const parts = { ...shared, engine, told, warned, flushed: http.flushed };
+    const service = await StashNodeService.open(options, parts);
+    http.service = service;
     await service.start(space);
     return {
       service,
+      metricsPort,
       async [Symbol.asyncDispose]() {
+        http.service = null;
         await service[Symbol.asyncDispose]();
-        await space.close();
+        await close();
       },
     };
   } catch (error) {
-    await space.close();
+    await close();
     throw error;
   }
 }

@@ -24,6 +24,9 @@ export interface Group {
   readonly done: Promise<void>;
 }
 
+/** Told of each group: how long it took until it was on the disk, in ms, and how many entries it put or removed. */
+export type Flushed = (ms: number, entries: number) => void;
+
 interface OpenGroup extends Group {
   readonly settle: (error?: WaymarkError) => void;
 }
@@ -37,7 +40,7 @@ export class GroupCommit {
   readonly #keys: DiskKeys;
   readonly #room: Room;
   readonly #clock: Clock;
-  readonly #flushed: (ms: number) => void;
+  readonly #flushed: Flushed;
   #gathering: OpenGroup | null = null;
   #writing: OpenGroup | null = null;
   #between: (() => void)[] = [];
@@ -48,7 +51,7 @@ export class GroupCommit {
     readonly keys: DiskKeys;
     readonly room: Room;
     readonly clock: Clock;
-    readonly flushed: (ms: number) => void;
+    readonly flushed: Flushed;
   }) {
     this.#tables = parts.tables;
     this.#keys = parts.keys;
@@ -105,7 +108,7 @@ export class GroupCommit {
       this.#writing = null;
       for (const task of group.whenDone) task();
       for (const task of group.whenOver) task();
-      this.#flushed(this.#clock.now() - began);
+      this.#flushed(this.#clock.now() - began, group.puts.length);
       group.settle();
     } catch (cause) {
       const error = await this.#room.failed(await causeOf(cause), group.bytes);

@@ -18,14 +18,8 @@ import { Overdue } from './overdue.js';
 import { Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
+import { noFigures } from './store-figures.js';
 import { Writes, type WritesParts } from './writes.js';
-
-export interface StoreFigures {
-  reads: number;
-  writes: number;
-  damaged: number;
-  reaped: number;
-}
 
 export interface StoreParts extends WritesParts {
   /** Drawn when the directory was made. */
@@ -51,7 +45,7 @@ const indexesKnownMax = 1_000;
  */
 export class StashStore {
   readonly id: string;
-  readonly figures: StoreFigures = { reads: 0, writes: 0, damaged: 0, reaped: 0 };
+  readonly figures = noFigures();
   /** Partitions in which a damaged record was found. */
   readonly suspects = new Set<number>();
   /** What other nodes ask of partitions. */
