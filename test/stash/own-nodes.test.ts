@@ -80,6 +80,21 @@ test('[D4.7] who has no token, or another one, gets nothing of a node', async ()
   expect(told.code).toBe(errorTable.unauthenticated.exit);
 });
 
+test('[D4.7] a server that keeps no node reaches those of others by their token', async () => {
+  const more = ['--no-stash', '--stash-token', token];
+  const other = await serve(['--engine', `file:${join(directory, 'state')}`, ...more]);
+  try {
+    const args = ['--data', join(directory, 'n'), '--space', other.url, '--token', token];
+    const node = new Command(process.execPath, [waymark, 'stash', ...args]);
+    nodes.push(node);
+    await node.says('active');
+    expect((await runWaymark(other.url, ['stash', 'put', 'some', 'a', 'v']).done).code).toBe(0);
+    expect((await runWaymark(other.url, ['stash', 'get', 'some', 'a']).done).out).toBe('v\n');
+  } finally {
+    await other.command.stop();
+  }
+});
+
 test('[D4.1] one process at a time has a directory: the second is told which', async () => {
   const { node } = await startNode('a', '--token', token);
   const args = ['stash', '--data', join(directory, 'a'), '--space', url];
@@ -164,4 +179,10 @@ test.each([
     cwd: directory,
   }).done;
   expect(exit).toBe(errorTable[code].exit);
+});
+
+test('a server whose node is to ask for TLS takes a certificate and its key', async () => {
+  const args = ['serve', '--engine', 'memory', '--stash-tls-cert', 'x'];
+  const { code } = await new Command(process.execPath, [waymark, ...args], { cwd: directory }).done;
+  expect(code).toBe(errorTable.invalid.exit);
 });

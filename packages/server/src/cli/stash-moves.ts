@@ -72,11 +72,7 @@ async function forget(of: Stash, id: string): Promise<void> {
   });
 }
 
-const changes = {
-  pause: (of: Stash) => of.pauseMove(),
-  resume: (of: Stash) => of.resumeMove(),
-  cancel: (of: Stash) => of.cancelMove(),
-};
+const changes = { pause: 'pauseMove', resume: 'resumeMove', cancel: 'cancelMove' } as const;
 
 function move(stash: Command, run: Run): void {
   const command = stash
@@ -97,7 +93,7 @@ function move(stash: Command, run: Run): void {
         if (!Object.hasOwn(changes, what)) {
           throw new WaymarkError('invalid', `a move is not '${what}'`);
         }
-        print(options, await changes[what as keyof typeof changes](of), '');
+        print(options, await of[changes[what as keyof typeof changes]]({ signal }), '');
       });
     }),
   );

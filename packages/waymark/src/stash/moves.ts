@@ -6,7 +6,6 @@ import { partitionCount } from './hash.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { readQuorumOf } from './routes.js';
 import {
-  type Also,
   changeView,
   encode,
   movePrefix,

@@ -1,8 +1,14 @@
-import type { StashNodeFigures, StashNodeInfo, StashStatus } from '../core/stash.js';
+import type {
+  StashNodeFigures,
+  StashNodeInfo,
+  StashNodeState,
+  StashStatus,
+} from '../core/stash.js';
 import { partitionCount } from './hash.js';
 import { Placement } from './placement.js';
 import { readQuorumOf, writeQuorumOf } from './routes.js';
 import type { Known } from './known.js';
+import type { StashView } from './view.js';
 
 /** What there is to tell of the nodes: of those that keep data, and of those that have said who they are. */
 export function statusOf(
@@ -25,9 +31,7 @@ export function statusOf(
     .filter(({ id }) => !ids.has(id))
     .map(({ id, zone, weight }): StashNodeInfo => {
       const address = known.addressOf(id) ?? '';
-      const comes = view?.also?.nodes.some((node) => node.id === id) === true;
-      const gone = !comes && view?.left?.includes(id) === true;
-      const state = !known.isAlive(id) ? 'away' : gone ? 'left' : 'joining';
+      const state = known.isAlive(id) ? waitingState(id, view) : 'away';
       const figures = told.get(id) ?? null;
       return { id, address, zone, weight, state, share: 0, figures };
     });
@@ -39,6 +43,15 @@ export function statusOf(
     writeQuorum: replicas === 0 ? 0 : writeQuorumOf(replicas),
     readQuorum: replicas === 0 ? 0 : readQuorumOf(replicas),
   };
+}
+
+/** Of a node that is alive, and by the view keeps nothing, or nothing that is read. */
+function waitingState(id: string, view: StashView | undefined): StashNodeState {
+  const { also, left } = view ?? {};
+  if (also?.nodes.some((node) => node.id === id) === true) {
+    return also.phase === 'filling' ? 'joining' : 'leaving';
+  }
+  return left?.includes(id) === true ? 'left' : 'joining';
 }
 
 function idsOf(nodes: readonly { readonly id: string }[]): Set<string> {
