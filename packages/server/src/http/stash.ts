@@ -99,7 +99,9 @@ function entryRoutes(app: FastifyInstance, space: Space): void {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   const url = '/v1/stash/:index/*';
   const readQuery = Type.Object({ level });
-  const bytes = { 200: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) };
+  const binary = { schema: { type: 'string', format: 'binary' } };
+  const content = { 'application/octet-stream': binary };
+  const bytes = { 200: { description: 'the value, byte for byte', content } };
   app.get(
     url,
     { schema: { tags, querystring: readQuery, response: bytes }, exposeHeadRoute: true },

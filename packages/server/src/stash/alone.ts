@@ -8,6 +8,7 @@ import {
 } from 'waymark/engine';
 import { NodeHttp } from './node-http.js';
 import { type StashNodeOptions, StashNodeService } from './node-service.js';
+import { within } from './within.js';
 
 export interface NodeAloneOptions extends StashNodeOptions {
   /** What the engine of its space is opened by. */
@@ -24,6 +25,8 @@ export interface NodeAlone extends AsyncDisposable {
   readonly metricsPort: number | undefined;
 }
 
+const closeMsMax = 2_000;
+
 /** A storage node in a process of its own. @throws {WaymarkError} `taken`, `corrupt`, `invalid`, `unavailable` */
 export async function runNode(options: NodeAloneOptions): Promise<NodeAlone> {
   const { owner } = options;
@@ -36,7 +39,8 @@ export async function runNode(options: NodeAloneOptions): Promise<NodeAlone> {
   const http = new NodeHttp();
   const close = async (): Promise<void> => {
     await http.close();
-    await space.close();
+    // It may be away: what it does not hear of ends by itself.
+    await within(systemClock, closeMsMax, space.close());
   };
   try {
     const metricsPort =

@@ -29,6 +29,7 @@ import { ServedPort, tableOf } from 'waymark/wire';
 import type { Flushed } from './group-commit.js';
 import { addressOf, tlsServer } from './node-address.js';
 import { type TakenPlace, takePlace } from './node-place.js';
+import { within } from './within.js';
 import { toldOf } from './node-told.js';
 import { openStore } from './open-store.js';
 import { Reaper } from './reaper.js';
@@ -82,6 +83,7 @@ const replicasDefault = 3;
 const ttlMsDefault = 5_000;
 const againMs = 1_000;
 const joinAgainMs = 5_000;
+const letGoMsMax = 2_000;
 
 /** A storage node in this process: its store, the port where it is reached, and its place among the nodes of the space. */
 export class StashNodeService {
@@ -216,16 +218,20 @@ export class StashNodeService {
     const { engine, warned } = this.#parts;
     while (!signal.aborted) {
       try {
-        await using lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
-        const ending = AbortSignal.any([signal, lease.signal]);
-        await announce(engine, this.#self(), lease.id, { signal });
-        for (await this.#enter(); !ending.aborted;) {
-          placed();
-          const joining = this.#state === 'joining';
-          await pause(this.#clock, joining ? joinAgainMs : foreverMs, ending).catch(
-            () => undefined,
-          );
-          if (joining && !ending.aborted) await this.#enter();
+        const lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
+        try {
+          const ending = AbortSignal.any([signal, lease.signal]);
+          await announce(engine, this.#self(), lease.id, { signal });
+          for (await this.#enter(); !ending.aborted;) {
+            placed();
+            const joining = this.#state === 'joining';
+            const ms = joining ? joinAgainMs : foreverMs;
+            await pause(this.#clock, ms, ending).catch(() => undefined);
+            if (joining && !ending.aborted) await this.#enter();
+          }
+        } finally {
+          // One that does not answer sees the lease end by itself.
+          await within(this.#clock, letGoMsMax, lease[Symbol.asyncDispose]());
         }
       } catch (error) {
         if (signal.aborted) return;

@@ -103,5 +103,5 @@ export class Overdue {
 }
 
 const pagesMax = 40;
-const countedLines = 2_000;
+const countedLines = 1_000;
 const tombstones = dueRange('t', Number.MAX_VALUE);

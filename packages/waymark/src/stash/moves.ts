@@ -5,14 +5,7 @@ import type { Known } from './known.js';
 import { partitionCount } from './hash.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { readQuorumOf } from './routes.js';
-import {
-  changeView,
-  encode,
-  movePrefix,
-  readView,
-  type SeenView,
-  type StashView,
-} from './view.js';
+import { changeView, encode, movePrefix, readView, type SeenView, type StashView } from './view.js';
 
 /**
  * Moves of data from one placement to another (rules D6.1 to D6.6), in three views that follow each other:
