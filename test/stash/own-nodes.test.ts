@@ -48,7 +48,7 @@ test('[D3.1] three nodes with a token keep three copies; one killed, all is read
   await startNode('b', '--listen', ':0', '--token', token);
   await startNode('c', '--listen', '127.0.0.1:0', '--token', token);
   expect(await status()).toMatchObject({
-    epoch: 3,
+    epoch: 7,
     replicas: 3,
     writeQuorum: 2,
     readQuorum: 2,
