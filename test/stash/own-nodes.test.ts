@@ -53,7 +53,7 @@ test('[D3.1] three nodes with a token keep three copies; one killed, all is read
   await startNode('c', '--listen', '127.0.0.1:0', '--token', token);
   await vi.waitFor(async () => {
     expect(await status()).toMatchObject({
-      ...{ replicas: 3, writeQuorum: 2, readQuorum: 2, move: null },
+      ...{ epoch: 7, replicas: 3, writeQuorum: 2, readQuorum: 2, move: null },
       nodes: [{ state: 'active' }, { state: 'active' }, { state: 'active' }],
     });
   }, patience);
