@@ -186,9 +186,13 @@ class HostStashIndex<T> implements StashIndex<T> {
     keys: Many<K>,
     options: StashReadOptions,
   ): AsyncGenerator<readonly [part: { readonly items: readonly K[] }, (T | undefined)[]]> {
-    const { inTurn, packKey, partsOf, readAll } = await batches();
+    const { inTurn, packKey, partsOf, readAll, readsUnderWayMax } = await batches();
     const read = (some: Uint8Array): Promise<Uint8Array> => this.#read(some, options);
-    yield* inTurn(partsOf(keys, packKey), ({ block }) => readAll(block, this.#codec, read));
+    yield* inTurn(
+      partsOf(keys, packKey),
+      ({ block }) => readAll(block, this.#codec, read),
+      readsUnderWayMax,
+    );
   }
 
   #read(keys: Uint8Array, options: StashReadOptions, keysOnly = false): Promise<Uint8Array> {
@@ -198,11 +202,10 @@ class HostStashIndex<T> implements StashIndex<T> {
   }
 
   async #writeAll<I>(parts: Many<Part<I>>, options: StashCallOptions): Promise<number> {
-    const { inTurn } = await batches();
+    const { inTurn, writesUnderWayMax } = await batches();
+    const write = ({ block }: Part<I>): Promise<unknown> => this.#write(block, options);
     let count = 0;
-    for await (const [{ items }] of inTurn(parts, ({ block }) => this.#write(block, options))) {
-      count += items.length;
-    }
+    for await (const [{ items }] of inTurn(parts, write, writesUnderWayMax)) count += items.length;
     return count;
   }
 
