@@ -87,10 +87,11 @@ export async function postgresBatch({ op, address }: BatchParams): Promise<Sampl
         text: 'select key, value from batch where key = any($1)',
         rowMode: 'array',
       } as const;
-      const found = await Promise.all(
-        partsOf(wanted, 10_000).map((part) => client.query({ ...any, values: [part] })),
-      );
-      const values = new Map(found.flatMap(({ rows }) => rows as [string, string][]));
+      const values = new Map<string, string>();
+      for (const part of partsOf(wanted, 10_000)) {
+        const { rows } = await client.query<[string, string]>({ ...any, values: [part] });
+        for (const [key, value] of rows) values.set(key, value);
+      }
       return wanted.map((key) => values.get(key));
     },
   });

@@ -2,7 +2,7 @@ import { type Clock, WaymarkError } from 'waymark/engine';
 import type { Digests } from './digests.js';
 import type { DiskKeys } from './disk-key.js';
 import { Group } from './group.js';
-import type { Tables } from './lmdb.js';
+import type { Tables, ValuePart } from './lmdb.js';
 import type { RecordReader } from './record.js';
 import type { Room } from './room.js';
 
@@ -168,8 +168,11 @@ export class GroupCommit {
     await entries.batch(() => {
       group.eachPut((block, keyStart, keyEnd, end) => {
         const key = keys.point(block, keyStart, keyEnd);
-        if (end === keyEnd) entries.remove(key);
-        else entries.put(key, block.subarray(keyEnd, end));
+        if (end === keyEnd) return void entries.remove(key);
+        const part = block as ValuePart;
+        part.start = keyEnd;
+        part.end = end;
+        entries.put(key, part);
       });
       for (const change of group.alongside) change();
     });

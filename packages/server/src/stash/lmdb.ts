@@ -9,6 +9,7 @@ export interface Table {
   getBinary(key: TableKey): Buffer | undefined;
   /** Looks keys up on another thread, for their pages to be in memory. */
   prefetch(keys: Iterable<TableKey> & { readonly length: number }, callback: () => void): unknown;
+  /** Of a value with `start` and `end` that part: see `ValuePart`. */
   put(key: TableKey, value: Uint8Array): unknown;
   remove(key: TableKey): unknown;
   /** All puts and removes of the callback in one transaction. Resolves when it is seen, not when it is flushed. */
@@ -24,6 +25,12 @@ export interface Table {
   useReadTransaction(): Snapshot;
   getStats(): unknown;
 }
+
+/**
+ * A part of a block as a value: the package takes where it lies from these two, as from what its own encoders give it. A view of the block instead would be an object for each value, all of which outlive the next
+ * collection of garbage. They are read before `put` returns, so the next value may lie in the same block; the block has to stay until all is committed.
+ */
+export type ValuePart = Buffer & { start: number; end: number };
 
 export interface Snapshot {
   /** Given back: what it holds on to is kept until then. */

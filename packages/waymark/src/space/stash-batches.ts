@@ -9,19 +9,11 @@ import { decodeKey, encodeKey } from './stash-keys.js';
 import type { StashFoundKey, StashKey } from './stash-types.js';
 import { decodeStructured, encodeStructured, structured } from './structured.js';
 import type { Codec } from './types.js';
+import type { UnderWay } from './under-way.js';
+
+export { UnderWay } from './under-way.js';
 
 /** Batches of the stash on the client's side: keys and values into blocks, findings into values, several blocks under way. */
-
-/** How much of one batch may wait for its answers: blocks, and bytes that were sent. */
-export interface UnderWayMax {
-  readonly blocks: number;
-  readonly bytes: number;
-}
-
-/** An answer has about 1 MiB at most. With more of them a coordinator of three nodes gets no further. */
-export const readsUnderWayMax: UnderWayMax = { blocks: 4, bytes: 4_194_304 };
-/** A node commits what it has: the more there is of a batch, the fewer times it changes and flushes the same pages. */
-export const writesUnderWayMax: UnderWayMax = { blocks: 64, bytes: 4_194_304 };
 
 type Many<T> = Iterable<T> | AsyncIterable<T>;
 
@@ -95,24 +87,24 @@ class Gathering<I> {
 export async function* inTurn<I, R>(
   parts: Many<Part<I>>,
   run: (part: Part<I>) => Promise<R>,
-  max: UnderWayMax,
+  underWay: UnderWay,
 ): AsyncGenerator<readonly [part: Part<I>, result: R], void, void> {
-  const underWay: { readonly part: Part<I>; readonly result: Promise<R> }[] = [];
-  let bytes = 0;
+  const sent: { readonly part: Part<I>; readonly result: Promise<R> }[] = [];
   const first = async (): Promise<readonly [Part<I>, R]> => {
-    const { part, result } = underWay.shift() as (typeof underWay)[number];
-    bytes -= part.block.length;
-    return [part, await result];
+    const { part, result } = sent.shift() as (typeof sent)[number];
+    const told = await result;
+    underWay.taken(part.block.length);
+    return [part, told];
   };
   for await (const part of parts) {
     const result = run(part);
     // It is told in its turn.
-    result.catch(() => undefined);
-    underWay.push({ part, result });
-    bytes += part.block.length;
-    while (underWay.length >= max.blocks || bytes >= max.bytes) yield await first();
+    underWay.watch(result).catch(() => undefined);
+    sent.push({ part, result });
+    underWay.sent(part.block.length);
+    while (underWay.full) yield await first();
   }
-  while (underWay.length > 0) yield await first();
+  while (sent.length > 0) yield await first();
 }
 
 /**

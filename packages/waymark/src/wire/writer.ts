@@ -9,7 +9,7 @@ import { messages } from './messages.js';
 /** Below this many chars a loop beats the call into native code. */
 const loopCharsMax = 20;
 /** The same of bytes. */
-const loopBytesMax = 128;
+const loopBytesMax = 32;
 const slabBytesMin = 4_096;
 const slabBytesMax = 131_072;
 
