@@ -152,7 +152,7 @@ async function makeExecutable() {
   );
   execFileSync(process.execPath, ['--experimental-sea-config', config], { stdio: 'ignore' });
   copyFileSync(process.execPath, executable);
-  const postject = createRequire(import.meta.url).resolve('postject/dist/cli.js');
+  const postject = fileURLToPath(import.meta.resolve('postject/dist/cli.js'));
   const segment = process.platform === 'darwin' ? ['--macho-segment-name', 'NODE_SEA'] : [];
   execFileSync(
     process.execPath,

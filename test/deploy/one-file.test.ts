@@ -130,7 +130,8 @@ test('[D10] the executable has the clients of all endpoints inside', async () =>
       return [endpoint, JSON.stringify(await post(`/${id}/test`, {}))] as const;
     }),
   );
-  for (const [endpoint, told] of tried) expect(told, endpoint).toMatch(/ECONNREFUSED|XMPP: no connection/);
+  for (const [endpoint, told] of tried)
+    expect(told, endpoint).toMatch(/ECONNREFUSED|XMPP: no connection/);
   await server.stop();
 });
 
