@@ -27,7 +27,7 @@ done
 # away some keys could not be read or written until one is back. WAYMARK_STASH_ADVERTISE is the node's address, and WAYMARK_ENGINE the space it belongs to.
 wait_until_safe() {
   until=$(($(date +%s) + ${WAYMARK_SAFE_SECONDS:-240}))
-  nodes=$(waymark --timeout 10s stash nodes)
+  nodes=$(waymark --timeout 10s stash --space "$WAYMARK_ENGINE" nodes)
   node=$(printf "%s\n" "$nodes" | while read -r id _ address _; do
     if [ "${address#tls://}" = "$WAYMARK_STASH_ADVERTISE" ]; then echo "$id"; fi
   done)

@@ -104,18 +104,17 @@ test('[D6.4] wait-until-safe returns when the others hold what the node holds, a
   writeFileSync(token, 'shared');
   const nodes = await Promise.all(
     ['a', 'b', 'c'].map(async (name) => {
-      const [port, at] = [await freePort(), `127.0.0.1:${await freePort()}`];
+      const at = `127.0.0.1:${await freePort()}`;
       const env = {
         WAYMARK_ENGINE: engine,
         WAYMARK_STASH_TOKEN_FILE: token,
         WAYMARK_STASH_ADVERTISE: at,
-        WAYMARK_SERVER: `http://127.0.0.1:${port}`,
         WAYMARK_SAFE_SECONDS: '30',
       };
-      const args = [`--listen=127.0.0.1:${port}`, '--no-watchers', `--stash-zone=`];
-      const stash = [`--stash=${join(folder, name)}`, `--stash-listen=${at}`];
-      const node = start('real', ['serve', ...args, ...stash, `--stash-advertise=${at}`], env);
-      await node.says('Try, from another shell');
+      // Without a zone, as where pods do not know theirs.
+      const args = [`--data=${join(folder, name)}`, `--listen=${at}`, '--zone='];
+      const node = start('real', ['stash', ...args, `--advertise=${at}`], env);
+      await node.says('of the stash at');
       return { node, env };
     }),
   );
@@ -125,12 +124,12 @@ test('[D6.4] wait-until-safe returns when the others hold what the node holds, a
 
   await vi.waitFor(
     async () => {
-      const { out } = await run(['stash', 'nodes']);
+      const { out } = await run(['stash', '--space', engine, 'nodes']);
       expect(out.match(/ active /g)?.length, out).toBe(3);
     },
     { timeout: 60_000, interval: 500 },
   );
-  expect((await run(['stash', 'put', 'i', 'k', 'v'])).code).toBe(0);
+  expect((await run(['stash', '--space', engine, 'put', 'i', 'k', 'v'])).code).toBe(0);
   const safe = await run(['wait-until-safe']);
   // The last move may not be over yet, which is waited for.
   expect([safe.code, safe.out], safe.err).toEqual([0, expect.stringMatching(/^(no: .*\n)*yes\n$/)]);

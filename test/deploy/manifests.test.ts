@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { service } from '#services';
@@ -128,10 +129,11 @@ const served = [
 
 test('[D10] every flag and variable that is given to waymark is one of its own', async () => {
   expect(served.length).toBe(7);
-  const { out: help } = await new Command(process.execPath, [waymark, 'serve', '--help']).done;
-  const flags = new Set([...help.matchAll(/--[a-z0-9-]+/g)].map(([flag]) => flag));
   for (const { of, args, env } of served) {
-    expect(args[0]).toBe('serve');
+    const told = await new Command(process.execPath, [waymark, args[0] ?? '', '--help']).done;
+    const help = told.out.replace(/\nCommands:[^]*/, '');
+    const flags = new Set([...help.matchAll(/--[a-z0-9-]+/g)].map(([flag]) => flag));
+    expect(args[0]).toBe(of.includes('stash') ? 'stash' : 'serve');
     for (const flag of flagsOf(args)) expect(flags, of).toContain(flag);
     const own = Object.keys(env).filter((name) => name.startsWith('WAYMARK_'));
     for (const name of own.map((one) => one.replace(/_FILE$/, ''))) {
@@ -145,7 +147,7 @@ test('[D10] every flag and variable that is given to waymark is one of its own',
 test('[D10] the ports that pods have are those that they listen on', () => {
   for (const { of, container } of containers.filter(({ of }) => of !== 'replicas')) {
     const listened = container.args
-      .filter((arg) => /^--(stash-)?listen(-\w+)*=/.test(arg))
+      .filter((arg) => /^--(metrics|listen(-\w+)*)=/.test(arg))
       .map((arg) => Number(/:(\d+)$/.exec(arg)?.[1]));
     expect(container.ports.map(({ containerPort }) => containerPort).sort(), of).toEqual(
       listened.sort(),
@@ -154,13 +156,30 @@ test('[D10] the ports that pods have are those that they listen on', () => {
 });
 
 test('[D10] every path that is probed exists, on the port that it is probed on', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'waymark-probed-'));
   const { command, url } = await serve(['--engine', 'memory']);
+  const args = [
+    '--json',
+    'stash',
+    '--data',
+    data,
+    '--space',
+    'memory:',
+    '--metrics',
+    '127.0.0.1:0',
+  ];
+  const node = new Command(process.execPath, [waymark, ...args]);
+  const { metrics } = JSON.parse(await node.says('\n')) as { metrics: number };
+  const at: Readonly<Record<string, string>> = {
+    waymark: url,
+    metrics: `http://127.0.0.1:${metrics}`,
+  };
   for (const { of, container } of containers) {
-    const ports = portNames(container);
     for (const { httpGet, tcpSocket } of probesOf(container)) {
-      expect(ports, of).toContain(httpGet?.port ?? tcpSocket?.port);
+      const port = httpGet?.port ?? tcpSocket?.port ?? '';
+      expect(portNames(container), of).toContain(port);
       if (container.image !== 'waymark') continue;
-      const { status } = await fetch(`${url}${httpGet?.path}`);
+      const { status } = await fetch(`${at[port]}${httpGet?.path}`);
       expect([of, httpGet?.path, status]).toEqual([of, httpGet?.path, 200]);
     }
     const { livenessProbe, readinessProbe } = container;
@@ -170,7 +189,8 @@ test('[D10] every path that is probed exists, on the port that it is probed on',
       '/readyz',
     ]);
   }
-  await command.stop();
+  await Promise.all([command.stop(), node.stop()]);
+  rmSync(data, { recursive: true });
 });
 
 test("[D10] every flag that is given to etcd is one of etcd's", async () => {

@@ -6,10 +6,15 @@ import { limits } from '../core/limits.js';
 import type { Peers } from '../core/recipe-call.js';
 import type {
   StashAcknowledged,
+  StashBegun,
   StashCall,
+  StashChange,
   StashDesk,
   StashPage,
   StashRead,
+  StashRepaired,
+  StashSafeAsk,
+  StashSafeToStop,
   StashScan,
   StashStatus,
   StashWrite,
@@ -17,17 +22,18 @@ import type {
 import { Batch, checkIndexName, checkValueBytes } from './batch.js';
 import { KeyHash } from './hash.js';
 import { HybridClock, stampsPerMs } from './hybrid-clock.js';
+import { indexesOf } from './indexes-run.js';
 import type { StashNode } from './node.js';
 import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
-import { Failures, isStale } from './outcome.js';
-import { PackedCursor } from './packed.js';
+import { isStale } from './outcome.js';
+import { StashOperator } from './operator.js';
+import { type PackedCursor, stampVersion } from './packed.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
 import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
-import { statusOf } from './status.js';
 import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
 import { Overtaken, WriteRun } from './write-run.js';
@@ -57,6 +63,7 @@ export class Coordinator implements StashDesk {
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
   readonly #views: ViewWatch;
+  readonly #operator: StashOperator;
   readonly #stamps: HybridClock;
   readonly #writer: number;
   readonly #health = new Map<string, NodeHealth>();
@@ -68,6 +75,7 @@ export class Coordinator implements StashDesk {
     this.#options = options;
     this.#clock = options.clock;
     this.#views = new ViewWatch(options.engine, options.clock);
+    this.#operator = new StashOperator({ ...options, views: this.#views });
     this.#stamps = options.stamps ?? new HybridClock(options.clock);
     this.#writer = Math.floor(options.random.next() * 2 ** 32);
   }
@@ -85,7 +93,7 @@ export class Coordinator implements StashDesk {
     deadline: Deadline,
     { index, keys, level, keysOnly }: Omit<StashRead, keyof StashCall>,
   ): Promise<Uint8Array> {
-    const batch = batchOf(routes, keys, this.#hashOf(index));
+    const batch = new Batch(keys).place(routes, this.#hashOf(index));
     const quorum = level === 'one' ? 1 : routes.readQuorum;
     const deadlineMs = deadline.leftMs;
     const clock = this.#clock;
@@ -96,25 +104,24 @@ export class Coordinator implements StashDesk {
   async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
     const hash = this.#hashOf(index);
     const deadline = new Deadline(this.#clock, call);
-    let block = entries;
+    const batch = new Batch(entries, checkWritten);
     // Before anything is waited for: writes that one caller sends one after the other keep that order.
-    this.#stamp(block, true);
-    if (block.length === 0)
-      return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
-    for (;;) {
+    this.#stamp(batch.block, batch, true);
+    if (batch.count === 0) return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
+    for (let asked = batch; ;) {
       try {
-        return await this.#placed(deadline, (now) => {
-          const batch = batchOf(now, block, hash, (cursor) => cursor.nextVersion());
-          return deadline.bound(
-            new WriteRun({ routes: now, index, batch, deadlineMs: deadline.leftMs }),
-          );
+        return await this.#placed(deadline, (routes) => {
+          asked.place(routes, hash);
+          const { leftMs: deadlineMs } = deadline;
+          return deadline.bound(new WriteRun({ routes, index, batch: asked, deadlineMs }));
         });
       } catch (error) {
         if (!(error instanceof Overtaken)) throw error;
         this.#stamps.saw(error.stamp);
         // Nodes may still be reading what they were given.
-        block = Buffer.from(block);
-        this.#stamp(block, false);
+        const block = Buffer.from(asked.block);
+        this.#stamp(block, asked, false);
+        asked = new Batch(block, (cursor) => cursor.nextVersion());
       }
     }
   }
@@ -139,10 +146,20 @@ export class Coordinator implements StashDesk {
     );
   }
 
-  async status(call: StashCall): Promise<StashStatus> {
-    const deadline = new Deadline(this.#clock, call);
-    const known = this.#views.known({ signal: call.signal });
-    return statusOf(await deadline.race(known, () => late('the view of the stash')));
+  status(call: StashCall): Promise<StashStatus> {
+    return this.#operator.status(call);
+  }
+
+  change(ask: StashChange): Promise<StashBegun> {
+    return this.#operator.change(ask);
+  }
+
+  safeToStop(ask: StashSafeAsk): Promise<StashSafeToStop> {
+    return this.#operator.safeToStop(ask);
+  }
+
+  repair(call: StashCall): Promise<StashRepaired> {
+    return this.#operator.repair(call);
   }
 
   async close(): Promise<void> {
@@ -219,63 +236,23 @@ export class Coordinator implements StashDesk {
   }
 
   /** @param first  where an expiry stands it is a time to live yet */
-  #stamp(block: Uint8Array, first: boolean): void {
-    const counting = new PackedCursor(block);
-    let count = 0;
-    for (; !counting.done; count++) {
-      counting.nextKey();
-      counting.nextVersion();
-      if (first) checkWritten(counting);
-    }
+  #stamp(block: Buffer, { count, keyEnds }: Batch, first: boolean): void {
     let stamp = this.#stamps.next(count);
-    const nowMs = Math.floor(stamp / stampsPerMs);
-    const cursor = new PackedCursor(block);
-    while (!cursor.done) {
-      cursor.nextKey();
-      cursor.nextVersion();
-      cursor.stampAs(stamp++, this.#writer, cursor.expiresAt + (first ? nowMs : 0));
+    const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
+    for (let i = 0; i < count; i++) {
+      stampVersion(block, keyEnds[i] as number, { stamp: stamp++, writer: this.#writer, laterMs });
     }
   }
 }
 
-/** Where every node keeps everything the keys of a batch need no partitions: one order of nodes holds for all, another one each time. */
-function batchOf(
-  routes: Routes,
-  packed: Uint8Array,
-  hash: KeyHash,
-  each?: (cursor: PackedCursor) => void,
-): Batch {
-  if (!routes.everywhere) return new Batch(packed, hash, each);
-  const batch = new Batch(packed, null, each);
-  batch.partitions.fill(routes.turn());
-  return batch;
-}
-
 /** @throws {WaymarkError} `invalid`, `too_large` */
-function checkWritten({ found, valueStart, valueEnd, expiresAt }: PackedCursor): void {
+function checkWritten(cursor: PackedCursor): void {
+  cursor.nextVersion();
+  const { found, valueStart, valueEnd, expiresAt } = cursor;
   if (found !== 'version') throw new WaymarkError('invalid', 'a write is a value, or a delete');
   checkValueBytes(valueEnd - valueStart);
   const ttl = Number.isInteger(expiresAt) && expiresAt >= 0 && expiresAt <= limits.ttlMsMax;
   if (!ttl) throw new WaymarkError('invalid', `a time to live is 1 to ${limits.ttlMsMax} ms`);
-}
-
-/** An entry is on so many nodes that some may be missing. */
-async function indexesOf(routes: Routes, withinMs: number): Promise<readonly string[]> {
-  const failures = new Failures();
-  let failed = 0;
-  const lists = await Promise.all(
-    routes.readable.map(async (link) => {
-      try {
-        return await link.run((node) => node.indexes({ withinMs }));
-      } catch (error) {
-        failures.add(link.id, error);
-        failed++;
-        return [];
-      }
-    }),
-  );
-  if (failed < routes.writeQuorum) return [...new Set(lists.flat())].sort();
-  throw failures.refused(`${failed} of ${routes.readable.length} nodes did not tell their indexes`);
 }
 
 function late(what: string): WaymarkError {
