@@ -20,6 +20,9 @@ export interface Pending {
   readonly found: 'record' | 'nothing';
 }
 
+/** Told of each group: how long it took until it was on the disk, in ms, and how many entries it put or removed. */
+export type Flushed = (ms: number, entries: number) => void;
+
 /**
  * Commits in groups (rule D4.3): while one is being flushed what comes is gathered into the next. One at a time, so that there is a moment between two of them at which the disk holds exactly
  * what was acknowledged. Keys are spread over all partitions, so a commit of a thousand keys changes and flushes about as many pages as one of ten thousand: while writes come in turn after turn, as
@@ -31,7 +34,7 @@ export class GroupCommit {
   readonly #room: Room;
   readonly #clock: Clock;
   readonly #digests: Digests;
-  readonly #flushed: (ms: number) => void;
+  readonly #flushed: Flushed;
   /** Those that wait, the one that is gathered last; all others are full. */
   #waiting: Group[] = [];
   #writing: Group | null = null;
@@ -48,7 +51,7 @@ export class GroupCommit {
     readonly room: Room;
     readonly clock: Clock;
     readonly digests: Digests;
-    readonly flushed: (ms: number) => void;
+    readonly flushed: Flushed;
   }) {
     this.#tables = parts.tables;
     this.#keys = parts.keys;
@@ -147,7 +150,7 @@ export class GroupCommit {
       this.#writing = null;
       group.eachToggle((partition, high, low) => this.#digests.toggle(partition, high, low));
       for (const partition of group.doubtful) this.#digests.doubt(partition);
-      this.#flushed(this.#clock.now() - began);
+      this.#flushed(this.#clock.now() - began, group.puts);
       group.settle();
     } catch (cause) {
       const error = await this.#room.failed(await causeOf(cause), group.bytes);

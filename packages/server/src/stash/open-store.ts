@@ -13,7 +13,7 @@ import { crc32 } from './crc32.js';
 import { Digests } from './digests.js';
 import { DiskKeys } from './disk-key.js';
 import { Floors } from './floors.js';
-import { GroupCommit } from './group-commit.js';
+import { type Flushed, GroupCommit } from './group-commit.js';
 import { openTables, type Tables } from './lmdb.js';
 import { Room } from './room.js';
 import { StashStore } from './store.js';
@@ -28,8 +28,7 @@ export interface StoreOptions {
   readonly memoryBytes?: number | undefined;
   /** Told of trouble with the disk. Default: silent. */
   readonly told?: ((message: string) => void) | undefined;
-  /** How long each group of writes took until it was on the disk, in ms. */
-  readonly flushed?: ((ms: number) => void) | undefined;
+  readonly flushed?: Flushed | undefined;
 }
 
 const formatVersion = 1;

@@ -1,6 +1,7 @@
 import type { StashVersion } from 'waymark/stash';
 import { aboutKey, type DueKind, dueRange } from './due.js';
-import type { StoreFigures, StoreParts } from './store.js';
+import type { StoreParts } from './store.js';
+import type { StoreFigures } from './store-figures.js';
 import type { Writes } from './writes.js';
 
 const pageLines = 500;
@@ -14,6 +15,7 @@ export class Overdue {
   readonly #figures: StoreFigures;
   /** Behind the line that was looked at last. */
   #after: Buffer | null = null;
+  #counted = { after: tombstones.start, count: 0 };
 
   constructor(parts: StoreParts, writes: Writes, figures: StoreFigures) {
     this.#parts = parts;
@@ -38,6 +40,21 @@ export class Overdue {
     }
     await done;
     return lines.length === pageLines;
+  }
+
+  /** Counts tombstones, some each time it is called: so it costs the same however many there are. A count that is whole is the figure of that name. */
+  countTombstones(): void {
+    const { after } = this.#counted;
+    const range = { start: after, end: tombstones.end, exclusiveStart: true, limit: countedLines };
+    let lines = 0;
+    for (const { key } of this.#parts.tables.due.getRange(range)) {
+      lines++;
+      this.#counted.after = key;
+    }
+    this.#counted.count += lines;
+    if (lines === countedLines) return;
+    this.#figures.tombstones = this.#counted.count;
+    this.#counted = { after: tombstones.start, count: 0 };
   }
 
   /**
@@ -86,3 +103,5 @@ export class Overdue {
 }
 
 const pagesMax = 40;
+const countedLines = 1_000;
+const tombstones = dueRange('t', Number.MAX_VALUE);

@@ -19,15 +19,9 @@ import type { Digests } from './digests.js';
 import { Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
+import { noFigures } from './store-figures.js';
 import { WarmUp } from './warm-up.js';
 import { Writes, type WritesParts } from './writes.js';
-
-export interface StoreFigures {
-  reads: number;
-  writes: number;
-  damaged: number;
-  reaped: number;
-}
 
 export interface StoreParts extends WritesParts {
   /** Drawn when the directory was made. */
@@ -55,7 +49,7 @@ const pendingBytesMax = 134_217_728;
  */
 export class StashStore {
   readonly id: string;
-  readonly figures: StoreFigures = { reads: 0, writes: 0, damaged: 0, reaped: 0 };
+  readonly figures = noFigures();
   /** Partitions in which a damaged record was found. */
   readonly suspects = new Set<number>();
   /** What other nodes ask of partitions. */

@@ -7,10 +7,11 @@ import type { HostSpace } from './space.js';
 import type { Part } from './stash-batches.js';
 import { encodePrefix } from './stash-keys.js';
 import { structured } from './structured.js';
-import type { StashPage } from '../core/stash.js';
+import type { StashChangeKind, StashPage } from '../core/stash.js';
 import type {
   Stash,
   StashAcknowledged,
+  StashBegun,
   StashCallOptions,
   StashEntries,
   StashFoundKey,
@@ -20,6 +21,8 @@ import type {
   StashPageOptions,
   StashPutOptions,
   StashReadOptions,
+  StashRepaired,
+  StashSafeToStop,
   StashScanOptions,
   StashStatus,
 } from './stash-types.js';
@@ -58,6 +61,44 @@ export class HostStash implements Stash {
 
   async status(options: StashCallOptions = {}): Promise<StashStatus> {
     return await this.run(calls.status, { deadlineMs: options.deadlineMs }, options);
+  }
+
+  drain(node: string, options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'drain', node }, options);
+  }
+
+  remove(node: string, options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'remove', node }, options);
+  }
+
+  pauseMove(options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'pause' }, options);
+  }
+
+  resumeMove(options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'resume' }, options);
+  }
+
+  cancelMove(options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'cancel' }, options);
+  }
+
+  async safeToStop(node: string, options: StashCallOptions = {}): Promise<StashSafeToStop> {
+    const { deadlineMs } = options;
+    return await this.run(calls.safeToStop, { node, deadlineMs }, options);
+  }
+
+  async repair(options: StashCallOptions = {}): Promise<StashRepaired> {
+    const { deadlineMs = limits.deadlineMsMax } = options;
+    return await this.run(calls.repair, { deadlineMs }, { ...options, deadlineMs });
+  }
+
+  async #change(
+    what: { readonly kind: StashChangeKind; readonly node?: string },
+    options: StashCallOptions,
+  ): Promise<StashBegun> {
+    const { deadlineMs } = options;
+    return await this.run(calls.change, { node: undefined, ...what, deadlineMs }, options);
   }
 
   run<A, R>(call: RecipeCall<A, R>, args: A, options: StashCallOptions): Promise<R> {

@@ -6,10 +6,15 @@ import { limits } from '../core/limits.js';
 import type { Peers } from '../core/recipe-call.js';
 import type {
   StashAcknowledged,
+  StashBegun,
   StashCall,
+  StashChange,
   StashDesk,
   StashPage,
   StashRead,
+  StashRepaired,
+  StashSafeAsk,
+  StashSafeToStop,
   StashScan,
   StashStatus,
   StashWrite,
@@ -17,17 +22,18 @@ import type {
 import { Batch, checkIndexName, checkValueBytes } from './batch.js';
 import { KeyHash } from './hash.js';
 import { HybridClock, stampsPerMs } from './hybrid-clock.js';
+import { indexesOf } from './indexes-run.js';
 import type { StashNode } from './node.js';
 import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
-import { Failures, isStale } from './outcome.js';
+import { isStale } from './outcome.js';
+import { StashOperator } from './operator.js';
 import { type PackedCursor, stampVersion } from './packed.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
 import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
-import { statusOf } from './status.js';
 import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
 import { Overtaken, WriteRun } from './write-run.js';
@@ -57,6 +63,7 @@ export class Coordinator implements StashDesk {
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
   readonly #views: ViewWatch;
+  readonly #operator: StashOperator;
   readonly #stamps: HybridClock;
   readonly #writer: number;
   readonly #health = new Map<string, NodeHealth>();
@@ -68,6 +75,7 @@ export class Coordinator implements StashDesk {
     this.#options = options;
     this.#clock = options.clock;
     this.#views = new ViewWatch(options.engine, options.clock);
+    this.#operator = new StashOperator({ ...options, views: this.#views });
     this.#stamps = options.stamps ?? new HybridClock(options.clock);
     this.#writer = Math.floor(options.random.next() * 2 ** 32);
   }
@@ -138,10 +146,20 @@ export class Coordinator implements StashDesk {
     );
   }
 
-  async status(call: StashCall): Promise<StashStatus> {
-    const deadline = new Deadline(this.#clock, call);
-    const known = this.#views.known({ signal: call.signal });
-    return statusOf(await deadline.race(known, () => late('the view of the stash')));
+  status(call: StashCall): Promise<StashStatus> {
+    return this.#operator.status(call);
+  }
+
+  change(ask: StashChange): Promise<StashBegun> {
+    return this.#operator.change(ask);
+  }
+
+  safeToStop(ask: StashSafeAsk): Promise<StashSafeToStop> {
+    return this.#operator.safeToStop(ask);
+  }
+
+  repair(call: StashCall): Promise<StashRepaired> {
+    return this.#operator.repair(call);
   }
 
   async close(): Promise<void> {
@@ -235,25 +253,6 @@ function checkWritten(cursor: PackedCursor): void {
   checkValueBytes(valueEnd - valueStart);
   const ttl = Number.isInteger(expiresAt) && expiresAt >= 0 && expiresAt <= limits.ttlMsMax;
   if (!ttl) throw new WaymarkError('invalid', `a time to live is 1 to ${limits.ttlMsMax} ms`);
-}
-
-/** An entry is on so many nodes that some may be missing. */
-async function indexesOf(routes: Routes, withinMs: number): Promise<readonly string[]> {
-  const failures = new Failures();
-  let failed = 0;
-  const lists = await Promise.all(
-    routes.readable.map(async (link) => {
-      try {
-        return await link.run((node) => node.indexes({ withinMs }));
-      } catch (error) {
-        failures.add(link.id, error);
-        failed++;
-        return [];
-      }
-    }),
-  );
-  if (failed < routes.writeQuorum) return [...new Set(lists.flat())].sort();
-  throw failures.refused(`${failed} of ${routes.readable.length} nodes did not tell their indexes`);
 }
 
 function late(what: string): WaymarkError {
