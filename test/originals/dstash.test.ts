@@ -112,6 +112,17 @@ test('[dstash 5] a batch takes keys and values of all kinds, tells of each, and 
   await expect(told()).rejects.toMatchObject({ code: 'unavailable' });
 });
 
+test('[dstash 6] texts that are put and looked up in one index at the same time keep their own values', async () => {
+  await using bed = await StashBed.open({ nodes: 3 });
+  const index = bed.space().stash.index<string>('i');
+  const texts = Array.from({ length: 500 }, (_, i) => `text ${i}`);
+  await Promise.all(texts.map((text) => index.put(text, `of ${text}`)));
+  const found = await Promise.all(texts.flatMap((text) => [index.get(text), index.get(text)]));
+  expect(found).toEqual(texts.flatMap((text) => [`of ${text}`, `of ${text}`]));
+  const others = await Promise.all(texts.map((text) => index.get(`another ${text}`)));
+  expect(new Set(others)).toEqual(new Set([undefined]));
+});
+
 test('[dstash 7] a node that nobody answers for costs no process, and a deadline is in milliseconds', async () => {
   await using engine = createMemoryEngine();
   const port = await freePort();

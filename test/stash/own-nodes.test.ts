@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -28,6 +28,7 @@ interface Started {
   readonly id: string;
   readonly address: string;
   readonly state: string;
+  readonly metrics?: number;
 }
 
 async function startNode(name: string, ...more: string[]): Promise<Started & { node: Command }> {
@@ -38,6 +39,9 @@ async function startNode(name: string, ...more: string[]): Promise<Started & { n
   return { ...(JSON.parse(await node.says('\n')) as Started), node };
 }
 
+const patience = { timeout: 60_000, interval: 500 };
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
 const status = async () => {
   const { out } = await runWaymark(url, ['--json', 'stash', 'status']).done;
   return JSON.parse(out) as { nodes: { id: string; state: string; address: string }[] };
@@ -47,13 +51,12 @@ test('[D3.1] three nodes with a token keep three copies; one killed, all is read
   const first = await startNode('a', '--listen', '127.0.0.1:0', '--token', token);
   await startNode('b', '--listen', ':0', '--token', token);
   await startNode('c', '--listen', '127.0.0.1:0', '--token', token);
-  expect(await status()).toMatchObject({
-    epoch: 3,
-    replicas: 3,
-    writeQuorum: 2,
-    readQuorum: 2,
-    nodes: [{ state: 'active' }, { state: 'active' }, { state: 'active' }],
-  });
+  await vi.waitFor(async () => {
+    expect(await status()).toMatchObject({
+      ...{ epoch: 7, replicas: 3, writeQuorum: 2, readQuorum: 2, move: null },
+      nodes: [{ state: 'active' }, { state: 'active' }, { state: 'active' }],
+    });
+  }, patience);
   await using space = await open(url);
   const index = space.stash.index<number>('numbers');
   const all = Array.from({ length: 2_500 }, (_, i) => i);
@@ -75,6 +78,25 @@ test('[D4.7] who has no token, or another one, gets nothing of a node', async ()
   await startNode('a', '--listen', '127.0.0.1:0', '--token', 'another one');
   const told = await runWaymark(url, ['stash', 'put', 'some', 'a', 'v']).done;
   expect(told.code).toBe(errorTable.unauthenticated.exit);
+});
+
+test('[D4.7] a server that keeps no node reaches those of others by their token, which stop by themselves', async () => {
+  const more = ['--no-stash', '--stash-token', token];
+  const other = await serve(['--engine', `file:${join(directory, 'state')}`, ...more]);
+  try {
+    const args = ['--data', join(directory, 'n'), '--space', other.url, '--token', token];
+    const node = new Command(process.execPath, [waymark, 'stash', ...args]);
+    nodes.push(node);
+    await node.says('active');
+    expect((await runWaymark(other.url, ['stash', 'put', 'some', 'a', 'v']).done).code).toBe(0);
+    expect((await runWaymark(other.url, ['stash', 'get', 'some', 'a']).done).out).toBe('v\n');
+    await other.command.stop();
+    const began = performance.now();
+    await node.stop();
+    expect(performance.now() - began, 'it stops though its space is away').toBeLessThan(15_000);
+  } finally {
+    await other.command.stop();
+  }
 });
 
 test('[D4.1] one process at a time has a directory: the second is told which', async () => {
@@ -102,15 +124,68 @@ test('[D6.1] a node that comes when there is data is given its share, and serves
   expect(await index.getMany(all)).toEqual(all);
 });
 
+test('[D6.8] by the address of a server: what each node has, that one may be stopped, a repair, and a drain with its bar; the node serves its figures', async () => {
+  const metrics = ['--metrics', '127.0.0.1:0', '--token', token];
+  const first = await startNode('a', ...metrics);
+  const second = await startNode('b', ...metrics);
+  const third = await startNode('c', ...metrics);
+  const ready = (node: Started): Promise<Response> =>
+    fetch(`http://127.0.0.1:${node.metrics}/readyz`);
+  for (const node of [first, second, third]) {
+    await vi.waitFor(async () => expect((await ready(node)).status).toBe(200), patience);
+  }
+  await using space = await open(url);
+  await space.stash.index<number>('numbers').putMany(numbers(500).map((i) => [i, i]));
+  const asked = (...args: string[]) => runWaymark(url, ['stash', ...args]).done;
+  await vi.waitFor(async () => {
+    expect((await asked('safe', first.id)).out).toBe('yes\n');
+  }, patience);
+  const repaired = await asked('repair');
+  expect(repaired).toMatchObject({ code: 0 });
+  expect(repaired.out.match(/compared with \d+ nodes/g)).toHaveLength(3);
+  expect((await asked('status')).out).toMatch(/ \d+ records, \d+\.\d MiB/);
+  expect(JSON.parse((await asked('move', '--json')).out)).toEqual({ move: null });
+  expect((await asked('move', 'sideways')).code).toBe(errorTable.invalid.exit);
+  expect((await asked('drain', 'nobody')).code).toBe(errorTable.not_found.exit);
+  const drained = await asked('drain', third.id);
+  expect(drained).toMatchObject({ code: 0, out: '' });
+  expect(drained.err).toMatch(/(filling|settling) \[[#.]{20}\] \d+ of \d+ partitions/);
+  expect((await space.stash.status()).nodes.find(({ id }) => id === third.id)).toMatchObject({
+    ...{ share: 0, state: 'left' },
+  });
+  expect(await space.stash.index('numbers').getMany(numbers(500))).toEqual(numbers(500));
+  const alone = new Command(process.execPath, [
+    ...[waymark, 'stash', '--space', url, 'status', '--json'],
+  ]);
+  expect(JSON.parse((await alone.done).out)).toMatchObject({ replicas: 2, move: null });
+  const text = await (await fetch(`http://127.0.0.1:${second.metrics}/metrics`)).text();
+  const documented = await readFile(
+    new URL('../../docs/reference/metrics.md', import.meta.url),
+    'utf8',
+  );
+  const families = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name);
+  expect(families.length).toBeGreaterThan(20);
+  for (const name of families) expect(documented, name).toContain(`\`${name}\``);
+  expect(text).toMatch(/^waymark_stash_group_entries_count [1-9]/m);
+  expect((await fetch(`http://127.0.0.1:${second.metrics}/`)).status).toBe(404);
+}, 120_000);
+
 test.each([
   [['--data', 'x'], 'invalid'],
   [['--space', 'memory:'], 'invalid'],
   [['--data', 'x', '--space', 'memory:', '--tls-cert', 'x'], 'invalid'],
   [['--data', 'x', '--space', 'memory:', '--listen', 'nowhere'], 'invalid'],
   [['--data', 'x', '--space', 'memory:', '--weight', '0'], 'invalid'],
+  [['--data', 'x', '--space', 'memory:', '--metrics', 'nowhere'], 'invalid'],
 ] as const)('wrong options are refused: %j', async (args, code) => {
   const { code: exit } = await new Command(process.execPath, [waymark, 'stash', ...args], {
     cwd: directory,
   }).done;
   expect(exit).toBe(errorTable[code].exit);
+});
+
+test('a server whose node is to ask for TLS takes a certificate and its key', async () => {
+  const args = ['serve', '--engine', 'memory', '--stash-tls-cert', 'x'];
+  const { code } = await new Command(process.execPath, [waymark, ...args], { cwd: directory }).done;
+  expect(code).toBe(errorTable.invalid.exit);
 });

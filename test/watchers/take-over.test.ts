@@ -1,4 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Engine } from 'waymark/engine';
+import { stateKey } from '../../packages/server/src/watchers/keys.js';
+import { decodeRecord, type StateRecord } from '../../packages/server/src/watchers/records.js';
 import { chooseSeed, SeededRandom } from '../faults/random.js';
 import { cutOff } from './cut-off.js';
 import { enginesFor, type Ground, type Shared } from './engines.js';
@@ -7,6 +10,23 @@ import { register, setMode } from './registered.js';
 import { failing, hanging, Sinks } from './sink.js';
 
 const file = 'test/watchers/take-over.test.ts';
+
+/** What is written down of an endpoint, once that processor has it. */
+async function takenBy(
+  engine: Engine,
+  endpoint: string,
+  { processor }: Running,
+): Promise<StateRecord> {
+  return await vi.waitFor(
+    async () => {
+      const { entries } = await engine.read({ key: stateKey(endpoint) });
+      const state = decodeRecord<StateRecord>(entries[0]?.value ?? 'null');
+      expect(state).toMatchObject({ processor: processor.tenure?.id ?? 'none yet' });
+      return state;
+    },
+    { timeout: 10_000 },
+  );
+}
 
 for (const { name, start } of enginesFor('taking endpoints over')) {
   describe(`over ${name}`, () => {
@@ -119,8 +139,8 @@ for (const { name, start } of enginesFor('taking endpoints over')) {
       expect(sinks.paths('a')).toEqual(['/1', '/1', '/2']);
       const [zombie, ...later] = sinks.tried.map(({ delivery }) => delivery.fence);
       for (const fence of later) expect(fence).toBeGreaterThan(zombie ?? Infinity);
-      const { entries } = await engine.read({ key: `r/s/${endpoint}` });
-      const state = JSON.parse(entries[0]?.value ?? '') as { processor: string };
+      const { entries } = await engine.read({ key: stateKey(endpoint) });
+      const state = decodeRecord<StateRecord>(entries[0]?.value ?? 'null');
       expect(state.processor).toBe(other.processor.tenure?.id);
     }, 30_000);
 
@@ -147,6 +167,7 @@ for (const { name, start } of enginesFor('taking endpoints over')) {
       const first = process(sinks, { engine: own, ttlMs: 1_000, checkpointMs: 50 });
       const busy = await register(engine, { sink: 'busy', pattern: '/o/*' });
       const idle = await register(engine, { sink: 'idle', pattern: '/x/*' });
+      await takenBy(engine, idle.endpoint, first);
       sinks.answer('busy', hanging);
       const ns = first.space.namespace('default');
       let revision = 0;
@@ -166,9 +187,8 @@ for (const { name, start } of enginesFor('taking endpoints over')) {
       await using second = process(sinks, { engine: await shared.open(), ttlMs: 1_000 });
       await sinks.until(() => sinks.accepted('busy').length >= 20);
       expect(sinks.paths('busy')).toEqual(Array.from({ length: 20 }, (_, n) => `/o/${n}`));
-      const { entries } = await engine.read({ key: `r/s/${idle.endpoint}` });
-      const state = JSON.parse(entries[0]?.value ?? '') as { cursor: { revision: number } };
-      expect(state.cursor.revision).toBeGreaterThanOrEqual(revision);
+      const { cursor } = await takenBy(engine, idle.endpoint, second);
+      expect(cursor.revision).toBeGreaterThanOrEqual(revision);
       expect(second.failures).toEqual([]);
       expect(busy.endpoint).not.toBe(idle.endpoint);
     }, 30_000);

@@ -35,12 +35,13 @@ export class Metrics {
   }
 
   /** @param read  asked at each scrape; null when it is not known: then there is no sample */
-  gauge(name: string, help: string, read: () => number | null | Promise<number | null>): void {
-    const lines = async (): Promise<string[]> => {
-      const value = await read();
-      return value === null ? [] : [`${name} ${value}`];
-    };
-    this.#register({ name, help, type: 'gauge', lines });
+  gauge(name: string, help: string, read: Read): void {
+    this.#register({ name, help, type: 'gauge', lines: sampleOf(name, read) });
+  }
+
+  /** A counter that something else keeps. @param read  as for a gauge */
+  total(name: string, help: string, read: Read): void {
+    this.#register({ name, help, type: 'counter', lines: sampleOf(name, read) });
   }
 
   histogram(name: string, help: string, buckets: readonly number[] = secondsBuckets): Histogram {
@@ -69,6 +70,15 @@ export class Metrics {
     }
     this.#families.push(family);
   }
+}
+
+type Read = () => number | null | Promise<number | null>;
+
+function sampleOf(name: string, read: Read): () => Promise<string[]> {
+  return async () => {
+    const value = await read();
+    return value === null ? [] : [`${name} ${value}`];
+  };
 }
 
 class LabelledCounter implements Family, Counter {

@@ -9,6 +9,7 @@ import type { HistoryBounds } from './engines/kit/keyspace.js';
 import { createMemoryEngine } from './engines/memory/memory-engine.js';
 import { createLocalHost } from './space/local-host.js';
 import { createSpace } from './space/space.js';
+import type { StashReach } from './space/stash-desk.js';
 import type { Space } from './space/types.js';
 import { mirror, type MirrorState } from './wrap/mirror.js';
 
@@ -25,6 +26,8 @@ export interface OpenOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** What is there is kept in memory as well, by one watch of the engine: see `mirror` in waymark/engine. Not on a server. Default false. */
   readonly mirror?: boolean | { readonly bytesMax?: number | undefined } | undefined;
+  /** How storage nodes of the stash are reached from here. A server reaches them by its own: over one this means nothing. Default: without a token, none nearer than another. */
+  readonly stash?: Omit<StashReach, 'here'> | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
@@ -57,7 +60,8 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
     return createSpace(host, { clock, random, owner });
   }
   const engine = await openEngine(url, options);
-  return createSpace(createLocalHost(engine, { clock, random }), { clock, random, owner, engine });
+  const host = createLocalHost(engine, { clock, random, stash: options.stash });
+  return createSpace(host, { clock, random, owner, engine });
 }
 
 /** The engine alone, for a server or a tool. @throws as `open` */

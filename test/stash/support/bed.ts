@@ -119,7 +119,8 @@ function peersOf(nodes: readonly MemoryNode[]): Peers {
     if (name === 'stash-node.write') return node.write(args as NodeWrite);
     if (name === 'stash-node.scan') return node.scan(args as NodeScan);
     if (name === 'stash-node.hint') return node.hint(args as NodeHint);
-    return node.indexes();
+    if (name === 'stash-node.indexes') return node.indexes();
+    return Promise.reject(new WaymarkError('denied', `nodes of tests do no ${name}`));
   };
   return {
     address: undefined,

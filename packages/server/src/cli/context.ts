@@ -1,4 +1,12 @@
-import { codecs, isWaymarkError, type Namespace, open, type Space, WaymarkError } from 'waymark';
+import {
+  codecs,
+  isWaymarkError,
+  type Namespace,
+  open,
+  type OpenOptions,
+  type Space,
+  WaymarkError,
+} from 'waymark';
 import { errorTable, systemClock } from 'waymark/engine';
 import { errColors } from './colors.js';
 
@@ -17,10 +25,11 @@ const closeMsMax = 2_000;
 export async function withNamespace<T>(
   options: GlobalOptions,
   work: (ns: Namespace<string>, space: Space, signal: AbortSignal | undefined) => Promise<T>,
+  { stash }: Pick<OpenOptions, 'stash'> = {},
 ): Promise<T> {
   const signal =
     options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
-  const space = await open(options.server, { signal, connectTimeoutMs });
+  const space = await open(options.server, { signal, connectTimeoutMs, stash });
   try {
     return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
   } finally {

@@ -2,12 +2,13 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { codecs, type StashIndex, WaymarkError } from 'waymark';
+import { type StashIndex, WaymarkError } from 'waymark';
 import { systemClock } from 'waymark/engine';
 import { jsonLines } from '../stash/json-lines.js';
 import { keyFromJson, keyToJson, valueFromJson, valueToJson } from '../stash/key-json.js';
-import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
+import { type GlobalOptions, print, secondsMs } from './context.js';
 import type { Run } from './program.js';
+import { withIndex } from './stash-space.js';
 
 /** Whole indexes of the stash to files and back, as lines of JSON. */
 export function stashFileCommands(stash: Command, run: Run): void {
@@ -16,16 +17,6 @@ export function stashFileCommands(stash: Command, run: Run): void {
 }
 
 type Bytes = StashIndex<Uint8Array>;
-
-export async function withIndex<T>(
-  options: GlobalOptions,
-  name: string,
-  work: (index: Bytes, signal: AbortSignal | undefined) => Promise<T>,
-): Promise<T> {
-  return await withNamespace(options, (_ns, space, signal) =>
-    work(space.stash.index(name, { codec: codecs.bytes }), signal),
-  );
-}
 
 function importCommand(stash: Command, run: Run): void {
   const command = stash
@@ -41,7 +32,7 @@ function importCommand(stash: Command, run: Run): void {
       const ttlMs = ttl === undefined ? undefined : secondsMs(ttl);
       const source = file === undefined || file === '-' ? process.stdin : createReadStream(file);
       const progress = new Progress(options, 'read');
-      const count = await withIndex(options, name, (index, signal) =>
+      const count = await withIndex(stash, options, name, (index, signal) =>
         index.putMany(entriesOf(source, progress), { ttlMs, signal }),
       );
       progress.end();
@@ -78,7 +69,7 @@ function exportCommand(stash: Command, run: Run): void {
       const [name, file] = command.processedArgs as [string, string | undefined];
       const { prefix } = command.opts<{ prefix?: string }>();
       const progress = new Progress(options, 'exported');
-      await withIndex(options, name, async (index, signal) => {
+      await withIndex(stash, options, name, async (index, signal) => {
         const lines = Readable.from(linesOf(index, { prefix, signal }, progress));
         if (file === undefined || file === '-') {
           await pipeline(lines, process.stdout, { end: false });

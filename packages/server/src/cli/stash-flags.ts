@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { WaymarkError } from 'waymark';
 import type { ServerStashOptions } from '../stash/of-server.js';
 
 export interface StashFlags {
@@ -11,6 +12,9 @@ export interface StashFlags {
   readonly stashToken?: string;
   readonly stashCa?: string;
   readonly stashQuota?: number;
+  readonly stashTlsCert?: string;
+  readonly stashTlsKey?: string;
+  readonly stashReplicas?: number;
 }
 
 /** Of the storage node in a server. */
@@ -20,7 +24,7 @@ export function addStashFlags(command: Command): Command {
       '--stash <dir>',
       "keep a node of the stash there; default with file:DIR: DIR-stash, from the stash's first use on",
     )
-    .option('--no-stash', 'keep no node of the stash')
+    .option('--no-stash', 'keep no node of the stash: those of others are asked')
     .option(
       '--stash-listen <address>',
       'where other servers and nodes reach that node: :port or host:port; default loopback',
@@ -34,11 +38,21 @@ export function addStashFlags(command: Command): Command {
       process.env['WAYMARK_STASH_TOKEN'],
     )
     .option('--stash-ca <file>', "the authority of other nodes' certificates, as PEM")
+    .option('--stash-tls-cert <file>', 'that node asks for TLS: the certificate, as PEM')
+    .option('--stash-tls-key <file>', 'and its key')
+    .option(
+      '--stash-replicas <n>',
+      'copies of each entry, said by the first node; default 3',
+      Number,
+    )
     .option('--stash-quota <bytes>', 'take no values beyond so much; default no limit', Number);
 }
 
-export function stashOf(flags: StashFlags): false | ServerStashOptions {
-  if (flags.stash === false) return false;
+export function stashOf(flags: StashFlags): ServerStashOptions {
+  const { stashTlsCert: cert, stashTlsKey: key } = flags;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new WaymarkError('invalid', 'TLS needs --stash-tls-cert and --stash-tls-key');
+  }
   return {
     directory: flags.stash,
     listen: flags.stashListen,
@@ -48,5 +62,7 @@ export function stashOf(flags: StashFlags): false | ServerStashOptions {
     token: flags.stashToken,
     ca: flags.stashCa,
     quotaBytes: flags.stashQuota,
+    replicas: flags.stashReplicas,
+    tls: cert === undefined || key === undefined ? undefined : { cert, key },
   };
 }

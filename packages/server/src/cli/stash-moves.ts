@@ -1,94 +1,99 @@
 import type { Command } from 'commander';
-import { WaymarkError } from 'waymark';
-import { type Engine, nodePeers, openEngine, systemClock, systemRandom } from 'waymark/engine';
 import {
-  beginMove,
-  cancelMove,
-  forgetNode,
-  type Known,
-  type MoveStatus,
-  moveStatus,
-  pauseMove,
-  RemotePeer,
-  safeToStop,
-  ViewWatch,
-} from 'waymark/stash';
+  isWaymarkError,
+  type Space,
+  type StashBegun,
+  type StashRepaired,
+  WaymarkError,
+} from 'waymark';
 import { after, type GlobalOptions, print } from './context.js';
 import type { Run } from './program.js';
+import { ProgressLine, shownMove } from './stash-progress.js';
+import { withStash } from './stash-space.js';
 
-interface Reached {
-  readonly engine: Engine;
-  readonly views: ViewWatch;
-  readonly known: Known;
-}
+type Stash = Space['stash'];
 
-const lookMs = 1_000;
+const lookMs = 500;
 
-/** What moves data between nodes: asked of the space itself, by `--space` of `waymark stash`, or a server that gives its engine. */
+/** Who keeps the data, and that all who do hold the same: what is asked of a stash by who runs it. */
 export function stashMoveCommands(stash: Command, run: Run): void {
   leaving(stash, run, {
     name: 'drain',
     about: 'give what a node keeps to the others, and take it out; shows how far that is',
-    check: ({ known }, id) => {
-      if (!known.isAlive(id))
-        throw conflict(`node ${id} is away: \`waymark stash remove\` takes it out`);
-    },
+    begin: (of, node, signal) => of.drain(node, { signal }),
   });
   leaving(stash, run, {
     name: 'remove',
     about: 'take out a node that is lost: the others are given what it kept',
-    check: ({ known }, id) => {
-      if (known.isAlive(id))
-        throw conflict(`node ${id} is alive: \`waymark stash drain\` empties it first`);
-    },
+    begin: (of, node, signal) => of.remove(node, { signal }),
+    ended: forget,
   });
   move(stash, run);
   safe(stash, run);
+  repair(stash, run);
 }
 
 function leaving(
   stash: Command,
   run: Run,
-  { name, about, check }: { name: string; about: string; check: (at: Reached, id: string) => void },
+  {
+    name,
+    about,
+    begin,
+    ended,
+  }: {
+    readonly name: string;
+    readonly about: string;
+    readonly begin: (of: Stash, id: string, signal: AbortSignal | undefined) => Promise<StashBegun>;
+    readonly ended?: (of: Stash, id: string) => Promise<void>;
+  },
 ): void {
   const command = stash.command(`${name} <node>`).description(about);
   command.option('--no-wait', 'begin it, and return');
   command.action(
     run(async (options) => {
       const [id] = command.processedArgs as [string];
-      await reached(stash, options, async (at) => {
-        const placed = at.known.view?.view.nodes ?? [];
-        if (!placed.some((node) => node.id === id)) throw notFound(id);
-        check(at, id);
-        const begun = await beginMove(at.engine, (nodes) => nodes.filter((node) => node.id !== id));
+      await withStash(stash, options, async (of, signal) => {
+        const { epoch } = await begin(of, id, signal);
         if (command.opts<{ wait: boolean }>().wait) {
-          await watched(options, at, begun.view.epoch);
-          if (name === 'remove') await forgetNode(at.engine, id);
+          await watched(options, of, { from: epoch, signal });
+          await ended?.(of, id);
         }
-        print(options, { node: id, epoch: begun.view.epoch }, '');
+        print(options, { node: id, epoch }, '');
       });
     }),
   );
 }
 
+/** One that was forgotten meanwhile, or came back, is no matter any more. */
+async function forget(of: Stash, id: string): Promise<void> {
+  await of.remove(id).catch((error: unknown) => {
+    if (!isWaymarkError(error, 'not_found')) throw error;
+  });
+}
+
+const changes = { pause: 'pauseMove', resume: 'resumeMove', cancel: 'cancelMove' } as const;
+
 function move(stash: Command, run: Run): void {
   const command = stash
     .command('move [what]')
     .description(
-      'how far the move of data under way is; or pause, resume, cancel it, or wait for it',
+      'how far the move of data under way is; or pause, resume, cancel it, or wait for its end',
     );
   command.action(
     run(async (options) => {
       const [what = 'status'] = command.processedArgs as [string?];
-      await reached(stash, options, async (at) => {
-        if (what === 'wait') await watched(options, at, 0);
-        else if (what === 'pause' || what === 'resume')
-          await pauseMove(at.engine, what === 'pause');
-        else if (what === 'cancel') await cancelMove(at.engine);
-        else if (what !== 'status') throw new WaymarkError('invalid', `a move is not '${what}'`);
-        if (what !== 'status') return;
-        const known = moveStatus(at.known, systemClock.wallNow());
-        print(options, { move: known }, known === null ? 'nothing is moved' : shown(known));
+      await withStash(stash, options, async (of, signal) => {
+        if (what === 'wait') return await watched(options, of, { from: 0, signal });
+        if (what === 'status') {
+          const { move: known } = await of.status({ signal });
+          const text = known === null ? 'nothing is moved' : shownMove(known);
+          return print(options, { move: known }, text);
+        }
+        if (!Object.hasOwn(changes, what)) {
+          throw new WaymarkError('invalid', `a move is not '${what}'`);
+        }
+        print(options, await of[changes[what as keyof typeof changes]]({ signal }), '');
       });
     }),
   );
@@ -97,66 +102,82 @@ function move(stash: Command, run: Run): void {
 function safe(stash: Command, run: Run): void {
   const command = stash
     .command('safe <node>')
-    .description('whether a node may be stopped, and its disk be lost; exit code 1 when not');
+    .description('whether a node may be stopped now, and its disk be lost; exit code 1 when not');
   command.action(
     run(async (options) => {
       const [id] = command.processedArgs as [string];
-      const { token, tlsCa: ca } = stash.opts<{ token?: string; tlsCa?: string }>();
-      const peers = nodePeers({ clock: systemClock, random: systemRandom }, { token, ca });
-      try {
-        return await reached(stash, options, async ({ known }) => {
-          const peerOf = (one: string) => new RemotePeer(peers, known.addressOf(one) ?? '');
-          const answer = await safeToStop(id, known, peerOf);
-          print(options, answer, answer.safe ? 'yes' : `no: ${answer.reasons.join('; ')}`);
-          return answer.safe ? 0 : 1;
-        });
-      } finally {
-        await peers.close();
-      }
+      const answer = await withStash(stash, options, (of, signal) => of.safeToStop(id, { signal }));
+      print(options, answer, answer.safe ? 'yes' : `no: ${answer.reasons.join('; ')}`);
+      return answer.safe ? 0 : 1;
     }),
   );
 }
 
-async function reached<T>(
-  stash: Command,
-  options: GlobalOptions,
-  work: (at: Reached) => Promise<T>,
-): Promise<T> {
-  const { space = options.server } = stash.opts<{ space?: string }>();
-  const engine = await openEngine(space, { clock: systemClock, random: systemRandom });
-  const views = new ViewWatch(engine, systemClock);
-  try {
-    return await work({ engine, views, known: await views.known() });
-  } finally {
-    await views.close();
-    await engine[Symbol.asyncDispose]();
-  }
+function repair(stash: Command, run: Run): void {
+  const command = stash
+    .command('repair')
+    .description(
+      'have all nodes compare what they keep now, and send what another lacks; exit code 1 when some did not',
+    );
+  command.action(
+    run(async (options) => {
+      const done = await withStash(stash, options, async (of, signal) => {
+        const repairing = of.repair({ signal });
+        await Promise.all([repairing, countedWhile(options, of, repairing)]);
+        return await repairing;
+      });
+      print(options, done, done.nodes.map(shownRepaired).join('\n'));
+      return done.nodes.every((node) => node.done) ? 0 : 1;
+    }),
+  );
 }
 
-/** Until nothing is moved any more: a line each second on standard error. @param from  the epoch of the move */
-async function watched(options: GlobalOptions, { views }: Reached, from: number): Promise<void> {
+function shownRepaired(node: StashRepaired['nodes'][number]): string {
+  const { id, done, compared, differing, fetched, pushed } = node;
+  const told = `compared with ${compared} nodes, ${differing} partitions differed, ${fetched} entries fetched, ${pushed} sent`;
+  return `${id}  ${told}${done ? '' : '  not done'}`;
+}
+
+/** Entries that repair has brought from one node to another so far. */
+async function countedWhile(
+  options: GlobalOptions,
+  of: Stash,
+  work: Promise<unknown>,
+): Promise<void> {
+  let over = false;
+  const ended = work.then(
+    () => (over = true),
+    () => (over = true),
+  );
+  const count = async (): Promise<number> => {
+    const { nodes } = await of.status();
+    return nodes.reduce(
+      (sum, { figures }) => sum + (figures?.fetched ?? 0) + (figures?.pushed ?? 0),
+      0,
+    );
+  };
+  const line = new ProgressLine(options);
+  const before = await count().catch(() => 0);
+  await Promise.race([ended, after(lookMs)]);
+  while (!over) {
+    const entries = (await count().catch(() => before)) - before;
+    line.tell(`${entries} entries so far`, { entries });
+    await Promise.race([ended, after(lookMs)]);
+  }
+  line.end();
+}
+
+/** Until nothing is moved any more. @param from  the epoch of the move */
+async function watched(
+  options: GlobalOptions,
+  of: Stash,
+  { from, signal }: { readonly from: number; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  const line = new ProgressLine(options);
   for (;;) {
-    const known = await views.known();
-    const status = known.epoch < from ? null : moveStatus(known, systemClock.wallNow());
-    if (known.epoch >= from && status === null) return;
-    if (status !== null && !options.json) process.stderr.write(`${shown(status)}\n`);
+    const { epoch, move: known } = await of.status({ signal });
+    if (epoch >= from && known === null) return line.end();
+    if (known !== null) line.tell(shownMove(known), known);
     await after(lookMs);
   }
-}
-
-function shown({ phase, paused, partitions, of, entries, leftMs, waitingFor }: MoveStatus): string {
-  const share = of === 0 ? 0 : Math.floor((partitions / of) * 20);
-  const bar = '#'.repeat(share).padEnd(20, '.');
-  const left = leftMs === null || paused ? '' : `, ${Math.ceil(leftMs / 1_000)} s left`;
-  const waits = waitingFor.length === 0 ? '' : `; waits for ${waitingFor.join(', ')}`;
-  const state = paused ? 'paused' : phase;
-  return `${state} [${bar}] ${partitions} of ${of} partitions, ${entries} entries${left}${waits}`;
-}
-
-function conflict(message: string): WaymarkError {
-  return new WaymarkError('conflict', message);
-}
-
-function notFound(id: string): WaymarkError {
-  return new WaymarkError('not_found', `node ${id} keeps nothing: see \`waymark stash nodes\``);
 }

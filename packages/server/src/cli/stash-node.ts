@@ -1,7 +1,11 @@
 import { hostname } from 'node:os';
 import { type Command, Option } from 'commander';
 import { WaymarkError } from 'waymark';
-import { type GlobalOptions, print } from './context.js';
+import type { StashNodeService } from '../stash/node-service.js';
+import { aborted, after, type GlobalOptions, interruption, print } from './context.js';
+import { ProgressLine, shownMove } from './stash-progress.js';
+
+const lookMs = 500;
 
 interface NodeFlags {
   readonly data?: string;
@@ -16,6 +20,7 @@ interface NodeFlags {
   readonly tlsCa?: string;
   readonly quota?: number;
   readonly replicas?: number;
+  readonly metrics?: string;
   readonly logLevel: string;
 }
 
@@ -26,9 +31,9 @@ export function stashNodeOptions(command: Command): Command {
     .option('--data <dir>', 'run a node that keeps its data there')
     .option(
       '--space <url>',
-      'whose node it is: etcd://…, postgres://…, or a server that gives its engine: http://…',
+      'whose node it is (WAYMARK_ENGINE): etcd://…, postgres://…, or a server that gives its engine: http://…',
     )
-    .option('--zone <name>', 'copies are spread over zones')
+    .option('--zone <name>', 'copies are spread over zones, and read from the own one first')
     .option('--weight <n>', 'its share beside other nodes; default 1', Number)
     .option(
       '--listen <address>',
@@ -46,6 +51,7 @@ export function stashNodeOptions(command: Command): Command {
     .option('--tls-ca <file>', "the authority of other nodes' certificates, as PEM")
     .option('--quota <bytes>', 'take no values beyond so much; default no limit', Number)
     .option('--replicas <n>', 'copies of each entry, said by the first node; default 3', Number)
+    .option('--metrics <address>', 'serve /metrics, /healthz and /readyz there: :port or host:port')
     .addOption(
       new Option('--log-level <level>')
         .choices(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
@@ -54,7 +60,8 @@ export function stashNodeOptions(command: Command): Command {
 }
 
 export async function runStashNode(options: GlobalOptions, flags: NodeFlags): Promise<void> {
-  const { data: directory, space, tlsCert: cert, tlsKey: key, tlsCa: ca, quota, ...more } = flags;
+  const { data: directory, tlsCert: cert, tlsKey: key, tlsCa: ca, quota, ...more } = flags;
+  const { space = process.env['WAYMARK_ENGINE'] } = flags;
   if (directory === undefined || space === undefined) {
     const text = 'a node takes --data DIR and --space URL; `waymark stash --help` has the commands';
     throw new WaymarkError('invalid', text);
@@ -62,20 +69,35 @@ export async function runStashNode(options: GlobalOptions, flags: NodeFlags): Pr
   if ((cert === undefined) !== (key === undefined)) {
     throw new WaymarkError('invalid', 'TLS needs --tls-cert and --tls-key');
   }
-  const stop = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
+  const stopping = interruption();
   const tls = cert === undefined || key === undefined ? undefined : { cert, key };
   const { runNode } = await import('../stash/alone.js');
   const owner = `${hostname()}:${process.pid}`;
   const running = await runNode({ ...more, directory, space, owner, tls, ca, quotaBytes: quota });
-  const { address, state } = running.service;
-  const { id } = running.service.store;
+  const { service, metricsPort: metrics } = running;
+  const { address, state } = service;
+  const { id } = service.store;
   print(
     options,
-    { id, address, state, pid: process.pid },
+    { id, address, state, pid: process.pid, metrics },
     `node ${id} of the stash at ${address}: ${state}`,
   );
-  await stop;
+  if (more.logLevel !== 'silent') await joined(options, service, stopping);
+  await aborted(stopping);
   await running[Symbol.asyncDispose]();
+}
+
+/** Says how far it is until it has its share of the data. */
+async function joined(
+  options: GlobalOptions,
+  service: StashNodeService,
+  stopping: AbortSignal,
+): Promise<void> {
+  const line = new ProgressLine(options);
+  while (service.state === 'joining' && !stopping.aborted) {
+    const { move } = service;
+    if (move !== null) line.tell(shownMove(move), move);
+    await after(lookMs);
+  }
+  line.end();
 }

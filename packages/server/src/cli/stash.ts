@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
-import type { Space, StashNodeInfo } from 'waymark';
+import type { StashNodeInfo } from 'waymark';
 import { keyToJson, valueToJson } from '../stash/key-json.js';
-import { type GlobalOptions, print, readStdin, secondsMs, withNamespace } from './context.js';
+import { print, readStdin, secondsMs } from './context.js';
 import type { Run } from './program.js';
-import { stashFileCommands, withIndex } from './stash-files.js';
+import { stashFileCommands } from './stash-files.js';
 import { stashMoveCommands } from './stash-moves.js';
 import { runStashNode, stashNodeOptions } from './stash-node.js';
+import { shownMove } from './stash-progress.js';
+import { withIndex, withStash } from './stash-space.js';
 
 /** `waymark stash`: a storage node, and below it what is asked of the stash. Keys and values are text. */
 export function stashCommand(program: Command, run: Run): void {
@@ -17,6 +19,8 @@ Examples:
   waymark stash put sessions alice '{"cart":3}' --ttl 30m
   waymark stash get sessions alice
   waymark stash export sessions sessions.ndjson
+  waymark stash status                             nodes, and how far data is moved
+  waymark stash drain NODE                         empty a node that is to go, with a line a second
   waymark stash --data /var/lib/waymark-stash --space etcd://10.0.0.1:2379/prod --zone a --listen :7430   a node of its own`,
   );
   stash.action(run((options) => runStashNode(options, stash.opts())));
@@ -42,7 +46,7 @@ function put(stash: Command, run: Run): void {
       const { ttl } = command.opts<{ ttl?: string }>();
       const ttlMs = ttl === undefined ? undefined : secondsMs(ttl);
       const value = given === '-' ? await readStdin() : Buffer.from(given);
-      const done = await withIndex(options, name, (index, signal) =>
+      const done = await withIndex(stash, options, name, (index, signal) =>
         index.put(key, value, { ttlMs, signal }),
       );
       print(options, done, '');
@@ -61,7 +65,7 @@ function get(stash: Command, run: Run): void {
       const [name, key] = command.processedArgs as [string, string];
       const { raw, one } = command.opts<{ raw: boolean; one: boolean }>();
       const level = one ? 'one' : 'quorum';
-      const value = await withIndex(options, name, (index, signal) =>
+      const value = await withIndex(stash, options, name, (index, signal) =>
         index.get(key, { level, signal }),
       );
       if (raw && !options.json) process.stdout.write(value ?? '');
@@ -81,7 +85,7 @@ function del(stash: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const [name, keys] = command.processedArgs as [string, string[]];
-      const deleted = await withIndex(options, name, (index, signal) =>
+      const deleted = await withIndex(stash, options, name, (index, signal) =>
         index.deleteMany(keys, { signal }),
       );
       print(options, { deleted }, '');
@@ -104,7 +108,7 @@ function scan(stash: Command, run: Run): void {
         limit?: number;
         keys: boolean;
       }>();
-      await withIndex(options, name, async (index, signal) => {
+      await withIndex(stash, options, name, async (index, signal) => {
         let left = limit ?? Number.POSITIVE_INFINITY;
         const found = keys ? index.keys({ prefix, signal }) : index.scan({ prefix, signal });
         for await (const one of found) {
@@ -127,9 +131,7 @@ function indexes(stash: Command, run: Run): void {
     .description('names of the indexes that have entries')
     .action(
       run(async (options) => {
-        const names = await withNamespace(options, (_ns, space, signal) =>
-          space.stash.indexes({ signal }),
-        );
+        const names = await withStash(stash, options, (of, signal) => of.indexes({ signal }));
         print(options, { indexes: names }, names.join('\n'));
       }),
     );
@@ -138,10 +140,10 @@ function indexes(stash: Command, run: Run): void {
 function nodes(stash: Command, run: Run): void {
   stash
     .command('nodes')
-    .description('who keeps the data, where, and how much of it')
+    .description('who keeps the data, where, how much of it, and what each tells of itself')
     .action(
       run(async (options) => {
-        const known = await statusOf(options);
+        const known = await withStash(stash, options, (of, signal) => of.status({ signal }));
         print(options, { nodes: known.nodes }, known.nodes.map(shownNode).join('\n'));
       }),
     );
@@ -150,22 +152,27 @@ function nodes(stash: Command, run: Run): void {
 function status(stash: Command, run: Run): void {
   stash
     .command('status')
-    .description('nodes, copies and quorums')
+    .description('nodes and how they are, copies and quorums, the move of data under way')
     .action(
       run(async (options) => {
-        const known = await statusOf(options);
+        const known = await withStash(stash, options, (of, signal) => of.status({ signal }));
         const { epoch, replicas, writeQuorum, readQuorum } = known;
         const head = `epoch ${epoch}, ${replicas} copies: ${writeQuorum} confirm a write, ${readQuorum} are asked by a read`;
-        print(options, known, [head, ...known.nodes.map(shownNode)].join('\n'));
+        const moving = known.move === null ? [] : [shownMove(known.move)];
+        print(options, known, [head, ...known.nodes.map(shownNode), ...moving].join('\n'));
       }),
     );
 }
 
-function statusOf(options: GlobalOptions): ReturnType<Space['stash']['status']> {
-  return withNamespace(options, (_ns, space, signal) => space.stash.status({ signal }));
-}
-
-function shownNode({ id, state, address, zone, weight, share }: StashNodeInfo): string {
+function shownNode({ id, state, address, zone, weight, share, figures }: StashNodeInfo): string {
   const where = zone === '' ? '' : `  zone ${zone}`;
-  return `${id}  ${state.padEnd(8)} ${address}${where}  weight ${weight}  ${(share * 100).toFixed(1)} %`;
+  const part = `weight ${weight}  ${(share * 100).toFixed(1)} %`;
+  const head = `${id}  ${state.padEnd(8)} ${address}${where}  ${part}`;
+  if (figures === null) return head;
+  const { records, bytes, hints, damaged, writable } = figures;
+  const told = [`${records} records`, `${(bytes / 1_048_576).toFixed(1)} MiB`];
+  if (hints > 0) told.push(`${hints} keys to tell others`);
+  if (damaged > 0) told.push(`${damaged} damaged found`);
+  if (!writable) told.push('read-only');
+  return `${head}  ${told.join(', ')}`;
 }

@@ -57,6 +57,7 @@ function strict(schema: unknown): unknown {
 }
 
 const answered = new Set<string>();
+const oneCopy = { replicas: 1, flushed: 1 };
 
 async function call(
   method: string,
@@ -285,7 +286,7 @@ test('[openapi] watchers answer as the document says', async () => {
 
 test('[openapi] the stash answers as the document says', async () => {
   const [index, entry] = ['/v1/stash/doc', '/v1/stash/{index}/{path}'];
-  await call('PUT', entry, `${index}/a/b?ttl=1h`, { body: 'text' });
+  expect(await call('PUT', entry, `${index}/a/b?ttl=7d`, { body: 'text' })).toEqual(oneCopy);
   await call('GET', entry, `${index}/a/b?level=one`);
   await call('GET', entry, `${index}/none`);
   const base64 = Buffer.from([255]).toString('base64');
@@ -301,7 +302,35 @@ test('[openapi] the stash answers as the document says', async () => {
   expect((await call('GET', '/v1/stash/{index}', `${index}?limit=2`))['entries']).toHaveLength(2);
   await call('DELETE', entry, `${index}/a/b`);
   expect(await call('GET', '/v1/stash', '/v1/stash')).toEqual({ indexes: ['doc'] });
-  expect(await call('GET', '/v1/stash/status', '/v1/stash/status')).toMatchObject({ replicas: 1 });
+});
+
+test('[openapi] whoever runs the stash is answered as the document says', async () => {
+  await call('PUT', '/v1/stash/{index}/{path}', '/v1/stash/kept/a', { body: 'text' });
+  const status = '/v1/stash/status';
+  const told = await call('GET', status, status);
+  expect(told).toMatchObject({ replicas: 1, move: null, nodes: [{ figures: { hints: 0 } }] });
+  const [{ id }] = told['nodes'] as [{ id: string }];
+  const nodes = '/v1/stash-nodes';
+  expect(await call('GET', `${nodes}/{id}/safe`, `${nodes}/${id}/safe`)).toEqual({
+    ...{ safe: false, partitions: 0 },
+    reasons: ['1 copies are kept, and a write asks 1'],
+  });
+  for (const [verb, one, code] of [
+    ['drain', id, 'invalid'],
+    ['remove', id, 'conflict'],
+    ['drain', 'nobody', 'not_found'],
+  ] as const) {
+    const refused = await call('POST', `${nodes}/{id}/${verb}`, `${nodes}/${one}/${verb}`);
+    expect(refused, `${verb} ${one}`).toMatchObject({ code });
+  }
+  for (const verb of ['pause', 'resume', 'cancel']) {
+    const route = `/v1/stash-move/${verb}`;
+    expect(await call('POST', route, route)).toMatchObject({ code: 'conflict' });
+  }
+  const repair = '/v1/stash-repair';
+  expect(await call('POST', repair, `${repair}?within=10s`)).toEqual({
+    nodes: [{ id, done: true, compared: 0, differing: 0, fetched: 0, pushed: 0 }],
+  });
 });
 
 test('[openapi] namespaces and operations answer as the document says', async () => {

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
-import { codecs, type Space, type StashIndex, type StashKey, WaymarkError } from 'waymark';
+import { codecs, limits, type Space, type StashIndex, type StashKey, WaymarkError } from 'waymark';
 import { jsonLines } from '../stash/json-lines.js';
 import { keyFromJson, keyToJson, valueFromJson, valueToJson } from '../stash/key-json.js';
-import { durationMs, goneSignal, rawPath } from './inputs.js';
+import { goneSignal, rawPath } from './inputs.js';
 import { type BatchTally, runBatch } from './stash-batch.js';
+import { stashOperatorRoutes } from './stash-operator.js';
 
 /** The stash: an entry's value is the body, byte for byte. */
 
@@ -36,23 +37,6 @@ const page = Type.Object({
     description:
       'go on after this; null: that was all. A page without entries need not be the last',
   }),
-});
-
-const node = Type.Object({
-  id: Type.String(),
-  address: Type.String(),
-  zone: Type.String(),
-  weight: Type.Number(),
-  state: Type.Enum(['active', 'joining', 'leaving', 'away']),
-  share: Type.Number({ description: 'of the data, of 1' }),
-});
-
-const status = Type.Object({
-  epoch: Type.Integer({ description: 'grows with every change of who keeps what' }),
-  nodes: Type.Array(node),
-  replicas: Type.Integer(),
-  writeQuorum: Type.Integer(),
-  readQuorum: Type.Integer(),
 });
 
 const scanQuery = Type.Object({
@@ -92,11 +76,6 @@ export function stashRoutes(app: FastifyInstance, space: Space): void {
     async () => ({ indexes: await space.stash.indexes() }),
   );
   app.get(
-    '/v1/stash/status',
-    { schema: { tags, summary: 'nodes, copies and quorums', response: { 200: status } } },
-    async () => await space.stash.status(),
-  );
-  app.get(
     '/v1/stash/:index',
     {
       schema: { tags, querystring: scanQuery, summary: 'entries, a page', response: { 200: page } },
@@ -110,6 +89,7 @@ export function stashRoutes(app: FastifyInstance, space: Space): void {
       return { entries, next: found.next };
     },
   );
+  stashOperatorRoutes(app, space);
   entryRoutes(app, space);
   batchRoutes(app, space);
 }
@@ -119,7 +99,9 @@ function entryRoutes(app: FastifyInstance, space: Space): void {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   const url = '/v1/stash/:index/*';
   const readQuery = Type.Object({ level });
-  const bytes = { 200: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) };
+  const binary = { schema: { type: 'string', format: 'binary' } };
+  const content = { 'application/octet-stream': binary };
+  const bytes = { 200: { description: 'the value, byte for byte', content } };
   app.get(
     url,
     { schema: { tags, querystring: readQuery, response: bytes }, exposeHeadRoute: true },
@@ -134,14 +116,14 @@ function entryRoutes(app: FastifyInstance, space: Space): void {
     },
   );
   const writeQuery = Type.Object({
-    ttl: Type.Optional(Type.String({ description: 'it goes after so long: 30s, 10m' })),
+    ttl: Type.Optional(Type.String({ description: 'it goes after so long: 30s, 10m, 12h, 7d' })),
   });
   app.put(
     url,
     { schema: { tags, querystring: writeQuery, response: { 200: acknowledged } } },
     async (request) => {
       const { ttl } = request.query as Static<typeof writeQuery>;
-      const ttlMs = ttl === undefined ? undefined : durationMs(ttl);
+      const ttlMs = ttl === undefined ? undefined : ttlMsOf(ttl);
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
       return await indexOf(space, request).put(keyOf(request), body, { ttlMs });
     },
@@ -206,6 +188,18 @@ async function streamed(
   const tally: BatchTally = { put: 0, deleted: 0, got: 0 };
   const lines = runBatch(index, jsonLines(request.body as Readable), { signal, tally });
   return await reply.type('application/x-ndjson').send(Readable.from(lines));
+}
+
+/** `30s`, `12h`; a number is of milliseconds. Longer than other durations: up to a year. */
+function ttlMsOf(text: string): number {
+  const [, amount, unit = 'ms'] = /^(\d{1,12})(ms|s|m|h|d)?$/.exec(text) ?? [];
+  const units: Readonly<Record<string, number>> = {
+    ...{ ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 },
+  };
+  const ms = Number(amount) * (units[unit] as number);
+  if (ms >= 1 && ms <= limits.ttlMsMax) return ms;
+  const shown = text.slice(0, 40);
+  throw new WaymarkError('invalid', `ttl '${shown}' is no time up to 365d: take 30s, 10m or 12h`);
 }
 
 function indexOf(space: Space, request: FastifyRequest): StashIndex<Uint8Array> {

@@ -1,39 +1,41 @@
-import type { Space } from 'waymark';
+import type { Space, StashMove } from 'waymark';
 import {
   checkHostPort,
   type Clock,
   type Engine,
-  isWaymarkError,
   nodePeers,
   parseListen,
   pause,
   type Random,
   systemClock,
   systemRandom,
+  WaymarkError,
 } from 'waymark/engine';
 import {
   type AnnouncedNode,
   announce,
-  beginMove,
-  changeView,
   checkView,
-  createView,
   type HybridClock,
   type Known,
-  type PlacedNode,
-  readView,
+  moveStatus,
   RemotePeer,
+  type NodeTold,
+  servedFigures,
   servedNode,
   servedPeer,
   ViewWatch,
 } from 'waymark/stash';
 import { ServedPort, tableOf } from 'waymark/wire';
+import type { Flushed } from './group-commit.js';
 import { addressOf, tlsServer } from './node-address.js';
+import { type TakenPlace, takePlace } from './node-place.js';
+import { within } from './within.js';
+import { toldOf } from './node-told.js';
 import { openStore } from './open-store.js';
 import { Reaper } from './reaper.js';
 import { Mover } from './repair/mover.js';
 import { PeerNode } from './repair/peer-node.js';
-import { Repair, type RepairOptions } from './repair/repair.js';
+import { Repair, type RepairFigures, type RepairOptions } from './repair/repair.js';
 import { StorageNode } from './storage-node.js';
 import type { StashStore } from './store.js';
 
@@ -70,18 +72,18 @@ export interface NodeServiceParts {
   readonly random?: Random | undefined;
   readonly told: (message: string) => void;
   readonly warned: (message: string, error?: unknown) => void;
-  /** How long each group of writes took until it was on the disk. */
-  readonly flushed?: ((ms: number) => void) | undefined;
+  readonly flushed?: Flushed | undefined;
 }
 
-/** `joining`: it is being filled, or waits for that. `starting`: it has not been told yet what it is. `left`: it keeps nothing any more. */
-export type NodeState = 'starting' | 'active' | 'joining' | 'left';
+/** `starting`: it has not been told yet what it is. */
+export type NodeState = 'starting' | TakenPlace;
 
 const connectionsMax = 1_000;
 const replicasDefault = 3;
 const ttlMsDefault = 5_000;
 const againMs = 1_000;
 const joinAgainMs = 5_000;
+const letGoMsMax = 2_000;
 
 /** A storage node in this process: its store, the port where it is reached, and its place among the nodes of the space. */
 export class StashNodeService {
@@ -132,14 +134,20 @@ export class StashNodeService {
     const { directory, quotaBytes, token } = options;
     const store = await openStore(directory, { clock, random, quotaBytes, told, flushed });
     const views = new ViewWatch(engine, clock);
+    let service: StashNodeService | null = null;
     try {
       const node = new StorageNode(store, views);
       const peer = new PeerNode(store, (epoch) => node.follow(epoch));
-      const table = tableOf([...servedNode(node), ...servedPeer(peer)]);
+      const told = servedFigures(async ({ repair }) => {
+        if (service !== null) return service.tell(repair);
+        throw new WaymarkError('unavailable', 'the node begins');
+      });
+      const table = tableOf([...servedNode(node), ...servedPeer(peer), ...told]);
       const name = 'storage node';
       const asked = { host, port, clock, table, name, token, connectionsMax, server };
       const served = await ServedPort.open(asked);
-      return new StashNodeService({ store, node, views, port: served }, options, parts);
+      service = new StashNodeService({ store, node, views, port: served }, options, parts);
+      return service;
     } catch (error) {
       await store[Symbol.asyncDispose]();
       throw error;
@@ -153,6 +161,24 @@ export class StashNodeService {
 
   get state(): NodeState {
     return this.#state;
+  }
+
+  /** What it did to be the same as other replicas; null before it was started. */
+  get repaired(): (RepairFigures & { readonly comparedMs: number | null }) | null {
+    const repair = this.#repair;
+    return repair === null ? null : { ...repair.figures, comparedMs: repair.comparedMs };
+  }
+
+  /** The move under way, as this node knows it; null: none. */
+  get move(): StashMove | null {
+    const known = this.#views.last;
+    return known === null ? null : moveStatus(known, this.#clock.wallNow());
+  }
+
+  /** What it tells of itself to who runs the stash. @param repair  looks at all other replicas now */
+  tell(repair: boolean): NodeTold {
+    if (this.#repair !== null) return toldOf(this.store, this.#repair, repair);
+    throw new WaymarkError('unavailable', 'the node begins');
   }
 
   /**
@@ -192,14 +218,20 @@ export class StashNodeService {
     const { engine, warned } = this.#parts;
     while (!signal.aborted) {
       try {
-        await using lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
-        const ending = AbortSignal.any([signal, lease.signal]);
-        await announce(engine, this.#self(), lease.id, { signal });
-        for (await this.#enter(); !ending.aborted;) {
-          placed();
-          const waits = this.#state === 'joining' || this.#state === 'starting';
-          await pause(this.#clock, waits ? joinAgainMs : foreverMs, ending).catch(() => undefined);
-          if (waits && !ending.aborted) await this.#enter();
+        const lease = await space.lease(this.#options.ttlMs ?? ttlMsDefault, { signal });
+        try {
+          const ending = AbortSignal.any([signal, lease.signal]);
+          await announce(engine, this.#self(), lease.id, { signal });
+          for (await this.#enter(); !ending.aborted;) {
+            placed();
+            const waits = this.#state === 'joining' || this.#state === 'starting';
+            const ms = waits ? joinAgainMs : foreverMs;
+            await pause(this.#clock, ms, ending).catch(() => undefined);
+            if (waits && !ending.aborted) await this.#enter();
+          }
+        } finally {
+          // One that does not answer sees the lease end by itself.
+          await within(this.#clock, letGoMsMax, lease[Symbol.asyncDispose]());
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -209,58 +241,15 @@ export class StashNodeService {
     }
   }
 
-  /** Takes its place in the view, where that moves no data. */
   async #enter(): Promise<void> {
-    const { engine } = this.#parts;
-    const { signal } = this.#stopping;
-    const { id, zone, weight } = this.#self();
-    for (;;) {
-      const seen = await readView(engine, { signal });
-      if (seen === null) {
-        const nodes = [{ id, zone, weight }];
-        await createView(
-          engine,
-          { epoch: 1, replicas: this.#options.replicas ?? replicasDefault, nodes },
-          { signal },
-        );
-        continue;
-      }
-      const { replicas, nodes, also, left } = seen.view;
-      const others = nodes.filter((node) => node.id !== id);
-      const own = nodes.find((node) => node.id === id);
-      if (own?.zone === zone && own.weight === weight) return this.#become('active');
-      // It was drained while it ran: it comes back when it is started again.
-      if (own === undefined && this.#state !== 'starting' && left?.includes(id) === true) {
-        return this.#become('left');
-      }
-      const next = [...others, { id, zone, weight }];
-      // Beside others it moves even where nothing seems to be kept: a write may be under way.
-      if (also === undefined && others.length === 0) {
-        const away = left?.filter((one) => one !== id);
-        await changeView(engine, seen, { replicas, nodes: next, left: away }, { signal });
-        continue;
-      }
-      // What it kept before it left is gone before it is given anything.
-      const isLeft = left?.includes(id) === true;
-      const ready = !isLeft || this.store.stats().records === 0;
-      const asked = also === undefined && ready && (await this.#askIn({ id, zone, weight }));
-      if (own !== undefined) return this.#become('active');
-      // Until it is let in it stands among those that left, as one does that is drained.
-      return this.#become(isLeft && !asked ? 'starting' : 'joining');
-    }
-  }
-
-  /** Has its share of the data moved to it. @returns false while other data is being moved: then it waits */
-  async #askIn(self: PlacedNode): Promise<boolean> {
-    const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] =>
-      nodes.filter(({ id }) => id !== self.id).concat(self);
-    try {
-      await beginMove(this.#parts.engine, withSelf, { signal: this.#stopping.signal });
-      return true;
-    } catch (error) {
-      if (!isWaymarkError(error, 'conflict')) throw error;
-      return false;
-    }
+    const state = await takePlace(this.#self(), {
+      engine: this.#parts.engine,
+      replicas: this.#options.replicas ?? replicasDefault,
+      isNew: this.#state === 'starting',
+      isEmpty: () => this.store.stats().records === 0,
+      signal: this.#stopping.signal,
+    });
+    this.#become(state);
   }
 
   #become(state: NodeState): void {

@@ -9,11 +9,12 @@ import {
   type Random,
   WaymarkError,
 } from 'waymark/engine';
+import type { Flushed } from './group-commit.js';
 import type { StashNodeOptions, StashNodeService } from './node-service.js';
 
 export interface ServerStashOptions extends Omit<StashNodeOptions, 'directory'> {
-  /** Where its node keeps its data. Default with `file:DIR`: `DIR-stash`, from the first call of the stash on; else it has no node. */
-  readonly directory?: string | undefined;
+  /** Where its node keeps its data; false: it has none, and asks those of others. Default with `file:DIR`: `DIR-stash`, from the first call of the stash on; else it has no node. */
+  readonly directory?: string | false | undefined;
 }
 
 interface ServerStashParts {
@@ -33,8 +34,7 @@ interface ServerStashParts {
  * has neither its files nor its lease.
  */
 export class ServerStash extends DeferredDesk {
-  /** Told how long each flush took, in ms. */
-  flushed: (ms: number) => void = () => undefined;
+  flushed: Flushed = () => undefined;
   readonly #parts: ServerStashParts;
   #space: Space | null = null;
   #service: StashNodeService | null = null;
@@ -94,7 +94,7 @@ export class ServerStash extends DeferredDesk {
         ...{ engine, clock, random },
         told: (message) => logger.info(message),
         warned: (message, err) => logger.warn({ err }, message),
-        flushed: (ms) => this.flushed(ms),
+        flushed: (ms, entries) => this.flushed(ms, entries),
       },
     );
     this.#service = service;
@@ -111,11 +111,10 @@ export function stashOf(
   engine: string | Engine,
   parts: Pick<ServerStashParts, 'engine' | 'clock' | 'random' | 'logger'>,
 ): ServerStash {
-  if (asked === false)
-    return new ServerStash({ ...parts, options: {}, directory: null, asked: false });
-  const options = asked ?? {};
-  const directory = options.directory ?? defaultDirectory(engine);
-  return new ServerStash({ ...parts, options, directory, asked: options.directory !== undefined });
+  const options = asked === false ? { directory: false as const } : (asked ?? {});
+  const told = options.directory;
+  const directory = told === false ? null : (told ?? defaultDirectory(engine));
+  return new ServerStash({ ...parts, options, directory, asked: typeof told === 'string' });
 }
 
 /** Where a server keeps its node unless it is told: beside the data of a file engine, and nowhere else. */

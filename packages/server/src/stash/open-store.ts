@@ -13,7 +13,7 @@ import { crc32 } from './crc32.js';
 import { Digests } from './digests.js';
 import { DiskKeys } from './disk-key.js';
 import { Floors } from './floors.js';
-import { GroupCommit } from './group-commit.js';
+import { type Flushed, GroupCommit } from './group-commit.js';
 import { openTables, type Tables } from './lmdb.js';
 import { Room } from './room.js';
 import { StashStore } from './store.js';
@@ -24,10 +24,11 @@ export interface StoreOptions {
   readonly random?: Random | undefined;
   /** Values are refused when keys and values take so much. Default: as much as the disk has. */
   readonly quotaBytes?: number | undefined;
+  /** Memory that there is. Default: the machine's, or what this process is held to. */
+  readonly memoryBytes?: number | undefined;
   /** Told of trouble with the disk. Default: silent. */
   readonly told?: ((message: string) => void) | undefined;
-  /** How long each group of writes took until it was on the disk, in ms. */
-  readonly flushed?: ((ms: number) => void) | undefined;
+  readonly flushed?: Flushed | undefined;
 }
 
 const formatVersion = 1;
@@ -60,13 +61,13 @@ async function openLocked(
   lock: AsyncDisposable,
   options: StoreOptions,
 ): Promise<StashStore> {
-  const { clock = systemClock, random = systemRandom, quotaBytes } = options;
+  const { clock = systemClock, random = systemRandom, quotaBytes, memoryBytes } = options;
   const keys = new DiskKeys();
   const tables = await openTables(directory, keys);
   const room = new Room(directory, clock, options.told ?? (() => undefined));
   const flushed = options.flushed ?? (() => undefined);
-  const commits = new GroupCommit({ tables, keys, room, clock, flushed });
   const digests = new Digests();
+  const commits = new GroupCommit({ tables, keys, room, clock, digests, flushed });
   try {
     const id = await begin(directory, tables, { commits, digests, random });
     const stamps = new HybridClock(clock, decodeHigh(tables.meta.getBinary(highKey)));
@@ -78,7 +79,8 @@ async function openLocked(
       await lock[Symbol.asyncDispose]();
     };
     return new StashStore({
-      ...{ id, tables, keys, commits, room, digests, clock, stamps, floors, quotaBytes, close },
+      ...{ id, tables, keys, commits, room, digests, clock, stamps, floors, close },
+      ...{ quotaBytes, memoryBytes },
     });
   } catch (error) {
     await closeTables(tables, clock);

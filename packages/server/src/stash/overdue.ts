@@ -1,6 +1,7 @@
 import type { StashVersion } from 'waymark/stash';
 import { aboutKey, type DueKind, dueRange } from './due.js';
-import type { StoreFigures, StoreParts } from './store.js';
+import type { StoreParts } from './store.js';
+import type { StoreFigures } from './store-figures.js';
 import type { Writes } from './writes.js';
 
 const pageLines = 500;
@@ -14,6 +15,7 @@ export class Overdue {
   readonly #figures: StoreFigures;
   /** Behind the line that was looked at last. */
   #after: Buffer | null = null;
+  #counted = { after: tombstones.start, count: 0 };
 
   constructor(parts: StoreParts, writes: Writes, figures: StoreFigures) {
     this.#parts = parts;
@@ -40,6 +42,21 @@ export class Overdue {
     return lines.length === pageLines;
   }
 
+  /** Counts tombstones, some each time it is called: so it costs the same however many there are. A count that is whole is the figure of that name. */
+  countTombstones(): void {
+    const { after } = this.#counted;
+    const range = { start: after, end: tombstones.end, exclusiveStart: true, limit: countedLines };
+    let lines = 0;
+    for (const { key } of this.#parts.tables.due.getRange(range)) {
+      lines++;
+      this.#counted.after = key;
+    }
+    this.#counted.count += lines;
+    if (lines === countedLines) return;
+    this.#figures.tombstones = this.#counted.count;
+    this.#counted = { after: tombstones.start, count: 0 };
+  }
+
   /**
    * Partitions with tombstones that are old enough to go, and for each the highest stamp of these. Looks at some pages, and goes on behind them the next time.
    *
@@ -56,7 +73,7 @@ export class Overdue {
         keys.take(aboutKey(line));
         const current = this.#writes.stored();
         if (current === null) {
-          if (!('group' in this.#writes.current())) stale.push(line);
+          if (this.#writes.under === null) stale.push(line);
         } else if (current.valueStart >= 0) stale.push(line);
         else {
           const partition = keys.bytes.readUInt16BE(0);
@@ -86,3 +103,5 @@ export class Overdue {
 }
 
 const pagesMax = 40;
+const countedLines = 1_000;
+const tombstones = dueRange('t', Number.MAX_VALUE);

@@ -31,6 +31,7 @@ export class Reaper {
   }
 
   async #step(): Promise<boolean> {
+    this.#store.overdue.countTombstones();
     return this.#store.writable && (await this.#store.overdue.reap());
   }
 }

@@ -33,8 +33,11 @@ export interface StashPage {
   readonly next: string | null;
 }
 
-/** `joining`: it is being filled. `leaving`: its data is being moved away. `away`: it is a node, but does not say that it is alive. */
-export type StashNodeState = 'active' | 'joining' | 'leaving' | 'away';
+/**
+ * `joining`: it is being filled, or waits for that. `leaving`: its data is being moved away. `left`: it was drained, and keeps nothing until it is started again. `away`: it is a node, but does not say that it
+ * is alive.
+ */
+export type StashNodeState = 'active' | 'joining' | 'leaving' | 'left' | 'away';
 
 export interface StashNodeInfo {
   readonly id: string;
@@ -45,6 +48,34 @@ export interface StashNodeInfo {
   readonly state: StashNodeState;
   /** Share of the data that it keeps, of 1. */
   readonly share: number;
+  /** What it tells of itself; null when it did not answer within 2 s. */
+  readonly figures: StashNodeFigures | null;
+}
+
+/** What a node counts; all but the first six since it was started. */
+export interface StashNodeFigures {
+  /** Tombstones among them. */
+  readonly records: number;
+  /** What they take on the disk. */
+  readonly bytes: number;
+  /** As they were counted last: anew within seconds, or minutes where there are millions. */
+  readonly tombstones: number;
+  /** Keys that other nodes have missed, and will be told. */
+  readonly hints: number;
+  /** False: it takes no writes, for want of room or after a failure. */
+  readonly writable: boolean;
+  /** Since every replica of what it keeps was compared with; null: not yet. */
+  readonly comparedMs: number | null;
+  /** Looks at another node's replicas. */
+  readonly compared: number;
+  /** Partitions that were not the same. */
+  readonly differing: number;
+  /** Entries that repair brought here. */
+  readonly fetched: number;
+  /** Entries that repair took to others, those of hints among them. */
+  readonly pushed: number;
+  /** Records that did not match their CRC, each time they were found. */
+  readonly damaged: number;
 }
 
 export interface StashStatus {
@@ -55,6 +86,52 @@ export interface StashStatus {
   readonly replicas: number;
   readonly writeQuorum: number;
   readonly readQuorum: number;
+  /** Null: no data is being moved. */
+  readonly move: StashMove | null;
+}
+
+/** A move of data as it stands (rules D6.1 to D6.3). */
+export interface StashMove {
+  /** `filling`: who is to keep the data is given it. `settling`: who kept it confirms that it does no more. */
+  readonly phase: 'filling' | 'settling';
+  readonly paused: boolean;
+  /** Of all nodes together: partitions that were brought over, of those that are to be. */
+  readonly partitions: number;
+  readonly of: number;
+  /** Entries that were brought over. */
+  readonly entries: number;
+  /** Time it will take at the pace so far; null while that cannot be told. */
+  readonly leftMs: number | null;
+  /** Who has not done its part yet. */
+  readonly waitingFor: readonly string[];
+}
+
+/** The view that a change made: the move is over when `status` tells of this epoch, or a higher one, and of no move. */
+export interface StashBegun {
+  readonly epoch: number;
+}
+
+export interface StashSafeToStop {
+  readonly safe: boolean;
+  /** Why not, for people. */
+  readonly reasons: readonly string[];
+  /** Partitions that are not as they would have to be, of those that the node keeps. */
+  readonly partitions: number;
+}
+
+/** What came of a look of each node at all others. */
+export interface StashRepaired {
+  readonly nodes: readonly StashNodeRepaired[];
+}
+
+export interface StashNodeRepaired {
+  readonly id: string;
+  /** It went through all that it keeps. False: it did not answer, or was not through in time, and goes on. */
+  readonly done: boolean;
+  readonly compared: number;
+  readonly differing: number;
+  readonly fetched: number;
+  readonly pushed: number;
 }
 
 export interface StashCall extends CallOptions {
@@ -92,6 +169,18 @@ export interface StashScan extends StashCall {
   readonly keysOnly: boolean;
 }
 
+/** `drain` and `remove` are of a node, the others of the move under way. */
+export type StashChangeKind = 'drain' | 'remove' | 'pause' | 'resume' | 'cancel';
+
+export interface StashChange extends StashCall {
+  readonly kind: StashChangeKind;
+  readonly node?: string | undefined;
+}
+
+export interface StashSafeAsk extends StashCall {
+  readonly node: string;
+}
+
 /**
  * Coordinates what is asked of the stash: finds the nodes that keep a key, and asks as many of them as it takes. Batches are packed (stash/packed.ts), and pass through
  * without an object per key.
@@ -111,4 +200,8 @@ export interface StashDesk {
   scan(ask: StashScan): Promise<StashPage>;
   indexes(call: StashCall): Promise<readonly string[]>;
   status(call: StashCall): Promise<StashStatus>;
+  /** @throws {WaymarkError} `conflict` when it cannot be now, `not_found` for a node that keeps nothing and is not known */
+  change(ask: StashChange): Promise<StashBegun>;
+  safeToStop(ask: StashSafeAsk): Promise<StashSafeToStop>;
+  repair(call: StashCall): Promise<StashRepaired>;
 }

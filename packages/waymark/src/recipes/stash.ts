@@ -1,7 +1,7 @@
 import { WaymarkError } from '../core/errors.js';
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
-import type { StashDesk, StashStatus } from '../core/stash.js';
+import type { StashDesk, StashRepaired, StashSafeToStop, StashStatus } from '../core/stash.js';
 
 /**
  * The stash, asked where it is coordinated (rules D1 to D4 in docs/spec/stash.md): of a server, or in this process. Batches go as blocks, which the
@@ -76,7 +76,45 @@ export const status = recipeCall({
   run: (ground, call, options) => deskOf(ground).status({ ...call, ...options }),
 });
 
-export const stashCalls = [read, write, scan, indexes, status] as const;
+/** Done twice it would be refused the second time, or do to the next move what was meant for this one. */
+export const change = recipeCall({
+  name: 'stash.change',
+  verb: 0xcc,
+  whenBroken: 'uncertain',
+  ...waits,
+  args: shape.record({
+    kind: shape.choice('drain', 'remove', 'pause', 'resume', 'cancel'),
+    node: shape.optional(shape.text),
+    deadlineMs,
+  }),
+  result: shape.record({ epoch: shape.whole }),
+  run: (ground, ask, options) => deskOf(ground).change({ ...ask, ...options }),
+});
+
+export const safeToStop = recipeCall({
+  name: 'stash.safeToStop',
+  verb: 0xcd,
+  whenBroken: 'retry',
+  ...waits,
+  args: shape.record({ node: shape.text, deadlineMs }),
+  result: shape.json<StashSafeToStop>(),
+  run: (ground, ask, options) => deskOf(ground).safeToStop({ ...ask, ...options }),
+});
+
+export const repair = recipeCall({
+  name: 'stash.repair',
+  verb: 0xce,
+  whenBroken: 'retry',
+  ...waits,
+  args: shape.record({ deadlineMs }),
+  result: shape.json<StashRepaired>(),
+  run: (ground, call, options) => deskOf(ground).repair({ ...call, ...options }),
+});
+
+export const stashCalls = [
+  ...[read, write, scan, indexes, status],
+  ...[change, safeToStop, repair],
+] as const;
 
 function deskOf({ stash }: RecipeGround): StashDesk {
   if (stash !== undefined) return stash;

@@ -1,9 +1,14 @@
 import type {
   StashAcknowledged,
+  StashBegun,
   StashCall,
+  StashChange,
   StashDesk,
   StashPage,
   StashRead,
+  StashRepaired,
+  StashSafeAsk,
+  StashSafeToStop,
   StashScan,
   StashStatus,
   StashWrite,
@@ -32,5 +37,17 @@ export abstract class DeferredDesk implements StashDesk {
 
   async status(call: StashCall): Promise<StashStatus> {
     return await (await this.desk()).status(call);
+  }
+
+  async change(ask: StashChange): Promise<StashBegun> {
+    return await (await this.desk()).change(ask);
+  }
+
+  async safeToStop(ask: StashSafeAsk): Promise<StashSafeToStop> {
+    return await (await this.desk()).safeToStop(ask);
+  }
+
+  async repair(call: StashCall): Promise<StashRepaired> {
+    return await (await this.desk()).repair(call);
   }
 }

@@ -1,13 +1,21 @@
 import type {
   StashAcknowledged,
+  StashBegun,
+  StashMove,
+  StashNodeFigures,
   StashNodeInfo,
+  StashNodeRepaired,
   StashNodeState,
   StashReadLevel,
+  StashRepaired,
+  StashSafeToStop,
   StashStatus,
 } from '../core/stash.js';
 import type { Call, Codec } from './types.js';
 
 export type { StashAcknowledged, StashNodeInfo, StashNodeState, StashReadLevel, StashStatus };
+export type { StashBegun, StashMove, StashRepaired, StashSafeToStop };
+export type { StashNodeFigures, StashNodeRepaired };
 
 /**
  * Names a value. Different keys have different bytes, at most 1 024, whatever their types (rules D7.1 to D7.3); those of one type sort as their values do, and a text is its UTF-8. Not
@@ -127,5 +135,32 @@ export interface Stash {
   index<T = unknown>(name: string, options?: StashIndexOptions<T>): StashIndex<T>;
   /** Names of all indexes that have entries. */
   indexes(options?: StashCallOptions): Promise<readonly string[]>;
+  /** Who keeps the data, what each node tells of itself, and the move under way. */
   status(options?: StashCallOptions): Promise<StashStatus>;
+  /**
+   * Begins to give what a node keeps to the others, after which it is no node of the stash any more (rules D6.1 to D6.3). Reads and writes go on meanwhile.
+   *
+   * @throws {WaymarkError} `not_found`; `conflict` for one that is away, or while other data is being moved; `invalid` for the last one; `uncertain`
+   */
+  drain(node: string, options?: StashCallOptions): Promise<StashBegun>;
+  /**
+   * Takes out a node that is lost: the others begin to be given what it kept. Called again after that, it is forgotten.
+   *
+   * @throws as `drain`, but `conflict` for one that is alive
+   */
+  remove(node: string, options?: StashCallOptions): Promise<StashBegun>;
+  /** Has the move under way wait. @throws {WaymarkError} `conflict` when there is none that can */
+  pauseMove(options?: StashCallOptions): Promise<StashBegun>;
+  /** Has it go on. @throws as `pauseMove` */
+  resumeMove(options?: StashCallOptions): Promise<StashBegun>;
+  /** Goes back to who kept the data before, while the move still fills. @throws as `pauseMove` */
+  cancelMove(options?: StashCallOptions): Promise<StashBegun>;
+  /** Whether a node may be stopped now, and its disk be lost, without a loss and without reads or writes having to wait (rule D6.4). */
+  safeToStop(node: string, options?: StashCallOptions): Promise<StashSafeToStop>;
+  /**
+   * Every node that is alive compares what it keeps with all others now, and sends what one lacks, as it does by itself every 15 s.
+   *
+   * @param options.deadlineMs  default 600 000; a node that takes longer goes on by itself, and is told of as not done
+   */
+  repair(options?: StashCallOptions): Promise<StashRepaired>;
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.js';
 import type { RecipeCall } from '../core/recipe-call.js';
 import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
@@ -6,10 +7,11 @@ import type { HostSpace } from './space.js';
 import type { Part } from './stash-batches.js';
 import { encodePrefix } from './stash-keys.js';
 import { structured } from './structured.js';
-import type { StashPage } from '../core/stash.js';
+import type { StashChangeKind, StashPage } from '../core/stash.js';
 import type {
   Stash,
   StashAcknowledged,
+  StashBegun,
   StashCallOptions,
   StashEntries,
   StashFoundKey,
@@ -19,6 +21,8 @@ import type {
   StashPageOptions,
   StashPutOptions,
   StashReadOptions,
+  StashRepaired,
+  StashSafeToStop,
   StashScanOptions,
   StashStatus,
 } from './stash-types.js';
@@ -43,6 +47,10 @@ export class HostStash implements Stash {
     this.#space = space;
   }
 
+  get clock(): Clock {
+    return this.#space.clock;
+  }
+
   index<T = unknown>(name: string, options: StashIndexOptions<T> = {}): StashIndex<T> {
     return new HostStashIndex<T>(this, name, options);
   }
@@ -53,6 +61,44 @@ export class HostStash implements Stash {
 
   async status(options: StashCallOptions = {}): Promise<StashStatus> {
     return await this.run(calls.status, { deadlineMs: options.deadlineMs }, options);
+  }
+
+  drain(node: string, options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'drain', node }, options);
+  }
+
+  remove(node: string, options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'remove', node }, options);
+  }
+
+  pauseMove(options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'pause' }, options);
+  }
+
+  resumeMove(options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'resume' }, options);
+  }
+
+  cancelMove(options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'cancel' }, options);
+  }
+
+  async safeToStop(node: string, options: StashCallOptions = {}): Promise<StashSafeToStop> {
+    const { deadlineMs } = options;
+    return await this.run(calls.safeToStop, { node, deadlineMs }, options);
+  }
+
+  async repair(options: StashCallOptions = {}): Promise<StashRepaired> {
+    const { deadlineMs = limits.deadlineMsMax } = options;
+    return await this.run(calls.repair, { deadlineMs }, { ...options, deadlineMs });
+  }
+
+  async #change(
+    what: { readonly kind: StashChangeKind; readonly node?: string },
+    options: StashCallOptions,
+  ): Promise<StashBegun> {
+    const { deadlineMs } = options;
+    return await this.run(calls.change, { node: undefined, ...what, deadlineMs }, options);
   }
 
   run<A, R>(call: RecipeCall<A, R>, args: A, options: StashCallOptions): Promise<R> {
@@ -186,9 +232,13 @@ class HostStashIndex<T> implements StashIndex<T> {
     keys: Many<K>,
     options: StashReadOptions,
   ): AsyncGenerator<readonly [part: { readonly items: readonly K[] }, (T | undefined)[]]> {
-    const { inTurn, packKey, partsOf, readAll } = await batches();
+    const { inTurn, packKey, partsOf, readAll, UnderWay } = await batches();
     const read = (some: Uint8Array): Promise<Uint8Array> => this.#read(some, options);
-    yield* inTurn(partsOf(keys, packKey), ({ block }) => readAll(block, this.#codec, read));
+    yield* inTurn(
+      partsOf(keys, packKey),
+      ({ block }) => readAll(block, this.#codec, read),
+      UnderWay.ofReads(this.#stash.clock),
+    );
   }
 
   #read(keys: Uint8Array, options: StashReadOptions, keysOnly = false): Promise<Uint8Array> {
@@ -198,11 +248,11 @@ class HostStashIndex<T> implements StashIndex<T> {
   }
 
   async #writeAll<I>(parts: Many<Part<I>>, options: StashCallOptions): Promise<number> {
-    const { inTurn } = await batches();
+    const { inTurn, UnderWay } = await batches();
+    const underWay = UnderWay.ofWrites(this.#stash.clock);
+    const write = ({ block }: Part<I>): Promise<unknown> => this.#write(block, options);
     let count = 0;
-    for await (const [{ items }] of inTurn(parts, ({ block }) => this.#write(block, options))) {
-      count += items.length;
-    }
+    for await (const [{ items }] of inTurn(parts, write, underWay)) count += items.length;
     return count;
   }
 

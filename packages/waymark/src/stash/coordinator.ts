@@ -5,10 +5,15 @@ import { WaymarkError } from '../core/errors.js';
 import type { Peers } from '../core/recipe-call.js';
 import type {
   StashAcknowledged,
+  StashBegun,
   StashCall,
+  StashChange,
   StashDesk,
   StashPage,
   StashRead,
+  StashRepaired,
+  StashSafeAsk,
+  StashSafeToStop,
   StashScan,
   StashStatus,
   StashWrite,
@@ -16,18 +21,19 @@ import type {
 import { Batch, checkIndexName } from './batch.js';
 import { KeyHash } from './hash.js';
 import { HybridClock, skewMsMax, stampsPerMs } from './hybrid-clock.js';
+import { indexesOf } from './indexes-run.js';
 import type { StashNode } from './node.js';
 import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
-import { Failures, isStale } from './outcome.js';
-import { PackedCursor } from './packed.js';
+import { isStale } from './outcome.js';
+import { StashOperator } from './operator.js';
+import type { PackedCursor } from './packed.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
 import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
-import { countWritten, stampBlock } from './stamping.js';
-import { statusOf } from './status.js';
+import { checkWritten, stampBatch } from './stamping.js';
 import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
 import { Overtaken, WriteRun } from './write-run.js';
@@ -57,6 +63,7 @@ export class Coordinator implements StashDesk {
   readonly #options: CoordinatorOptions;
   readonly #clock: Clock;
   readonly #views: ViewWatch;
+  readonly #operator: StashOperator;
   readonly #stamps: HybridClock;
   readonly #writer: number;
   readonly #health = new Map<string, NodeHealth>();
@@ -68,6 +75,7 @@ export class Coordinator implements StashDesk {
     this.#options = options;
     this.#clock = options.clock;
     this.#views = new ViewWatch(options.engine, options.clock);
+    this.#operator = new StashOperator({ ...options, views: this.#views });
     this.#stamps = options.stamps ?? new HybridClock(options.clock);
     this.#writer = Math.floor(options.random.next() * 2 ** 32);
   }
@@ -85,7 +93,7 @@ export class Coordinator implements StashDesk {
     deadline: Deadline,
     { index, keys, level, keysOnly }: Omit<StashRead, keyof StashCall>,
   ): Promise<Uint8Array> {
-    const batch = batchOf(routes, keys, this.#hashOf(index));
+    const batch = new Batch(keys).place(routes, this.#hashOf(index));
     const quorum = level === 'one' ? 1 : routes.readQuorum;
     const deadlineMs = deadline.leftMs;
     const clock = this.#clock;
@@ -96,27 +104,26 @@ export class Coordinator implements StashDesk {
   async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
     const hash = this.#hashOf(index);
     const deadline = new Deadline(this.#clock, call);
-    let block = entries;
+    const batch = new Batch(entries, checkWritten);
     // Before anything is waited for: writes that one caller sends one after the other keep that order.
-    this.#stamp(block, true);
+    this.#stamp(batch.block, batch, true);
+    if (batch.count === 0) return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
     let tried = 0;
-    if (block.length === 0)
-      return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
-    for (;;) {
+    for (let asked = batch; ;) {
       try {
-        const done = await this.#placed(deadline, (now) => {
-          const batch = batchOf(now, block, hash, (cursor) => cursor.nextVersion());
-          return deadline.bound(
-            new WriteRun({ routes: now, index, batch, deadlineMs: deadline.leftMs }),
-          );
+        const done = await this.#placed(deadline, (routes) => {
+          asked.place(routes, hash);
+          const { leftMs: deadlineMs } = deadline;
+          return deadline.bound(new WriteRun({ routes, index, batch: asked, deadlineMs }));
         });
         this.#stamps.saw(tried);
         return done;
       } catch (error) {
         if (!(error instanceof Overtaken)) throw error;
         // Nodes may still be reading what they were given.
-        block = Buffer.from(block);
-        tried = this.#overtake(block, error.stamp);
+        const block = Buffer.from(asked.block);
+        tried = this.#overtake(block, asked, error.stamp);
+        asked = new Batch(block, (cursor) => cursor.nextVersion());
       }
     }
   }
@@ -141,10 +148,20 @@ export class Coordinator implements StashDesk {
     );
   }
 
-  async status(call: StashCall): Promise<StashStatus> {
-    const deadline = new Deadline(this.#clock, call);
-    const known = this.#views.known({ signal: call.signal });
-    return statusOf(await deadline.race(known, () => late('the view of the stash')));
+  status(call: StashCall): Promise<StashStatus> {
+    return this.#operator.status(call);
+  }
+
+  change(ask: StashChange): Promise<StashBegun> {
+    return this.#operator.change(ask);
+  }
+
+  safeToStop(ask: StashSafeAsk): Promise<StashSafeToStop> {
+    return this.#operator.safeToStop(ask);
+  }
+
+  repair(call: StashCall): Promise<StashRepaired> {
+    return this.#operator.repair(call);
   }
 
   async close(): Promise<void> {
@@ -226,55 +243,23 @@ export class Coordinator implements StashDesk {
    *
    * @returns what was tried, to be taken up once enough nodes took it; 0: nothing
    */
-  #overtake(block: Uint8Array, stamp: number): number {
+  #overtake(block: Buffer, batch: Batch, stamp: number): number {
     const aheadMs = stamp / stampsPerMs - this.#clock.wallNow();
     if (aheadMs <= skewMsMax || stamp <= this.#stamps.high) {
       this.#stamps.saw(stamp);
-      this.#stamp(block, false);
+      this.#stamp(block, batch, false);
       return 0;
     }
     const writer = Math.floor(this.#options.random.next() * 2 ** 32);
-    return stampBlock(block, { stamp: stamp + 1, writer, expiryFromMs: 0 });
+    return stampBatch(block, batch, { stamp: stamp + 1, writer, laterMs: 0 });
   }
 
   /** @param first  where an expiry stands it is a time to live yet */
-  #stamp(block: Uint8Array, first: boolean): void {
-    const stamp = this.#stamps.next(countWritten(block, first));
-    const expiryFromMs = first ? Math.floor(stamp / stampsPerMs) : 0;
-    stampBlock(block, { stamp, writer: this.#writer, expiryFromMs });
+  #stamp(block: Buffer, batch: Batch, first: boolean): void {
+    const stamp = this.#stamps.next(batch.count);
+    const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
+    stampBatch(block, batch, { stamp, writer: this.#writer, laterMs });
   }
-}
-
-/** Where every node keeps everything the keys of a batch need no partitions: one order of nodes holds for all, another one each time. */
-function batchOf(
-  routes: Routes,
-  packed: Uint8Array,
-  hash: KeyHash,
-  each?: (cursor: PackedCursor) => void,
-): Batch {
-  if (!routes.everywhere) return new Batch(packed, hash, each);
-  const batch = new Batch(packed, null, each);
-  batch.partitions.fill(routes.turn());
-  return batch;
-}
-
-/** An entry is on so many nodes that some may be missing. */
-async function indexesOf(routes: Routes, withinMs: number): Promise<readonly string[]> {
-  const failures = new Failures();
-  let failed = 0;
-  const lists = await Promise.all(
-    routes.readable.map(async (link) => {
-      try {
-        return await link.run((node) => node.indexes({ withinMs }));
-      } catch (error) {
-        failures.add(link.id, error);
-        failed++;
-        return [];
-      }
-    }),
-  );
-  if (failed < routes.writeQuorum) return [...new Set(lists.flat())].sort();
-  throw failures.refused(`${failed} of ${routes.readable.length} nodes did not tell their indexes`);
 }
 
 function late(what: string): WaymarkError {

@@ -17,6 +17,7 @@ export class HybridClock {
   /** Unix ms: an earlier life got so far. */
   readonly #from: number;
   #high: number;
+  #refused = 0;
 
   /** @param high  the highest stamp that an earlier life may have given or seen */
   constructor(clock: Clock, high = 0) {
@@ -28,6 +29,11 @@ export class HybridClock {
   /** The highest stamp that was given or seen. */
   get high(): number {
     return this.#high;
+  }
+
+  /** Stamps that were too far ahead. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** @returns the first of so many stamps in a row */
@@ -51,6 +57,7 @@ export class HybridClock {
     const now = Math.max(Math.floor(this.#clock.wallNow()), this.#from);
     const aheadMs = Math.floor(stamp / stampsPerMs) - now;
     if (aheadMs > skewMsMax) {
+      this.#refused++;
       const times = `${instant(now + aheadMs)} there, ${instant(now)} here`;
       throw new WaymarkError(
         'invalid',
@@ -58,28 +65,6 @@ export class HybridClock {
       );
     }
     this.saw(stamp);
-  }
-}
-
-/** The mark on disk may be so much higher than what was seen, so that it is seldom written. */
-const stepMs = 200;
-
-/** The highest stamp, kept over restarts: what is kept is never below one that was used. */
-export class HighMark {
-  #kept: number;
-
-  /** @param kept  what was read, 0 for nothing */
-  constructor(kept: number) {
-    this.#kept = kept;
-  }
-
-  /** @returns what is to be kept, before or together with what has the stamp, and `keeps` called after; null where nothing need be written */
-  above(stamp: number): number | null {
-    return stamp <= this.#kept ? null : stamp + stepMs * stampsPerMs;
-  }
-
-  keeps(mark: number): void {
-    if (mark > this.#kept) this.#kept = mark;
   }
 }
 

@@ -28,3 +28,4 @@ export * from './peer-calls.js';
 export * from './digest-list.js';
 export { readQuorumOf, writeQuorumOf } from './routes.js';
 export * from './safe-to-stop.js';
+export * from './figures-calls.js';

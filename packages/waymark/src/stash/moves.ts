@@ -1,18 +1,11 @@
 import type { CallOptions, Engine } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
+import type { StashMove } from '../core/stash.js';
 import type { Known } from './known.js';
 import { partitionCount } from './hash.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { readQuorumOf } from './routes.js';
-import {
-  type Also,
-  changeView,
-  encode,
-  movePrefix,
-  readView,
-  type SeenView,
-  type StashView,
-} from './view.js';
+import { changeView, encode, movePrefix, readView, type SeenView, type StashView } from './view.js';
 
 /**
  * Moves of data from one placement to another (rules D6.1 to D6.6), in three views that follow each other:
@@ -29,7 +22,7 @@ import {
 export interface MoveProgress {
   readonly since: number;
   readonly done: boolean;
-  /** Partitions that it has, of those that it gains. */
+  /** Partitions that were brought here, of those that it gains. */
   readonly partitions: number;
   readonly of: number;
   readonly entries: number;
@@ -137,23 +130,8 @@ export function keptBy(id: string, placement: Placement): Set<number> {
   return kept;
 }
 
-/** A move as it stands. */
-export interface MoveStatus {
-  readonly phase: Also['phase'];
-  readonly paused: boolean;
-  /** Of all nodes together: partitions that are filled, of those that are to be. */
-  readonly partitions: number;
-  readonly of: number;
-  /** Entries that were brought over. */
-  readonly entries: number;
-  /** Time it will take at the pace so far; null while that cannot be told. */
-  readonly leftMs: number | null;
-  /** Who has not done its part yet. */
-  readonly waitingFor: readonly string[];
-}
-
 /** @returns null while no data is moved. @param wallNow  unix time in ms */
-export function moveStatus(known: Known, wallNow: number): MoveStatus | null {
+export function moveStatus(known: Known, wallNow: number): StashMove | null {
   const also = known.view?.view.also;
   if (also === undefined) return null;
   const { phase, paused = false, since } = also;

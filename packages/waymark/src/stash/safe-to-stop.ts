@@ -1,18 +1,11 @@
 import type { CallOptions } from '../core/engine.js';
+import type { StashSafeToStop } from '../core/stash.js';
 import { bitsOf, type Digest, unpackDigests } from './digest-list.js';
 import type { Known } from './known.js';
 import { keptBy } from './moves.js';
 import type { StashPeer } from './peer.js';
 import { Placement } from './placement.js';
 import { writeQuorumOf } from './routes.js';
-
-export interface SafeToStop {
-  readonly safe: boolean;
-  /** Why not, for people. */
-  readonly reasons: readonly string[];
-  /** Partitions that are not as they would have to be, of those that the node keeps. */
-  readonly partitions: number;
-}
 
 /** What is being written is on one replica before it is on another: those that differ are asked again. */
 const triesMax = 5;
@@ -26,7 +19,7 @@ export async function safeToStop(
   known: Known,
   peerOf: (id: string) => StashPeer,
   options: CallOptions = {},
-): Promise<SafeToStop> {
+): Promise<StashSafeToStop> {
   const view = known.view?.view;
   if (view === undefined) return answer(['the stash has no node'], 0);
   const isIn = ({ id: one }: { readonly id: string }): boolean => one === id;
@@ -109,6 +102,6 @@ function textOf(digest: Digest | undefined): string | undefined {
   return digest == null ? undefined : `${digest.high} ${digest.low}`;
 }
 
-function answer(reasons: readonly string[], partitions: number): SafeToStop {
+function answer(reasons: readonly string[], partitions: number): StashSafeToStop {
   return { safe: reasons.length === 0, reasons, partitions };
 }

@@ -132,7 +132,15 @@ export class Mover {
     const needed = readQuorumOf(before.replicas);
     const has = new Map(wanted.map((one) => [one, new Set<string>()]));
     const lacking = (one: number): boolean => (has.get(one)?.size ?? 0) < needed;
-    let [entries, toldAt] = [0, clock.now()];
+    const brought = new Set<number>();
+    let [entries, toldAt] = [0, Number.NEGATIVE_INFINITY];
+    const tell = async (): Promise<void> => {
+      if (clock.now() - toldAt < tellMs) return;
+      toldAt = clock.now();
+      const of = wanted.length;
+      const progress = { ...told, done: false, partitions: brought.size, of, entries };
+      await tellMove(engine, store.id, progress, { signal }).catch(() => undefined);
+    };
     for (;;) {
       for (const [id, partitions] of ownersOf(wanted.filter(lacking), before)) {
         const asked = partitions.filter((one) => lacking(one) && has.get(one)?.has(id) === false);
@@ -144,15 +152,12 @@ export class Mover {
             // All that it held was here already.
             if (fetched === 0) has.get(one)?.add(id);
             entries += fetched;
+            brought.add(one);
+            await tell();
           });
         } catch (error) {
           if (isWaymarkError(error, 'superseded') || !isPassing(error)) throw error;
         }
-        if (clock.now() - toldAt < tellMs) continue;
-        toldAt = clock.now();
-        const done = wanted.filter((one) => !lacking(one)).length;
-        const progress = { ...told, done: false, partitions: done, of: wanted.length, entries };
-        await tellMove(engine, store.id, progress, { signal }).catch(() => undefined);
       }
       const left = wanted.filter(lacking).length;
       if (left === 0) return { partitions: wanted.length, of: wanted.length, entries };

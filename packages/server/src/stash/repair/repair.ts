@@ -4,10 +4,11 @@ import type { Known, StashPeer, ViewWatch } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
 import { inTurns, isPassing } from './in-turns.js';
+import { type Placed, placedBy } from './placed.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
 import { scrub } from './scrub.js';
-import { isOwnToCompare, type Placed, placedBy, sharedWith } from './shared.js';
+import { isOwnToCompare, sharedWith } from './shared-with.js';
 
 export interface RepairOptions {
   /** From one look at all peers to the next. Default 15 000. */
@@ -29,6 +30,8 @@ export interface RepairParts {
 
 /** What repair did since the node was started. */
 export interface RepairFigures {
+  /** Looks at all peers that are over. */
+  rounds: number;
   /** Looks at a peer that was there. */
   compared: number;
   /** Partitions that were found different. */
@@ -58,7 +61,7 @@ interface Away {
  */
 export class Repair {
   readonly figures: RepairFigures = {
-    ...{ compared: 0, differing: 0, fetched: 0, pushed: 0, purged: 0, hinted: 0 },
+    ...{ rounds: 0, compared: 0, differing: 0, fetched: 0, pushed: 0, purged: 0, hinted: 0 },
   };
   readonly #parts: RepairParts;
   readonly #options: RepairOptions;
@@ -68,6 +71,8 @@ export class Repair {
   #placed: Placed | null = null;
   readonly #bell = new Bell();
   #woken = false;
+  #begun = 0;
+  #comparedAt: number | null = null;
   #alive: ReadonlySet<string> = new Set();
   #scrubbed = 0;
 
@@ -76,6 +81,18 @@ export class Repair {
     this.#options = options;
     setMaxListeners(0, this.#stop.signal);
     this.#running = this.#run();
+  }
+
+  /** Since a round in which every other replica answered; null: there was none yet. */
+  get comparedMs(): number | null {
+    return this.#comparedAt === null ? null : this.#parts.clock.now() - this.#comparedAt;
+  }
+
+  /** Begins a round now, or as soon as the present one is over. @returns what `rounds` will be when it is over */
+  look(): number {
+    this.#away.clear();
+    this.#wake();
+    return this.#begun + 1;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,11 +106,13 @@ export class Repair {
     const listening = views.listen((known) => this.#heard(known));
     while (!signal.aborted) {
       this.#woken = false;
+      this.#begun++;
       try {
         await this.round();
       } catch (error) {
         if (!signal.aborted) warned('comparing replicas failed: it is tried again', error);
       }
+      this.figures.rounds++;
       const ms = (this.#options.everyMs ?? everyMsDefault) * (0.75 + random.next() / 2);
       await this.#bell.until(() => this.#woken, { clock, ms, signal });
     }
@@ -107,7 +126,10 @@ export class Repair {
     const back = [...alive].filter((id) => !this.#alive.has(id) && id !== this.#parts.store.id);
     this.#alive = alive;
     for (const id of back) this.#away.delete(id);
-    if (back.length === 0) return;
+    if (back.length > 0) this.#wake();
+  }
+
+  #wake(): void {
     this.#woken = true;
     this.#bell.ring();
   }
@@ -126,10 +148,13 @@ export class Repair {
     const shared = sharedWith(placement, own);
     await this.#workOut(shared.own);
     const others = [...shared.others].sort(() => random.next() - 0.5);
+    let all = true;
     for (const [position, partitions] of others) {
       const { id } = placement.nodes[position] as { readonly id: string };
       await this.#attend(id, known, (peer) => this.#compare({ id, peer, partitions, placed }));
+      all &&= !this.#away.has(id);
     }
+    if (all) this.#comparedAt = this.#parts.clock.now();
     await this.#mendSuspects(known, placed, shared.others);
     await this.#purge(known, placed, own);
     await scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0, store);

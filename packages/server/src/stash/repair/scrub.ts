@@ -18,7 +18,7 @@ export async function scrub(partition: number, store: StashStore): Promise<boole
   let [high, low] = [0, 0];
   for await (const entries of partitions.pages(partition, snapshot)) {
     for (const { key, value } of entries) {
-      if (!record.read(value, crc32(key, 0, key.length))) {
+      if (!record.read(value, 0, value.length, crc32(key, 0, key.length))) {
         suspects.add(partition);
         return true;
       }

@@ -23,6 +23,7 @@ import {
   type StashPeer,
   ViewWatch,
 } from 'waymark/stash';
+import { toldOf } from '../node-told.js';
 import { openStore } from '../open-store.js';
 import { StorageNode } from '../storage-node.js';
 import type { StashStore } from '../store.js';
@@ -114,6 +115,10 @@ export class TestCluster {
         const node = this.nodes.find((one) => one.address === address);
         if (node === undefined || this.cut.has(node.store.id) || this.cut.has(from)) {
           throw new WaymarkError('unavailable', `${address} is not reached`);
+        }
+        if (call.name === 'stash-node.figures') {
+          if (node.repair === null) throw new WaymarkError('unavailable', 'it does not repair');
+          return toldOf(node.store, node.repair, (args as { repair: boolean }).repair) as never;
         }
         const [role, verb] = call.name.split('.') as [string, string];
         const served = role === 'stash-node' ? node.node : node.peer;

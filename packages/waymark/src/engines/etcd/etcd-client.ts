@@ -15,6 +15,7 @@ import type { EtcdTarget } from './etcd-url.js';
 import { encode, type Exchange, exchangeOf, type Method, pathOf } from './exchange.js';
 import type { Grpc } from './grpc.js';
 import { Member } from './member.js';
+import { type Health, Members } from './members.js';
 import { unary, type Waits } from './unary.js';
 
 export interface EtcdCall {
@@ -47,10 +48,9 @@ export interface OpenedStream<I extends DescMessage, O extends DescMessage> {
   failed(error?: unknown): void;
 }
 
-const suspectMs = 5_000;
 /** A member silent for so long is passed over where there are others, and asked whether it is there. */
 const patienceMs = 1_000;
-const probeMs = 1_000;
+const lookMs = 1_000;
 const backoffMs = [0, 20, 50, 100, 200, 400] as const;
 /**
  * etcd's members, one of which is spoken to until it fails. Calls that were certainly not done, and reads, go on to the next member
@@ -60,17 +60,21 @@ export class EtcdClient {
   readonly #grpc: Grpc;
   readonly #target: EtcdTarget;
   readonly #clock: Clock;
-  #endpoints: readonly Member[];
-  #current: number;
+  readonly #members: Members<Member>;
   #token: Promise<string> | null = null;
-  #closed = false;
 
   constructor(grpc: Grpc, target: EtcdTarget, options: { clock: Clock; random: Random }) {
     this.#grpc = grpc;
     this.#target = target;
-    this.#clock = options.clock;
-    this.#endpoints = target.endpoints.map((address) => this.#endpoint(address));
-    this.#current = Math.floor(options.random.next() * this.#endpoints.length);
+    const { clock, random } = options;
+    this.#clock = clock;
+    const { endpoints, tls } = target;
+    this.#members = new Members(endpoints, {
+      clock,
+      random,
+      connect: (address) => new Member(address, { grpc, tls, clock }),
+      look: (member) => this.#look(member),
+    });
   }
 
   /**
@@ -97,7 +101,7 @@ export class EtcdClient {
     call.signal?.throwIfAborted();
     const deadline = this.#clock.now() + (call.timeoutMs ?? this.#target.timeoutMs);
     for (let attempt = 0; ; attempt++) {
-      const endpoint = this.#pick();
+      const endpoint = this.#members.pick();
       try {
         return await this.#attempt(endpoint, exchange, { ...call, deadline, attempt });
       } catch (error) {
@@ -108,10 +112,10 @@ export class EtcdClient {
         }
         if (stale) this.#token = null;
         else if (failure.code === 'unavailable' || failure.code === 'uncertain')
-          this.#suspect(endpoint);
+          this.#members.failed(endpoint);
         const again = failure.code === 'unavailable' || stale;
         const waitMs = this.#backoff(attempt);
-        if (!again || this.#closed || this.#clock.now() + waitMs >= deadline)
+        if (!again || this.#members.isClosed || this.#clock.now() + waitMs >= deadline)
           throw stale ? forgotten(error) : failure;
         if (waitMs > 0) await pause(this.#clock, waitMs, call.signal, true);
       }
@@ -122,8 +126,8 @@ export class EtcdClient {
   async stream<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
   ): Promise<OpenedStream<I, O>> {
-    if (this.#closed) throw new WaymarkError('unavailable', 'the engine is closed');
-    const endpoint = this.#pick();
+    if (this.#members.isClosed) throw new WaymarkError('unavailable', 'the engine is closed');
+    const endpoint = this.#members.pick();
     const metadata = await this.#metadata(endpoint);
     // A member that was cut off from the others ends the stream instead of keeping it silent.
     metadata.set('hasleader', 'true');
@@ -139,49 +143,18 @@ export class EtcdClient {
     };
     const failed = (error?: unknown): void => {
       if (isStaleToken(error)) this.#token = null;
-      else this.#suspect(endpoint);
+      else this.#members.failed(endpoint);
     };
     return { stream, ask, failed };
   }
 
   /** The members changed: from now on these are spoken to, the first of them first. */
   setEndpoints(addresses: readonly string[]): void {
-    if (this.#closed) return;
-    const before = this.#endpoints;
-    this.#endpoints = addresses.map(
-      (address) => before.find((known) => known.address === address) ?? this.#endpoint(address),
-    );
-    this.#current = 0;
-    // Calls under way on them go on.
-    for (const gone of before) if (!this.#endpoints.includes(gone)) gone.close();
+    this.#members.set(addresses);
   }
 
   close(): void {
-    this.#closed = true;
-    for (const endpoint of this.#endpoints) endpoint.close();
-  }
-
-  #endpoint(address: string): Member {
-    const { tls } = this.#target;
-    return new Member(address, { grpc: this.#grpc, tls, clock: this.#clock });
-  }
-
-  #pick(): Member {
-    const now = this.#clock.now();
-    const { length } = this.#endpoints;
-    for (let step = 0; step < length; step++) {
-      const index = (this.#current + step) % length;
-      const endpoint = this.#endpoints[index] as Member;
-      if (endpoint.suspectUntil > now) continue;
-      this.#current = index;
-      return endpoint;
-    }
-    this.#current = (this.#current + 1) % length;
-    return this.#endpoints[this.#current] as Member;
-  }
-
-  #suspect(endpoint: Member): void {
-    endpoint.suspectUntil = this.#clock.now() + suspectMs;
+    this.#members.close();
   }
 
   async #attempt<O>(
@@ -191,17 +164,13 @@ export class EtcdClient {
   ): Promise<O> {
     const metadata = await this.#metadata(endpoint);
     const withinMs = deadline - this.#clock.now();
-    if (this.#endpoints.length === 1)
+    if (this.#members.count === 1)
       return await this.#unary(endpoint, exchange, metadata, { withinMs, signal });
     const patience = Math.min(withinMs / 2, patienceMs * 2 ** attempt);
     // A read has time for another member, should this one be silent.
     if (kind === 'read')
       return await this.#unary(endpoint, exchange, metadata, { withinMs: patience, signal });
-    const isWell = (): Promise<boolean> => {
-      this.#suspect(endpoint);
-      return this.#isWell(endpoint);
-    };
-    const silence = { afterMs: patience, isWell };
+    const silence = { afterMs: patience, isWell: () => this.#members.silent(endpoint) };
     return await this.#unary(endpoint, exchange, metadata, { withinMs, signal, silence });
   }
 
@@ -214,17 +183,21 @@ export class EtcdClient {
     return unary(endpoint, { exchange, metadata, ...waits, clock: this.#clock });
   }
 
-  /** Whether it answers, and has a leader. Asked once at a time. */
-  #isWell(endpoint: Member): Promise<boolean> {
+  /** Asked once at a time. */
+  #look(member: Member): Promise<Health> {
     const exchange = exchangeOf(Maintenance.method.status, create(StatusRequestSchema, {}));
-    endpoint.probe ??= this.#metadata(endpoint)
-      .then((metadata) => this.#unary(endpoint, exchange, metadata, { withinMs: probeMs }))
+    // Logging in at one that is away would keep all others waiting.
+    const metadata = this.#token === null ? new this.#grpc.Metadata() : this.#metadata(member);
+    member.look ??= Promise.resolve(metadata)
+      .then((known) => this.#unary(member, exchange, known, { withinMs: lookMs }))
       .then(
-        ({ leader }) => leader !== 0n,
-        (error: unknown) => toWaymarkError(error, 'read').code !== 'unavailable',
+        ({ leader }): Health => (leader === 0n ? 'leaderless' : 'well'),
+        // Who may not ask was answered all the same.
+        (error: unknown) =>
+          toWaymarkError(error, 'read').code === 'unavailable' ? 'away' : 'well',
       )
-      .finally(() => (endpoint.probe = null));
-    return endpoint.probe;
+      .finally(() => (member.look = null));
+    return member.look;
   }
 
   async #metadata(endpoint: Member): Promise<GrpcTypes.Metadata> {
@@ -251,7 +224,7 @@ export class EtcdClient {
   }
 
   #backoff(attempt: number): number {
-    const round = Math.floor((attempt + 1) / this.#endpoints.length);
+    const round = Math.floor((attempt + 1) / this.#members.count);
     return backoffMs[Math.min(round, backoffMs.length - 1)] as number;
   }
 }

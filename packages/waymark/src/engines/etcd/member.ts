@@ -5,6 +5,7 @@ import { pathOf } from './exchange.js';
 import { KV } from './gen/etcd_pb.js';
 import type { Grpc } from './grpc.js';
 import { QuickCalls } from './http2/quick-calls.js';
+import type { Health, Judged } from './members.js';
 import { Standing } from './standing.js';
 import type { Reached } from './unary.js';
 
@@ -18,15 +19,15 @@ export interface MemberOptions {
 }
 
 /** One member of the cluster. */
-export class Member implements Reached {
+export class Member implements Reached, Judged {
   readonly address: string;
   readonly client: GrpcTypes.Client;
   readonly standing: Standing;
   readonly quick: QuickCalls;
-  /** It failed, and is passed over until then while others are there. */
-  suspectUntil = 0;
-  /** While it is asked whether it is well. */
-  probe: Promise<boolean> | null = null;
+  passedOverUntil = 0;
+  health: Health = 'well';
+  /** While it is asked how it is. */
+  look: Promise<Health> | null = null;
 
   constructor(address: string, { grpc, tls, clock }: MemberOptions) {
     this.address = address;
