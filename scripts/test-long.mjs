@@ -20,7 +20,6 @@ const parts = {
     'test/faults/postgres-standby.test.ts',
   ],
   stash: ['test/faults/stash-nodes-lost.test.ts', 'test/faults/stash-moves.test.ts'],
-  big: ['test/faults/stash-big.test.ts'],
   delivery: [
     'test/delivery/rig.test.ts',
     'test/delivery/engines.test.ts',

@@ -23,7 +23,6 @@ import {
 } from 'waymark/stash';
 import { Command, waymark } from '../support/command.js';
 import { type RunningEtcd, startEtcd } from '../support/etcd.js';
-import type { MemoryGroup } from '../support/memory-group.js';
 
 export const patience = { timeout: 120_000, interval: 100 };
 const allPartitions = Array.from({ length: partitionCount }, (_, one) => one);
@@ -39,8 +38,6 @@ export interface NodeFlags {
   readonly data?: string | undefined;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Bounds its memory. */
-  readonly memory?: MemoryGroup;
 }
 
 /** Storage nodes in processes of their own over one etcd, and what there is to know of them. */
@@ -93,12 +90,10 @@ export class StashCluster implements AsyncDisposable {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  async node({ data, flags = [], env = {}, memory }: NodeFlags = {}): Promise<NodeProcess> {
+  async node({ data, flags = [], env = {} }: NodeFlags = {}): Promise<NodeProcess> {
     const directory = data ?? join(this.directory, `node-${this.#made++}`);
     const args = ['--data', directory, '--space', this.url, '--log-level', 'silent', ...flags];
-    const all = [process.execPath, waymark, '--json', 'stash', ...args];
-    const [file = '', ...rest] = memory === undefined ? all : memory.around(all);
-    const command = new Command(file, rest, { env });
+    const command = new Command(process.execPath, [waymark, '--json', 'stash', ...args], { env });
     const { id } = JSON.parse(await command.says('\n')) as { id: string };
     const node = { id, command, data: directory };
     this.nodes.set(id, node);
