@@ -23,9 +23,9 @@ export class UnderWay {
     this.#blocksMax = blocksMax;
   }
 
-  /** An answer has about 1 MiB at most, and a coordinator of three nodes gets no further with more of them. */
+  /** An answer has about 1 MiB at most, and with more of them a coordinator of three nodes gets no further. */
   static ofReads(clock: Clock): UnderWay {
-    return new UnderWay(clock, blocksMin, blocksMin);
+    return new UnderWay(clock, 2 * blocksMin, 2 * blocksMin);
   }
 
   static ofWrites(clock: Clock): UnderWay {
