@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
 
 /** What was answered within this allows one block more; what took longer than that, half as many. */
-const quickMs = 250;
+const quickMs = 500;
 const slowMs = 1_000;
 const blocksMin = 4;
 const bytesMax = 4_194_304;
