@@ -124,7 +124,7 @@ test('[D6.1] a node that comes when there is data is given its share, and serves
   expect(await index.getMany(all)).toEqual(all);
 });
 
-test('[D6.8] by the address of a server: what each node has, that one may be stopped, a repair, and a drain with its bar; the node serves its figures', async () => {
+test('[D6.8] by the address of a server: what each node has, that one may be stopped, a repair, and a drain; the node serves its figures', async () => {
   const metrics = ['--metrics', '127.0.0.1:0', '--token', token];
   const first = await startNode('a', ...metrics);
   const second = await startNode('b', ...metrics);
@@ -147,9 +147,7 @@ test('[D6.8] by the address of a server: what each node has, that one may be sto
   expect(JSON.parse((await asked('move', '--json')).out)).toEqual({ move: null });
   expect((await asked('move', 'sideways')).code).toBe(errorTable.invalid.exit);
   expect((await asked('drain', 'nobody')).code).toBe(errorTable.not_found.exit);
-  const drained = await asked('drain', third.id);
-  expect(drained).toMatchObject({ code: 0, out: '' });
-  expect(drained.err).toMatch(/(filling|settling) \[[#.]{20}\] \d+ of \d+ partitions/);
+  expect(await asked('drain', third.id)).toMatchObject({ code: 0, out: '' });
   expect((await space.stash.status()).nodes.find(({ id }) => id === third.id)).toMatchObject({
     ...{ share: 0, state: 'left' },
   });
