@@ -12,7 +12,7 @@ import {
   connectRedisSemaphore,
   connectRedlock,
 } from './redis.js';
-import { connectWaymark, connectWaymarkEngine } from './waymark.js';
+import { connectWaymark, connectWaymarkEngine, connectWaymarkStash } from './waymark.js';
 import { connectZooKeeper } from './zookeeper.js';
 
 export type ClientName = keyof typeof clients;
@@ -20,6 +20,7 @@ export type ClientName = keyof typeof clients;
 const clients = {
   waymark: connectWaymark,
   waymarkEngine: connectWaymarkEngine,
+  waymarkStash: connectWaymarkStash,
   ioredis: connectIoredis,
   ioredisPlain: connectIoredisPlain,
   nodeRedis: connectNodeRedis,

@@ -70,6 +70,17 @@ function delivered(reply: Reply): unknown {
   throw new Error(`${reply.outcome}: ${reply.why}`);
 }
 
+/** One key a call of an index of the stash. */
+export async function connectWaymarkStash(url: string): Promise<Client> {
+  const space = await open(url);
+  const index = space.stash.index<string>('one by one', { codec: codecs.text });
+  return {
+    put: (key, value) => index.put(key, value),
+    get: (key) => index.get(key),
+    close: () => space.close(),
+  };
+}
+
 /** Raw engine verbs, over a server or in this process: what leases are compared by. */
 export async function connectWaymarkEngine(url: string): Promise<Client> {
   const engine = await openEngine(url);

@@ -155,11 +155,16 @@ export async function startWaymark(call: WaymarkCall = {}): Promise<Running> {
   const running = await start({
     name: 'waymark',
     command: process.execPath,
-    args: [...profileFlags(), command, 'serve', '--engine', engine, '--listen', listen, ...flags],
+    args: waymarkCommand(['serve', '--engine', engine, '--listen', listen, ...flags]).slice(1),
     address,
     directory,
   });
   return { ...running, address: call.unix === true ? `unix:${socket}` : `http://${address}` };
+}
+
+/** Waymark's own command with these arguments. */
+export function waymarkCommand(args: readonly string[]): [string, ...string[]] {
+  return [process.execPath, ...profileFlags(), command, ...args];
 }
 
 /** BENCH_PROFILE=DIR writes CPU profiles: of Waymark servers into DIR/server, of workers into DIR/client. */

@@ -2,7 +2,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient, type RedisClientType } from '@redis/client';
 import { open as openLmdb, type RootDatabase } from 'lmdb';
+import pg from 'pg';
 import { codecs, open, type StashIndex } from 'waymark';
+import { CopyIn } from '../clients/postgres-copy.js';
 import { value100 } from '../harness/pace.js';
 import { temporaryDirectory } from '../harness/processes.js';
 import type { Sample } from '../harness/samples.js';
@@ -32,7 +34,7 @@ let index: StashIndex<string> | undefined;
 
 export async function stashBatch({ op, address }: BatchParams): Promise<Sample> {
   const stash = (index ??= (await open(address)).stash.index('bench', { codec: codecs.text }));
-  return await timed(op, {
+  return await timed('stash', op, {
     put: async () => void (await stash.putMany(entries)),
     get: () => stash.getMany(wanted),
   });
@@ -47,7 +49,7 @@ export async function redisBatch({ op, address }: BatchParams): Promise<Sample> 
     await redis.connect();
   }
   const client = redis;
-  return await timed(op, {
+  return await timed('redis', op, {
     put: async () => {
       const parts = partsOf(entries).map((part) =>
         client.mSet(part.map(([key, value]): [string, string] => [key, value])),
@@ -55,6 +57,43 @@ export async function redisBatch({ op, address }: BatchParams): Promise<Sample> 
       await Promise.all(parts);
     },
     get: async () => (await Promise.all(partsOf(wanted).map((part) => client.mGet(part)))).flat(),
+  });
+}
+
+let postgres: pg.Client | undefined;
+
+/** COPY into an empty table, which is made empty before the clock starts; and ANY, 10 000 keys a query. */
+export async function postgresBatch({ op, address }: BatchParams): Promise<Sample> {
+  const [host = '', port] = address.split(':');
+  if (postgres === undefined) {
+    const to = { host, port: Number(port), user: 'bench', database: 'postgres' };
+    postgres = new pg.Client(to);
+    await postgres.connect();
+    await postgres.query('create table if not exists batch (key text primary key, value text)');
+  }
+  const client = postgres;
+  if (op === 'put') await client.query('truncate batch');
+  return await timed('postgres', op, {
+    put: async () => {
+      const bytes = Buffer.from(entries.map(([key, value]) => `${key}\t${value}\n`).join(''));
+      await new Promise<void>((resolve, reject) => {
+        const done = (error: unknown): void => (error instanceof Error ? reject(error) : resolve());
+        client.query(new CopyIn('copy batch from stdin', bytes, done));
+      });
+    },
+    get: async () => {
+      const any = {
+        name: 'any',
+        text: 'select key, value from batch where key = any($1)',
+        rowMode: 'array',
+      } as const;
+      const values = new Map<string, string>();
+      for (const part of partsOf(wanted, 10_000)) {
+        const { rows } = await client.query<[string, string]>({ ...any, values: [part] });
+        for (const [key, value] of rows) values.set(key, value);
+      }
+      return wanted.map((key) => values.get(key));
+    },
   });
 }
 
@@ -68,7 +107,7 @@ export async function lmdbBatch({ op }: BatchParams): Promise<Sample> {
     lmdb = openLmdb<string, string>({ path: join(folder, 'data'), encoding: 'string' });
   }
   const db = lmdb;
-  return await timed(op, {
+  return await timed('lmdb', op, {
     put: async () => {
       for (const [key, value] of entries) void db.put(key, value);
       await db.flushed;
@@ -77,10 +116,16 @@ export async function lmdbBatch({ op }: BatchParams): Promise<Sample> {
   });
 }
 
+/** Sides that hold all entries: `--only` may leave out the line that writes them. */
+const filled = new Set<string>();
+
 async function timed(
+  side: string,
   op: BatchOp,
   run: { put(): Promise<void>; get(): Promise<readonly (string | null | undefined)[]> },
 ): Promise<Sample> {
+  if (op === 'get' && !filled.has(side)) await run.put();
+  filled.add(side);
   const since = performance.now();
   if (op === 'put') {
     await run.put();
@@ -93,8 +138,8 @@ async function timed(
   return { value };
 }
 
-function partsOf<T>(all: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(all.length / partKeys) }, (_, part) =>
-    all.slice(part * partKeys, (part + 1) * partKeys),
+function partsOf<T>(all: readonly T[], keys = partKeys): T[][] {
+  return Array.from({ length: Math.ceil(all.length / keys) }, (_, part) =>
+    all.slice(part * keys, (part + 1) * keys),
   );
 }

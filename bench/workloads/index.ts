@@ -1,4 +1,4 @@
-import { lmdbBatch, redisBatch, stashBatch } from './batches.js';
+import { lmdbBatch, postgresBatch, redisBatch, stashBatch } from './batches.js';
 import {
   collectReceipts,
   deliverByHand,
@@ -38,4 +38,5 @@ export const workloads: Readonly<Record<string, (params: never) => Promise<unkno
   stashBatch,
   redisBatch,
   lmdbBatch,
+  postgresBatch,
 };

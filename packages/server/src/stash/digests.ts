@@ -69,12 +69,25 @@ export function entryHash(
   block: Uint8Array,
   start: number,
   end: number,
-  { stamp, writer }: { readonly stamp: number; readonly writer: number },
+  version: HashedVersion,
 ): Hash64 {
-  // Two hashes of the key that have nothing in common, and so 64 bits of it.
+  return versionHash(crc32(block, start, end), fnv32(block, start, end), version);
+}
+
+export interface HashedVersion {
+  readonly stamp: number;
+  readonly writer: number;
+}
+
+/** The same by two hashes of the key that have nothing in common, and so 64 bits of it. */
+export function versionHash(keyCrc: number, keyFnv: number, version: HashedVersion): Hash64 {
+  const { stamp, writer } = version;
+  const mixed = mix64((Math.floor(stamp / 0x1_0000_0000) ^ writer) >>> 0, stamp >>> 0);
+  return mix64((keyCrc ^ mixed.high) >>> 0, (keyFnv ^ mixed.low) >>> 0);
+}
+
+export function fnv32(block: Uint8Array, start: number, end: number): number {
   let fnv = 0x811c9dc5;
   for (let i = start; i < end; i++) fnv = Math.imul(fnv ^ (block[i] as number), 0x01000193);
-  const version = mix64((Math.floor(stamp / 0x1_0000_0000) ^ writer) >>> 0, stamp >>> 0);
-  const high = (crc32(block, start, end) ^ version.high) >>> 0;
-  return mix64(high, (fnv ^ version.low) >>> 0);
+  return fnv;
 }

@@ -49,6 +49,11 @@ export class DiskKeys {
     this.length = key.copy(this.bytes);
   }
 
+  /** Copies the one that was composed or taken last. @returns where it ends there */
+  copyTo(block: Buffer, at: number): number {
+    return copy(this.bytes, 0, this.length, block, at);
+  }
+
   /** Has LMDB read one that lies elsewhere. */
   point(block: Buffer, start: number, end: number): this {
     this.#block = block;

@@ -1,49 +1,48 @@
 import { type Clock, WaymarkError } from 'waymark/engine';
+import type { Digests } from './digests.js';
 import type { DiskKeys } from './disk-key.js';
-import type { Tables } from './lmdb.js';
+import { Group } from './group.js';
+import type { Tables, ValuePart } from './lmdb.js';
+import type { RecordReader } from './record.js';
 import type { Room } from './room.js';
 
-/** What a group is to write: a record to a key, or nothing to it. Key and record lie in one block. */
-export interface Put {
-  readonly block: Buffer;
-  readonly keyStart: number;
-  readonly keyEnd: number;
-  /** The record follows the key; where it ends, there is none: remove. */
-  readonly end: number;
-}
-
-/** Beside puts: changes of other tables, of a partition's digest. Done with the commit, or when it is on the disk. */
-export interface Group {
-  readonly puts: Put[];
-  readonly alongside: (() => void)[];
-  readonly whenDone: (() => void)[];
-  /** However it ended, before anybody hears of it. */
-  readonly whenOver: (() => void)[];
-  bytes: number;
-  /** Resolves when all is on the disk. @throws {WaymarkError} `storage_full`, `unavailable`, `uncertain` */
-  readonly done: Promise<void>;
-}
+/** A group takes no more than about so many bytes: the loop hands it to LMDB at one stretch, some 20 ms for short records. */
+const groupBytesMax = 4_194_304;
+/** So much is not waited for more: it is committed at once. */
+const smallBytesMax = 65_536;
+/** While more comes with each turn, a group that is neither small nor full waits so long at most. */
+const gatherMsMax = 20;
 
 /** Told of each group: how long it took until it was on the disk, in ms, and how many entries it put or removed. */
 export type Flushed = (ms: number, entries: number) => void;
 
-interface OpenGroup extends Group {
-  readonly settle: (error?: WaymarkError) => void;
+/** What of a key is under way. */
+export interface Pending {
+  readonly group: Group;
+  /** The record that was read, unchecked; or that it is to be removed. */
+  readonly found: 'record' | 'nothing';
 }
 
 /**
- * Commits in groups (rule D4.3): while one is being flushed all that comes is the next. One at a time, so that what is neither on disk nor refused is two
- * groups at most, and there is a moment between two of them at which the disk holds exactly what was acknowledged.
+ * Commits in groups (rule D4.3): while one is being flushed what comes is gathered into the next. One at a time, so that there is a moment between two of them at which the disk holds exactly
+ * what was acknowledged. Keys are spread over all partitions, so a commit of a thousand keys changes and flushes about as many pages as one of ten thousand: while writes come in turn after turn, as
+ * those of a large batch do, they are gathered for a while longer.
  */
 export class GroupCommit {
   readonly #tables: Tables;
   readonly #keys: DiskKeys;
   readonly #room: Room;
   readonly #clock: Clock;
+  readonly #digests: Digests;
   readonly #flushed: Flushed;
-  #gathering: OpenGroup | null = null;
-  #writing: OpenGroup | null = null;
+  /** Those that wait, the one that is gathered last; all others are full. */
+  #waiting: Group[] = [];
+  #writing: Group | null = null;
   #between: (() => void)[] = [];
+  #scheduled = false;
+  /** Of the group that is next: since when it waits, and what it had a turn ago. */
+  #since = 0;
+  #hadBytes = 0;
   #closed = false;
 
   constructor(parts: {
@@ -51,32 +50,46 @@ export class GroupCommit {
     readonly keys: DiskKeys;
     readonly room: Room;
     readonly clock: Clock;
+    readonly digests: Digests;
     readonly flushed: Flushed;
   }) {
     this.#tables = parts.tables;
     this.#keys = parts.keys;
     this.#room = parts.room;
     this.#clock = parts.clock;
+    this.#digests = parts.digests;
     this.#flushed = parts.flushed;
   }
 
   /** Bytes that wait. */
   get pendingBytes(): number {
-    return (this.#gathering?.bytes ?? 0) + (this.#writing?.bytes ?? 0);
+    return this.#waiting.reduce((sum, { bytes }) => sum + bytes, this.#writing?.bytes ?? 0);
   }
 
   /** The group that is gathered now. @throws {WaymarkError} `unavailable` once it is closed */
   gather(): Group {
     if (this.#closed) throw new WaymarkError('unavailable', 'the node stops');
-    if (this.#gathering !== null) return this.#gathering;
-    this.#gathering = openGroup();
-    if (this.#writing === null) this.#clock.nextTurn(() => this.#next());
-    return this.#gathering;
+    const last = this.#waiting.at(-1);
+    if (last !== undefined && last.bytes < groupBytesMax) return last;
+    const group = new Group();
+    this.#waiting.push(group);
+    if (this.#writing === null) this.#schedule();
+    return group;
+  }
+
+  /** What is to be written of a key and is not on the disk yet: which group has it last. */
+  pending(key: Buffer, keyBytes: number, hash: number, record: RecordReader): Pending | null {
+    for (let i = this.#waiting.length - 1; i >= -1; i--) {
+      const group = i < 0 ? this.#writing : (this.#waiting[i] as Group);
+      const found = group?.find(key, keyBytes, hash, record) ?? null;
+      if (found !== null) return { group: group as Group, found };
+    }
+    return null;
   }
 
   /** What is under way now, if anything is. */
   get last(): Promise<void> {
-    return (this.#gathering ?? this.#writing)?.done ?? Promise.resolve();
+    return (this.#waiting.at(-1) ?? this.#writing)?.done ?? Promise.resolve();
   }
 
   /** Runs when all that was committed is done with, and nothing is being committed. */
@@ -88,50 +101,83 @@ export class GroupCommit {
   /** Resolves when nothing waits any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    while (this.#gathering !== null || this.#writing !== null) {
+    while (this.#waiting.length > 0 || this.#writing !== null) {
       await this.last.catch(() => undefined);
     }
   }
 
   #next(): void {
     for (const task of this.#between.splice(0)) task();
-    if (this.#writing !== null || this.#gathering === null) return;
-    this.#writing = this.#gathering;
-    this.#gathering = null;
-    void this.#write(this.#writing);
+    if (this.#waiting.length === 0 || this.#scheduled) return;
+    this.#begin();
+    this.#look();
   }
 
-  async #write(group: OpenGroup): Promise<void> {
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#begin();
+    this.#clock.nextTurn(this.#look);
+  }
+
+  #begin(): void {
+    this.#scheduled = true;
+    this.#since = this.#clock.now();
+    this.#hadBytes = 0;
+  }
+
+  readonly #look = (): void => {
+    const [group] = this.#waiting;
+    if (this.#writing === null && group !== undefined && this.#isGrowing(group)) {
+      this.#hadBytes = group.bytes;
+      return this.#clock.nextTurn(this.#look);
+    }
+    this.#scheduled = false;
+    if (this.#writing !== null || group === undefined) return;
+    this.#waiting.shift();
+    this.#writing = group;
+    void this.#write(group);
+  };
+
+  #isGrowing({ bytes }: Group): boolean {
+    if (bytes <= smallBytesMax || bytes >= groupBytesMax || bytes === this.#hadBytes) return false;
+    return !this.#closed && this.#clock.now() - this.#since < gatherMsMax;
+  }
+
+  async #write(group: Group): Promise<void> {
     const began = this.#clock.now();
     try {
       await this.#bounded(this.#commit(group));
       this.#writing = null;
-      for (const task of group.whenDone) task();
-      for (const task of group.whenOver) task();
-      this.#flushed(this.#clock.now() - began, group.puts.length);
+      group.eachToggle((partition, high, low) => this.#digests.toggle(partition, high, low));
+      for (const partition of group.doubtful) this.#digests.doubt(partition);
+      this.#flushed(this.#clock.now() - began, group.puts);
       group.settle();
     } catch (cause) {
       const error = await this.#room.failed(await causeOf(cause), group.bytes);
       // What came meanwhile was compared with what is not there now.
-      const after = this.#gathering;
-      this.#gathering = this.#writing = null;
-      for (const over of [group, after]) for (const task of over?.whenOver ?? []) task();
+      const after = this.#waiting;
+      this.#waiting = [];
+      this.#writing = null;
       group.settle(error);
-      after?.settle(error.code === 'uncertain' ? this.#room.error() : error);
+      const also = error.code === 'uncertain' ? this.#room.error() : error;
+      for (const one of after) one.settle(also);
     }
     this.#next();
   }
 
-  async #commit({ puts, alongside }: Group): Promise<void> {
+  async #commit(group: Group): Promise<void> {
     const { entries, flushed } = this.#tables;
     const keys = this.#keys;
     await entries.batch(() => {
-      for (const { block, keyStart, keyEnd, end } of puts) {
+      group.eachPut((block, keyStart, keyEnd, end) => {
         const key = keys.point(block, keyStart, keyEnd);
-        if (end === keyEnd) entries.remove(key);
-        else entries.put(key, block.subarray(keyEnd, end));
-      }
-      for (const change of alongside) change();
+        if (end === keyEnd) return void entries.remove(key);
+        const part = block as ValuePart;
+        part.start = keyEnd;
+        part.end = end;
+        entries.put(key, part);
+      });
+      for (const change of group.alongside) change();
     });
     await flushed();
   }
@@ -147,16 +193,6 @@ export class GroupCommit {
 }
 
 const silenceMsMax = 60_000;
-
-function openGroup(): OpenGroup {
-  let settle: (error?: WaymarkError) => void = () => undefined;
-  const done = new Promise<void>((resolve, reject) => {
-    settle = (error) => (error === undefined ? resolve() : reject(error));
-  });
-  // Who gathered waits for it, unless what he gathered was nothing.
-  done.catch(() => undefined);
-  return { puts: [], alongside: [], whenDone: [], whenOver: [], bytes: 0, done, settle };
-}
 
 /** The package tells the cause by a promise of its own, which nobody else would catch. */
 async function causeOf(failure: unknown): Promise<unknown> {

@@ -4,9 +4,12 @@ import { recordBytesMax } from './record.js';
 
 /** What of LMDB is used, by the names of its package. */
 export interface Table {
-  /** See `readRecord`. A long one lies in LMDB's map, and is no Buffer. */
+  /** See `RecordSource`. A long one lies in LMDB's map, and is no Buffer. */
   getBinaryFast(key: TableKey): Uint8Array<ArrayBuffer> | undefined;
   getBinary(key: TableKey): Buffer | undefined;
+  /** Looks keys up on another thread, for their pages to be in memory. */
+  prefetch(keys: Iterable<TableKey> & { readonly length: number }, callback: () => void): unknown;
+  /** Of a value with `start` and `end` that part: see `ValuePart`. */
   put(key: TableKey, value: Uint8Array): unknown;
   remove(key: TableKey): unknown;
   /** All puts and removes of the callback in one transaction. Resolves when it is seen, not when it is flushed. */
@@ -22,6 +25,12 @@ export interface Table {
   useReadTransaction(): Snapshot;
   getStats(): unknown;
 }
+
+/**
+ * A part of a block as a value: the package takes where it lies from these two, as from what its own encoders give it. A view of the block instead would be an object for each value, all of which outlive the next
+ * collection of garbage. They are read before `put` returns, so the next value may lie in the same block; the block has to stay until all is committed.
+ */
+export type ValuePart = Buffer & { start: number; end: number };
 
 export interface Snapshot {
   /** Given back: what it holds on to is kept until then. */
@@ -51,17 +60,42 @@ export interface Tables {
 }
 
 /**
- * The record of the key that was composed or taken last, valid until the next one is read. Where LMDB's own pages are damaged on the way to it, it is an empty one, which matches
- * no CRC; so is one that claims to be longer than any is: it would be read from beyond the file.
+ * Reads the record of the key that was composed or taken last, and says where it lies until the next one is read. Where LMDB's own pages are damaged on the way to it, it is an empty one, which
+ * matches no CRC; so is one that claims to be longer than any is: it would be read from beyond the file.
  */
-export function readRecord(entries: Table, keys: DiskKeys): Buffer | undefined {
-  try {
-    const found = entries.getBinaryFast(keys.composed());
-    if (found === undefined || Buffer.isBuffer(found)) return found;
-    const { buffer, byteOffset, length } = found;
-    return length > recordBytesMax ? noRecord : Buffer.from(buffer, byteOffset, length);
-  } catch {
-    return noRecord;
+export class RecordSource {
+  block: Buffer = noRecord;
+  length = 0;
+  /** The package reads short records into one buffer, whose length it changes each time: this is the same memory, as a buffer like all others. */
+  #of: ArrayBuffer | null = null;
+  #whole: Buffer = noRecord;
+
+  /** @returns whether there is one */
+  read(entries: Table, keys: DiskKeys): boolean {
+    try {
+      const found = entries.getBinaryFast(keys.composed());
+      if (found === undefined) return false;
+      this.#point(found);
+    } catch {
+      this.block = noRecord;
+      this.length = 0;
+    }
+    return true;
+  }
+
+  #point(found: Uint8Array<ArrayBuffer>): void {
+    const { length, buffer, byteOffset } = found;
+    this.length = length;
+    if (length > recordBytesMax) {
+      this.block = noRecord;
+      this.length = 0;
+    } else if (Buffer.isBuffer(found) && byteOffset === 0) {
+      if (this.#of !== buffer) {
+        this.#of = buffer;
+        this.#whole = Buffer.from(buffer);
+      }
+      this.block = this.#whole;
+    } else this.block = Buffer.from(buffer, byteOffset, length);
   }
 }
 

@@ -24,6 +24,8 @@ export interface StoreOptions {
   readonly random?: Random | undefined;
   /** Values are refused when keys and values take so much. Default: as much as the disk has. */
   readonly quotaBytes?: number | undefined;
+  /** Memory that there is. Default: the machine's, or what this process is held to. */
+  readonly memoryBytes?: number | undefined;
   /** Told of trouble with the disk. Default: silent. */
   readonly told?: ((message: string) => void) | undefined;
   readonly flushed?: Flushed | undefined;
@@ -59,13 +61,13 @@ async function openLocked(
   lock: AsyncDisposable,
   options: StoreOptions,
 ): Promise<StashStore> {
-  const { clock = systemClock, random = systemRandom, quotaBytes } = options;
+  const { clock = systemClock, random = systemRandom, quotaBytes, memoryBytes } = options;
   const keys = new DiskKeys();
   const tables = await openTables(directory, keys);
   const room = new Room(directory, clock, options.told ?? (() => undefined));
   const flushed = options.flushed ?? (() => undefined);
-  const commits = new GroupCommit({ tables, keys, room, clock, flushed });
   const digests = new Digests();
+  const commits = new GroupCommit({ tables, keys, room, clock, digests, flushed });
   try {
     const id = await begin(directory, tables, { commits, digests, random });
     const stamps = new HybridClock(clock, decodeHigh(tables.meta.getBinary(highKey)));
@@ -77,7 +79,8 @@ async function openLocked(
       await lock[Symbol.asyncDispose]();
     };
     return new StashStore({
-      ...{ id, tables, keys, commits, room, digests, clock, stamps, floors, quotaBytes, close },
+      ...{ id, tables, keys, commits, room, digests, clock, stamps, floors, close },
+      ...{ quotaBytes, memoryBytes },
     });
   } catch (error) {
     await closeTables(tables, clock);

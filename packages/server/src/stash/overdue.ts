@@ -73,7 +73,7 @@ export class Overdue {
         keys.take(aboutKey(line));
         const current = this.#writes.stored();
         if (current === null) {
-          if (!('group' in this.#writes.current())) stale.push(line);
+          if (this.#writes.under === null) stale.push(line);
         } else if (current.valueStart >= 0) stale.push(line);
         else {
           const partition = keys.bytes.readUInt16BE(0);

@@ -3,7 +3,7 @@ import { answerBytesMax, type Hash64, type NodePage, PackedCursor, Packer } from
 import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { partitionStart } from './disk-key.js';
-import { readRecord, type Snapshot } from './lmdb.js';
+import { RecordSource, type Snapshot } from './lmdb.js';
 import { fullKeyBytesMax, measureEntries, measureKey } from './part-limits.js';
 import { RecordReader } from './record.js';
 import type { StashStore, StoreParts } from './store.js';
@@ -28,6 +28,7 @@ export class Partitions {
   readonly #writes: Writes;
   readonly #store: Pick<StashStore, 'checkOpen' | 'admit' | 'figures' | 'suspects'>;
   readonly #record = new RecordReader();
+  readonly #source = new RecordSource();
   readonly #counting = new Map<number, Promise<Hash64>>();
 
   constructor(parts: StoreParts, writes: Writes, store: StashStore) {
@@ -53,7 +54,7 @@ export class Partitions {
     const { entries, more } = this.page(partition, behind);
     for (const { key, value } of entries) {
       packer.key(key.toString('latin1', 2));
-      this.#pack(packer, value, { key, now, versionsOnly: true });
+      this.#pack(packer, this.#isSound(key, value), now, true);
     }
     return { entries: packer.take(), more };
   }
@@ -70,10 +71,12 @@ export class Partitions {
       const { block, keyStart, keyEnd } = asked;
       measureKey(packer.count, keyEnd - keyStart, fullKeyBytesMax);
       disk.compose(partition, noIndex, block, keyStart, keyEnd);
-      const found = readRecord(tables.entries, disk);
-      const key = disk.bytes.subarray(0, disk.length);
-      if (found === undefined) packer.finding(null);
-      else this.#pack(packer, found, { key, now, versionsOnly: false });
+      const source = this.#source;
+      if (!source.read(tables.entries, disk)) packer.finding(null);
+      else {
+        const crc = crc32(disk.bytes, 0, disk.length);
+        this.#pack(packer, this.#record.read(source.block, 0, source.length, crc), now, false);
+      }
     }
     return packer.take();
   }
@@ -264,7 +267,7 @@ export class Partitions {
   }
 
   #isSound(key: Buffer, value: Buffer): boolean {
-    return this.#record.read(value, crc32(key, 0, key.length));
+    return this.#record.read(value, 0, value.length, crc32(key, 0, key.length));
   }
 
   #isOver(key: Buffer, value: Buffer, upTo: number): boolean {
@@ -272,16 +275,10 @@ export class Partitions {
     return this.#isSound(key, value) && this.#record.stamp <= upTo && !this.#record.isLive(now);
   }
 
-  #pack(
-    packer: Packer,
-    found: Buffer,
-    { key, now, versionsOnly }: { key: Buffer; now: number; versionsOnly: boolean },
-  ): void {
-    if (!this.#isSound(key, found)) return packer.finding('damaged');
-    const { stamp, writer, expiresAt, valueStart } = this.#record;
-    const end = versionsOnly ? valueStart : found.length;
-    const value = this.#record.isLive(now) ? found.subarray(valueStart, end) : null;
-    packer.finding({ stamp, writer, expiresAt, value });
+  /** The record that was read last. */
+  #pack(packer: Packer, sound: boolean, now: number, versionsOnly: boolean): void {
+    if (sound) this.#record.pack(packer, now, versionsOnly);
+    else packer.finding('damaged');
   }
 
   #turn(): Promise<void> {

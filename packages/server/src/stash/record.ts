@@ -1,5 +1,5 @@
 import { limits } from 'waymark/engine';
-import type { StashVersion } from 'waymark/stash';
+import type { Packer, StashVersion } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 
 /**
@@ -17,6 +17,7 @@ import { crc32 } from './crc32.js';
 const flags = { value: 1, expiry: 2 } as const;
 const fixedBytes = 17;
 const expiryBytes = 8;
+const nothing = Buffer.alloc(0);
 
 export const recordBytesMax = fixedBytes + expiryBytes + limits.valueBytesMax;
 
@@ -33,11 +34,11 @@ export interface RecordValue {
   readonly valueEnd: number;
 }
 
-/** Writes a record behind its key, which lies from `key` to `at`. @returns where it ends */
+/** Writes a record. @param keyCrc  of the key it is put at. @returns where it ends */
 export function writeRecord(
   into: Buffer,
-  key: number,
   at: number,
+  keyCrc: number,
   { stamp, writer, expiresAt }: RecordFacts,
   value: RecordValue | null,
 ): number {
@@ -47,7 +48,7 @@ export function writeRecord(
   let end = into.writeUInt32BE(writer, at + 13);
   if (expiresAt !== 0) end = into.writeDoubleBE(expiresAt, end);
   if (hasValue) end += value.block.copy(into, end, value.valueStart, value.valueEnd);
-  into.writeUInt32BE(crc32(into, at + 4, end, crc32(into, key, at)), at);
+  into.writeUInt32BE(crc32(into, at + 4, end, keyCrc), at);
   return end;
 }
 
@@ -56,26 +57,45 @@ export class RecordReader implements RecordFacts {
   stamp = 0;
   writer = 0;
   expiresAt = 0;
-  /** Where the value begins; −1: there is none. It ends with the record. */
+  /** Where in `block` the value begins; −1: there is none. It ends with the record. */
   valueStart = -1;
+  block: Buffer = nothing;
+  start = 0;
+  end = 0;
 
   /** @param keyCrc  of the key it was found at. @returns false for what does not match its CRC: then nothing in it is to be believed */
-  read(record: Buffer, keyCrc: number): boolean {
-    const { length } = record;
-    if (length < fixedBytes) return false;
-    if (record.readUInt32BE(0) !== crc32(record, 4, length, keyCrc)) return false;
-    const flagged = record[4] as number;
-    this.stamp = record.readDoubleBE(5);
-    this.writer = record.readUInt32BE(13);
-    const expiring = (flagged & flags.expiry) !== 0;
-    this.expiresAt = expiring ? record.readDoubleBE(fixedBytes) : 0;
-    const start = fixedBytes + (expiring ? expiryBytes : 0);
-    this.valueStart = (flagged & flags.value) === 0 ? -1 : start;
+  read(block: Buffer, start: number, end: number, keyCrc: number): boolean {
+    if (end - start < fixedBytes) return false;
+    if (block.readUInt32BE(start) !== crc32(block, start + 4, end, keyCrc)) return false;
+    this.take(block, start, end);
     return true;
+  }
+
+  /** Reads one that was made here. */
+  take(block: Buffer, start: number, end: number): void {
+    this.block = block;
+    this.start = start;
+    this.end = end;
+    const flagged = block[start + 4] as number;
+    this.stamp = block.readDoubleBE(start + 5);
+    this.writer = block.readUInt32BE(start + 13);
+    const factsEnd = start + fixedBytes;
+    const expiring = (flagged & flags.expiry) !== 0;
+    this.expiresAt = expiring ? block.readDoubleBE(factsEnd) : 0;
+    const valueStart = expiring ? factsEnd + expiryBytes : factsEnd;
+    this.valueStart = (flagged & flags.value) === 0 ? -1 : valueStart;
   }
 
   /** Whether it has a value whose time is not over. */
   isLive(now: number): boolean {
     return this.valueStart >= 0 && (this.expiresAt === 0 || this.expiresAt > now);
+  }
+
+  /** As a finding. Stamp, writer and expiry lie in both in the same order. */
+  pack(into: Packer, now: number, versionsOnly: boolean): void {
+    const { block, start, end, valueStart, expiresAt } = this;
+    const live = this.isLive(now);
+    const facts = { block, start: start + 5, expiring: expiresAt !== 0 };
+    into.laid(facts, live ? valueStart : -1, versionsOnly ? valueStart : end);
   }
 }

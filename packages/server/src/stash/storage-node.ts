@@ -22,11 +22,14 @@ export class StorageNode implements StashNode {
 
   async read({ epoch, index, keys, versionsOnly }: NodeRead): Promise<Uint8Array> {
     if (!this.#isPresent(epoch)) await this.follow(epoch);
+    if (this.#store.cold) await this.#store.warm(index, keys, false);
     return this.#store.read(index, keys, versionsOnly);
   }
 
   async write({ epoch, index, entries }: NodeWrite): Promise<number> {
     if (!this.#isPresent(epoch)) await this.follow(epoch);
+    // What is there is compared with what comes.
+    if (this.#store.cold) await this.#store.warm(index, entries, true);
     return await this.#store.write(index, entries);
   }
 

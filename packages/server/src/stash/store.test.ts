@@ -150,6 +150,27 @@ describe('time to live', () => {
 });
 
 describe('ranges', () => {
+  test('where data is larger than memory it is looked for on another thread first, and found all the same', async () => {
+    expect(store.cold).toBe(false);
+    await reopen({ memoryBytes: 1 });
+    const entries = Array.from({ length: 1_000 }, (_, i) => `key ${i}`.padEnd(1 + (i % 200), 'x'));
+    await store.warm('some', packKeys(entries), false);
+    await store.write(
+      'some',
+      pack(entries.map((key) => ({ key, stamp: 1, writer: 1, expiresAt: 0, value: key }))),
+    );
+    await reopen({ memoryBytes: 1 });
+    expect(store.cold).toBe(true);
+    const warming = [1, 2, 3, 4].map(() => store.warm('some', packKeys(entries), false));
+    expect(get(...entries).map((found) => (found as Entry).value)).toEqual(entries);
+    await Promise.all(warming);
+    // It waits for the threads that look at the data.
+    const late = store.warm('some', packKeys(entries), false);
+    await reopen({ memoryBytes: 2 ** 40 });
+    await late;
+    expect(store.cold).toBe(false);
+  });
+
   test('[D3.6] a partition is read in the order of its keys, by prefix and page by page', async () => {
     const keys = Array.from({ length: 300 }, (_, i) => `key/${String(i).padStart(3, '0')}`);
     await store.write('some', pack(keys.map((key) => entry(key))));

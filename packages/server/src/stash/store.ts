@@ -2,7 +2,6 @@ import { type Clock, WaymarkError } from 'waymark/engine';
 import {
   answerBytesMax,
   type HybridClock,
-  KeyHash,
   type NodePage,
   type NodeScan,
   PackedCursor,
@@ -10,24 +9,30 @@ import {
   partitionCount,
 } from 'waymark/stash';
 import { crc32 } from './crc32.js';
-import { afterPrefix, DiskKeys, endOfAll, partitionStart } from './disk-key.js';
+import { afterPrefix, endOfAll, partitionStart } from './disk-key.js';
 import { Hints } from './hints.js';
-import { readRecord, type TableStats } from './lmdb.js';
+import { KnownIndexes } from './known-indexes.js';
+import { RecordSource, type TableStats } from './lmdb.js';
 import { measureEntries, measureKey, type PartSize } from './part-limits.js';
 import { Overdue } from './overdue.js';
+import type { Digests } from './digests.js';
 import { Partitions } from './partitions.js';
 import { RecordReader } from './record.js';
 import type { Room } from './room.js';
 import { noFigures } from './store-figures.js';
+import { WarmUp } from './warm-up.js';
 import { Writes, type WritesParts } from './writes.js';
 
 export interface StoreParts extends WritesParts {
   /** Drawn when the directory was made. */
   readonly id: string;
   readonly room: Room;
+  readonly digests: Digests;
   readonly clock: Clock;
   /** Values are refused when it has so much. */
   readonly quotaBytes: number | undefined;
+  /** What there is of it: where data takes more than half, it is read on another thread first. Default: the machine's, or what this process is held to. */
+  readonly memoryBytes?: number | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -37,7 +42,6 @@ export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
 /** Of a page, and of what is done without letting others have their turn. */
 const pageEntries = 500;
 const pendingBytesMax = 134_217_728;
-const indexesKnownMax = 1_000;
 
 /**
  * Entries of one node on its disk: of each key the newest version (rule D2.1), with its CRC. What is read was flushed; what is written is answered when it is.
@@ -56,8 +60,10 @@ export class StashStore {
   readonly overdue: Overdue;
   readonly #parts: StoreParts;
   readonly #writes: Writes;
-  readonly #indexes = new Map<string, { readonly bytes: Buffer; readonly hash: KeyHash }>();
+  readonly #indexes = new KnownIndexes();
   readonly #record = new RecordReader();
+  readonly #source = new RecordSource();
+  readonly #warmUp: WarmUp;
   #closed: Promise<void> | null = null;
 
   constructor(parts: StoreParts) {
@@ -66,6 +72,9 @@ export class StashStore {
     this.partitions = new Partitions(parts, this.#writes, this);
     this.overdue = new Overdue(parts, this.#writes, this.figures);
     this.hints = new Hints(parts.tables.hints, parts.commits);
+    const { tables, keys, clock, memoryBytes } = parts;
+    const storedBytes = (): number => this.stats().bytes;
+    this.#warmUp = new WarmUp({ entries: tables.entries, keys, clock, storedBytes, memoryBytes });
     this.id = parts.id;
   }
 
@@ -83,11 +92,22 @@ export class StashStore {
     if (this.#closed !== null) throw new WaymarkError('unavailable', 'the node stops');
   }
 
+  /** Whether what is asked of it may have to come from the disk: then `warm` it first, or all who are served here wait. */
+  get cold(): boolean {
+    return this.#closed === null && this.#warmUp.needed;
+  }
+
+  /** Resolves when the pages of packed keys, or of the keys of packed entries, are in memory. @throws {WaymarkError} `invalid` */
+  async warm(index: string, packed: Uint8Array, entries: boolean): Promise<void> {
+    this.checkOpen();
+    await this.#warmUp.of(this.#indexes.of(index), packed, entries);
+  }
+
   /** @returns as StashNode.read. @throws {WaymarkError} `invalid`, `too_large` */
   read(index: string, keys: Uint8Array, versionsOnly: boolean): Uint8Array {
     this.checkOpen();
     const { tables, keys: disk, clock } = this.#parts;
-    const { bytes, hash } = this.#indexOf(index);
+    const { bytes, hash } = this.#indexes.of(index);
     const now = clock.wallNow();
     const asked = new PackedCursor(keys);
     const packer = new Packer();
@@ -97,11 +117,12 @@ export class StashStore {
       measureKey(packer.count, keyEnd - keyStart);
       const partition = hash.partitionAt(block, keyStart, keyEnd);
       disk.compose(partition, bytes, block, keyStart, keyEnd);
-      const found = readRecord(tables.entries, disk);
-      if (found === undefined) packer.finding(null);
+      const source = this.#source;
+      if (!source.read(tables.entries, disk)) packer.finding(null);
       else {
         const crc = crc32(disk.bytes, 0, disk.length);
-        if (!this.#pack(packer, found, crc, now, versionsOnly)) this.suspects.add(partition);
+        const sound = this.#record.read(source.block, 0, source.length, crc);
+        if (!this.#pack(packer, sound, now, versionsOnly)) this.suspects.add(partition);
       }
       if (packer.bytes >= answerBytesMax) break;
     }
@@ -119,7 +140,7 @@ export class StashStore {
     this.checkOpen();
     const { room, keys, floors } = this.#parts;
     if (!room.writable) await room.check();
-    const { bytes, hash } = this.#indexOf(index);
+    const { bytes, hash } = this.#indexes.of(index);
     const part = measureEntries(entries, bytes.length);
     this.admit(part);
     const written = this.#writes.begin(part.diskBytes);
@@ -139,7 +160,7 @@ export class StashStore {
   /** Marks packed keys of an index as missed by another node. */
   async hint(node: string, index: string, keys: Uint8Array): Promise<void> {
     this.checkOpen();
-    const { bytes, hash } = this.#indexOf(index);
+    const { bytes, hash } = this.#indexes.of(index);
     const asked = new PackedCursor(keys);
     const missed: Buffer[] = [];
     while (!asked.done) {
@@ -165,7 +186,7 @@ export class StashStore {
   /** Entries of an index in some partitions, tombstones too. @see StashNode.scan */
   async scan(index: string, asked: ScanRange): Promise<NodePage> {
     this.checkOpen();
-    const { bytes } = this.#indexOf(index);
+    const { bytes } = this.#indexes.of(index);
     const packer = new Packer();
     let { after } = asked;
     let steps = 0;
@@ -194,8 +215,8 @@ export class StashStore {
     })) {
       if (packer.count >= asked.limit * 2 || packer.bytes >= answerBytesMax) return false;
       packer.key(key.toString('latin1', head.length));
-      const crc = crc32(key, 0, key.length);
-      if (this.#pack(packer, value, crc, now, asked.versionsOnly)) continue;
+      const sound = this.#record.read(value, 0, value.length, crc32(key, 0, key.length));
+      if (this.#pack(packer, sound, now, asked.versionsOnly)) continue;
       this.suspects.add(key.readUInt16BE(0));
     }
     return true;
@@ -231,42 +252,21 @@ export class StashStore {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return (this.#closed ??= this.#parts.close());
+    return (this.#closed ??= this.#warmUp.idle().then(this.#parts.close));
   }
 
-  #indexOf(index: string): { readonly bytes: Buffer; readonly hash: KeyHash } {
-    const known = this.#indexes.get(index);
-    if (known !== undefined) return known;
-    const bytes = DiskKeys.indexBytes(index);
-    const made = { bytes, hash: new KeyHash(bytes.toString('latin1', 0, bytes.length - 1)) };
-    if (this.#indexes.size >= indexesKnownMax) this.#indexes.clear();
-    this.#indexes.set(index, made);
-    return made;
-  }
-
-  /** @returns whether it is sound */
-  #pack(
-    packer: Packer,
-    found: Buffer,
-    keyCrc: number,
-    now: number,
-    versionsOnly: boolean,
-  ): boolean {
-    const record = this.#record;
-    if (!record.read(found, keyCrc)) {
+  /** Packs the record that was read last. @returns whether it is sound */
+  #pack(packer: Packer, sound: boolean, now: number, versionsOnly: boolean): boolean {
+    if (sound) this.#record.pack(packer, now, versionsOnly);
+    else {
       this.figures.damaged++;
       packer.finding('damaged');
-      return false;
     }
-    const { stamp, writer, expiresAt, valueStart } = record;
-    const end = versionsOnly ? valueStart : found.length;
-    const value = record.isLive(now) ? found.subarray(valueStart, end) : null;
-    packer.finding({ stamp, writer, expiresAt, value });
-    return true;
+    return sound;
   }
 
   #isLive({ key, value }: { readonly key: Buffer; readonly value: Buffer }): boolean {
-    const sound = this.#record.read(value, crc32(key, 0, key.length));
+    const sound = this.#record.read(value, 0, value.length, crc32(key, 0, key.length));
     return sound && this.#record.isLive(this.#parts.clock.wallNow());
   }
 

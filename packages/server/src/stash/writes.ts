@@ -1,27 +1,22 @@
 import { type HybridClock, isNewer } from 'waymark/stash';
 import { crc32 } from './crc32.js';
-import { type Digests, entryHash } from './digests.js';
+import { fnv32, versionHash } from './digests.js';
 import type { DiskKeys } from './disk-key.js';
 import { dueAt } from './due.js';
 import type { Floors } from './floors.js';
-import type { Group, GroupCommit } from './group-commit.js';
-import { readRecord, type Tables } from './lmdb.js';
+import type { Group } from './group.js';
+import type { GroupCommit } from './group-commit.js';
+import { RecordSource, type Tables } from './lmdb.js';
 import { type RecordFacts, RecordReader, type RecordValue, writeRecord } from './record.js';
 
 export interface WritesParts {
   readonly tables: Tables;
   readonly keys: DiskKeys;
   readonly commits: GroupCommit;
-  readonly digests: Digests;
   /** The highest stamp that was seen: on the disk with the group that brought it (rule D2.3). */
   readonly stamps: HybridClock;
   /** Up to where partitions take no writes. */
   readonly floors: Floors;
-}
-
-/** What is to be written of a key and is not on the disk yet. */
-interface Pending extends RecordFacts {
-  readonly group: Group;
 }
 
 /** Nothing, to be compared with versions. */
@@ -35,9 +30,13 @@ const damaged: RecordFacts = { ...nothing };
  */
 export class Writes {
   readonly parts: WritesParts;
-  /** By key on disk. */
-  readonly #pending = new Map<string, Pending>();
+  /** Of the key that was looked up last. */
+  keyCrc = 0;
+  keyFnv = 0;
+  /** The group that has what is there, where it is not on the disk yet. */
+  under: Group | null = null;
   readonly #record = new RecordReader();
+  readonly #source = new RecordSource();
   #lastGroup: Group | null = null;
 
   constructor(parts: WritesParts) {
@@ -55,33 +54,24 @@ export class Writes {
     return new PartWrite(this, group, bytes);
   }
 
-  /** The version of the key that was composed last. */
-  current(): RecordFacts | Pending {
-    const pending = this.#pendingOf();
-    if (pending !== undefined) return pending;
-    const { keys, tables } = this.parts;
-    const found = readRecord(tables.entries, keys);
-    if (found === undefined) return nothing;
-    return this.#record.read(found, crc32(keys.bytes, 0, keys.length)) ? this.#record : damaged;
+  /** The version of the key that was composed or taken last. */
+  current(): RecordFacts {
+    const { keys, tables, commits } = this.parts;
+    const { bytes, length } = keys;
+    this.keyCrc = crc32(bytes, 0, length);
+    this.keyFnv = fnv32(bytes, 0, length);
+    const pending = commits.pending(bytes, length, this.keyFnv, this.#record);
+    this.under = pending?.group ?? null;
+    if (pending !== null) return pending.found === 'record' ? this.#record : nothing;
+    const source = this.#source;
+    if (!source.read(tables.entries, keys)) return nothing;
+    return this.#record.read(source.block, 0, source.length, this.keyCrc) ? this.#record : damaged;
   }
 
-  /** The record of the key that was taken last, as it lies on the disk; null while something is to be written there, and for a damaged one. */
+  /** The record of that key as it lies on the disk; null while something is to be written there, and for a damaged one. */
   stored(): RecordReader | null {
-    const current = this.#pendingOf() ?? this.current();
-    return current === this.#record ? this.#record : null;
-  }
-
-  #pendingOf(): Pending | undefined {
-    if (this.#pending.size === 0) return undefined;
-    const { keys } = this.parts;
-    return this.#pending.get(keys.bytes.toString('latin1', 0, keys.length));
-  }
-
-  pend(key: string, pending: Pending): void {
-    this.#pending.set(key, pending);
-    pending.group.whenOver.push(() => {
-      if (this.#pending.get(key) === pending) this.#pending.delete(key);
-    });
+    const current = this.current();
+    return this.under === null && current === this.#record ? this.#record : null;
   }
 }
 
@@ -113,7 +103,7 @@ export class PartWrite {
     if (!isNewer(version, current)) {
       if (isNewer(current, version) && current.writer !== version.writer)
         this.newest = Math.max(this.newest, current.stamp);
-      if ('group' in current) this.#others.add(current.group);
+      if (this.#writes.under !== null) this.#others.add(this.#writes.under);
       return;
     }
     if (version.stamp <= sealed && current !== damaged) {
@@ -123,7 +113,7 @@ export class PartWrite {
     this.#set(partition, current, version, value);
   }
 
-  /** Takes the value from the version that is there. */
+  /** Takes the value from the version that is there, which was looked up last. */
   bury(partition: number, version: RecordFacts): void {
     const facts = { stamp: version.stamp, writer: version.writer, expiresAt: 0 };
     this.#set(partition, version, facts, null);
@@ -132,9 +122,9 @@ export class PartWrite {
   /** Removes without a trace. */
   remove(partition: number): void {
     const current = this.#writes.current();
+    this.#changed(partition, current, nothing);
     const keyStart = this.#key();
-    this.#group.puts.push({ block: this.#block, keyStart, keyEnd: this.#end, end: this.#end });
-    this.#changed(partition, keyStart, this.#end, current, nothing);
+    this.#group.put(this.#block, keyStart, this.#end, this.#end, this.#writes.keyFnv);
   }
 
   /** @returns `newest`, once all of it is on the disk */
@@ -154,47 +144,39 @@ export class PartWrite {
     value: RecordValue | null,
   ): void {
     const block = this.#block;
+    const { parts, keyCrc, keyFnv } = this.#writes;
+    this.#changed(partition, before, version);
     const keyStart = this.#key();
     const keyEnd = this.#end;
-    // Copied: `before` may be the reader's own fields.
-    this.#changed(partition, keyStart, keyEnd, before, version);
-    this.#end = writeRecord(block, keyStart, keyEnd, version, value);
-    this.#group.puts.push({ block, keyStart, keyEnd, end: this.#end });
+    this.#end = writeRecord(block, keyEnd, keyCrc, version, value);
+    this.#group.put(block, keyStart, keyEnd, this.#end, keyFnv);
     const due = dueAt(version, value !== null && value.valueStart >= 0);
     if (due === null) return;
-    const { tables } = this.#writes.parts;
+    const { tables } = parts;
     this.#group.alongside.push(() =>
       tables.due.put(due.key(block.subarray(keyStart, keyEnd)), oneByte),
     );
   }
 
   #key(): number {
-    const { bytes, length } = this.#writes.parts.keys;
     const start = this.#end;
-    this.#end += bytes.copy(this.#block, start, 0, length);
+    this.#end = this.#writes.parts.keys.copyTo(this.#block, start);
     return start;
   }
 
-  #changed(
-    partition: number,
-    start: number,
-    end: number,
-    before: RecordFacts,
-    after: RecordFacts,
-  ): void {
+  /** Before anything else is read: `before` may be the reader's own fields. */
+  #changed(partition: number, before: RecordFacts, after: RecordFacts): void {
     this.#count++;
-    const block = this.#block;
-    const { digests } = this.#writes.parts;
-    const out = before.stamp === 0 ? null : entryHash(block, start, end, before);
-    const into = after.stamp === 0 ? null : entryHash(block, start, end, after);
-    const { stamp, writer, expiresAt } = after;
-    const group = this.#group;
-    this.#writes.pend(block.toString('latin1', start, end), { stamp, writer, expiresAt, group });
-    group.whenDone.push(() => {
-      if (before === damaged) digests.doubt(partition);
-      if (out !== null) digests.toggle(partition, out.high, out.low);
-      if (into !== null) digests.toggle(partition, into.high, into.low);
-    });
+    const { keyCrc, keyFnv } = this.#writes;
+    if (before === damaged) this.#group.doubtful.push(partition);
+    let [high, low] = [0, 0];
+    if (before.stamp !== 0) ({ high, low } = versionHash(keyCrc, keyFnv, before));
+    if (after.stamp !== 0) {
+      const into = versionHash(keyCrc, keyFnv, after);
+      high ^= into.high;
+      low ^= into.low;
+    }
+    this.#group.toggle(partition, high, low);
   }
 }
 

@@ -1,15 +1,19 @@
+import { textToBytes } from '../core/bytes.js';
+import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
+import { utf8Slice } from '../core/latin1.js';
 import { answerBytesMax, partKeysMax } from '../stash/node.js';
 import { PackedCursor, Packer } from '../stash/packed.js';
+import { json, text } from './codecs.js';
 import { decodeKey, encodeKey } from './stash-keys.js';
 import type { StashFoundKey, StashKey } from './stash-types.js';
 import { decodeStructured, encodeStructured, structured } from './structured.js';
 import type { Codec } from './types.js';
+import type { UnderWay } from './under-way.js';
+
+export { UnderWay } from './under-way.js';
 
 /** Batches of the stash on the client's side: keys and values into blocks, findings into values, several blocks under way. */
-
-/** Blocks of one batch that wait for their answers. With more of them a coordinator of three nodes gets no further, and memory is what they take. */
-const atOnceMax = 4;
 
 type Many<T> = Iterable<T> | AsyncIterable<T>;
 
@@ -28,10 +32,10 @@ export function packKey(packer: Packer, key: StashKey): void {
 export function packPut(
   packer: Packer,
   key: StashKey,
-  value: Uint8Array | null,
+  value: Uint8Array | ByteString | null,
   ttlMs: number,
 ): void {
-  packer.entry(encodeKey(key), { stamp: 0, writer: 0, expiresAt: ttlMs, value });
+  packer.unstamped(encodeKey(key), value, ttlMs);
 }
 
 export function packed(pack: (packer: Packer) => void): Uint8Array {
@@ -83,20 +87,24 @@ class Gathering<I> {
 export async function* inTurn<I, R>(
   parts: Many<Part<I>>,
   run: (part: Part<I>) => Promise<R>,
+  underWay: UnderWay,
 ): AsyncGenerator<readonly [part: Part<I>, result: R], void, void> {
-  const underWay: { readonly part: Part<I>; readonly result: Promise<R> }[] = [];
+  const sent: { readonly part: Part<I>; readonly result: Promise<R> }[] = [];
   const first = async (): Promise<readonly [Part<I>, R]> => {
-    const { part, result } = underWay.shift() as (typeof underWay)[number];
-    return [part, await result];
+    const { part, result } = sent.shift() as (typeof sent)[number];
+    const told = await result;
+    underWay.taken(part.block.length);
+    return [part, told];
   };
   for await (const part of parts) {
     const result = run(part);
     // It is told in its turn.
-    result.catch(() => undefined);
-    underWay.push({ part, result });
-    if (underWay.length === atOnceMax) yield await first();
+    underWay.watch(result).catch(() => undefined);
+    sent.push({ part, result });
+    underWay.sent(part.block.length);
+    while (underWay.full) yield await first();
   }
-  while (underWay.length > 0) yield await first();
+  while (sent.length > 0) yield await first();
 }
 
 /**
@@ -138,14 +146,19 @@ export function valueAt<T>(told: PackedCursor, codec: Codec<T>): T | undefined {
     if ((codec as Codec<unknown>) === structured) {
       return decodeStructured(block, valueStart, valueEnd) as T;
     }
+    // The two most used need no array in between.
+    if ((codec as Codec<unknown>) === text) return utf8Slice(block, valueStart, valueEnd) as T;
+    if ((codec as Codec<unknown>) === json) {
+      return JSON.parse(utf8Slice(block, valueStart, valueEnd)) as T;
+    }
     return codec.decode(block.subarray(valueStart, valueEnd));
   } catch (cause) {
     throw codecError('decoded', cause);
   }
 }
 
-/** Bytes that hold until the next call. @throws {WaymarkError} `invalid` with the codec's own error as cause */
-export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array {
+/** Bytes that hold until the next call, or a byte string. @throws {WaymarkError} `invalid` with the codec's own error as cause */
+export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array | ByteString {
   if (value === undefined) {
     const why = 'undefined stands for what is not there: delete the key, or put null';
     throw new WaymarkError('invalid', why);
@@ -153,7 +166,7 @@ export function bytesOf<T>(codec: Codec<T>, value: T): Uint8Array {
   try {
     if ((codec as Codec<unknown>) === structured) return encodeStructured(value);
     const encoded = codec.encode(value);
-    return typeof encoded === 'string' ? Buffer.from(encoded, 'utf8') : encoded;
+    return typeof encoded === 'string' ? textToBytes(encoded) : encoded;
   } catch (cause) {
     throw codecError('encoded', cause);
   }

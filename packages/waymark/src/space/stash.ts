@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.js';
 import type { RecipeCall } from '../core/recipe-call.js';
 import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
@@ -44,6 +45,10 @@ export class HostStash implements Stash {
 
   constructor(space: HostSpace) {
     this.#space = space;
+  }
+
+  get clock(): Clock {
+    return this.#space.clock;
   }
 
   index<T = unknown>(name: string, options: StashIndexOptions<T> = {}): StashIndex<T> {
@@ -227,9 +232,13 @@ class HostStashIndex<T> implements StashIndex<T> {
     keys: Many<K>,
     options: StashReadOptions,
   ): AsyncGenerator<readonly [part: { readonly items: readonly K[] }, (T | undefined)[]]> {
-    const { inTurn, packKey, partsOf, readAll } = await batches();
+    const { inTurn, packKey, partsOf, readAll, UnderWay } = await batches();
     const read = (some: Uint8Array): Promise<Uint8Array> => this.#read(some, options);
-    yield* inTurn(partsOf(keys, packKey), ({ block }) => readAll(block, this.#codec, read));
+    yield* inTurn(
+      partsOf(keys, packKey),
+      ({ block }) => readAll(block, this.#codec, read),
+      UnderWay.ofReads(this.#stash.clock),
+    );
   }
 
   #read(keys: Uint8Array, options: StashReadOptions, keysOnly = false): Promise<Uint8Array> {
@@ -239,11 +248,11 @@ class HostStashIndex<T> implements StashIndex<T> {
   }
 
   async #writeAll<I>(parts: Many<Part<I>>, options: StashCallOptions): Promise<number> {
-    const { inTurn } = await batches();
+    const { inTurn, UnderWay } = await batches();
+    const underWay = UnderWay.ofWrites(this.#stash.clock);
+    const write = ({ block }: Part<I>): Promise<unknown> => this.#write(block, options);
     let count = 0;
-    for await (const [{ items }] of inTurn(parts, ({ block }) => this.#write(block, options))) {
-      count += items.length;
-    }
+    for await (const [{ items }] of inTurn(parts, write, underWay)) count += items.length;
     return count;
   }
 

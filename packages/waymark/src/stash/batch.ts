@@ -3,6 +3,7 @@ import { limits } from '../core/limits.js';
 import type { KeyHash } from './hash.js';
 import { partKeysMax } from './node.js';
 import { PackedCursor, Packer } from './packed.js';
+import type { Routes } from './routes.js';
 
 /** A packed batch that was looked through once: where each item lies, and which partition its key falls into. */
 export class Batch {
@@ -10,34 +11,53 @@ export class Batch {
   readonly count: number;
   /** Where item i begins; the next one begins where it ends. */
   readonly starts: Int32Array;
-  /** All 0 without a hash: nobody asks. */
+  /** Where the key of item i ends: of an entry, its version begins there. */
+  readonly keyEnds: Int32Array;
+  /** All 0 until it is placed. */
   readonly partitions: Uint16Array;
 
   /**
    * @param each  called with the cursor behind each key: reads on where more belongs to an item
    * @throws {WaymarkError} `invalid`, `too_large`
    */
-  constructor(packed: Uint8Array, hash: KeyHash | null, each?: (cursor: PackedCursor) => void) {
+  constructor(packed: Uint8Array, each?: (cursor: PackedCursor) => void) {
     const cursor = new PackedCursor(packed);
     const room = Math.min(partKeysMax, packed.length >> 1);
     const starts = new Int32Array(room + 1);
-    const partitions = new Uint16Array(room);
-    const { block } = cursor;
+    const keyEnds = new Int32Array(room);
     let count = 0;
     for (; !cursor.done; count++) {
       if (count === partKeysMax) throw tooMany();
       cursor.nextKey();
-      const { start, keyStart, keyEnd } = cursor;
-      checkKeyBytes(keyEnd - keyStart);
-      starts[count] = start;
-      if (hash !== null) partitions[count] = hash.partitionAt(block, keyStart, keyEnd);
+      checkKeyBytes(cursor.keyEnd - cursor.keyStart);
+      starts[count] = cursor.start;
+      keyEnds[count] = cursor.keyEnd;
       each?.(cursor);
       starts[count + 1] = cursor.end;
     }
-    this.block = block;
+    this.block = cursor.block;
     this.count = count;
     this.starts = starts;
-    this.partitions = partitions;
+    this.keyEnds = keyEnds;
+    this.partitions = new Uint16Array(room);
+  }
+
+  /**
+   * Finds the partitions. Where every node keeps everything keys need none: one order of nodes holds for all, another one each time.
+   */
+  place(routes: Pick<Routes, 'everywhere' | 'turn'>, hash: KeyHash): this {
+    const { block, starts, keyEnds, partitions } = this;
+    if (routes.everywhere) {
+      partitions.fill(routes.turn());
+      return this;
+    }
+    for (let i = 0; i < this.count; i++) {
+      const start = starts[i] as number;
+      // The key's length lies before it, in two bytes from 128 on.
+      const lengthBytes = (block[start] as number) < 0x80 ? 1 : 2;
+      partitions[i] = hash.partitionAt(block, start + lengthBytes, keyEnds[i] as number);
+    }
+    return this;
   }
 
   /** The items at these places as one block: the batch's own where it is all of them. */

@@ -28,7 +28,7 @@ import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
 import { isStale } from './outcome.js';
 import { StashOperator } from './operator.js';
-import { PackedCursor } from './packed.js';
+import { type PackedCursor, stampVersion } from './packed.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
@@ -93,7 +93,7 @@ export class Coordinator implements StashDesk {
     deadline: Deadline,
     { index, keys, level, keysOnly }: Omit<StashRead, keyof StashCall>,
   ): Promise<Uint8Array> {
-    const batch = batchOf(routes, keys, this.#hashOf(index));
+    const batch = new Batch(keys).place(routes, this.#hashOf(index));
     const quorum = level === 'one' ? 1 : routes.readQuorum;
     const deadlineMs = deadline.leftMs;
     const clock = this.#clock;
@@ -104,25 +104,24 @@ export class Coordinator implements StashDesk {
   async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
     const hash = this.#hashOf(index);
     const deadline = new Deadline(this.#clock, call);
-    let block = entries;
+    const batch = new Batch(entries, checkWritten);
     // Before anything is waited for: writes that one caller sends one after the other keep that order.
-    this.#stamp(block, true);
-    if (block.length === 0)
-      return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
-    for (;;) {
+    this.#stamp(batch.block, batch, true);
+    if (batch.count === 0) return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
+    for (let asked = batch; ;) {
       try {
-        return await this.#placed(deadline, (now) => {
-          const batch = batchOf(now, block, hash, (cursor) => cursor.nextVersion());
-          return deadline.bound(
-            new WriteRun({ routes: now, index, batch, deadlineMs: deadline.leftMs }),
-          );
+        return await this.#placed(deadline, (routes) => {
+          asked.place(routes, hash);
+          const { leftMs: deadlineMs } = deadline;
+          return deadline.bound(new WriteRun({ routes, index, batch: asked, deadlineMs }));
         });
       } catch (error) {
         if (!(error instanceof Overtaken)) throw error;
         this.#stamps.saw(error.stamp);
         // Nodes may still be reading what they were given.
-        block = Buffer.from(block);
-        this.#stamp(block, false);
+        const block = Buffer.from(asked.block);
+        this.#stamp(block, asked, false);
+        asked = new Batch(block, (cursor) => cursor.nextVersion());
       }
     }
   }
@@ -237,40 +236,19 @@ export class Coordinator implements StashDesk {
   }
 
   /** @param first  where an expiry stands it is a time to live yet */
-  #stamp(block: Uint8Array, first: boolean): void {
-    const counting = new PackedCursor(block);
-    let count = 0;
-    for (; !counting.done; count++) {
-      counting.nextKey();
-      counting.nextVersion();
-      if (first) checkWritten(counting);
-    }
+  #stamp(block: Buffer, { count, keyEnds }: Batch, first: boolean): void {
     let stamp = this.#stamps.next(count);
-    const nowMs = Math.floor(stamp / stampsPerMs);
-    const cursor = new PackedCursor(block);
-    while (!cursor.done) {
-      cursor.nextKey();
-      cursor.nextVersion();
-      cursor.stampAs(stamp++, this.#writer, cursor.expiresAt + (first ? nowMs : 0));
+    const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
+    for (let i = 0; i < count; i++) {
+      stampVersion(block, keyEnds[i] as number, { stamp: stamp++, writer: this.#writer, laterMs });
     }
   }
 }
 
-/** Where every node keeps everything the keys of a batch need no partitions: one order of nodes holds for all, another one each time. */
-function batchOf(
-  routes: Routes,
-  packed: Uint8Array,
-  hash: KeyHash,
-  each?: (cursor: PackedCursor) => void,
-): Batch {
-  if (!routes.everywhere) return new Batch(packed, hash, each);
-  const batch = new Batch(packed, null, each);
-  batch.partitions.fill(routes.turn());
-  return batch;
-}
-
 /** @throws {WaymarkError} `invalid`, `too_large` */
-function checkWritten({ found, valueStart, valueEnd, expiresAt }: PackedCursor): void {
+function checkWritten(cursor: PackedCursor): void {
+  cursor.nextVersion();
+  const { found, valueStart, valueEnd, expiresAt } = cursor;
   if (found !== 'version') throw new WaymarkError('invalid', 'a write is a value, or a delete');
   checkValueBytes(valueEnd - valueStart);
   const ttl = Number.isInteger(expiresAt) && expiresAt >= 0 && expiresAt <= limits.ttlMsMax;

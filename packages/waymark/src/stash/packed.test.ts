@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arrayToBytes } from '../core/bytes.js';
 import type { StashVersion } from '../core/stash.js';
-import { isNewer, PackedCursor, Packer, type StashFinding, Unpacker } from './packed.js';
+import {
+  isNewer,
+  PackedCursor,
+  Packer,
+  stampVersion,
+  type StashFinding,
+  Unpacker,
+} from './packed.js';
 
 const bytes = fc.uint8Array({ maxLength: 200 });
 const key = bytes.map(arrayToBytes);
@@ -48,6 +55,31 @@ test('[D3.5] batches come back as they were packed, read by objects or by a curs
   );
 });
 
+test('[D3.5] what lies in its packed order already, or is not stamped yet, is packed as all else', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(key, version)), (items) => {
+      const [asEver, laid, unstamped] = [new Packer(), new Packer(), new Packer()];
+      for (const [, found] of items) asEver.finding(found);
+      const block = asEver.take();
+      for (const cursor = new PackedCursor(block); !cursor.done;) {
+        cursor.nextVersion();
+        const facts = { block: cursor.block, start: cursor.start + 1 };
+        const expiring = cursor.expiresAt !== 0;
+        laid.laid({ ...facts, expiring }, cursor.valueStart, cursor.valueEnd);
+      }
+      expect(laid.count).toBe(items.length);
+      expect(Buffer.compare(laid.take(), block)).toBe(0);
+      for (const [name, { expiresAt, value }] of items) {
+        asEver.entry(name, { stamp: 0, writer: 0, expiresAt, value });
+        unstamped.unstamped(name, value, expiresAt);
+        asEver.entry(name, { stamp: 0, writer: 0, expiresAt, value: value ?? Buffer.alloc(0) });
+        unstamped.unstamped(name, arrayToBytes(value ?? Buffer.alloc(0)), expiresAt);
+      }
+      expect(Buffer.compare(unstamped.take(), asEver.take())).toBe(0);
+    }),
+  );
+});
+
 function seen(cursor: PackedCursor): StashFinding {
   const { found, stamp, writer, expiresAt, valueStart, valueEnd, block } = cursor;
   if (found !== 'version') return found === 'absent' ? null : found;
@@ -64,12 +96,13 @@ test('[D2.1] a batch is stamped where it lies, and nothing else of it changes', 
       for (const cursor = new PackedCursor(block); !cursor.done;) {
         cursor.nextKey();
         cursor.nextVersion();
-        cursor.stampAs(7, 9, 11);
+        stampVersion(cursor.block, cursor.start, { stamp: 7, writer: 9, laterMs: 11 });
       }
       const unpacker = new Unpacker(block);
       for (const [name, { value, expiresAt }] of items) {
         expect(unpacker.key()).toBe(name);
-        const expected = { stamp: 7, writer: 9, expiresAt: expiresAt === 0 ? 0 : 11, value };
+        const moved = expiresAt === 0 ? 0 : expiresAt + 11;
+        const expected = { stamp: 7, writer: 9, expiresAt: moved, value };
         expect(unpacker.finding()).toEqual(expected);
       }
     }),

@@ -21,6 +21,13 @@ const flags = { absent: 0, version: 1, value: 2, expiry: 4, damaged: 8 } as cons
 /** What a node found of a key: null: nothing; `damaged`: a record that does not match its CRC. */
 export type StashFinding = StashVersion | null | 'damaged';
 
+/** Where stamp, writer and expiry lie, where it has one. */
+export interface LaidFacts {
+  readonly block: Buffer;
+  readonly start: number;
+  readonly expiring: boolean;
+}
+
 export class Packer {
   count = 0;
   readonly #writer = new Writer();
@@ -40,11 +47,48 @@ export class Packer {
     this.#version(version);
   }
 
+  /** An entry that is not stamped yet. @param value  bytes, a byte string, or null: delete */
+  unstamped(key: ByteString, value: Uint8Array | ByteString | null, ttlMs: number): void {
+    this.key(key);
+    const w = this.#writer;
+    w.ensure(13);
+    const { buffer } = w;
+    const expiry = ttlMs === 0 ? 0 : flags.expiry;
+    buffer[w.position++] = flags.version | expiry | (value === null ? 0 : flags.value);
+    for (const end = w.position + 12; w.position < end;) buffer[w.position++] = 0;
+    if (expiry !== 0) w.double(ttlMs);
+    if (typeof value === 'string') w.bytes(value);
+    else if (value !== null) w.blob(value);
+  }
+
   finding(found: StashFinding): void {
     this.count++;
     if (found === null) this.#writer.byte(flags.absent);
     else if (found === 'damaged') this.#writer.byte(flags.damaged);
     else this.#version(found);
+  }
+
+  /**
+   * A version whose stamp, writer and expiry lie in their packed order already, as a finding.
+   *
+   * @param valueStart  where in the block its value begins; −1: it has none
+   */
+  laid(facts: LaidFacts, valueStart: number, valueEnd: number): void {
+    this.count++;
+    const { block, start, expiring } = facts;
+    const w = this.#writer;
+    const factsBytes = expiring ? 20 : 12;
+    const valueBytes = valueStart < 0 ? 0 : valueEnd - valueStart;
+    w.ensure(1 + factsBytes + 8 + valueBytes);
+    const { buffer } = w;
+    let at = w.position;
+    const flagged = expiring ? flags.version | flags.expiry : flags.version;
+    buffer[at++] = valueStart < 0 ? flagged : flagged | flags.value;
+    for (let from = start; from < start + factsBytes; from++) buffer[at++] = block[from] as number;
+    w.position = at;
+    if (valueStart < 0) return;
+    w.uint(valueBytes);
+    w.raw(block, valueStart, valueEnd);
   }
 
   /** A key, an entry or a finding that is packed already. */
@@ -160,13 +204,18 @@ export class PackedCursor {
     }
     this.end = r.position;
   }
+}
 
-  /** Writes over stamp and writer of the version that was passed last, and its expiry where it has one. */
-  stampAs(stamp: number, writer: number, expiresAt: number): void {
-    const at = this.block.writeDoubleBE(stamp, this.start + 1);
-    this.block.writeUInt32BE(writer, at);
-    if (this.expiresAt !== 0) this.block.writeDoubleBE(expiresAt, at + 4);
-  }
+/** Writes over stamp and writer of the packed version that begins at `start`, and moves its expiry where it has one. */
+export function stampVersion(
+  block: Buffer,
+  start: number,
+  by: { readonly stamp: number; readonly writer: number; readonly laterMs: number },
+): void {
+  const at = block.writeDoubleBE(by.stamp, start + 1);
+  const expiry = block.writeUInt32BE(by.writer, at);
+  if (((block[start] as number) & flags.expiry) === 0) return;
+  block.writeDoubleBE(block.readDoubleBE(expiry) + by.laterMs, expiry);
 }
 
 /** Whether of two versions the first is the newer one (rule D2.1). */

@@ -4,7 +4,7 @@ import type { Batch } from './batch.js';
 import { Failures, isStale } from './outcome.js';
 import type { Routes } from './routes.js';
 import type { Run } from './run.js';
-import { type Answer, type Places, Told } from './told.js';
+import { agreed, type Answer, type Places, Told } from './told.js';
 
 /**
  * One read of a batch (rules D3.3 and D3.4). Each key asks as many replicas as it takes, the nearest first: one for all it has, the others for their versions alone. Keys that ask the same
@@ -38,6 +38,10 @@ export class ReadRun implements Run<Uint8Array> {
   readonly #failures = new Failures();
   /** Keys from here on are not answered: a node had no room for them. */
   #cut: number;
+  /** While all answers are of nodes that have all keys: none was taken apart yet. */
+  #whole: Answer[] | null;
+  /** What they said with one voice. */
+  #agreed: Uint8Array | null = null;
   /** Keys below it with too few answers. */
   #missing: number;
   #underWay = 0;
@@ -59,7 +63,11 @@ export class ReadRun implements Run<Uint8Array> {
       this.#reject = reject;
     });
     const all = Uint16Array.from({ length: count }, (_, place) => place);
-    for (let times = 0; times < parts.quorum; times++) this.#askNext(all);
+    this.#whole = parts.routes.everywhere && count > 0 ? [] : null;
+    for (let times = 0; times < parts.quorum; times++) {
+      if (this.#whole === null) this.#askNext(all);
+      else this.#askAll(all, times === 0);
+    }
   }
 
   late(): void {
@@ -82,14 +90,25 @@ export class ReadRun implements Run<Uint8Array> {
     return this.#failures.refused(what);
   }
 
+  /** As `askNext`, where all keys have the same replicas in the same order, and asked the same so far. */
+  #askAll(all: Places, full: boolean): void {
+    const { routes, batch } = this.#parts;
+    const link = this.#nextFor(0, batch.partitions[0] as number, silentOf(routes));
+    if (link < 0) return;
+    this.#asked.fill(this.#asked[0] as number);
+    this.#fully.fill(1);
+    this.#ask(routes, link, all, full);
+  }
+
   /** Each key asks the nearest of its replicas that it has not asked. */
   #askNext(places: Places): void {
     const { routes, batch } = this.#parts;
     const full = new Map<number, number[]>();
     const versions = new Map<number, number[]>();
+    const silent = silentOf(routes);
     for (let i = 0; i < places.length; i++) {
       const place = places[i] as number;
-      const link = this.#nextFor(place, batch.partitions[place] as number);
+      const link = this.#nextFor(place, batch.partitions[place] as number, silent);
       if (link < 0) continue;
       const groups = this.#fully[place] === 0 ? full : versions;
       this.#fully[place] = 1;
@@ -102,14 +121,13 @@ export class ReadRun implements Run<Uint8Array> {
   }
 
   /** Nodes that are silent come last. @returns −1 when all were asked */
-  #nextFor(place: number, partition: number): number {
+  #nextFor(place: number, partition: number, silent: readonly boolean[]): number {
     const { routes } = this.#parts;
     const asked = this.#asked[place] as number;
     let next = -1;
     for (let rank = routes.replicas - 1; rank >= 0; rank--) {
       if ((asked & (1 << rank)) !== 0) continue;
-      const silent = routes.links[routes.nearest(partition, rank)]?.silent === true;
-      if (next < 0 || !silent) next = rank;
+      if (next < 0 || silent[routes.nearest(partition, rank)] !== true) next = rank;
     }
     if (next < 0) return -1;
     this.#asked[place] = asked | (1 << next);
@@ -148,6 +166,23 @@ export class ReadRun implements Run<Uint8Array> {
   }
 
   #absorb(answer: Answer): void {
+    const whole = this.#whole;
+    if (whole === null) return this.#take(answer);
+    whole.push(answer);
+    if (whole.length < this.#parts.quorum) return;
+    this.#agreed = agreed(whole, this.#parts.batch.count);
+    if (this.#agreed === null) this.#takeWhole();
+    else this.#missing = 0;
+  }
+
+  /** Key by key from here on. */
+  #takeWhole(): void {
+    const whole = this.#whole;
+    this.#whole = null;
+    for (const answer of whole ?? []) this.#take(answer);
+  }
+
+  #take(answer: Answer): void {
     const { places, link, full } = answer;
     const { quorum, routes } = this.#parts;
     const { answered, damaged } = this.#told.take(answer);
@@ -169,6 +204,7 @@ export class ReadRun implements Run<Uint8Array> {
   /** In place of a node that failed, or is slow. */
   #askElsewhere(places: Places, full: boolean): void {
     if (this.#over) return;
+    this.#takeWhole();
     const { quorum } = this.#parts;
     const lacking = (place: number): boolean =>
       place < this.#cut &&
@@ -192,6 +228,10 @@ export class ReadRun implements Run<Uint8Array> {
   }
 
   #settle(): void {
+    if (this.#agreed !== null) {
+      this.#over = true;
+      return this.#resolve(this.#agreed);
+    }
     if (this.#missing === 0) {
       const lacking = this.#count((place) => this.#told.lacks(place));
       if (lacking === 0) return this.#finish();
@@ -227,4 +267,9 @@ export class ReadRun implements Run<Uint8Array> {
       routes.links[link]?.run((node) => node.write(ask)).catch(() => undefined);
     }
   }
+}
+
+/** Looked at once for all keys: it asks the clock. */
+function silentOf({ links }: Routes): boolean[] {
+  return links.map(({ silent }) => silent);
 }

@@ -160,6 +160,28 @@ export class Told {
   }
 }
 
+/**
+ * What answers for the same keys say alike, as it is most of the time: the findings of the one that has values. Null where they differ, tell of damage or of fewer keys.
+ */
+export function agreed(answers: readonly Answer[], count: number): Uint8Array | null {
+  const found = answers.find(({ full }) => full)?.block;
+  if (found === undefined) return null;
+  const cursor = new PackedCursor(found);
+  const others = answers.filter(({ full }) => !full).map(({ block }) => new PackedCursor(block));
+  for (let i = 0; i < count; i++) {
+    if (cursor.done) return null;
+    cursor.nextVersion();
+    if (cursor.found === 'damaged') return null;
+    for (const other of others) {
+      if (other.done) return null;
+      other.nextVersion();
+      if (other.stamp !== cursor.stamp || other.writer !== cursor.writer) return null;
+      if (other.found === 'damaged') return null;
+    }
+  }
+  return found;
+}
+
 function asBuffer(bytes: Uint8Array): Buffer {
   if (Buffer.isBuffer(bytes)) return bytes;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -8,6 +8,8 @@ import { messages } from './messages.js';
 
 /** Below this many chars a loop beats the call into native code. */
 const loopCharsMax = 20;
+/** The same of bytes. */
+const loopBytesMax = 32;
 const slabBytesMin = 4_096;
 const slabBytesMax = 131_072;
 
@@ -189,8 +191,15 @@ export class Writer {
   raw(source: Buffer, start: number, end: number): void {
     const length = end - start;
     this.ensure(length);
-    source.copy(this.buffer, this.position, start, end);
-    this.position += length;
+    if (length > loopBytesMax) {
+      source.copy(this.buffer, this.position, start, end);
+      this.position += length;
+      return;
+    }
+    const { buffer } = this;
+    let at = this.position;
+    for (let from = start; from < end; from++) buffer[at++] = source[from] as number;
+    this.position = at;
   }
 
   #closeFrame(): void {
