@@ -2,9 +2,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { open } from 'waymark';
+import { codecs, open } from 'waymark';
 import { errorTable } from 'waymark/engine';
 import { Command, runWaymark, serve, waymark } from '../support/command.js';
+import { startEtcd } from '../support/etcd.js';
 
 /** Nodes in processes of their own, of the space of one server in memory. */
 const token = 'a token that they share';
@@ -96,6 +97,31 @@ test('[D4.7] a server that keeps no node reaches those of others by their token,
     expect(performance.now() - began, 'it stops though its space is away').toBeLessThan(15_000);
   } finally {
     await other.command.stop();
+  }
+});
+
+test('[D4.7] a process that opens the engine itself reaches nodes by the token that it names', async () => {
+  const etcd = await startEtcd();
+  const node = new Command(process.execPath, [
+    ...[waymark, 'stash', '--data', join(directory, 'n'), '--token', token],
+    ...['--space', `etcd://${etcd.address}/own`],
+  ]);
+  try {
+    await node.says('active');
+    const engine = `etcd://${etcd.address}/own`;
+    await using space = await open(engine, { stash: { token } });
+    await space.stash.index('some', { codec: codecs.text }).put('a', 'v');
+    expect(await space.stash.status()).toMatchObject({ nodes: [{ figures: { records: 1 } }] });
+    await using other = await open(engine);
+    await expect(other.stash.index('some').get('a')).rejects.toMatchObject({
+      code: 'unauthenticated',
+    });
+    expect(await other.stash.status()).toMatchObject({ nodes: [{ figures: null }] });
+    const args = [waymark, 'stash', '--space', engine, '--token', token, 'get', 'some', 'a'];
+    expect(await new Command(process.execPath, args).done).toMatchObject({ code: 0, out: 'v\n' });
+  } finally {
+    await node.stop();
+    await etcd.stop();
   }
 });
 
