@@ -17,6 +17,7 @@ const faults = [
   'elections',
   'messages',
   'delivery',
+  'deploy',
 ].map((part) => `test/${part}/**/*.test.ts`);
 
 export default defineConfig({

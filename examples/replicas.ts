@@ -3,6 +3,7 @@
 //
 //   node examples/dist/replicas.js                                              one alone, in memory
 //   node examples/dist/replicas.js --space http://127.0.0.1:7420                as many as you like, each on the next free port
+//   node examples/dist/replicas.js --space http://waymark:7420 --host 10.0.0.7   reached from other machines, and known by that address
 //
 //   curl localhost:8081/put -d "samplekey samplevalue"      appends to the log of the key
 //   curl localhost:8081/get -d "samplekey"                  its newest entry
@@ -20,6 +21,7 @@ import { codecs, isWaymarkError, limits, open, type Reply, WaymarkError } from '
 const { values } = parseArgs({
   options: {
     space: { type: 'string', default: 'memory:' },
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '8081' },
     ttl: { type: 'string', default: '5000' },
   },
@@ -41,7 +43,8 @@ const server = createServer((request, response) => {
   });
 });
 const space = await open(values.space);
-const name = `${hostname()}:${await listen(Number(values.port))}`;
+const at = values.host === '127.0.0.1' ? hostname() : values.host;
+const name = `${at}:${await listen(Number(values.port))}`;
 const replicas = space.namespace('replicas', { codec: codecs.text });
 // It sends whether it is a member at the moment or not.
 const group = replicas.members('/group', { owner: name });
@@ -125,7 +128,7 @@ async function listen(port: number): Promise<number> {
   for (let next = port; ; next++) {
     try {
       await new Promise<void>((resolve, reject) => {
-        server.once('error', reject).listen(next, '127.0.0.1', () => {
+        server.once('error', reject).listen(next, values.host, () => {
           server.off('error', reject);
           resolve();
         });

@@ -4,7 +4,7 @@ import { ForwardingEngine, type Reading, WaymarkError } from 'waymark/engine';
 import { Coordinator, type StashVersion } from 'waymark/stash';
 import { FakeClock } from 'waymark/testing';
 import { StashBed } from './support/bed.js';
-import type { MemoryNode } from './support/memory-node.js';
+import { MemoryNode } from './support/memory-node.js';
 
 const index = 'myIndex';
 const key = 'k';
@@ -140,6 +140,24 @@ test('[D2.3] a coordinator whose clock is too far ahead is refused with the reas
   await expect(refused).rejects.toMatchObject({ code: 'invalid' });
   await expect(refused).rejects.toThrow(/3600000 ms ahead/);
   expect(holders(bed)).toEqual([]);
+});
+
+test('[D2.3] what a node believes that is an hour ahead itself stands in the way of that key alone', async () => {
+  await using bed = await StashBed.open({ nodes: 3 });
+  const ahead = Object.assign(new FakeClock(), {
+    wallNow: () => bed.clock.wallNow() + 3_600_000,
+  });
+  const [first] = bed.nodes as [MemoryNode];
+  bed.nodes[2] = new MemoryNode(ahead);
+  const wrong = bed.space(bed.coordinator({ clock: ahead })).stash.index<string>(index);
+  const right = bed.space(bed.coordinator()).stash.index<string>(index);
+  await expect(wrong.put(key, 'v')).rejects.toMatchObject({ code: 'uncertain' });
+  // One of two has it, and both have to agree.
+  first.down = true;
+  await expect(right.put(key, 'w')).rejects.toThrow(/36\d{5} ms ahead of this node's clock/);
+  first.down = false;
+  expect(await right.put('another', 'w')).toMatchObject({ replicas: 3 });
+  expect(await right.get('another')).toBe('w');
 });
 
 test('[D3.3] a quorum has every acknowledged write, whichever replica is behind or gone; level one asks one', async () => {

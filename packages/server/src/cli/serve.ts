@@ -86,8 +86,8 @@ function engineOptions(command: Command): Command {
     )
     .option(
       '-e, --engine <url>',
-      'memory, file:DIR, or etcd://host:port/root, which many servers may share',
-      'file:./waymark-data',
+      'memory, file:DIR, or etcd://host:port/root, which many servers may share (WAYMARK_ENGINE)',
+      process.env['WAYMARK_ENGINE'] ?? 'file:./waymark-data',
     )
     .option('--mirror', 'keep what is there in memory too, for stale reads and watches', false)
     .option('--mirror-bytes <n>', 'at most so much, or no mirror; default 67108864', Number)

@@ -31,7 +31,7 @@ export function stashNodeOptions(command: Command): Command {
     .option('--data <dir>', 'run a node that keeps its data there')
     .option(
       '--space <url>',
-      'whose node it is: etcd://…, postgres://…, or a server that gives its engine: http://…',
+      'whose node it is (WAYMARK_ENGINE): etcd://…, postgres://…, or a server that gives its engine: http://…',
     )
     .option('--zone <name>', 'copies are spread over zones, and read from the own one first')
     .option('--weight <n>', 'its share beside other nodes; default 1', Number)
@@ -60,7 +60,8 @@ export function stashNodeOptions(command: Command): Command {
 }
 
 export async function runStashNode(options: GlobalOptions, flags: NodeFlags): Promise<void> {
-  const { data: directory, space, tlsCert: cert, tlsKey: key, tlsCa: ca, quota, ...more } = flags;
+  const { data: directory, tlsCert: cert, tlsKey: key, tlsCa: ca, quota, ...more } = flags;
+  const { space = process.env['WAYMARK_ENGINE'] } = flags;
   if (directory === undefined || space === undefined) {
     const text = 'a node takes --data DIR and --space URL; `waymark stash --help` has the commands';
     throw new WaymarkError('invalid', text);

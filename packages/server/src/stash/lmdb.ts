@@ -145,7 +145,11 @@ async function loadLmdb(): Promise<typeof import('lmdb')> {
   try {
     return await import('lmdb');
   } catch (cause) {
-    const text = 'the stash needs the package lmdb: npm install lmdb';
+    const { code, message } = cause as { readonly code?: unknown; readonly message: string };
+    const text =
+      code === 'ERR_MODULE_NOT_FOUND'
+        ? 'the stash needs the package lmdb: npm install lmdb'
+        : `the stash needs LMDB, which cannot be loaded: ${message}`;
     throw new WaymarkError('unavailable', text, {}, cause);
   }
 }

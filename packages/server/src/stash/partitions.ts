@@ -108,20 +108,15 @@ export class Partitions {
 
   /** Takes no writes of coordinators up to this stamp any more. Resolves when that, and all that was taken before, is on disk. */
   async seal(partition: number, upTo: number): Promise<void> {
-    const { commits, floors } = this.#parts;
-    const group = commits.gather();
-    group.alongside.push(floors.raise(partition, { sealed: upTo }));
-    await group.done;
+    await this.#write(this.#parts.floors.raise(partition, { sealed: upTo }));
   }
 
   /** Deletes tombstones up to a stamp, page by page. @throws {WaymarkError} `conflict` where it is not sealed so far */
   async purge(partition: number, upTo: number): Promise<void> {
-    const { commits, floors, keys, clock } = this.#parts;
+    const { floors, keys, clock } = this.#parts;
     if (floors.sealed(partition) < upTo) throw notSealed(partition);
     // First of all: from here on no replica brings back what goes.
-    const group = commits.gather();
-    group.alongside.push(floors.raise(partition, { purged: upTo }));
-    await group.done;
+    await this.#write(floors.raise(partition, { purged: upTo }));
     for (let after: Buffer | null = null; ; await this.#turn()) {
       const { entries, more } = this.page(partition, after);
       after = entries.at(-1)?.key ?? after;
@@ -158,12 +153,16 @@ export class Partitions {
     await this.#parts.commits.gather().done;
   }
 
+  /** Resolves when it is on disk, with all that was taken before. */
+  async #write(change: () => void): Promise<void> {
+    const group = this.#parts.commits.gather();
+    group.alongside.push(change);
+    await group.done;
+  }
+
   /** Of a partition that is filled from others: what it does not hold is gone as it is there. */
   async adopt(partition: number, purged: number): Promise<void> {
-    const { commits, floors } = this.#parts;
-    const group = commits.gather();
-    group.alongside.push(floors.raise(partition, { purged }));
-    await group.done;
+    await this.#write(this.#parts.floors.raise(partition, { purged }));
   }
 
   /** Deletes all of a partition page by page: who reads or writes meanwhile waits for no more than that. */
@@ -182,24 +181,10 @@ export class Partitions {
 
   /** Deletes all of a partition that is kept no more, and what there was to know about it. */
   async drop(partition: number): Promise<void> {
-    const { commits, floors } = this.#parts;
+    const { floors } = this.#parts;
     await this.remove(partition);
     if (floors.sealed(partition) === 0) return;
-    const group = commits.gather();
-    group.alongside.push(floors.clear(partition));
-    await group.done;
-  }
-
-  /** Reads all of it, so that damage is found before anybody asks for it. @returns whether there is any */
-  async scrub(partition: number): Promise<boolean> {
-    let damaged = false;
-    for (let after: Buffer | null = null; ; await this.#turn()) {
-      const { entries, more } = this.page(partition, after);
-      after = entries.at(-1)?.key ?? after;
-      for (const { key, value } of entries) damaged ||= !this.#isSound(key, value);
-      if (damaged) this.#store.suspects.add(partition);
-      if (!more || damaged) return damaged;
-    }
+    await this.#write(floors.clear(partition));
   }
 
   /** Null where it is not known yet. */
@@ -221,22 +206,38 @@ export class Partitions {
   }
 
   async #count(partition: number): Promise<Hash64> {
-    const { digests, commits, tables } = this.#parts;
-    const snapshot = await new Promise<Snapshot>((resolve) =>
-      commits.between(() => {
-        digests.forget(partition);
-        resolve(tables.entries.useReadTransaction());
-      }),
+    const { digests } = this.#parts;
+    const snapshot = await this.atRest((taken) => (digests.forget(partition), taken));
+    for await (const entries of this.pages(partition, snapshot)) {
+      for (const { key, value } of entries) {
+        if (!this.#isSound(key, value)) continue;
+        const { high, low } = entryHash(key, 0, key.length, this.#record);
+        digests.toggle(partition, high, low);
+      }
+    }
+    return digests.complete(partition);
+  }
+
+  /** What is told is not what is there: it is worked out anew. */
+  doubt(partition: number): void {
+    this.#parts.digests.doubt(partition);
+  }
+
+  /** With a snapshot of a moment at which nothing is being committed. */
+  atRest<T>(task: (snapshot: Snapshot) => T): Promise<T> {
+    const { commits, tables } = this.#parts;
+    return new Promise((resolve) =>
+      commits.between(() => resolve(task(tables.entries.useReadTransaction()))),
     );
+  }
+
+  /** Page by page, and the snapshot is given back: who reads or writes meanwhile waits for no more than one. */
+  async *pages(partition: number, snapshot: Snapshot): AsyncGenerator<readonly DiskEntry[]> {
     try {
       for (let after: Buffer | null = null; ; await this.#turn()) {
         const { entries, more } = this.page(partition, after, snapshot);
-        for (const { key, value } of entries) {
-          if (!this.#isSound(key, value)) continue;
-          const { high, low } = entryHash(key, 0, key.length, this.#record);
-          digests.toggle(partition, high, low);
-        }
-        if (!more) return digests.complete(partition);
+        yield entries;
+        if (!more) return;
         after = entries.at(-1)?.key ?? null;
       }
     } finally {

@@ -2,7 +2,6 @@ import type { Clock, Random } from '../core/clock.js';
 import type { Engine } from '../core/engine.js';
 import { textToBytes } from '../core/bytes.js';
 import { WaymarkError } from '../core/errors.js';
-import { limits } from '../core/limits.js';
 import type { Peers } from '../core/recipe-call.js';
 import type {
   StashAcknowledged,
@@ -19,21 +18,22 @@ import type {
   StashStatus,
   StashWrite,
 } from '../core/stash.js';
-import { Batch, checkIndexName, checkValueBytes } from './batch.js';
+import { Batch, checkIndexName } from './batch.js';
 import { KeyHash } from './hash.js';
-import { HybridClock, stampsPerMs } from './hybrid-clock.js';
+import { HybridClock, skewMsMax, stampsPerMs } from './hybrid-clock.js';
 import { indexesOf } from './indexes-run.js';
 import type { StashNode } from './node.js';
 import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
 import { isStale } from './outcome.js';
 import { StashOperator } from './operator.js';
-import { type PackedCursor, stampVersion } from './packed.js';
+import type { PackedCursor } from './packed.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';
 import { Deadline } from './run.js';
 import { parsePlace, scanPage } from './scan-run.js';
+import { checkWritten, stampBatch } from './stamping.js';
 import type { Known } from './known.js';
 import { ViewWatch } from './view-watch.js';
 import { Overtaken, WriteRun } from './write-run.js';
@@ -108,19 +108,21 @@ export class Coordinator implements StashDesk {
     // Before anything is waited for: writes that one caller sends one after the other keep that order.
     this.#stamp(batch.block, batch, true);
     if (batch.count === 0) return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
+    let tried = 0;
     for (let asked = batch; ;) {
       try {
-        return await this.#placed(deadline, (routes) => {
+        const done = await this.#placed(deadline, (routes) => {
           asked.place(routes, hash);
           const { leftMs: deadlineMs } = deadline;
           return deadline.bound(new WriteRun({ routes, index, batch: asked, deadlineMs }));
         });
+        this.#stamps.saw(tried);
+        return done;
       } catch (error) {
         if (!(error instanceof Overtaken)) throw error;
-        this.#stamps.saw(error.stamp);
         // Nodes may still be reading what they were given.
         const block = Buffer.from(asked.block);
-        this.#stamp(block, asked, false);
+        tried = this.#overtake(block, asked, error.stamp);
         asked = new Batch(block, (cursor) => cursor.nextVersion());
       }
     }
@@ -235,24 +237,29 @@ export class Coordinator implements StashDesk {
     return hash;
   }
 
-  /** @param first  where an expiry stands it is a time to live yet */
-  #stamp(block: Buffer, { count, keyEnds }: Batch, first: boolean): void {
-    let stamp = this.#stamps.next(count);
-    const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
-    for (let i = 0; i < count; i++) {
-      stampVersion(block, keyEnds[i] as number, { stamp: stamp++, writer: this.#writer, laterMs });
+  /**
+   * Stamps it above what a node holds. What is too far ahead of this clock is tried by this write alone, as another writer's: a node whose clock is wrong may be the only one that takes it, and a
+   * clock that had taken it up would have every later write refused by the others.
+   *
+   * @returns what was tried, to be taken up once enough nodes took it; 0: nothing
+   */
+  #overtake(block: Buffer, batch: Batch, stamp: number): number {
+    const aheadMs = stamp / stampsPerMs - this.#clock.wallNow();
+    if (aheadMs <= skewMsMax || stamp <= this.#stamps.high) {
+      this.#stamps.saw(stamp);
+      this.#stamp(block, batch, false);
+      return 0;
     }
+    const writer = Math.floor(this.#options.random.next() * 2 ** 32);
+    return stampBatch(block, batch, { stamp: stamp + 1, writer, laterMs: 0 });
   }
-}
 
-/** @throws {WaymarkError} `invalid`, `too_large` */
-function checkWritten(cursor: PackedCursor): void {
-  cursor.nextVersion();
-  const { found, valueStart, valueEnd, expiresAt } = cursor;
-  if (found !== 'version') throw new WaymarkError('invalid', 'a write is a value, or a delete');
-  checkValueBytes(valueEnd - valueStart);
-  const ttl = Number.isInteger(expiresAt) && expiresAt >= 0 && expiresAt <= limits.ttlMsMax;
-  if (!ttl) throw new WaymarkError('invalid', `a time to live is 1 to ${limits.ttlMsMax} ms`);
+  /** @param first  where an expiry stands it is a time to live yet */
+  #stamp(block: Buffer, batch: Batch, first: boolean): void {
+    const stamp = this.#stamps.next(batch.count);
+    const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
+    stampBatch(block, batch, { stamp, writer: this.#writer, laterMs });
+  }
 }
 
 function late(what: string): WaymarkError {

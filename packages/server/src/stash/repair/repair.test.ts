@@ -1,9 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { open } from 'lmdb';
 import { afterEach, expect, test, vi } from 'vitest';
 import { systemClock } from 'waymark/engine';
 import { type Entry, packEntries } from '../testing.js';
 import { differing } from './compare.js';
+import { scrub } from './scrub.js';
 import { TestCluster, type TestNode } from './testing.js';
 
 let cluster: TestCluster;
@@ -84,12 +86,34 @@ test('[D5.4] a damaged record is replaced by a peer’s, also where only scrubbi
   for (const node of cluster.nodes) await node.put(entry('a', 1, 'sound'), entry('b', 2, 'too'));
   const a = await damaged(cluster.nodes[0] as TestNode, 'sound', 'too');
   expect(a.get('a')).toEqual(['damaged']);
-  const { partitions, suspects } = a.store;
-  for (let one = 0; one < 4_096; one++) await partitions.scrub(one);
+  const { suspects } = a.store;
+  for (let one = 0; one < 4_096; one++) await scrub(one, a.store);
   expect(suspects.size).toBe(2);
   a.startRepair();
   await vi.waitFor(() => expect(a.get('a', 'b')).toMatchObject([{ value: 'sound' }, {}]), settled);
   await vi.waitFor(() => expect(suspects.size).toBe(0), settled);
+  await sameEverywhere();
+});
+
+test('[D5.4] what is missing on a disk without a trace is brought back', async () => {
+  cluster = await TestCluster.of(2);
+  for (const node of cluster.nodes) await node.put(entry('a', 1), entry('b', 2));
+  const [before] = cluster.nodes as [TestNode];
+  const { directory } = before;
+  // Its digests are saved as they were.
+  await cluster.stop(before);
+  const keys = { keyEncoding: 'binary', encoding: 'binary' } as const;
+  const root = open({ path: directory, noSubdir: false, maxDbs: 4 });
+  const entries = root.openDB<Uint8Array, Uint8Array>('entries', keys);
+  const [lost] = [...entries.getKeys({ limit: 1 })];
+  await entries.remove(lost as Uint8Array);
+  await root.close();
+  const node = await cluster.start(directory);
+  expect(node.id).toBe(before.id);
+  expect(node.get('a', 'b')).toContain(null);
+  for (let one = 0; one < 4_096; one++) await scrub(one, node.store);
+  node.startRepair();
+  await vi.waitFor(() => expect(node.get('a', 'b')).not.toContain(null), settled);
   await sameEverywhere();
 });
 

@@ -6,6 +6,7 @@ import { differing } from './compare.js';
 import { inTurns, isPassing } from './in-turns.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
+import { scrub } from './scrub.js';
 import { isOwnToCompare, sharedWith } from './shared-with.js';
 
 export interface RepairOptions {
@@ -152,7 +153,7 @@ export class Repair {
     if (all) this.#comparedAt = this.#parts.clock.now();
     await this.#mendSuspects(known, placement, shared.others);
     await this.#purge(known, placement, own);
-    await store.partitions.scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0);
+    await scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0, store);
     for (const node of store.hints.nodes()) {
       const isPlaced = [...placement.nodes, ...(known.view?.view.also?.nodes ?? [])].some(
         ({ id }) => id === node,
@@ -276,7 +277,7 @@ export class Repair {
       }
       store.suspects.delete(partition);
       // Still there: no peer that answered has it sound.
-      await store.partitions.scrub(partition);
+      await scrub(partition, store);
     }
   }
 
