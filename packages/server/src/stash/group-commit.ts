@@ -13,15 +13,15 @@ const smallBytesMax = 65_536;
 /** While more comes with each turn, a group that is neither small nor full waits so long at most. */
 const gatherMsMax = 20;
 
-/** Told of each group: how long it took until it was on the disk, in ms, and how many entries it put or removed. */
-export type Flushed = (ms: number, entries: number) => void;
-
 /** What of a key is under way. */
 export interface Pending {
   readonly group: Group;
   /** The record that was read, unchecked; or that it is to be removed. */
   readonly found: 'record' | 'nothing';
 }
+
+/** Told of each group: how long it took until it was on the disk, in ms, and how many entries it put or removed. */
+export type Flushed = (ms: number, entries: number) => void;
 
 /**
  * Commits in groups (rule D4.3): while one is being flushed what comes is gathered into the next. One at a time, so that there is a moment between two of them at which the disk holds exactly

@@ -60,6 +60,11 @@ export class Batch {
     return this;
   }
 
+  /** All places. */
+  get all(): Uint16Array {
+    return everyPlace.subarray(0, this.count);
+  }
+
   /** The items at these places as one block: the batch's own where it is all of them. */
   blockOf(places: ArrayLike<number>): Uint8Array {
     const { block, starts, count } = this;
@@ -72,6 +77,8 @@ export class Batch {
     return packer.take();
   }
 }
+
+const everyPlace = Uint16Array.from({ length: partKeysMax }, (_, place) => place);
 
 /** @throws {WaymarkError} `invalid` for an empty key, `too_large` for a long one */
 export function checkKeyBytes(length: number): void {

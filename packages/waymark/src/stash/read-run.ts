@@ -62,7 +62,7 @@ export class ReadRun implements Run<Uint8Array> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const all = Uint16Array.from({ length: count }, (_, place) => place);
+    const { all } = parts.batch;
     this.#whole = parts.routes.everywhere && count > 0 ? [] : null;
     for (let times = 0; times < parts.quorum; times++) {
       if (this.#whole === null) this.#askNext(all);

@@ -84,8 +84,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     const { routes, batch } = this.#parts;
     const { count, partitions } = batch;
     if (routes.everywhere) {
-      const all = Uint16Array.from({ length: count }, (_, place) => place);
-      return new Map(routes.links.map((_, link) => [link, all]));
+      return new Map(routes.links.map((_, link) => [link, batch.all]));
     }
     const groups = new Map<number, number[]>();
     for (let place = 0; place < count; place++) {
