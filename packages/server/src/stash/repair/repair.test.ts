@@ -112,7 +112,7 @@ test('[D5.4] what is missing on a disk without a trace is brought back', async (
   expect(node.id).toBe(before.id);
   expect(node.get('a', 'b')).toContain(null);
   for (let one = 0; one < 4_096; one++) await scrub(one, node.store);
-  node.startRepair();
+  for (const one of cluster.nodes) one.startRepair();
   await vi.waitFor(() => expect(node.get('a', 'b')).not.toContain(null), settled);
   await sameEverywhere();
 });
