@@ -12,7 +12,15 @@ const parts = {
   'recipes-elsewhere': ['test/recipes/etcd.test.ts', 'test/recipes/postgres.test.ts'],
   linearizability: ['test/linearizability'],
   watches: ['test/watches'],
-  cluster: ['test/faults'],
+  cluster: [
+    'test/faults/clock.test.ts',
+    'test/faults/cluster-locks.test.ts',
+    'test/faults/cluster.test.ts',
+    'test/faults/rig.test.ts',
+    'test/faults/postgres-standby.test.ts',
+  ],
+  stash: ['test/faults/stash-nodes-lost.test.ts', 'test/faults/stash-moves.test.ts'],
+  big: ['test/faults/stash-big.test.ts'],
   delivery: [
     'test/delivery/rig.test.ts',
     'test/delivery/engines.test.ts',

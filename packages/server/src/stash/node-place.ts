@@ -8,8 +8,8 @@ import {
   readView,
 } from 'waymark/stash';
 
-/** `joining`: it is being filled, or waits for that. `left`: it keeps nothing any more. */
-export type TakenPlace = 'active' | 'joining' | 'left';
+/** `starting`: it has not been told yet what it is. `joining`: it is being filled, or waits for that. `left`: it keeps nothing any more. */
+export type NodeState = 'starting' | 'active' | 'joining' | 'left';
 
 export interface PlaceParts {
   readonly engine: Engine;
@@ -23,7 +23,7 @@ export interface PlaceParts {
 }
 
 /** Takes a node's place in the view where that moves no data, and else asks for its share to be moved to it. */
-export async function takePlace(self: AnnouncedNode, parts: PlaceParts): Promise<TakenPlace> {
+export async function takePlace(self: AnnouncedNode, parts: PlaceParts): Promise<NodeState> {
   const { engine, signal } = parts;
   const { id, zone, weight } = self;
   for (;;) {
@@ -47,17 +47,25 @@ export async function takePlace(self: AnnouncedNode, parts: PlaceParts): Promise
       continue;
     }
     // What it kept before it left is gone before it is given anything.
-    const ready = left?.includes(id) !== true || parts.isEmpty();
-    if (also === undefined && ready) await askIn(engine, { id, zone, weight }, signal);
-    return own === undefined ? 'joining' : 'active';
+    const isLeft = left?.includes(id) === true;
+    const ready = !isLeft || parts.isEmpty();
+    const asked =
+      also === undefined && ready && (await askIn(engine, { id, zone, weight }, signal));
+    if (own !== undefined) return 'active';
+    // Until it is let in it stands among those that left, as one does that is drained.
+    return isLeft && !asked ? 'starting' : 'joining';
   }
 }
 
-/** Has its share of the data moved to it, unless other data is being moved already: then it waits. */
-async function askIn(engine: Engine, self: PlacedNode, signal: AbortSignal): Promise<void> {
+/** Has its share of the data moved to it. @returns false while other data is being moved: then it waits */
+async function askIn(engine: Engine, self: PlacedNode, signal: AbortSignal): Promise<boolean> {
   const withSelf = (nodes: readonly PlacedNode[]): PlacedNode[] =>
     nodes.filter(({ id }) => id !== self.id).concat(self);
-  await beginMove(engine, withSelf, { signal }).catch((error: unknown) => {
+  try {
+    await beginMove(engine, withSelf, { signal });
+    return true;
+  } catch (error) {
     if (!isWaymarkError(error, 'conflict')) throw error;
-  });
+    return false;
+  }
 }

@@ -28,7 +28,7 @@ import {
 import { ServedPort, tableOf } from 'waymark/wire';
 import type { Flushed } from './group-commit.js';
 import { addressOf, tlsServer } from './node-address.js';
-import { type TakenPlace, takePlace } from './node-place.js';
+import { type NodeState, takePlace } from './node-place.js';
 import { within } from './within.js';
 import { toldOf } from './node-told.js';
 import { openStore } from './open-store.js';
@@ -74,9 +74,6 @@ export interface NodeServiceParts {
   readonly warned: (message: string, error?: unknown) => void;
   readonly flushed?: Flushed | undefined;
 }
-
-/** `starting`: it has not been told yet what it is. */
-export type NodeState = 'starting' | TakenPlace;
 
 const connectionsMax = 1_000;
 const replicasDefault = 3;
@@ -224,10 +221,10 @@ export class StashNodeService {
           await announce(engine, this.#self(), lease.id, { signal });
           for (await this.#enter(); !ending.aborted;) {
             placed();
-            const joining = this.#state === 'joining';
-            const ms = joining ? joinAgainMs : foreverMs;
+            const waits = this.#state === 'joining' || this.#state === 'starting';
+            const ms = waits ? joinAgainMs : foreverMs;
             await pause(this.#clock, ms, ending).catch(() => undefined);
-            if (joining && !ending.aborted) await this.#enter();
+            if (waits && !ending.aborted) await this.#enter();
           }
         } finally {
           // One that does not answer sees the lease end by itself.

@@ -90,12 +90,12 @@ export class Mover {
     const { also, nodes, left } = seen.view;
     const isIn = (some: readonly PlacedNode[]): boolean => some.some(({ id }) => id === store.id);
     if (also === undefined) {
-      if (isIn(nodes) || left?.includes(store.id) === true) await this.#clean(known, seen);
+      if (isIn(nodes) || left?.includes(store.id) === true) await this.#clean(seen);
       return false;
     }
     if (also.paused === true) return false;
     if (isIn(also.nodes) && this.#doneSince !== also.since) await this.#doPart(known, seen, also);
-    if (!isIn(also.nodes) && left?.includes(store.id) === true) await this.#clean(known, seen);
+    if (!isIn(also.nodes) && left?.includes(store.id) === true) await this.#clean(seen);
     // One does it, so that not all try at once; the view lets one be the first anyway.
     const ids = [...nodes, ...also.nodes].map(({ id }) => id).filter((id) => known.isAlive(id));
     if (ids.sort()[0] === store.id) await advanceMove(engine, known, { signal });
@@ -144,7 +144,7 @@ export class Mover {
     for (;;) {
       for (const [id, partitions] of ownersOf(wanted.filter(lacking), before)) {
         const asked = partitions.filter((one) => lacking(one) && has.get(one)?.has(id) === false);
-        const parts = this.#reconcileParts(this.#parts.peerOf(id, known), known.epoch);
+        const parts = this.#reconcileParts(this.#parts.peerOf(id, known), view.epoch);
         try {
           const same = await agreeing(asked, parts);
           await inTurns(asked, async (one) => {
@@ -169,15 +169,18 @@ export class Mover {
   }
 
   /** Deletes what others keep, and all of it where this node keeps nothing any more. */
-  async #clean(known: Known, { view }: SeenView): Promise<void> {
-    if (this.#cleanedEpoch === known.epoch) return;
+  async #clean({ view }: SeenView): Promise<void> {
+    if (this.#cleanedEpoch === view.epoch) return;
     const { store } = this.#parts;
     const kept = keptBy(store.id, new Placement(view.nodes, view.replicas));
-    for (let partition = 0; partition < partitionCount; partition++) {
+    const all = Array.from({ length: partitionCount }, (_, partition) => partition);
+    // What was taken by the view before is on disk, and goes too.
+    await store.partitions.barrier();
+    await inTurns(all, async (partition) => {
       this.#stop.signal.throwIfAborted();
       if (!kept.has(partition)) await store.partitions.drop(partition);
-    }
-    this.#cleanedEpoch = known.epoch;
+    });
+    this.#cleanedEpoch = view.epoch;
   }
 
   #reconcileParts(peer: StashPeer, epoch: number): ReconcileParts {

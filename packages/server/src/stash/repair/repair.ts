@@ -1,13 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { Bell, type Clock, pause, type Random } from 'waymark/engine';
-import { type Known, Placement, type StashPeer, type ViewWatch } from 'waymark/stash';
+import type { Known, StashPeer, ViewWatch } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
 import { inTurns, isPassing } from './in-turns.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
 import { scrub } from './scrub.js';
-import { isOwnToCompare, sharedWith } from './shared-with.js';
+import { isOwnToCompare, type Placed, placedBy, sharedWith } from './shared.js';
 
 export interface RepairOptions {
   /** From one look at all peers to the next. Default 15 000. */
@@ -67,7 +67,7 @@ export class Repair {
   readonly #stop = new AbortController();
   readonly #away = new Map<string, Away>();
   readonly #running: Promise<void>;
-  #placed: { readonly epoch: number; readonly placement: Placement } | null = null;
+  #placed: Placed | null = null;
   readonly #bell = new Bell();
   #woken = false;
   #begun = 0;
@@ -138,21 +138,24 @@ export class Repair {
     const { store, views, random } = this.#parts;
     const { signal } = this.#stop;
     const known = views.last ?? (await views.known({ signal }));
-    const placement = this.#placementOf(known);
-    const own = placement?.nodes.findIndex(({ id }) => id === store.id) ?? -1;
-    if (placement === undefined || own < 0) return;
+    const placed = placedBy(known, this.#placed);
+    if (placed === null) return;
+    this.#placed = placed;
+    const { placement } = placed;
+    const own = placement.nodes.findIndex(({ id }) => id === store.id);
+    if (own < 0) return;
     const shared = sharedWith(placement, own);
     await this.#workOut(shared.own);
     const others = [...shared.others].sort(() => random.next() - 0.5);
     let all = true;
     for (const [position, partitions] of others) {
       const { id } = placement.nodes[position] as { readonly id: string };
-      await this.#attend(id, known, (peer) => this.#compare({ id, peer, partitions, known }));
+      await this.#attend(id, known, (peer) => this.#compare({ id, peer, partitions, placed }));
       all &&= !this.#away.has(id);
     }
     if (all) this.#comparedAt = this.#parts.clock.now();
-    await this.#mendSuspects(known, placement, shared.others);
-    await this.#purge(known, placement, own);
+    await this.#mendSuspects(known, placed, shared.others);
+    await this.#purge(known, placed, own);
     await scrub(shared.own[this.#scrubbed++ % shared.own.length] ?? 0, store);
     for (const node of store.hints.nodes()) {
       const isPlaced = [...placement.nodes, ...(known.view?.view.also?.nodes ?? [])].some(
@@ -162,27 +165,17 @@ export class Repair {
     }
   }
 
-  #placementOf(known: Known): Placement | undefined {
-    const view = known.view?.view;
-    if (view === undefined) return undefined;
-    if (this.#placed?.epoch !== view.epoch) {
-      this.#placed = { epoch: view.epoch, placement: new Placement(view.nodes, view.replicas) };
-    }
-    return this.#placed.placement;
-  }
-
   /** What no replica can bring back, once all of them are there. */
-  async #purge(known: Known, placement: Placement, own: number): Promise<void> {
+  async #purge(known: Known, { epoch, placement, moving }: Placed, own: number): Promise<void> {
     const { store, peerOf } = this.#parts;
     const replicasOf = (partition: number): StashPeer[] | null => {
-      const moving = known.view?.view.also !== undefined;
       if (moving || placement.at(partition, 0) !== own) return null;
       const others = placement.of(partition).slice(1);
       if (!others.every(({ id }) => known.isAlive(id))) return null;
       return others.map(({ id }) => peerOf(id, known));
     };
     const { signal } = this.#stop;
-    const purged = await purgeDue({ store, epoch: known.epoch, signal, replicasOf });
+    const purged = await purgeDue({ store, epoch, signal, replicasOf });
     this.figures.purged += purged;
   }
 
@@ -219,12 +212,12 @@ export class Repair {
     readonly id: string;
     readonly peer: StashPeer;
     readonly partitions: readonly number[];
-    readonly known: Known;
+    readonly placed: Placed;
   }): Promise<void> {
     const { store, clock } = this.#parts;
-    const { id, peer, known } = asked;
-    const parts = this.#reconcileParts(peer, known);
-    await this.#tellMissed(id, parts);
+    const { id, peer, placed } = asked;
+    const parts = this.#reconcileParts(peer, placed);
+    await this.#tellMissed(id, parts, placed);
     const first = asked.partitions.filter((one) => isOwnToCompare(one, store.id, id));
     const seen = await differing(first, parts);
     this.figures.compared++;
@@ -242,13 +235,21 @@ export class Repair {
   }
 
   /** What a peer missed, by the marks that coordinators left (rule D5.5). */
-  async #tellMissed(id: string, { peer, epoch, pace, signal }: ReconcileParts): Promise<void> {
+  async #tellMissed(
+    id: string,
+    { peer, epoch, pace, signal }: ReconcileParts,
+    { placement, moving }: Placed,
+  ): Promise<void> {
     const { hints, partitions } = this.#parts.store;
+    const isKept = (partition: number): boolean =>
+      moving || placement.of(partition).some((node) => node.id === id);
     for (let pages = hints.pages(id); pages.length > 0; pages = hints.pages(id)) {
       await inTurns(pages, async (missed) => {
         const partition = (missed[0] as Buffer).readUInt16BE(0);
         const purged = partitions.purged(partition);
         const keys = missed.map((key) => key.toString('latin1', 2));
+        // What it keeps no more it does not need.
+        if (!isKept(partition)) return await hints.remove(id, missed);
         const told = await transfer(keys, {
           from: async (asked) => partitions.fetch(partition, asked),
           into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
@@ -263,16 +264,16 @@ export class Repair {
   /** Damage does not show in digests: the partition is compared whatever they say. */
   async #mendSuspects(
     known: Known,
-    placement: Placement,
+    placed: Placed,
     others: ReadonlyMap<number, readonly number[]>,
   ): Promise<void> {
     const { store } = this.#parts;
     for (const partition of [...store.suspects]) {
       for (const [position, partitions] of others) {
         if (!partitions.includes(partition)) continue;
-        const { id } = placement.nodes[position] as { readonly id: string };
+        const { id } = placed.placement.nodes[position] as { readonly id: string };
         await this.#attend(id, known, async (peer) => {
-          await this.#reconcile(partition, this.#reconcileParts(peer, known));
+          await this.#reconcile(partition, this.#reconcileParts(peer, placed));
         });
       }
       store.suspects.delete(partition);
@@ -281,7 +282,7 @@ export class Repair {
     }
   }
 
-  #reconcileParts(peer: StashPeer, { epoch }: Known): ReconcileParts {
+  #reconcileParts(peer: StashPeer, { epoch }: Placed): ReconcileParts {
     const { store, clock } = this.#parts;
     const { signal } = this.#stop;
     const perMs = (this.#options.bytesPerSecond ?? bytesPerSecondDefault) / 1_000;
