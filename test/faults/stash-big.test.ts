@@ -16,8 +16,15 @@ const count = dataBytes / valueBytes;
 const mixedMs = sized(10_000, 120_000);
 
 let cluster: StashCluster;
-beforeEach(async () => (cluster = await StashCluster.start()));
-afterEach(() => cluster[Symbol.asyncDispose]());
+let memory: ReturnType<typeof MemoryGroup.make>;
+beforeEach(async () => {
+  cluster = await StashCluster.start();
+  memory = MemoryGroup.make(memoryBytes);
+});
+afterEach(async () => {
+  await cluster[Symbol.asyncDispose]();
+  if (memory instanceof MemoryGroup) memory[Symbol.dispose]();
+});
 
 /** A value that tells whose it is, and of which turn. */
 function valueOf(key: number, turn: number): Buffer {
@@ -30,13 +37,12 @@ function valueOf(key: number, turn: number): Buffer {
 test(`[D3.5] ${dataBytes / mib} MiB of data on a node that has ${memoryBytes / mib} MiB of memory: reads and writes go on`, async ({
   task,
 }) => {
-  const memory = MemoryGroup.make(memoryBytes);
   if (!(memory instanceof MemoryGroup)) {
     task.meta.notRun = memory.missing;
     return;
   }
   const random = new SeededRandom(chooseSeed('test/faults/stash-big.test.ts'));
-  const { id, command, data } = await cluster.node({ memory });
+  const { command, data } = await cluster.node({ memory });
   const index = cluster.space.stash.index<Uint8Array>('big');
   const began = performance.now();
   const all = function* (): Generator<[number, Uint8Array]> {
@@ -73,8 +79,6 @@ test(`[D3.5] ${dataBytes / mib} MiB of data on a node that has ${memoryBytes / m
   expect(size).toBeGreaterThan(dataBytes);
   expect(peak).toBeLessThanOrEqual(memoryBytes);
   expect(command.child.exitCode).toBeNull();
-  await cluster.kill(id);
-  memory[Symbol.dispose]();
 }, 7_200_000);
 
 /** MiB of a process that are in memory: all, its own, and of files that it maps. */

@@ -174,7 +174,7 @@ test(`[D6.2 D6.3] 3 → 5 → 3 nodes under load, ${cycles} times, one that has 
   const sameMs = await cluster.same();
   await load.verify(own);
   process.stdout.write(
-    `stash: ${moves} moves with a kill in each: ${load.added.length} of ${load.tried} writes acknowledged, ${load.deleted.length} deletes, ${load.wrong.length} wrong of ${load.reads} reads, ${load.failures} tries failed; ` +
+    `stash: ${moves} moves with a kill in each: ${load.added.length} numbers acknowledged that stay, ${load.deleted.length} deleted, ${load.wrong.length} wrong of ${load.reads} reads, ${load.failures} tries failed; ` +
       `a key waited for its read ${waits(load.readMs)}; for its write ${waits(load.writeMs)}; shares moved ${shares.map((one) => one.toFixed(3)).join(' ')} of what they should be; ` +
       `by a view that was over: ${[...new Set(refused)].join()}; the same after ${Math.round(sameMs)} ms\n`,
   );

@@ -108,7 +108,7 @@ test('[D1.3 D4.5] a zone of three is lost: nothing is, reads and writes go on; a
   await cluster.same();
   await load.verify(own);
   process.stdout.write(
-    `stash: a zone of three killed, ${betweenMs} ms between them: ${load.added.length} of ${load.tried} writes acknowledged, ${load.deleted.length} deleted or over, ${load.wrong.length} wrong of ${load.reads} reads; ` +
+    `stash: a zone of three killed, ${betweenMs} ms between them: ${load.added.length} numbers acknowledged that stay, ${load.deleted.length} deleted or over, ${load.wrong.length} wrong of ${load.reads} reads; ` +
       `a read of one ${nearMs.toFixed(1)} ms in its zone, of two ${farMs.toFixed(1)} ms; a key waited for its read ${waits(load.readMs)}; for its write ${waits(load.writeMs)}; the same ${Math.round(sameMs)} ms after the zone came back\n`,
   );
   expect(load.wrong.slice(0, 5)).toEqual([]);

@@ -8,8 +8,8 @@ import {
   readView,
 } from 'waymark/stash';
 
-/** `starting`: it has not been told yet what it is. `joining`: it is being filled, or waits for that. `left`: it keeps nothing any more. */
-export type NodeState = 'starting' | 'active' | 'joining' | 'left';
+/** `starting`: it had left, and waits to be let in again. `joining`: it is being filled, or waits for that. `left`: it keeps nothing any more. */
+export type TakenPlace = 'starting' | 'active' | 'joining' | 'left';
 
 export interface PlaceParts {
   readonly engine: Engine;
@@ -23,7 +23,7 @@ export interface PlaceParts {
 }
 
 /** Takes a node's place in the view where that moves no data, and else asks for its share to be moved to it. */
-export async function takePlace(self: AnnouncedNode, parts: PlaceParts): Promise<NodeState> {
+export async function takePlace(self: AnnouncedNode, parts: PlaceParts): Promise<TakenPlace> {
   const { engine, signal } = parts;
   const { id, zone, weight } = self;
   for (;;) {
@@ -47,13 +47,12 @@ export async function takePlace(self: AnnouncedNode, parts: PlaceParts): Promise
       continue;
     }
     // What it kept before it left is gone before it is given anything.
-    const isLeft = left?.includes(id) === true;
-    const ready = !isLeft || parts.isEmpty();
-    const asked =
-      also === undefined && ready && (await askIn(engine, { id, zone, weight }, signal));
+    const hasLeft = left?.includes(id) === true;
+    const ready = also === undefined && (!hasLeft || parts.isEmpty());
+    const asked = ready && (await askIn(engine, { id, zone, weight }, signal));
     if (own !== undefined) return 'active';
-    // Until it is let in it stands among those that left, as one does that is drained.
-    return isLeft && !asked ? 'starting' : 'joining';
+    // Until it is let in it stands among those that left, as one does that is drained while it runs.
+    return hasLeft && !asked ? 'starting' : 'joining';
   }
 }
 

@@ -28,7 +28,7 @@ import {
 import { ServedPort, tableOf } from 'waymark/wire';
 import type { Flushed } from './group-commit.js';
 import { addressOf, tlsServer } from './node-address.js';
-import { type NodeState, takePlace } from './node-place.js';
+import { type TakenPlace, takePlace } from './node-place.js';
 import { within } from './within.js';
 import { toldOf } from './node-told.js';
 import { openStore } from './open-store.js';
@@ -74,6 +74,9 @@ export interface NodeServiceParts {
   readonly warned: (message: string, error?: unknown) => void;
   readonly flushed?: Flushed | undefined;
 }
+
+/** `starting`: it has not been told yet what it is. */
+export type NodeState = 'starting' | TakenPlace;
 
 const connectionsMax = 1_000;
 const replicasDefault = 3;

@@ -4,10 +4,11 @@ import type { Known, StashPeer, ViewWatch } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
 import { inTurns, isPassing } from './in-turns.js';
+import { type Placed, placedBy } from './placed.js';
 import { purgeDue } from './purge.js';
 import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
 import { scrub } from './scrub.js';
-import { isOwnToCompare, type Placed, placedBy, sharedWith } from './shared.js';
+import { isOwnToCompare, sharedWith } from './shared-with.js';
 
 export interface RepairOptions {
   /** From one look at all peers to the next. Default 15 000. */
