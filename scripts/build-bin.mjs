@@ -4,7 +4,7 @@
  * - `waymark.cjs`, run by Node.js, with LMDB's library `lmdb.node` beside it;
  * - unless `--script` is said, `waymark`: this Node.js with both of them inside, for machines like this one that have none.
  *
- * docs/decisions/0019-one-file.md has why.
+ * docs/decisions/0020-one-file.md has why.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

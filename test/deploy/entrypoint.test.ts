@@ -7,6 +7,7 @@ import { freePort, startEtcd } from '../support/etcd.js';
 import { root } from '../tidy/sources.js';
 
 let folder: string;
+const started: Command[] = [];
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'waymark-entrypoint-'));
@@ -15,7 +16,11 @@ beforeAll(() => {
   program('told', 'printf "%s\\n" "$@"; env | grep ^WAYMARK_ | sort');
 });
 
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(async () => {
+  // What a test that failed has left.
+  await Promise.all(started.map((one) => one.stop('SIGKILL')));
+  rmSync(folder, { recursive: true });
+});
 
 function program(name: string, line: string): void {
   mkdirSync(join(folder, name));
@@ -29,11 +34,13 @@ function start(
   env: NodeJS.ProcessEnv = {},
 ): Command {
   const PATH = `${join(folder, which)}:${process.env['PATH'] ?? ''}`;
-  return new Command(join(root, 'deploy/entrypoint.sh'), args, {
+  const one = new Command(join(root, 'deploy/entrypoint.sh'), args, {
     cwd: folder,
     env: { ...env, PATH },
     input: null,
   });
+  started.push(one);
+  return one;
 }
 
 const told = (args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Finished> =>
@@ -83,6 +90,7 @@ test('[D10] secrets are read from files; a name that is given twice, or a file t
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
   '[D10] %s reaches waymark, which has taken the place of the entry point',
+  { timeout: 30_000 },
   async (signal) => {
     const engine = join(folder, 'engine');
     writeFileSync(engine, 'memory\n');

@@ -16,6 +16,7 @@ import { Command } from '../support/command.js';
 import { root } from '../tidy/sources.js';
 
 let folder: string;
+const started: Command[] = [];
 /** Where nothing is installed. */
 let elsewhere: string;
 
@@ -27,7 +28,9 @@ beforeAll(async () => {
   expect(code, out + err).toBe(0);
 }, 300_000);
 
-afterAll(() => {
+afterAll(async () => {
+  // What a test that failed has left.
+  await Promise.all(started.map((one) => one.stop('SIGKILL')));
   for (const made of [folder, elsewhere]) rmSync(made, { recursive: true, force: true });
 });
 
@@ -39,7 +42,9 @@ const kinds = [
 
 function start(line: readonly string[], args: readonly string[], more: object = {}): Command {
   const [file = '', ...first] = line;
-  return new Command(file, [...first, ...args], { cwd: elsewhere, ...more });
+  const one = new Command(file, [...first, ...args], { cwd: elsewhere, ...more });
+  started.push(one);
+  return one;
 }
 
 test.each(kinds)('[D10] %s tells its version, and of wrong usage', async (_, line) => {

@@ -18,7 +18,7 @@ test.each([
   [{ ...move, paused: true }, /^paused \[#{5}\.{15}\] .* entries; waits/],
   [{ ...move, leftMs: null }, /entries; waits/],
   [{ ...move, partitions: 4_096, waitingFor: [] }, /^filling \[#{20}\] .* s left$/],
-  [{ ...move, partitions: 0, of: 0 }, /^filling \[\.{20}\] 0 of 0 /],
+  [{ ...move, phase: 'settling' as const, partitions: 0, of: 0 }, /^settling; waits for a, b$/],
 ])('[D6.8] %j', (shown, expected) => {
   expect(shownMove(shown)).toMatch(expected);
 });

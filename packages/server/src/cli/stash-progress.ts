@@ -7,11 +7,12 @@ const barChars = 20;
 /** How far a move of data is, on one line. */
 export function shownMove(move: StashMove): string {
   const { phase, paused, partitions, of, entries, leftMs, waitingFor } = move;
-  const share = of === 0 ? 0 : Math.floor((partitions / of) * barChars);
-  const bar = '#'.repeat(share).padEnd(barChars, '.');
-  const left = leftMs === null || paused ? '' : `, ${Math.ceil(leftMs / 1_000)} s left`;
-  const waits = waitingFor.length === 0 ? '' : `; waits for ${waitingFor.join(', ')}`;
   const state = paused ? 'paused' : phase;
+  const waits = waitingFor.length === 0 ? '' : `; waits for ${waitingFor.join(', ')}`;
+  // Nothing is to be brought over, or nobody has told yet how much.
+  if (of === 0) return `${state}${waits}`;
+  const bar = '#'.repeat(Math.floor((partitions / of) * barChars)).padEnd(barChars, '.');
+  const left = leftMs === null || paused ? '' : `, ${Math.ceil(leftMs / 1_000)} s left`;
   return `${state} [${bar}] ${partitions} of ${of} partitions, ${entries} entries${left}${waits}`;
 }
 

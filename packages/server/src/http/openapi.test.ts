@@ -287,6 +287,10 @@ test('[openapi] watchers answer as the document says', async () => {
 test('[openapi] the stash answers as the document says', async () => {
   const [index, entry] = ['/v1/stash/doc', '/v1/stash/{index}/{path}'];
   expect(await call('PUT', entry, `${index}/a/b?ttl=7d`, { body: 'text' })).toEqual(oneCopy);
+  for (const ttl of ['366d', '0', '1y', '']) {
+    const refused = await call('PUT', entry, `${index}/a/b?ttl=${ttl}`, { body: 'text' });
+    expect(refused, ttl).toMatchObject({ code: 'invalid' });
+  }
   await call('GET', entry, `${index}/a/b?level=one`);
   await call('GET', entry, `${index}/none`);
   const base64 = Buffer.from([255]).toString('base64');

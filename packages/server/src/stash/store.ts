@@ -64,6 +64,7 @@ export class StashStore {
   readonly #record = new RecordReader();
   readonly #source = new RecordSource();
   readonly #warmUp: WarmUp;
+  #factor = 1;
   #closed: Promise<void> | null = null;
 
   constructor(parts: StoreParts) {
@@ -111,6 +112,8 @@ export class StashStore {
     const now = clock.wallNow();
     const asked = new PackedCursor(keys);
     const packer = new Packer();
+    // As many bytes for each byte of a key as the last time.
+    packer.reserve(Math.min(answerBytesMax, keys.length * this.#factor));
     while (!asked.done) {
       asked.nextKey();
       const { block, keyStart, keyEnd } = asked;
@@ -127,6 +130,7 @@ export class StashStore {
       if (packer.bytes >= answerBytesMax) break;
     }
     this.figures.reads += packer.count;
+    this.#factor = (packer.bytes * 1.1) / Math.max(1, asked.end);
     return packer.take();
   }
 

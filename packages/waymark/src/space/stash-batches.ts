@@ -79,7 +79,9 @@ class Gathering<I> {
   #take(): Part<I> {
     const items = this.#items;
     this.#items = [];
-    return { block: this.#packer.take(), items };
+    const block = this.#packer.take();
+    this.#packer.reserve(block.length);
+    return { block, items };
   }
 }
 

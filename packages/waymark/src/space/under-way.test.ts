@@ -27,10 +27,10 @@ test('[D3.5] more of a batch is under way while answers are quick, and less when
   expect(blocks).toEqual([8, 16, 32, 64, 64, 64, 64, 4, 4, 8]);
 });
 
-test('[D3.5] of large blocks there are 4 MiB under way; of reads four blocks, however quick they are', async () => {
+test('[D3.5] of large blocks there are 4 MiB under way; of reads eight blocks, however quick they are', async () => {
   const clock = new FakeClock();
   const writes = UnderWay.ofWrites(clock);
   for (let i = 0; i < 5; i++) expect(await round(writes, clock, 1, 1_048_576)).toBe(4);
   const reads = UnderWay.ofReads(clock);
-  for (let i = 0; i < 5; i++) expect(await round(reads, clock, 1)).toBe(4);
+  for (let i = 0; i < 5; i++) expect(await round(reads, clock, 1)).toBe(8);
 });

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
 
 /** What was answered within this allows one block more; what took longer than that, half as many. */
-const quickMs = 250;
+const quickMs = 500;
 const slowMs = 1_000;
 const blocksMin = 4;
 const bytesMax = 4_194_304;
@@ -23,9 +23,9 @@ export class UnderWay {
     this.#blocksMax = blocksMax;
   }
 
-  /** An answer has about 1 MiB at most, and a coordinator of three nodes gets no further with more of them. */
+  /** An answer has about 1 MiB at most, and with more of them a coordinator of three nodes gets no further. */
   static ofReads(clock: Clock): UnderWay {
-    return new UnderWay(clock, blocksMin, blocksMin);
+    return new UnderWay(clock, 2 * blocksMin, 2 * blocksMin);
   }
 
   static ofWrites(clock: Clock): UnderWay {

@@ -27,7 +27,6 @@ import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
 import { isStale } from './outcome.js';
 import { StashOperator } from './operator.js';
-import type { PackedCursor } from './packed.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
 import { noNodes, Routes } from './routes.js';

@@ -145,7 +145,9 @@ export function moveStatus(known: Known, wallNow: number): StashMove | null {
   const waitingFor = also.nodes.map(({ id }) => id).filter((id) => of(id)?.done !== true);
   const took = wallNow - Math.min(wallNow, ...told.map(({ beganAt }) => beganAt));
   const [partitions, all] = [sum('partitions'), sum('of')];
-  const leftMs = partitions === 0 ? null : Math.round((took * (all - partitions)) / partitions);
+  // Of less than a hundredth the pace cannot be told.
+  const canTell = partitions > 0 && partitions * 100 >= all;
+  const leftMs = canTell ? Math.round((took * (all - partitions)) / partitions) : null;
   return { phase, paused, partitions, of: all, entries: sum('entries'), leftMs, waitingFor };
 }
 

@@ -37,6 +37,11 @@ export class Packer {
     return this.#writer.pending;
   }
 
+  /** Makes room for so many bytes at once, where it is known about how many come: what grows step by step is copied with each. */
+  reserve(bytes: number): void {
+    this.#writer.ensure(bytes);
+  }
+
   key(key: ByteString): void {
     this.count++;
     this.#writer.bytes(key);

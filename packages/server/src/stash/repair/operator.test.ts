@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { StashStatus } from 'waymark';
+import { systemClock } from 'waymark/engine';
 import type { Coordinator } from 'waymark/stash';
 import { packKeys } from '../testing.js';
 import { TestCluster, type TestNode } from './testing.js';
@@ -35,6 +36,11 @@ test('[D5.7] a repair that is asked for brings what a node lacks, tells what was
   );
   const brought = told.reduce((sum, { fetched, pushed }) => sum + fetched + pushed, 0);
   expect(brought).toBeGreaterThan(0);
+  const comparedAt = (node: TestNode) => systemClock.now() - (node.repair?.comparedMs ?? 0);
+  const before = comparedAt(a);
+  await desk.repair({});
+  const between = comparedAt(a);
+  expect(between).toBeGreaterThan(before);
   cluster.cut.add(b.id);
   const again = await desk.repair({});
   expect(again.nodes.map(({ id, done }) => [id, done])).toEqual([
@@ -42,6 +48,7 @@ test('[D5.7] a repair that is asked for brings what a node lacks, tells what was
     [b.id, false],
     [c.id, true],
   ]);
+  expect(comparedAt(a), 'with all that it has to be compared with').toBeCloseTo(between, -1);
 });
 
 test('[D5.7] the status has what each node tells of itself, and null of one that does not', async () => {
