@@ -330,6 +330,25 @@ test('[D4.6] a stale epoch is refused, and what was asked is placed anew by the 
   expect((await bed.space().stash.status()).epoch).toBe(2);
 });
 
+test('[D3.2] a write that was tried by a view that is over is uncertain where others had taken it, and unavailable where nobody had', async () => {
+  const { bed, on } = await opened(3);
+  await using _ = bed;
+  const late = async (name: string): Promise<void> => {
+    const written = on.put(name, 'v', { deadlineMs: 1_000 });
+    written.catch(() => undefined);
+    await turns();
+    bed.clock.advance(1_000);
+    await written;
+  };
+  // It knows of a view that nobody else hears of.
+  (bed.nodes[0] as MemoryNode).epoch = 2;
+  await expect(late(key)).rejects.toMatchObject({ code: 'uncertain' });
+  expect(holders(bed).length).toBe(2);
+  for (const node of bed.nodes) node.epoch = 2;
+  await expect(late('other')).rejects.toMatchObject({ code: 'unavailable' });
+  expect(bed.nodes.filter((node) => node.peek(index, 'other') !== undefined)).toEqual([]);
+});
+
 test('[D4.6] while the space is away reads and writes go on with the last view', async () => {
   const { bed } = await opened(3);
   await using _ = bed;

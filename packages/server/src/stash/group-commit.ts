@@ -66,9 +66,10 @@ export class GroupCommit {
     return this.#waiting.reduce((sum, { bytes }) => sum + bytes, this.#writing?.bytes ?? 0);
   }
 
-  /** The group that is gathered now. @throws {WaymarkError} `unavailable` once it is closed */
+  /** The group that is gathered now. @throws {WaymarkError} `unavailable` once it is closed, or a flush has failed */
   gather(): Group {
     if (this.#closed) throw new WaymarkError('unavailable', 'the node stops');
+    if (this.#room.broken) throw this.#room.error();
     const last = this.#waiting.at(-1);
     if (last !== undefined && last.bytes < groupBytesMax) return last;
     const group = new Group();

@@ -30,16 +30,19 @@ export class Overdue {
     const lines = this.#lines('e', null);
     if (lines.length === 0) return false;
     const written = this.#writes.begin(lines.length * diskRecordBytesMax);
-    const done = this.#remove(lines);
+    const seen: Buffer[] = [];
     for (const line of lines) {
       keys.take(aboutKey(line));
       const current = this.#writes.stored();
+      // On its way to the disk: its line is looked at again when it is there.
+      if (this.#writes.under !== null) continue;
+      seen.push(line);
       if (current === null || current.valueStart < 0 || current.isLive(now)) continue;
       written.bury(keys.bytes.readUInt16BE(0), current);
       this.#figures.reaped++;
     }
-    await done;
-    return lines.length === pageLines;
+    if (seen.length > 0) await this.#remove(seen);
+    return seen.length === pageLines;
   }
 
   /** Counts tombstones, some each time it is called: so it costs the same however many there are. A count that is whole is the figure of that name. */

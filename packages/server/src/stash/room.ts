@@ -24,6 +24,11 @@ export class Room {
     return this.#state === 'writable';
   }
 
+  /** Nobody knows what is on the disk: a commit upon it would make what was lost look flushed. */
+  get broken(): boolean {
+    return this.#state === 'failed';
+  }
+
   /** @throws {WaymarkError} `storage_full` while there is no room, `unavailable` after another failure */
   async check(): Promise<void> {
     if (this.#state === 'writable') return;

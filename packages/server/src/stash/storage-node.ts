@@ -21,21 +21,29 @@ export class StorageNode implements StashNode {
   }
 
   async read({ epoch, index, keys, versionsOnly }: NodeRead): Promise<Uint8Array> {
-    if (!this.#isPresent(epoch)) await this.follow(epoch);
     if (this.#store.cold) await this.#store.warm(index, keys, false);
+    // Last of all: nothing is waited for between this and what is read.
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
     return this.#store.read(index, keys, versionsOnly);
   }
 
   async write({ epoch, index, entries }: NodeWrite): Promise<number> {
-    if (!this.#isPresent(epoch)) await this.follow(epoch);
     // What is there is compared with what comes.
     if (this.#store.cold) await this.#store.warm(index, entries, true);
-    return await this.#store.write(index, entries);
+    // Nothing is waited for between these and the group that it goes into: whoever hears of a later view from here finds it there.
+    for (;;) {
+      if (!this.#store.writable) await this.#store.checkRoom();
+      else if (!this.#isPresent(epoch)) await this.follow(epoch);
+      else return await this.#store.write(index, entries);
+    }
   }
 
   async scan({ epoch, index, ...asked }: NodeScan): Promise<NodePage> {
     if (!this.#isPresent(epoch)) await this.follow(epoch);
-    return await this.#store.scan(index, asked);
+    const page = await this.#store.scan(index, asked);
+    // It takes many turns, in which what is read may have become another node's.
+    if (!this.#isPresent(epoch)) await this.follow(epoch);
+    return page;
   }
 
   async indexes(): Promise<readonly string[]> {

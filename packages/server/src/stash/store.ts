@@ -44,7 +44,7 @@ const pageEntries = 500;
 const pendingBytesMax = 134_217_728;
 
 /**
- * Entries of one node on its disk: of each key the newest version (rule D2.1), with its CRC. What is read was flushed; what is written is answered when it is.
+ * Entries of one node on its disk: of each key the newest version (rule D2.1), with its CRC. What is read was committed, and may not be flushed yet; what is written is answered when it is.
  * Reads are synchronous: LMDB maps its file, and a page that is in memory costs a microsecond.
  */
 export class StashStore {
@@ -73,9 +73,8 @@ export class StashStore {
     this.partitions = new Partitions(parts, this.#writes, this);
     this.overdue = new Overdue(parts, this.#writes, this.figures);
     this.hints = new Hints(parts.tables.hints, parts.commits);
-    const { tables, keys, clock, memoryBytes } = parts;
     const storedBytes = (): number => this.stats().bytes;
-    this.#warmUp = new WarmUp({ entries: tables.entries, keys, clock, storedBytes, memoryBytes });
+    this.#warmUp = new WarmUp({ ...parts, entries: parts.tables.entries, storedBytes });
     this.id = parts.id;
   }
 
@@ -86,6 +85,12 @@ export class StashStore {
 
   get writable(): boolean {
     return this.#closed === null && this.#parts.room.writable;
+  }
+
+  /** Resolves once it may be written to. @throws {WaymarkError} `storage_full`, `unavailable` */
+  async checkRoom(): Promise<void> {
+    this.checkOpen();
+    await this.#parts.room.check();
   }
 
   /** @throws {WaymarkError} `unavailable` */
@@ -141,9 +146,8 @@ export class StashStore {
    * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
    */
   async write(index: string, entries: Uint8Array): Promise<number> {
-    this.checkOpen();
-    const { room, keys, floors } = this.#parts;
-    if (!room.writable) await room.check();
+    if (!this.writable) await this.checkRoom();
+    const { keys, floors } = this.#parts;
     const { bytes, hash } = this.#indexes.of(index);
     const part = measureEntries(entries, bytes.length);
     this.admit(part);
@@ -198,9 +202,8 @@ export class StashStore {
       if (((asked.partitions[partition >> 3] ?? 0) & (1 << (partition & 7))) === 0) continue;
       if (++steps % pageEntries === 0) await this.#turn();
       const head = Buffer.concat([partitionStart(partition), bytes]);
-      if (!this.#scanPartition(packer, head, { ...asked, after })) {
+      if (!this.#scanPartition(packer, head, { ...asked, after }))
         return { entries: packer.take(), more: true };
-      }
       after = undefined;
     }
     return { entries: packer.take(), more: false };

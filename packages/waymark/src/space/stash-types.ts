@@ -101,7 +101,8 @@ export interface StashIndex<T> {
   /** Whether it was there is not told. @throws as `put` */
   delete(key: StashKey, options?: StashCallOptions): Promise<StashAcknowledged>;
   /**
-   * Puts all of them, in parts that go out several at a time, so that as many as there are take a bounded amount of memory. Of a key that comes twice the later value holds.
+   * Puts all of them, in parts that go out several at a time, so that as many as there are take a bounded amount of memory. Of a key that comes twice the later value holds, unless both are more than a
+   * part apart and others write beside the earlier one (rule D3.5).
    *
    * @returns how many
    * @throws as `put`; parts before the one that failed, and some behind it, are written

@@ -25,7 +25,7 @@ import { indexesOf } from './indexes-run.js';
 import type { StashNode } from './node.js';
 import { RemoteNode } from './node-calls.js';
 import { type NodeHealth, NodeLink } from './node-link.js';
-import { isStale } from './outcome.js';
+import { isCertain, isStale } from './outcome.js';
 import { StashOperator } from './operator.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { ReadRun } from './read-run.js';
@@ -108,17 +108,22 @@ export class Coordinator implements StashDesk {
     this.#stamp(batch.block, batch, true);
     if (batch.count === 0) return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
     let tried = 0;
+    let run: WriteRun | null = null;
+    let mayShow = false;
     for (let asked = batch; ;) {
       try {
         const done = await this.#placed(deadline, (routes) => {
+          mayShow ||= mayBeWritten(run);
           asked.place(routes, hash);
           const { leftMs: deadlineMs } = deadline;
-          return deadline.bound(new WriteRun({ routes, index, batch: asked, deadlineMs }));
+          run = new WriteRun({ routes, index, batch: asked, deadlineMs });
+          return deadline.bound(run);
         });
         this.#stamps.saw(tried);
         return done;
       } catch (error) {
-        if (!(error instanceof Overtaken)) throw error;
+        mayShow ||= mayBeWritten(run);
+        if (!(error instanceof Overtaken)) throw mayShow ? uncertain(error) : error;
         // Nodes may still be reading what they were given.
         const block = Buffer.from(asked.block);
         tried = this.#overtake(block, asked, error.stamp);
@@ -259,6 +264,17 @@ export class Coordinator implements StashDesk {
     const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
     stampBatch(block, batch, { stamp, writer: this.#writer, laterMs });
   }
+}
+
+function mayBeWritten(run: WriteRun | null): boolean {
+  return run?.mayShow ?? false;
+}
+
+/** Of a write that was tried before, by a view that was over, or with a stamp that was overtaken: what the last try says certainly does not hold for it. */
+function uncertain(error: unknown): unknown {
+  if (!isCertain(error)) return error;
+  const why = `${(error as Error).message}: an earlier try of this write may show later`;
+  return new WaymarkError('uncertain', why, {}, error);
 }
 
 function late(what: string): WaymarkError {

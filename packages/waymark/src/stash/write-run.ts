@@ -57,6 +57,11 @@ export class WriteRun implements Run<StashAcknowledged> {
     for (const [link, places] of this.#groups()) this.#tell(link, places);
   }
 
+  /** Whether any of it may be on a disk, however it ended. */
+  get mayShow(): boolean {
+    return this.#had.length > 0 || this.#underWay > 0 || !this.#failures.allCertain;
+  }
+
   late(): void {
     this.#fail(this.#tooFew());
   }
@@ -76,8 +81,7 @@ export class WriteRun implements Run<StashAcknowledged> {
     const { routes, index } = this.#parts;
     const { writeQuorum, replicas } = routes;
     const what = `a write to '${index}' was not confirmed by ${writeQuorum} of ${replicas} replicas`;
-    const nothing = this.#had.length === 0 && this.#underWay === 0 && this.#failures.allCertain;
-    return nothing ? this.#failures.refused(what) : this.#failures.uncertain(what);
+    return this.mayShow ? this.#failures.uncertain(what) : this.#failures.refused(what);
   }
 
   #groups(): Map<number, Places> {

@@ -58,18 +58,19 @@ export class Members<M extends Judged> {
     return this.#all[this.#current] as M;
   }
 
-  /** It failed: it is passed over until it is well. Whoever comes next is looked at before a call finds out that it is gone as well. */
+  /** It failed: it is passed over until it is well. */
   failed(member: M): void {
     if (member.passedOverUntil === Infinity || this.count === 1 || this.isClosed) return;
     member.passedOverUntil = Infinity;
     void this.#untilWell(member).catch(() => undefined);
-    for (const other of this.#all) if (other.passedOverUntil !== Infinity) void this.#look(other);
+    this.#lookAtOthers(member);
   }
 
   /** It is silent: it is passed over for a while, and until it is well if it is not. @returns whether it is well */
   async silent(member: M): Promise<boolean> {
     const until = this.#options.clock.now() + slowMs;
     member.passedOverUntil = Math.max(member.passedOverUntil, until);
+    this.#lookAtOthers(member);
     return await this.#look(member);
   }
 
@@ -97,6 +98,12 @@ export class Members<M extends Judged> {
       if (fits(this.#all[index] as M)) return index;
     }
     return undefined;
+  }
+
+  /** Whoever comes next may be gone as well: that is seen before a call finds out. */
+  #lookAtOthers(member: M): void {
+    for (const other of this.#all)
+      if (other !== member && other.passedOverUntil !== Infinity) void this.#look(other);
   }
 
   async #look(member: M): Promise<boolean> {
