@@ -1,4 +1,6 @@
 import { WaymarkError } from '../../core/errors.js';
+import { groupElection } from '../../recipes/election.js';
+import type { HostNamespace } from '../../space/namespace.js';
 import type { HostSpace } from '../../space/space.js';
 import type { StreamHandler } from '../../space/stream-types.js';
 import { eventually, failsWith, holds, same, soon } from './expect.js';
@@ -91,8 +93,13 @@ export const streamEndCases: readonly RecipeCase[] = [
       };
       const stream = sender.sendStream(pinned());
       same((await soon('the echo', stream.next())).value, 2, 'while it leads');
-      const next = (await another('next')).namespace('n').members(group);
-      const second = await next.join({ id: 'second', lead: true, handleStream });
+      const next = (await another('next')).namespace('n') as HostNamespace<unknown>;
+      const second = await next.members(group).join({ id: 'second', lead: true, handleStream });
+      // Whoever resigns stands again at once, and leads again where nobody stood before.
+      await eventually('the second stands', async () => {
+        const args = { path: group };
+        return (await next.host.run(groupElection.explain, next.name, args)).waiters.length === 1;
+      });
       same(await soon('the resignation', Promise.resolve(first.term()?.release())), true, 'it led');
       await soon('the next term', second.elected());
       go();
