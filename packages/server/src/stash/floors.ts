@@ -2,6 +2,12 @@ import { partitionCount } from 'waymark/stash';
 import { crc32 } from './crc32.js';
 import type { Table } from './lmdb.js';
 
+export interface PartitionFloor {
+  readonly partition: number;
+  readonly sealed: number;
+  readonly purged: number;
+}
+
 /**
  * Stamps of each partition, kept over restarts (rule D5.6):
  *
@@ -45,6 +51,16 @@ export class Floors {
     bytes.writeDoubleBE(purged, 12);
     bytes.writeUInt32BE(crc32(bytes, 4, 20));
     return () => void this.#meta.put(keyOf(partition), bytes);
+  }
+
+  /** Of those that are higher than what stands here. @returns as `raise`, for each of them */
+  raiseAll(told: readonly PartitionFloor[]): (() => void)[] {
+    return told
+      .filter(
+        ({ partition, sealed, purged }) =>
+          sealed > this.sealed(partition) || purged > this.purged(partition),
+      )
+      .map(({ partition, ...to }) => this.raise(partition, to));
   }
 
   /** Of a partition that is kept no more. @returns what writes it down */

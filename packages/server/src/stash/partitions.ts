@@ -3,6 +3,7 @@ import { answerBytesMax, type Hash64, type NodePage, PackedCursor, Packer } from
 import { crc32 } from './crc32.js';
 import { entryHash } from './digests.js';
 import { partitionStart } from './disk-key.js';
+import type { PartitionFloor } from './floors.js';
 import { RecordSource, type Snapshot } from './lmdb.js';
 import { fullKeyBytesMax, measureEntries, measureKey } from './part-limits.js';
 import { RecordReader } from './record.js';
@@ -154,15 +155,16 @@ export class Partitions {
   }
 
   /** Resolves when it is on disk, with all that was taken before. */
-  async #write(change: () => void): Promise<void> {
+  async #write(...changes: readonly (() => void)[]): Promise<void> {
     const group = this.#parts.commits.gather();
-    group.alongside.push(change);
+    group.alongside.push(...changes);
     await group.done;
   }
 
-  /** Of a partition that is filled from others: what it does not hold is gone as it is there. */
-  async adopt(partition: number, purged: number): Promise<void> {
-    await this.#write(this.#parts.floors.raise(partition, { purged }));
+  /** Of partitions that are filled from others: what is gone there, and refused, is gone and refused here. */
+  async adopt(told: readonly PartitionFloor[]): Promise<void> {
+    const changes = this.#parts.floors.raiseAll(told);
+    if (changes.length > 0) await this.#write(...changes);
   }
 
   /** Deletes all of a partition page by page: who reads or writes meanwhile waits for no more than that. */

@@ -26,6 +26,7 @@ export { checkIndexName } from './batch.js';
 export * from './peer.js';
 export * from './peer-calls.js';
 export * from './digest-list.js';
+export * from './floor-list.js';
 export { readQuorumOf, writeQuorumOf } from './routes.js';
 export * from './safe-to-stop.js';
 export * from './figures-calls.js';

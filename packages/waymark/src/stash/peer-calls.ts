@@ -7,6 +7,7 @@ import type { NodeCallOptions } from './node.js';
 import type {
   PeerDigests,
   PeerFetch,
+  PeerFloors,
   PeerMend,
   PeerPage,
   PeerSeal,
@@ -28,6 +29,15 @@ const digests = recipeCall<PeerDigests, Uint8Array>({
   name: 'stash-peer.digests',
   verb: 0xd4,
   args: shape.record({ epoch: shape.whole, partitions: shape.blob, grouped: shape.flag }),
+  result: shape.blob,
+  whenBroken,
+  run: refuse,
+});
+
+const floors = recipeCall<PeerFloors, Uint8Array>({
+  name: 'stash-peer.floors',
+  verb: 0xdc,
+  args: shape.record({ epoch: shape.whole, partitions: shape.blob }),
   result: shape.blob,
   whenBroken,
   run: refuse,
@@ -87,6 +97,7 @@ const purge = recipeCall<PeerSeal, object>({
 export function servedPeer(peer: StashPeer): readonly ServedCall[] {
   return [
     serve.recipe(recipeMethod(digests), ({ args }, options) => peer.digests(args, options)),
+    serve.recipe(recipeMethod(floors), ({ args }, options) => peer.floors(args, options)),
     serve.recipe(recipeMethod(versions), ({ args }, options) => peer.versions(args, options)),
     serve.recipe(recipeMethod(fetch), ({ args }, options) => peer.fetch(args, options)),
     serve.recipe(recipeMethod(mend), ({ args }, options) => told(peer.mend(args, options))),
@@ -107,6 +118,10 @@ export class RemotePeer implements StashPeer {
 
   digests(ask: PeerDigests, options?: NodeCallOptions): Promise<Uint8Array> {
     return this.#run(digests, ask, options);
+  }
+
+  floors(ask: PeerFloors, options?: NodeCallOptions): Promise<Uint8Array> {
+    return this.#run(floors, ask, options);
   }
 
   versions(ask: PeerVersions, options?: NodeCallOptions): Promise<PeerPage> {

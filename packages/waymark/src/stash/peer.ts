@@ -8,6 +8,8 @@ import type { NodeCallOptions, NodePage } from './node.js';
 export interface StashPeer {
   /** @returns packed digests (digest-list.ts), one for each partition that was asked about, or for each group of 64 */
   digests(ask: PeerDigests, options?: NodeCallOptions): Promise<Uint8Array>;
+  /** @returns packed floors (floor-list.ts), one for each partition that was asked about */
+  floors(ask: PeerFloors, options?: NodeCallOptions): Promise<Uint8Array>;
   /** Full keys of a partition in their order with their versions, as many as fit: a value that is there comes as an empty one, and damage is told. */
   versions(ask: PeerVersions, options?: NodeCallOptions): Promise<PeerPage>;
   /** @returns packed findings, as `StashNode.read` */
@@ -34,6 +36,12 @@ export interface PeerDigests {
   readonly partitions: Uint8Array;
   /** One number for 64 partitions, of those of them that are asked about. */
   readonly grouped: boolean;
+}
+
+export interface PeerFloors {
+  readonly epoch: number;
+  /** A bit for each, as in `NodeScan`. */
+  readonly partitions: Uint8Array;
 }
 
 export interface PeerVersions {

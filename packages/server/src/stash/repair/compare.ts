@@ -5,6 +5,7 @@ import {
   groupsOf,
   type StashPeer,
   unpackDigests,
+  unpackFloors,
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 
@@ -51,6 +52,19 @@ export async function agreeing(
   const theirs = unpackDigests(await peer.digests(ask, { signal }));
   return new Set(
     partitions.filter((one, at) => isSame(store.partitions.knownDigest(one), theirs[at] ?? null)),
+  );
+}
+
+/** Takes over what a peer has sealed and purged of partitions that this node is filled with, also where it is to bring nothing: else this node would refuse to purge what all others agreed upon. */
+export async function adoptFloors(
+  partitions: readonly number[],
+  { store, peer, epoch, signal }: ComparedParts,
+): Promise<void> {
+  if (partitions.length === 0) return;
+  const ask = { epoch, partitions: bitsOf(partitions) };
+  const told = unpackFloors(await peer.floors(ask, { signal }));
+  await store.partitions.adopt(
+    told.map((floor, at) => ({ partition: partitions[at] as number, ...floor })),
   );
 }
 

@@ -16,7 +16,7 @@ import {
   type ViewWatch,
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
-import { agreeing } from './compare.js';
+import { adoptFloors, agreeing } from './compare.js';
 import { inTurns, isPassing } from './in-turns.js';
 import { reconcile, type ReconcileParts } from './reconcile.js';
 
@@ -146,6 +146,7 @@ export class Mover {
         const asked = partitions.filter((one) => lacking(one) && has.get(one)?.has(id) === false);
         const parts = this.#reconcileParts(this.#parts.peerOf(id, known), view.epoch);
         try {
+          await adoptFloors(asked, parts);
           const same = await agreeing(asked, parts);
           await inTurns(asked, async (one) => {
             const { fetched } = same.has(one) ? none : await reconcile(one, parts);

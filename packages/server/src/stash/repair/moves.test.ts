@@ -106,6 +106,27 @@ async function arrived(ids: readonly string[]): Promise<void> {
 
 const ids = () => cluster.nodes.map(({ id }) => id);
 
+test('[D5.6] a node that joins takes over what is sealed and purged, also of partitions in which nothing is left', async () => {
+  const some = Array.from({ length: 20 }, (_, partition) => partition);
+  for (const { store } of cluster.nodes) {
+    for (const partition of some) {
+      await store.partitions.seal(partition, 5_000);
+      await store.partitions.purge(partition, 4_000);
+    }
+  }
+  const fourth = await cluster.start();
+  run(fourth);
+  await beginMove(cluster.engine, (nodes) => [...nodes, fourth.placed]);
+  await arrived(ids());
+  const placement = new Placement((await readView(cluster.engine))?.view.nodes ?? [], 3);
+  const kept = some.filter((one) => placement.of(one).some(({ id }) => id === fourth.id));
+  expect(kept.length).toBeGreaterThan(0);
+  const { partitions } = fourth.store;
+  for (const one of kept)
+    expect([partitions.sealed(one), partitions.purged(one)]).toEqual([5_000, 4_000]);
+  expect(cluster.warnings).toEqual([]);
+});
+
 test('[D6.1] a node joins and another is drained under load: every key is read all the time, nothing is lost or comes back, and each keeps its share alone', async () => {
   await fill(2_000);
   let over = false;

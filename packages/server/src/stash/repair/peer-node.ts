@@ -3,9 +3,11 @@ import {
   combined,
   groupsOf,
   packDigests,
+  packFloors,
   partitionsOf,
   type PeerDigests,
   type PeerFetch,
+  type PeerFloors,
   type PeerMend,
   type PeerPage,
   type PeerSeal,
@@ -40,6 +42,16 @@ export class PeerNode implements StashPeer {
     const known = (one: number) => this.#store.partitions.knownDigest(one);
     if (!grouped) return packDigests(asked.map(known));
     return packDigests(groupsOf(asked).map((group) => combined(group.map(known))));
+  }
+
+  async floors({ epoch, partitions }: PeerFloors): Promise<Uint8Array> {
+    await this.#present(epoch);
+    const { partitions: own } = this.#store;
+    return packFloors(
+      partitionsOf(partitions).map((one) => {
+        return { sealed: own.sealed(one), purged: own.purged(one) };
+      }),
+    );
   }
 
   async versions({ epoch, partition, after }: PeerVersions): Promise<PeerPage> {

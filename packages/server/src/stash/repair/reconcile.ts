@@ -80,7 +80,8 @@ async function leveled(partition: number, parts: ReconcileParts): Promise<PeerPa
   const page = await peer.versions(first, { signal });
   const purged = store.partitions.purged(partition);
   if (page.purged > purged) {
-    if (parts.fresh) await store.partitions.adopt(partition, page.purged);
+    const { purged: told } = page;
+    if (parts.fresh) await store.partitions.adopt([{ partition, sealed: told, purged: told }]);
     else await store.partitions.purge(partition, page.purged);
   }
   if (page.purged >= purged) return page;

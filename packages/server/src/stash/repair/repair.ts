@@ -3,6 +3,7 @@ import { Bell, type Clock, pause, type Random } from 'waymark/engine';
 import type { Known, StashPeer, ViewWatch } from 'waymark/stash';
 import type { StashStore } from '../store.js';
 import { differing } from './compare.js';
+import { Conflicts } from './conflicts.js';
 import { inTurns, isPassing } from './in-turns.js';
 import { type Placed, placedBy } from './placed.js';
 import { purgeDue } from './purge.js';
@@ -50,11 +51,6 @@ const everyMsDefault = 15_000;
 const bytesPerSecondDefault = 33_554_432;
 const settleMsDefault = 1_000;
 
-interface Away {
-  readonly until: number;
-  readonly ms: number;
-}
-
 /**
  * Keeps this node's replicas the same as others' (rules D5.1 to D5.5), in rounds: with each peer it compares half of the partitions that both keep, the peer compares the other half; so no pair does the same
  * twice. While the space is away the last view holds.
@@ -66,7 +62,8 @@ export class Repair {
   readonly #parts: RepairParts;
   readonly #options: RepairOptions;
   readonly #stop = new AbortController();
-  readonly #away = new Map<string, Away>();
+  readonly #away = new Map<string, { readonly until: number; readonly ms: number }>();
+  readonly #conflicts = new Conflicts();
   readonly #running: Promise<void>;
   #placed: Placed | null = null;
   readonly #bell = new Bell();
@@ -226,13 +223,15 @@ export class Repair {
     await pause(clock, this.#options.settleMs ?? settleMsDefault, parts.signal);
     const still = await differing(seen, parts);
     this.figures.differing += still.length;
-    await inTurns(still, (one) => this.#reconcile(one, parts));
+    await inTurns(still, (one) => this.#reconcile(id, one, parts));
   }
 
-  async #reconcile(partition: number, parts: ReconcileParts): Promise<void> {
-    const { fetched, pushed } = await reconcile(partition, parts);
-    this.figures.fetched += fetched;
-    this.figures.pushed += pushed;
+  async #reconcile(id: string, partition: number, parts: ReconcileParts): Promise<void> {
+    await this.#conflicts.leaveOut(`${id} ${partition}`, async () => {
+      const { fetched, pushed } = await reconcile(partition, parts);
+      this.figures.fetched += fetched;
+      this.figures.pushed += pushed;
+    });
   }
 
   /** What a peer missed, by the marks that coordinators left (rule D5.5). */
@@ -242,22 +241,26 @@ export class Repair {
     { placement, moving }: Placed,
   ): Promise<void> {
     const { hints, partitions } = this.#parts.store;
-    const isKept = (partition: number): boolean =>
-      moving || placement.of(partition).some((node) => node.id === id);
-    for (let pages = hints.pages(id); pages.length > 0; pages = hints.pages(id)) {
+    const tell = async (partition: number, missed: readonly Buffer[]): Promise<void> => {
+      const purged = partitions.purged(partition);
+      const keys = missed.map((key) => key.toString('latin1', 2));
+      const isKept = moving || placement.of(partition).some((node) => node.id === id);
+      // What it keeps no more it does not need.
+      if (!isKept) return await hints.remove(id, missed);
+      const told = await transfer(keys, {
+        from: async (asked) => partitions.fetch(partition, asked),
+        into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
+        pace,
+      });
+      await hints.remove(id, missed);
+      this.figures.hinted += told;
+    };
+    let done = true;
+    for (let pages = hints.pages(id); done && pages.length > 0; pages = hints.pages(id)) {
       await inTurns(pages, async (missed) => {
         const partition = (missed[0] as Buffer).readUInt16BE(0);
-        const purged = partitions.purged(partition);
-        const keys = missed.map((key) => key.toString('latin1', 2));
-        // What it keeps no more it does not need.
-        if (!isKept(partition)) return await hints.remove(id, missed);
-        const told = await transfer(keys, {
-          from: async (asked) => partitions.fetch(partition, asked),
-          into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
-          pace,
-        });
-        await hints.remove(id, missed);
-        this.figures.hinted += told;
+        const work = (): Promise<void> => tell(partition, missed);
+        done = (await this.#conflicts.leaveOut(`${id} ${partition}`, work)) && done;
       });
     }
   }
@@ -274,7 +277,7 @@ export class Repair {
         if (!partitions.includes(partition)) continue;
         const { id } = placed.placement.nodes[position] as { readonly id: string };
         await this.#attend(id, known, async (peer) => {
-          await this.#reconcile(partition, this.#reconcileParts(peer, placed));
+          await this.#reconcile(id, partition, this.#reconcileParts(peer, placed));
         });
       }
       store.suspects.delete(partition);
