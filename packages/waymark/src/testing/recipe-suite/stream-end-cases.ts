@@ -1,5 +1,5 @@
 import { WaymarkError } from '../../core/errors.js';
-import { groupElection } from '../../recipes/election.js';
+import { groupLeaderFacet, placeFacetRange } from '../../space/layout.js';
 import type { HostNamespace } from '../../space/namespace.js';
 import type { HostSpace } from '../../space/space.js';
 import type { StreamHandler } from '../../space/stream-types.js';
@@ -96,10 +96,12 @@ export const streamEndCases: readonly RecipeCase[] = [
       const next = (await another('next')).namespace('n') as HostNamespace<unknown>;
       const second = await next.members(group).join({ id: 'second', lead: true, handleStream });
       // Whoever resigns stands again at once, and leads again where nobody stood before.
-      await eventually('the second stands', async () => {
-        const args = { path: group };
-        return (await next.host.run(groupElection.explain, next.name, args)).waiters.length === 1;
-      });
+      const { key, end = '' } = placeFacetRange('x');
+      const places = { key: groupLeaderFacet + key, end: groupLeaderFacet + end };
+      await eventually(
+        'the second stands',
+        async () => (await next.host.read(next.name, places)).count === 1,
+      );
       same(await soon('the resignation', Promise.resolve(first.term()?.release())), true, 'it led');
       await soon('the next term', second.elected());
       go();
