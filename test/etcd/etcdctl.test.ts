@@ -209,10 +209,12 @@ test('what differs by nature is listed with its reason', async () => {
   expect(listed).toEqual(Object.keys(differing));
 });
 
+const present: (readonly [version: '3.4' | '3.5', etcdctl: string])[] = [];
 for (const version of ['3.4', '3.5'] as const) {
   const found = orNotRun(`etcd-${version}`, `etcdctl ${version}`);
   if (found === null) continue;
   const etcdctl = join(found.directory, 'etcdctl');
+  present.push([version, etcdctl]);
   describe(`etcdctl ${version}`, () => {
     test.each([
       ['keys and transactions', data],
@@ -221,14 +223,6 @@ for (const version of ['3.4', '3.5'] as const) {
       ['users and roles', users],
     ] as const)('%s', { timeout: 120_000 }, async (_, steps) => {
       await beside(version, (address) => runAll(etcdctl, address, steps));
-    });
-
-    test('checks', { timeout: 300_000 }, async () => {
-      const judged = async (address: string) => {
-        const told = await runAll(etcdctl, address, checks);
-        return told.map((one) => (one.told.includes('JUDGED') ? { ...one, code: 0 } : one));
-      };
-      await beside(version, judged, startWhole);
     });
 
     test('snapshots: saved, and of another kind', { timeout: 120_000 }, async () => {
@@ -261,6 +255,19 @@ for (const version of ['3.4', '3.5'] as const) {
     });
   });
 }
+
+// Each takes a minute at etcdctl's own pace.
+test.concurrent.each(present)(
+  'etcdctl %s: checks',
+  { timeout: 300_000 },
+  async (version, etcdctl) => {
+    const judged = async (address: string) => {
+      const told = await runAll(etcdctl, address, checks);
+      return told.map((one) => (one.told.includes('JUDGED') ? { ...one, code: 0 } : one));
+    };
+    await beside(version, judged, startWhole);
+  },
+);
 
 /** The whole server, which has metrics too. */
 async function startWhole(): Promise<{ address: string; close(): Promise<void> }> {

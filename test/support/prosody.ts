@@ -77,7 +77,9 @@ http_ports = { }
 https_ports = { }
 modules_enabled = { ${list([...own, ...modules])} }
 modules_disabled = { ${list(off)} }
-authentication = "internal_plain"
+authentication = "internal_hashed"
+-- Its default, 10 000, is half a second of each login.
+default_iteration_count = 1
 storage = "internal"
 c2s_require_encryption = ${tls !== undefined}
 allow_unencrypted_plain_auth = true
