@@ -1,1 +1,2 @@
-export { startServer, type RunningServer, type ServerOptions } from './server.js';
+export { startServer, type RunningServer } from './server.js';
+export type { ServerOptions } from './server-options.js';

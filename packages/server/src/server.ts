@@ -1,8 +1,7 @@
 import { createRequire } from 'node:module';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { type OpenOptions, type Space, WaymarkError } from 'waymark';
-import type { Cluster } from 'waymark/cluster';
+import { type Space, WaymarkError } from 'waymark';
 import {
   type Clock,
   createLocalHost,
@@ -15,11 +14,10 @@ import {
   systemRandom,
   withoutPassword,
 } from 'waymark/engine';
-import { createEtcdFace, type EtcdFace, type EtcdFaceOptions } from './etcd/face.js';
-import { type AppParts, createApp } from './http/app.js';
+import { createEtcdFace, type EtcdFace } from './etcd/face.js';
+import { createApp } from './http/app.js';
 import { loopbackNames } from './http/origin.js';
 import { overHttp2 } from './http/over-http2.js';
-import type { Http2Layer } from './http2/layers.js';
 import { upgrader } from './http/websocket.js';
 import { urlOf } from './listen-address.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
@@ -28,61 +26,13 @@ import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
 import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
-import { isMutual, type TlsOptions } from './tls.js';
+import { etcdOptions, schemeOf, type ServerOptions, timesOf } from './server-options.js';
+import { isMutual } from './tls.js';
 import { describeStash } from './stash/figures.js';
-import { type ServerStash, type ServerStashOptions, stashOf } from './stash/of-server.js';
+import { type ServerStash, stashOf } from './stash/of-server.js';
 import { describeWatchers } from './watchers/figures.js';
-import { watchersOf, type WatchersOptions } from './watchers/of-server.js';
+import { watchersOf } from './watchers/of-server.js';
 import type { WatcherService } from './watchers/service.js';
-
-export interface ServerOptions {
-  /** `host:port` (port 0: a free one), `[ipv6]:port`, `unix:/path`. Default 127.0.0.1:7420. */
-  readonly listen?: readonly string[] | undefined;
-  /** Where other servers reach this one, as a URL. Default: the first address it listens on. */
-  readonly advertise?: string | undefined;
-  /** `memory`, `file:DIR` or `etcd://…`, or an engine of the caller's, which stays open. Default `file:./waymark-data`. */
-  readonly engine?: string | Engine | undefined;
-  /** The member whose engine it is: others join by this server. */
-  readonly cluster?: Cluster | undefined;
-  /** How much history the engine keeps at least: `{ revisions, bytes }`, 10 000 and 64 MiB unless told. */
-  readonly history?: OpenOptions['history'];
-  /** Keep what is there in memory too, for stale reads and watches: see `mirror` of waymark/engine. Default false. */
-  readonly mirror?: OpenOptions['mirror'];
-  /** Listen beyond loopback though there are no access rules. */
-  readonly insecure?: boolean | undefined;
-  /**
-   * TLS on every address, beside plain text: a connection is told apart by its first byte. With `only` and clients' certificates required it
-   * may listen beyond loopback.
-   */
-  readonly tls?: TlsOptions | undefined;
-  /** Raw engine verbs and backups for clients. Default true where only this machine can connect, else false. */
-  readonly allowEngine?: boolean | undefined;
-  /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
-  readonly etcdNamespace?: string | undefined;
-  /**
-   * What each namespace may take through etcd's API, in bytes of keys and values; past it, writes are refused there and the alarm NOSPACE is
-   * raised. Default: no limit.
-   */
-  readonly etcdQuotaBytes?: number | undefined;
-  /** Who speaks the frames of HTTP/2: Waymark (`own`), or Node's module (`node`). Default `own`. */
-  readonly http2?: Http2Layer | undefined;
-  /** Registered watches and their delivery; false: this server has none of it. Default: on. */
-  readonly watchers?: false | WatchersOptions | undefined;
-  /**
-   * The storage node of this server; false: none. Default: with `file:DIR` one in `DIR-stash`, from the first call of the stash on; with other engines none unless a directory is named.
-   */
-  readonly stash?: false | ServerStashOptions | undefined;
-  readonly logLevel?: string | undefined;
-  readonly connectionsMax?: number | undefined;
-  readonly firstByteMs?: number | undefined;
-  readonly headersMs?: number | undefined;
-  readonly requestMs?: number | undefined;
-  /** Watch streams over HTTP and WebSocket together. Default 10 000. */
-  readonly streamsMax?: number | undefined;
-  readonly heartbeatMs?: number | undefined;
-  readonly clock?: Clock | undefined;
-  readonly random?: Random | undefined;
-}
 
 export interface RunningServer {
   readonly addresses: readonly string[];
@@ -165,10 +115,6 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await closeAll();
     throw error;
   }
-}
-
-function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
-  return tls === undefined ? 'http' : 'https';
 }
 
 interface Parts {
@@ -257,31 +203,6 @@ function refusalsOf(metrics: Metrics): (reason: string) => void {
     'Connections not served, by reason.',
   );
   return (reason) => refusals.add({ reason });
-}
-
-function etcdOptions(
-  options: ServerOptions,
-  addresses: () => readonly string[],
-): Pick<EtcdFaceOptions, 'namespace' | 'quotaBytes' | 'http2' | 'urls'> {
-  const { advertise } = options;
-  const urls = (): string[] => addresses().map((one) => urlOf(one, schemeOf(options)));
-  return {
-    namespace: options.etcdNamespace,
-    quotaBytes: options.etcdQuotaBytes,
-    http2: options.http2,
-    urls: () => (advertise === undefined ? urls() : [advertise]),
-  };
-}
-
-function timesOf(
-  options: ServerOptions,
-): Pick<AppParts, 'headersMs' | 'requestMs' | 'streamsMax' | 'heartbeatMs'> {
-  return {
-    headersMs: options.headersMs ?? 10_000,
-    requestMs: options.requestMs ?? 30_000,
-    streamsMax: options.streamsMax ?? 10_000,
-    heartbeatMs: options.heartbeatMs ?? 15_000,
-  };
 }
 
 function facesOf(app: FastifyInstance, binary: SocketFace, etcd: EtcdFace): Face[] {

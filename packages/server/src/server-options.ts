@@ -1,0 +1,88 @@
+import type { OpenOptions } from 'waymark';
+import type { Cluster } from 'waymark/cluster';
+import type { Clock, Engine, Random } from 'waymark/engine';
+import type { EtcdFaceOptions } from './etcd/face.js';
+import type { AppParts } from './http/app.js';
+import type { Http2Layer } from './http2/layers.js';
+import { urlOf } from './listen-address.js';
+import type { ServerStashOptions } from './stash/of-server.js';
+import type { TlsOptions } from './tls.js';
+import type { WatchersOptions } from './watchers/of-server.js';
+
+export interface ServerOptions {
+  /** `host:port` (port 0: a free one), `[ipv6]:port`, `unix:/path`. Default 127.0.0.1:7420. */
+  readonly listen?: readonly string[] | undefined;
+  /** Where other servers reach this one, as a URL. Default: the first address it listens on. */
+  readonly advertise?: string | undefined;
+  /** `memory`, `file:DIR` or `etcd://…`, or an engine of the caller's, which stays open. Default `file:./waymark-data`. */
+  readonly engine?: string | Engine | undefined;
+  /** The member whose engine it is: others join by this server. */
+  readonly cluster?: Cluster | undefined;
+  /** How much history the engine keeps at least: `{ revisions, bytes }`, 10 000 and 64 MiB unless told. */
+  readonly history?: OpenOptions['history'];
+  /** Keep what is there in memory too, for stale reads and watches: see `mirror` of waymark/engine. Default false. */
+  readonly mirror?: OpenOptions['mirror'];
+  /** Listen beyond loopback though there are no access rules. */
+  readonly insecure?: boolean | undefined;
+  /**
+   * TLS on every address, beside plain text: a connection is told apart by its first byte. With `only` and clients' certificates required it
+   * may listen beyond loopback.
+   */
+  readonly tls?: TlsOptions | undefined;
+  /** Raw engine verbs and backups for clients. Default true where only this machine can connect, else false. */
+  readonly allowEngine?: boolean | undefined;
+  /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
+  readonly etcdNamespace?: string | undefined;
+  /**
+   * What each namespace may take through etcd's API, in bytes of keys and values; past it, writes are refused there and the alarm NOSPACE is
+   * raised. Default: no limit.
+   */
+  readonly etcdQuotaBytes?: number | undefined;
+  /** Who speaks the frames of HTTP/2: Waymark (`own`), or Node's module (`node`). Default `own`. */
+  readonly http2?: Http2Layer | undefined;
+  /** Registered watches and their delivery; false: this server has none of it. Default: on. */
+  readonly watchers?: false | WatchersOptions | undefined;
+  /**
+   * The storage node of this server; false: none. Default: with `file:DIR` one in `DIR-stash`, from the first call of the stash on; with other engines none unless a directory is named.
+   */
+  readonly stash?: false | ServerStashOptions | undefined;
+  readonly logLevel?: string | undefined;
+  readonly connectionsMax?: number | undefined;
+  readonly firstByteMs?: number | undefined;
+  readonly headersMs?: number | undefined;
+  readonly requestMs?: number | undefined;
+  /** Watch streams over HTTP and WebSocket together. Default 10 000. */
+  readonly streamsMax?: number | undefined;
+  readonly heartbeatMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+}
+
+export function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
+  return tls === undefined ? 'http' : 'https';
+}
+
+export function etcdOptions(
+  options: ServerOptions,
+  addresses: () => readonly string[],
+): Pick<EtcdFaceOptions, 'namespace' | 'quotaBytes' | 'http2' | 'urls'> {
+  const { advertise } = options;
+  const urls = (): string[] => addresses().map((one) => urlOf(one, schemeOf(options)));
+  return {
+    namespace: options.etcdNamespace,
+    quotaBytes: options.etcdQuotaBytes,
+    http2: options.http2,
+    urls: () => (advertise === undefined ? urls() : [advertise]),
+  };
+}
+
+export function timesOf(
+  options: ServerOptions,
+): Pick<AppParts, 'headersMs' | 'requestMs' | 'streamsMax' | 'heartbeatMs'> {
+  return {
+    headersMs: options.headersMs ?? 10_000,
+    requestMs: options.requestMs ?? 30_000,
+    streamsMax: options.streamsMax ?? 10_000,
+    heartbeatMs: options.heartbeatMs ?? 15_000,
+  };
+}
