@@ -14,8 +14,12 @@ import {
   systemRandom,
   withoutPassword,
 } from 'waymark/engine';
+import type { Access } from './access/access.js';
+import { accessOf, listensElsewhere } from './access/of-server.js';
+import { broughtBy } from './access/shown.js';
 import { createEtcdFace, type EtcdFace } from './etcd/face.js';
 import { createApp } from './http/app.js';
+import { Callers } from './http/callers.js';
 import { loopbackNames } from './http/origin.js';
 import { overHttp2 } from './http/over-http2.js';
 import { upgrader } from './http/websocket.js';
@@ -76,6 +80,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       throw error;
     });
   }
+  const access = await accessOf(options, { engine, clock, random }).catch(
+    async (error: unknown) => {
+      await watchers?.[Symbol.asyncDispose]();
+      await closeEngine();
+      throw error;
+    },
+  );
   let reachable = options.advertise;
   const stash = stashOf(options.stash, url, { engine, clock, random, logger });
   const host = createLocalHost(engine, {
@@ -84,18 +95,19 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     watchers: watchers?.desk,
     stash,
     address: () => reachable,
-    reach: reachServers(options.tls, { clock, random }),
+    reach: reachServers(options.tls, { clock, random, access }),
   });
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await stash.close();
     await space.close();
+    await access[Symbol.asyncDispose]();
     await closeEngine();
   };
   try {
     await stash.start(space);
     const { listener, stop } = await serve({
-      ...{ engine, host, space, stash, watchers, logger, clock, random, options },
+      ...{ engine, access, host, space, stash, watchers, logger, clock, random, options },
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
@@ -119,6 +131,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 
 interface Parts {
   readonly engine: Engine;
+  readonly access: Access;
   readonly host: Host;
   readonly space: Space;
   readonly stash: ServerStash;
@@ -130,11 +143,12 @@ interface Parts {
 }
 
 async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
-  const { host, engine, clock, space, options } = parts;
+  const { host, engine, access, clock, space, options } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
   const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
-  const elsewhere = insecure || isMutual(options.tls);
-  const { allowEngine = !elsewhere } = options;
+  const elsewhere = insecure || isMutual(options.tls) || (access.on && listensElsewhere(options));
+  // Once access is on, it is root's alone.
+  const { allowEngine = access.on || !elsewhere } = options;
   const metrics = new Metrics();
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
@@ -148,8 +162,10 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     hosts,
     others: (stream) => rest(stream),
   });
+  const callers = new Callers(parts);
   const { app, watches } = await createApp({
     ...parts,
+    ...{ callers, host: callers.host, space: callers.space },
     before: (request, response) => etcd.answer(request, response),
     cluster: options.cluster,
     metrics,
@@ -162,6 +178,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
     host,
+    access,
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     clock,
@@ -170,12 +187,15 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   });
   app.server.on(
     'upgrade',
-    upgrader({ ...watches, hosts, binary: (socket) => void binary.serveWebSocket(socket) }),
+    upgrader({
+      ...{ ...watches, hosts, callers },
+      binary: (socket, brought) => void binary.serveWebSocket(socket, brought),
+    }),
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');
   const listener = await listen(
-    { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
+    { listen: addresses, insecure: elsewhere, connectionsMax, firstByteMs, tls, clock, refused },
     facesOf(app, binary, etcd),
   );
   describe(metrics, { host, clock }, () => ({
@@ -207,7 +227,11 @@ function refusalsOf(metrics: Metrics): (reason: string) => void {
 
 function facesOf(app: FastifyInstance, binary: SocketFace, etcd: EtcdFace): Face[] {
   return [
-    { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
+    {
+      name: 'binary',
+      speaks: binary.speaks,
+      serve: (socket) => binary.serve(socket, broughtBy(socket)),
+    },
     {
       name: 'http',
       speaks: beginsWith(...methods),

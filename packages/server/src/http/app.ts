@@ -5,9 +5,12 @@ import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
+import type { Access } from '../access/access.js';
+import { accessRoutes } from './access.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
+import type { Callers } from './callers.js';
 import { clusterRoutes } from './cluster.js';
 import { counterRoutes } from './counters.js';
 import { cursorRoutes, ReaderCursors } from './cursors.js';
@@ -34,6 +37,9 @@ export interface AppParts {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
+  readonly access: Access;
+  readonly callers: Callers;
+  /** As the caller of a request may use them. */
   readonly host: Host;
   readonly space: Space;
   readonly metrics: Metrics;
@@ -88,6 +94,7 @@ export async function createApp(
     );
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
+  parts.callers.guard(app);
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     if (parts.stopping.aborted) void reply.header('connection', 'close');
@@ -108,6 +115,7 @@ export async function createApp(
   cursorRoutes(app, watches.cursors);
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
+  accessRoutes(app, parts.access);
   operations(app, parts);
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
@@ -164,7 +172,8 @@ function operations(app: FastifyInstance, parts: AppParts): void {
   app.get('/readyz', { schema: { tags, response: answers.ready } }, async () => {
     parts.stopping.throwIfAborted();
     await refuseUnwritable(parts.engine);
-    return { ok: true, ...(await parts.host.status()) };
+    const { caller } = parts.callers.current;
+    return caller.observes ? { ok: true, ...(await parts.host.status()) } : { ok: true };
   });
   app.get('/metrics', { schema: { tags, response: answers.text } }, async (_request, reply) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await parts.metrics.print()),

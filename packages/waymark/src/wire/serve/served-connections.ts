@@ -19,14 +19,18 @@ export class ServedConnections {
     return this.#open.size;
   }
 
-  /** Serves a socket, the preface still to be read. */
-  serve(socket: Duplex): ServedConnection {
-    return this.begin(true, (connection) => overDuplex(socket, connection));
+  /** Serves a socket, the preface still to be read. @param admit  instead of the port's own */
+  serve(socket: Duplex, admit?: ServeOptions['admit']): ServedConnection {
+    return this.begin(true, (connection) => overDuplex(socket, connection), admit);
   }
 
   /** Serves a stream of another kind. */
-  begin(prefaced: boolean, over: (connection: ServedConnection) => ServedStream): ServedConnection {
-    const connection = new ServedConnection(this.#options, { prefaced });
+  begin(
+    prefaced: boolean,
+    over: (connection: ServedConnection) => ServedStream,
+    admit = this.#options.admit,
+  ): ServedConnection {
+    const connection = new ServedConnection({ ...this.#options, admit }, { prefaced });
     connection.start(over(connection));
     this.#open.add(connection);
     void connection.closed.then(() => this.#open.delete(connection));
