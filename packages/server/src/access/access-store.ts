@@ -87,13 +87,15 @@ export class AccessStore implements AsyncDisposable {
   }
 
   /** From now on changes are heard of at once, though nobody has set anything up yet. */
-  follow(): void {
+  async follow(): Promise<void> {
+    if (this.#needed) return;
+    if (this.#state.empty) this.#take(await load(this.#options));
     this.#needed = true;
     this.#moved.ring();
   }
 
   async #change(plan: (state: AccessState) => Edit, options: CallOptions): Promise<Revision> {
-    this.follow();
+    await this.follow();
     for (let tries = 0; tries < triesMax; tries++) {
       const { count, countedAt, enabledAt, revision: seen } = this.#state;
       const { operations, counted = true } = plan(this.#state);

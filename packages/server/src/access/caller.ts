@@ -1,6 +1,5 @@
 import { bytesToText, type KeyRange, textToBytes, WaymarkError } from 'waymark/engine';
 import type { Access } from './access.js';
-import type { AuditLog } from './audit-log.js';
 import { permitting, placeOf, touching } from './facets.js';
 import type { Principal } from './principal.js';
 import type { Action } from './rules.js';
@@ -146,12 +145,9 @@ export class Caller {
     return principal !== null && keys.every((key) => allowsTouch(principal, key));
   }
 
-  get audit(): AuditLog {
-    return this.#access.audit;
-  }
-
   /** An administrative act. */
   tell(asked: Asked, facts: object = {}): void {
+    if (!this.controlled) return;
     this.#access.audit.act({ ...this.#origin, who: this.user, ...asked, ...facts });
   }
 

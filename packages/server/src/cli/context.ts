@@ -16,6 +16,8 @@ export interface GlobalOptions {
   readonly namespace: string;
   readonly json: boolean;
   readonly timeout?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
 }
 
 const connectTimeoutMs = 3_000;
@@ -29,13 +31,55 @@ export async function withNamespace<T>(
 ): Promise<T> {
   const signal =
     options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
-  const space = await open(options.server, { signal, connectTimeoutMs, stash });
+  const token = tokenOf(options);
+  const space = await open(options.server, { signal, connectTimeoutMs, stash, token });
   try {
     return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
   } finally {
     // A server that is gone gets no goodbye: its leases end by themselves.
     await Promise.race([space.close(), after(closeMsMax)]);
   }
+}
+
+/** From the option, the environment or a file, in this order. @throws {WaymarkError} `invalid` for a file that cannot be read */
+export function tokenOf({ token, tokenFile }: GlobalOptions): string | undefined {
+  const { WAYMARK_TOKEN: named, WAYMARK_TOKEN_FILE: file = tokenFile } = process.env;
+  const given = token ?? (tokenFile === undefined ? named : undefined);
+  const from = tokenFile ?? file;
+  if (given !== undefined || from === undefined) return given;
+  try {
+    return readFileSync(from, 'utf8').trim();
+  } catch (error) {
+    throw new WaymarkError('invalid', `no token in ${from}: ${(error as Error).message}`, {}, error);
+  }
+}
+
+/** Asks a route of the server. @param path  from `/v1` on. @returns undefined where there is no answer to read */
+export async function askServer(
+  options: GlobalOptions,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<unknown> {
+  const token = tokenOf(options);
+  for (const address of serverAddresses(options.server)) {
+    try {
+      const response = await fetch(new URL(path, address), {
+        method,
+        headers: {
+          ...(token !== undefined && { authorization: `Bearer ${token}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+      });
+      await refuseProblem(response);
+      return response.status === 204 ? undefined : ((await response.json()) as unknown);
+    } catch (error) {
+      if (isWaymarkError(error)) throw error;
+    }
+  }
+  const text = `no server answers at ${options.server}: start one, or name another by --server`;
+  throw new WaymarkError('unavailable', text);
 }
 
 export function after(ms: number): Promise<void> {

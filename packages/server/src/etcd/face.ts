@@ -144,7 +144,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
   const { access } = options;
   // Its clients expect of a cluster that all of it knows what one of it was told.
-  access.store.follow();
+  await access.store.follow();
   await quota.follow({ clock, stopping });
   const grpc = serveGrpc({
     methods: guarded(methodsFor(ground, access), ground, access),

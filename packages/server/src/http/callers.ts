@@ -7,7 +7,7 @@ import type { Access } from '../access/access.js';
 import { Caller } from '../access/caller.js';
 import { guardHost } from '../access/guarded-host.js';
 import { shownBy } from '../access/shown.js';
-import { namespaceOf } from './inputs.js';
+import { namespaceOf, rawPath } from './inputs.js';
 
 export interface CallersParts {
   readonly access: Access;
@@ -109,7 +109,7 @@ function demandRoute(caller: Caller, request: FastifyRequest): void {
   if (rootRoutes.some((root) => url === root || url.startsWith(`${root}/`))) {
     caller.demandRoot(action);
     if (caller.controlled && (request.method !== 'GET' || url === '/v1/backup'))
-      caller.tell({ action });
+      caller.tell({ action, path: rawPath(request.url) });
     return;
   }
   // A cursor is of no path: whoever moves it decides what its reader is told.
