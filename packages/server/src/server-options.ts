@@ -29,6 +29,8 @@ export interface ServerOptions {
    * may listen beyond loopback.
    */
   readonly tls?: TlsOptions | undefined;
+  /** How often the files of TLS are looked at for new certificates. Default 10 000. */
+  readonly tlsReloadMs?: number | undefined;
   /** Raw engine verbs and backups for clients. Default true where only this machine can connect, else false. */
   readonly allowEngine?: boolean | undefined;
   /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */

@@ -28,6 +28,7 @@ import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import { etcdOptions, schemeOf, type ServerOptions, timesOf } from './server-options.js';
 import { isMutual } from './tls.js';
+import { portReload, type TlsReload } from './tls-reload.js';
 import { describeStash } from './stash/figures.js';
 import { type ServerStash, stashOf } from './stash/of-server.js';
 import { describeWatchers } from './watchers/figures.js';
@@ -36,6 +37,8 @@ import type { WatcherService } from './watchers/service.js';
 
 export interface RunningServer {
   readonly addresses: readonly string[];
+  /** Looks at the files of TLS at once, as it does every so often by itself; what is wrong with them is logged. */
+  reloadTls(): Promise<void>;
   /** Drains: new calls are refused, those under way finish, within 10 s. */
   close(): Promise<void>;
 }
@@ -94,7 +97,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   };
   try {
     await stash.start(space);
-    const { listener, stop } = await serve({
+    const { listener, reload, stop } = await serve({
       ...{ engine, host, space, stash, watchers, logger, clock, random, options },
     });
     const [first] = listener.addresses;
@@ -109,6 +112,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     let closed: Promise<void> | undefined;
     return {
       addresses: listener.addresses,
+      reloadTls: async () => await reload?.look(),
       close: () => (closed ??= stop().then(closeAll)),
     };
   } catch (error) {
@@ -129,7 +133,13 @@ interface Parts {
   readonly options: ServerOptions;
 }
 
-async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
+interface Serving {
+  readonly listener: Listener;
+  readonly reload: TlsReload | null;
+  readonly stop: () => Promise<void>;
+}
+
+async function serve(parts: Parts): Promise<Serving> {
   const { host, engine, clock, space, options } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
   const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
@@ -178,6 +188,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
     facesOf(app, binary, etcd),
   );
+  const reload = portReload(listener.tls, { ...parts, everyMs: options.tlsReloadMs });
   describe(metrics, { host, clock }, () => ({
     waymark_connections: listener.connections(),
     waymark_binary_connections: binary.connections,
@@ -188,13 +199,14 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   stash.flushed = describeStash(metrics, () => stash.service);
   if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
   const stop = async (): Promise<void> => {
+    reload?.stop();
     stopping.abort(
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
     );
     const left = service?.[Symbol.asyncDispose]();
     await Promise.all([drain({ app, listener, binary, etcd, clock }), left]);
   };
-  return { listener, stop };
+  return { listener, reload, stop };
 }
 
 function refusalsOf(metrics: Metrics): (reason: string) => void {
