@@ -56,6 +56,12 @@ export interface ServerOptions {
   /** Watch streams over HTTP and WebSocket together. Default 10 000. */
   readonly streamsMax?: number | undefined;
   readonly heartbeatMs?: number | undefined;
+  /** Calls under way over all faces; more wait for their turn. Default 10 000. */
+  readonly inFlightMax?: number | undefined;
+  /** Bytes of these calls. Default 134 217 728. */
+  readonly inFlightBytesMax?: number | undefined;
+  /** A call that has waited so long for its turn is refused, `overloaded`. Default 250. */
+  readonly inFlightWaitMs?: number | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
 }

@@ -21,6 +21,7 @@ import { overHttp2 } from './http/over-http2.js';
 import { upgrader } from './http/websocket.js';
 import { urlOf } from './listen-address.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
+import { admissionOf } from './admission.js';
 import { drain } from './drain.js';
 import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
@@ -149,12 +150,14 @@ async function serve(parts: Parts): Promise<Serving> {
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
   const refused = refusalsOf(metrics);
+  const admission = admissionOf(options, metrics, clock);
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener.addresses),
     allowSnapshot: allowEngine,
     stopping: stopping.signal,
     refused,
+    admission,
     hosts,
     others: (stream) => rest(stream),
   });
@@ -163,6 +166,7 @@ async function serve(parts: Parts): Promise<Serving> {
     before: (request, response) => etcd.answer(request, response),
     cluster: options.cluster,
     metrics,
+    admission,
     hosts,
     allowBackup: allowEngine,
     version,
@@ -175,6 +179,7 @@ async function serve(parts: Parts): Promise<Serving> {
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     clock,
+    admission,
     faulted: (error) =>
       parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
   });

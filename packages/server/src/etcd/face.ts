@@ -8,6 +8,7 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
+import type { Admission } from 'waymark/wire';
 import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
@@ -50,6 +51,8 @@ export interface EtcdFaceOptions {
   readonly http2?: Http2Layer | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
+  /** Bounds the work under way of all faces. */
+  readonly admission?: Admission | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;
@@ -156,6 +159,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     bytesMax: messageBytesMax,
     explain,
     clock,
+    admission: options.admission,
     stopping,
   });
   const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });

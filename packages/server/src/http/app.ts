@@ -4,7 +4,9 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import type { Admission } from 'waymark/wire';
 import type { Metrics } from '../metrics.js';
+import { admitted } from './admitted.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
@@ -44,6 +46,8 @@ export interface AppParts {
   readonly before: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly allowBackup: boolean;
   readonly version: string;
+  /** Bounds the work under way of all faces. */
+  readonly admission: Admission;
   readonly headersMs: number;
   readonly requestMs: number;
   readonly clock: Clock;
@@ -121,16 +125,18 @@ function bareApp(parts: AppParts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
-    serverFactory: (handler) =>
-      createServer(
+    serverFactory: (handler) => {
+      const rest = admitted(parts.admission, handler);
+      return createServer(
         {
           requestTimeout: parts.requestMs,
           headersTimeout: parts.headersMs,
           keepAliveTimeout: 72_000,
           connectionsCheckingInterval: 1_000,
         },
-        (request, response) => void (parts.before(request, response) || handler(request, response)),
-      ),
+        (request, response) => void (parts.before(request, response) || rest(request, response)),
+      );
+    },
     exposeHeadRoutes: false,
     genReqId: () => parts.random.id(),
     clientErrorHandler: refuseMalformed,
