@@ -40,6 +40,7 @@ export interface Snapshot {
 type TableKey = Uint8Array | DiskKeys;
 
 export interface TableStats {
+  readonly lastTxnId: number;
   readonly pageSize: number;
   readonly entryCount: number;
   readonly treeBranchPageCount: number;
@@ -54,6 +55,8 @@ export interface Tables {
   readonly meta: Table;
   /** What other nodes missed: see hints.ts. */
   readonly hints: Table;
+  /** The number of the last commit that is seen, be it flushed or not. */
+  seen(): number;
   /** Resolves when everything that is committed is on the disk. */
   flushed(): Promise<unknown>;
   close(): Promise<void>;
@@ -131,6 +134,7 @@ export async function openTables(directory: string, keys: DiskKeys): Promise<Tab
       due: root.openDB('due', binary) as unknown as Table,
       meta: root.openDB('meta', binary) as unknown as Table,
       hints: root.openDB('hints', binary) as unknown as Table,
+      seen: () => (root.getStats() as TableStats).lastTxnId,
       flushed: async () => await root.flushed,
       close: () => root.close(),
     };
