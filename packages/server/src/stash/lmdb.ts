@@ -40,12 +40,15 @@ export interface Snapshot {
 type TableKey = Uint8Array | DiskKeys;
 
 export interface TableStats {
-  readonly lastTxnId: number;
   readonly pageSize: number;
   readonly entryCount: number;
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
+}
+
+interface Environment {
+  info(): { readonly lastTxnId: number };
 }
 
 export interface Tables {
@@ -134,7 +137,7 @@ export async function openTables(directory: string, keys: DiskKeys): Promise<Tab
       due: root.openDB('due', binary) as unknown as Table,
       meta: root.openDB('meta', binary) as unknown as Table,
       hints: root.openDB('hints', binary) as unknown as Table,
-      seen: () => (root.getStats() as TableStats).lastTxnId,
+      seen: () => (root as unknown as { readonly env: Environment }).env.info().lastTxnId,
       flushed: async () => await root.flushed,
       close: () => root.close(),
     };
