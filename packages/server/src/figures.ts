@@ -45,10 +45,6 @@ export function describe(
   metrics.gauge('waymark_keys', 'Live keys.', figure('keys'));
   metrics.gauge('waymark_leases', 'Live leases.', figure('leases'));
   metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', figure('bytes'));
-  // The name that every Prometheus client has for it; `etcdctl check datascale` reads it.
-  metrics.gauge('process_resident_memory_bytes', 'Resident memory of the process.', () =>
-    process.memoryUsage.rss(),
-  );
 }
 
 /** The engine is asked once for all figures of a scrape, which are read one behind the other. */

@@ -158,6 +158,7 @@ export class ServedConnection {
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
+    this.#options.called?.(call.method);
     const args = call.method.readArgs(r);
     if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args);
     else if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
@@ -221,6 +222,7 @@ export class ServedConnection {
 
   #fail(id: number, error: unknown): void {
     if (error === cancelled) return this.#outlet.cancelled(id);
+    this.#options.failed?.(error);
     if (!isWaymarkError(error) || error.code === 'internal') this.#options.faulted?.(error);
     this.#outlet.error(id, error);
   }
