@@ -28,6 +28,8 @@ export interface ObservedSeries {
   readonly sum: number;
   readonly count: number;
   observe(value: number): void;
+  /** One more of the value observed last. */
+  again(): void;
 }
 
 interface Family {
@@ -86,7 +88,6 @@ export class Metrics {
     const lines: string[] = [];
     for (const family of this.#families) {
       const samples = [...(await family.lines())];
-      if (samples.length === 0) continue;
       lines.push(
         `# HELP ${family.name} ${escapeHelp(family.help)}`,
         `# TYPE ${family.name} ${family.type}`,
@@ -105,10 +106,12 @@ export class Metrics {
 }
 
 type Read = () => number | null | Promise<number | null>;
-type ReadSeries = () => Iterable<readonly [Labels, number]>;
+type Series = Iterable<readonly [Labels, number]>;
+type ReadSeries = () => Series | Promise<Series>;
 
-function samplesOf(name: string, read: ReadSeries): () => string[] {
-  return () => [...read()].map(([labels, value]) => `${name}${braced(labelText(labels))} ${value}`);
+function samplesOf(name: string, read: ReadSeries): () => Promise<string[]> {
+  return async () =>
+    [...(await read())].map(([labels, value]) => `${name}${braced(labelText(labels))} ${value}`);
 }
 
 function sampleOf(name: string, read: Read): () => Promise<string[]> {
@@ -151,6 +154,8 @@ class Buckets implements ObservedSeries {
   readonly counts: number[];
   sum = 0;
   count = 0;
+  #last = 0;
+  #lastAt = 0;
 
   constructor(bounds: readonly number[]) {
     this.bounds = bounds;
@@ -161,8 +166,18 @@ class Buckets implements ObservedSeries {
     const { bounds, counts } = this;
     let at = 0;
     while (at < bounds.length && value > (bounds[at] as number)) at++;
+    this.#last = value;
+    this.#lastAt = at;
     if (at < bounds.length) counts[at] = (counts[at] as number) + 1;
     this.sum += value;
+    this.count++;
+  }
+
+  again(): void {
+    const { counts } = this;
+    const at = this.#lastAt;
+    if (at < counts.length) counts[at] = (counts[at] as number) + 1;
+    this.sum += this.#last;
     this.count++;
   }
 }

@@ -50,6 +50,10 @@ export class EngineFigures implements EngineMeter {
     if (error !== undefined) this.#errors.add({ call, code: codeOf(error) });
   }
 
+  endedAlike(call: MeasuredCall): void {
+    this.calls[call].again();
+  }
+
   watchOpened(): void {
     this.#watches++;
   }

@@ -109,8 +109,7 @@ export class HostFigures {
       recipe,
       waits: call.waits === true,
       ok: this.#calls.of({ recipe, call: name, outcome: 'ok' }),
-      failed: (error: unknown) =>
-        this.#calls.add({ recipe, call: name, outcome: codeOf(error) }),
+      failed: (error: unknown) => this.#calls.add({ recipe, call: name, outcome: codeOf(error) }),
       seconds: this.#callSeconds.of({ recipe }),
     };
     this.#known.set(call.name, figures);

@@ -106,7 +106,8 @@ function describeCollections(metrics: Metrics): () => void {
   );
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
-      const { kind } = entry.detail as { readonly kind: number };
+      const { detail } = entry as { readonly detail?: unknown } & typeof entry;
+      const { kind } = detail as { readonly kind: number };
       seconds.observe({ kind: kinds[kind] ?? 'other' }, entry.duration / 1_000);
     }
   });
