@@ -12,6 +12,7 @@ export type ServiceName =
   | 'libfaketime'
   | 'nghttp2'
   | 'curl'
+  | 'chromium'
   | 'iproute2'
   | 'nftables';
 

@@ -92,6 +92,11 @@ const services = {
     find: () => debianFile('curl', /\/bin\/curl$/),
     get: () => ensureDebian(['curl']),
   },
+  chromium: {
+    need: 'the console in a browser',
+    find: () => debianFile('chromium', /\/bin\/chromium$/),
+    get: () => ensureDebian(['chromium', 'fonts-dejavu-core']),
+  },
   iproute2: {
     need: 'network namespaces',
     find: () => debianFile('iproute2', /\/s?bin\/ip$/),

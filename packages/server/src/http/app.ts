@@ -4,6 +4,7 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import { consoleRoutes } from '../console/routes.js';
 import type { Metrics } from '../metrics.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
@@ -89,7 +90,8 @@ export async function createApp(
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
   app.addHook('onSend', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
+    void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     if (parts.stopping.aborted) void reply.header('connection', 'close');
   });
   measure(app, metrics);
@@ -109,6 +111,7 @@ export async function createApp(
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
   operations(app, parts);
+  await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
@@ -157,9 +160,6 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
 
 function operations(app: FastifyInstance, parts: AppParts): void {
   const tags = ['operations'];
-  app.get('/', { schema: { tags, response: answers.text } }, async (_request, reply) =>
-    reply.type('text/plain; charset=utf-8').send(frontPage(parts.version)),
-  );
   app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
   app.get('/readyz', { schema: { tags, response: answers.ready } }, async () => {
     parts.stopping.throwIfAborted();
