@@ -26,7 +26,7 @@ function Shell({ route }: { readonly route: Route }): JSX.Element {
         To the contents
       </a>
       <header>
-        <a class="brand" href={linkTo('overview')}>
+        <a class="brand" href={linkTo('overview', route.ns)}>
           Waymark
         </a>
         <Namespaces route={route} />

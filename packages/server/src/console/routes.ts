@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { WaymarkError } from 'waymark';
+import { answers } from '../http/answers.js';
 
 /**
  * The console: a page at `/` and its files below `/console/`. They hold no data, so anyone may have them: what the page shows it asks of
@@ -9,7 +10,8 @@ export async function consoleRoutes(app: FastifyInstance, frontPage: string): Pr
   const { built } = await import('./built.js');
   const files = built();
   const index = files.get('index.html');
-  app.get('/', { schema: { hide: true } }, async (request, reply) => {
+  const front = { tags: ['operations'], response: answers.text };
+  app.get('/', { schema: front }, async (request, reply) => {
     void reply.header('vary', 'accept');
     // Browsers say that they take HTML; curl and such read a text.
     const page = request.headers.accept?.includes('text/html') === true ? index : undefined;

@@ -14,6 +14,7 @@ import { counterRoutes } from './counters.js';
 import { cursorRoutes, ReaderCursors } from './cursors.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
+import { inUseRoutes } from './in-use.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
@@ -155,6 +156,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
   onceRoutes(app, parts.space);
+  inUseRoutes(app, parts.host);
   watcherRoutes(app, watches);
 }
 
