@@ -5,6 +5,7 @@ import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import type { Admission } from 'waymark/wire';
+import { consoleRoutes } from '../console/routes.js';
 import type { Metrics } from '../metrics.js';
 import { admitted } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';
@@ -15,13 +16,14 @@ import { counterRoutes } from './counters.js';
 import { cursorRoutes, ReaderCursors } from './cursors.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
+import { inUseRoutes } from './in-use.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
-import { type OperationParts, operationRoutes } from './operations.js';
+import { frontPage, type OperationParts, operationRoutes } from './operations.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -92,7 +94,8 @@ export async function createApp(
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
   app.addHook('onSend', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
+    void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     if (parts.stopping.aborted) void reply.header('connection', 'close');
   });
   measure(app, metrics);
@@ -112,6 +115,7 @@ export async function createApp(
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
   operationRoutes(app, parts);
+  await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
@@ -157,6 +161,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
   onceRoutes(app, parts.space);
+  inUseRoutes(app, parts.host);
   watcherRoutes(app, watches);
 }
 
