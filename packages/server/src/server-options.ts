@@ -6,6 +6,7 @@ import type { AppParts } from './http/app.js';
 import type { Http2Layer } from './http2/layers.js';
 import { urlOf } from './listen-address.js';
 import type { ServerStashOptions } from './stash/of-server.js';
+import type { RateOptions } from './rates.js';
 import type { TlsOptions } from './tls.js';
 import type { WatchersOptions } from './watchers/of-server.js';
 
@@ -62,6 +63,8 @@ export interface ServerOptions {
   readonly inFlightBytesMax?: number | undefined;
   /** A call that has waited so long for its turn is refused, `overloaded`. Default 250. */
   readonly inFlightWaitMs?: number | undefined;
+  /** How often one client, that is one address, may call. Default: as often as it likes. */
+  readonly rate?: RateOptions | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
 }

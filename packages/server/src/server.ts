@@ -21,7 +21,7 @@ import { overHttp2 } from './http/over-http2.js';
 import { upgrader } from './http/websocket.js';
 import { urlOf } from './listen-address.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
-import { admissionOf } from './admission.js';
+import { workLimits } from './admission.js';
 import { drain } from './drain.js';
 import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
@@ -150,14 +150,14 @@ async function serve(parts: Parts): Promise<Serving> {
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
   const refused = refusalsOf(metrics);
-  const admission = admissionOf(options, metrics, clock);
+  const work = workLimits(options, metrics, clock);
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener.addresses),
     allowSnapshot: allowEngine,
     stopping: stopping.signal,
     refused,
-    admission,
+    ...work,
     hosts,
     others: (stream) => rest(stream),
   });
@@ -166,7 +166,7 @@ async function serve(parts: Parts): Promise<Serving> {
     before: (request, response) => etcd.answer(request, response),
     cluster: options.cluster,
     metrics,
-    admission,
+    ...work,
     hosts,
     allowBackup: allowEngine,
     version,
@@ -179,13 +179,13 @@ async function serve(parts: Parts): Promise<Serving> {
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     clock,
-    admission,
+    ...work,
     faulted: (error) =>
       parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
   });
   app.server.on(
     'upgrade',
-    upgrader({ ...watches, hosts, binary: (socket) => void binary.serveWebSocket(socket) }),
+    upgrader({ ...watches, hosts, binary: (...sockets) => void binary.serveWebSocket(...sockets) }),
   );
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');

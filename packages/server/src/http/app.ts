@@ -4,9 +4,8 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
-import type { Admission } from 'waymark/wire';
 import type { Metrics } from '../metrics.js';
-import { admitted } from './admitted.js';
+import { admitted, type HttpAdmission } from './admitted.js';
 import { answers, problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
@@ -32,7 +31,7 @@ import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 import { watcherRoutes } from './watchers.js';
 
-export interface AppParts {
+export interface AppParts extends HttpAdmission {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
@@ -46,8 +45,6 @@ export interface AppParts {
   readonly before: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly allowBackup: boolean;
   readonly version: string;
-  /** Bounds the work under way of all faces. */
-  readonly admission: Admission;
   readonly headersMs: number;
   readonly requestMs: number;
   readonly clock: Clock;
@@ -126,7 +123,7 @@ function bareApp(parts: AppParts): FastifyInstance {
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
     serverFactory: (handler) => {
-      const rest = admitted(parts.admission, handler);
+      const rest = admitted(parts, handler);
       return createServer(
         {
           requestTimeout: parts.requestMs,
