@@ -69,6 +69,16 @@ export interface ServerOptions {
   readonly random?: Random | undefined;
 }
 
+/** What a server takes unless it is told otherwise; docs/reference/limits.md says what each is. */
+export const serverLimits = {
+  connectionsMax: 10_000,
+  streamsMax: 10_000,
+  firstByteMs: 10_000,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  heartbeatMs: 15_000,
+} as const;
+
 export function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
   return tls === undefined ? 'http' : 'https';
 }
@@ -91,9 +101,9 @@ export function timesOf(
   options: ServerOptions,
 ): Pick<AppParts, 'headersMs' | 'requestMs' | 'streamsMax' | 'heartbeatMs'> {
   return {
-    headersMs: options.headersMs ?? 10_000,
-    requestMs: options.requestMs ?? 30_000,
-    streamsMax: options.streamsMax ?? 10_000,
-    heartbeatMs: options.heartbeatMs ?? 15_000,
+    headersMs: options.headersMs ?? serverLimits.headersMs,
+    requestMs: options.requestMs ?? serverLimits.requestMs,
+    streamsMax: options.streamsMax ?? serverLimits.streamsMax,
+    heartbeatMs: options.heartbeatMs ?? serverLimits.heartbeatMs,
   };
 }

@@ -27,7 +27,13 @@ import { describe } from './figures.js';
 import { Metrics } from './metrics.js';
 import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
-import { etcdOptions, schemeOf, type ServerOptions, timesOf } from './server-options.js';
+import {
+  etcdOptions,
+  schemeOf,
+  serverLimits,
+  type ServerOptions,
+  timesOf,
+} from './server-options.js';
 import { isMutual } from './tls.js';
 import { portReload, type TlsReload } from './tls-reload.js';
 import { describeStash } from './stash/figures.js';
@@ -143,7 +149,8 @@ interface Serving {
 async function serve(parts: Parts): Promise<Serving> {
   const { host, engine, clock, space, options } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
-  const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
+  const { connectionsMax = serverLimits.connectionsMax, tls } = options;
+  const { firstByteMs = serverLimits.firstByteMs } = options;
   const elsewhere = insecure || isMutual(options.tls);
   const { allowEngine = !elsewhere } = options;
   const metrics = new Metrics();
