@@ -24,7 +24,11 @@ import { beginsWith, type Face, listen, type Listener } from './listener.js';
 import { workLimits } from './admission.js';
 import { drain } from './drain.js';
 import { describe } from './figures.js';
-import { Metrics } from './metrics.js';
+import type { Metrics } from './metrics.js';
+import { Observation } from './observe/observation.js';
+import { describeProcess } from './observe/process-figures.js';
+import { describeReadiness, Readiness } from './observe/readiness.js';
+import type { Connections } from './observe/server-status.js';
 import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import {
@@ -74,9 +78,11 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Who delivers nothing does not know.
   const history = { ...options.history, ...(options.watchers !== false && { needed }) };
   const opened = { clock, random, history, mirror: options.mirror, told };
-  const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const observed = new Observation(clock);
+  const root = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const engine = observed.engine(root);
   const closeEngine = async (): Promise<void> => {
-    if (typeof url === 'string') await engine[Symbol.asyncDispose]();
+    if (typeof url === 'string') await root[Symbol.asyncDispose]();
   };
   if (options.watchers !== false) {
     const { watchers: asked = {}, advertise } = options;
@@ -88,14 +94,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   }
   let reachable = options.advertise;
   const stash = stashOf(options.stash, url, { engine, clock, random, logger });
-  const host = createLocalHost(engine, {
-    clock,
-    random,
+  const local = createLocalHost(engine, {
+    ...{ clock, random, root, stash },
     watchers: watchers?.desk,
-    stash,
     address: () => reachable,
     reach: reachServers(options.tls, { clock, random }),
   });
+  const host = observed.host(local);
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await stash.close();
@@ -105,7 +110,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   try {
     await stash.start(space);
     const { listener, reload, stop } = await serve({
-      ...{ engine, host, space, stash, watchers, logger, clock, random, options },
+      ...{ engine, host, space, stash, watchers, observed, logger, clock, random, options },
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
@@ -134,6 +139,7 @@ interface Parts {
   readonly space: Space;
   readonly stash: ServerStash;
   readonly watchers: WatcherService | undefined;
+  readonly observed: Observation;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -147,13 +153,13 @@ interface Serving {
 }
 
 async function serve(parts: Parts): Promise<Serving> {
-  const { host, engine, clock, space, options } = parts;
+  const { host, engine, clock, space, observed, options } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
   const { connectionsMax = serverLimits.connectionsMax, tls } = options;
   const { firstByteMs = serverLimits.firstByteMs } = options;
   const elsewhere = insecure || isMutual(options.tls);
   const { allowEngine = !elsewhere } = options;
-  const metrics = new Metrics();
+  const { metrics } = observed;
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
   const refused = refusalsOf(metrics);
@@ -165,11 +171,22 @@ async function serve(parts: Parts): Promise<Serving> {
     stopping: stopping.signal,
     refused,
     ...work,
+    measure: observed.etcd,
     hosts,
     others: (stream) => rest(stream),
   });
+  const connections = (): Connections => ({
+    all: listener.connections(),
+    binary: binary.connections,
+    etcd: etcd.connections,
+    streams: watches.streams.open,
+  });
+  const looked = { ...parts, cluster: options.cluster, stopping: stopping.signal };
+  const readiness = new Readiness(looked);
   const { app, watches } = await createApp({
     ...parts,
+    readiness,
+    status: { ...looked, ...observed, readiness, connections },
     before: (request, response) => etcd.answer(request, response),
     cluster: options.cluster,
     metrics,
@@ -182,6 +199,7 @@ async function serve(parts: Parts): Promise<Serving> {
   });
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
+    ...observed.binary,
     host,
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
@@ -201,12 +219,9 @@ async function serve(parts: Parts): Promise<Serving> {
     facesOf(app, binary, etcd),
   );
   const reload = portReload(listener.tls, { ...parts, everyMs: options.tlsReloadMs });
-  describe(metrics, { host, clock }, () => ({
-    waymark_connections: listener.connections(),
-    waymark_binary_connections: binary.connections,
-    waymark_etcd_connections: etcd.connections,
-    waymark_watch_streams: watches.streams.open,
-  }));
+  const endProcess = describeProcess(metrics, clock);
+  describe(metrics, { host, clock }, connections);
+  describeReadiness(metrics, readiness);
   const { watchers: service, stash } = parts;
   stash.flushed = describeStash(metrics, () => stash.service);
   if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
@@ -216,6 +231,7 @@ async function serve(parts: Parts): Promise<Serving> {
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
     );
     const left = service?.[Symbol.asyncDispose]();
+    endProcess();
     await Promise.all([drain({ app, listener, binary, etcd, clock }), left]);
   };
   return { listener, reload, stop };

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import type { EngineStatus } from '../../core/engine.js';
 import type { WaymarkError } from '../../core/errors.js';
 import type { Hello } from '../hello.js';
+import type { Method } from '../method.js';
 import type { Admission } from './admission.js';
 import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
@@ -42,6 +43,9 @@ export interface ServeOptions {
   readonly spend?: (() => WaymarkError | null) | undefined;
   /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
   readonly faulted?: ((error: unknown) => void) | undefined;
+  /** Told of each call as it comes, and of each that is answered by an error. */
+  readonly called?: ((method: Pick<Method<unknown, unknown>, 'verb' | 'name'>) => void) | undefined;
+  readonly failed?: ((error: unknown) => void) | undefined;
   /** Shared by the connections of one port. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;

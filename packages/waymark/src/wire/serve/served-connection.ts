@@ -158,6 +158,7 @@ export class ServedConnection {
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
+    this.#options.called?.(call.method);
     const from = r.position;
     const args = call.method.readArgs(r);
     const bytes = r.position - from;
@@ -228,6 +229,7 @@ export class ServedConnection {
 
   #fail(id: number, error: unknown): void {
     if (error === cancelled) return this.#outlet.cancelled(id);
+    this.#options.failed?.(error);
     if (!isWaymarkError(error) || error.code === 'internal') this.#options.faulted?.(error);
     this.#outlet.error(id, error);
   }
