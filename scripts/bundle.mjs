@@ -1,13 +1,15 @@
 /**
  * Puts the modules of each package into a few files, as `npm run build` left them: finding and loading hundreds of small ones takes Node
  * longer than running what is in them. Parts that are loaded when they are first used stay files of their own. For browsers the library is
- * one file that needs nothing beside it.
+ * one file that needs nothing beside it. The console is built before, and is a part of the server.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { build } from 'vite';
+import { consoleFiles } from './console-files.mjs';
 
 const inRoot = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
@@ -33,9 +35,15 @@ const packages = {
   },
 };
 
+await build({
+  root: fileURLToPath(new URL('../packages/console/', import.meta.url)),
+  logLevel: 'warn',
+});
+
 for (const [name, { input, external }] of Object.entries(packages)) {
   const cwd = inRoot(`packages/${name}/dist/`);
-  const bundle = await rolldown({ cwd, input, external, platform: 'node' });
+  const plugins = [consoleFiles()];
+  const bundle = await rolldown({ cwd, input, external, plugins, platform: 'node' });
   await rm(`${cwd}bundle`, { recursive: true, force: true });
   const written = await bundle.write({
     dir: `${cwd}bundle`,

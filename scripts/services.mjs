@@ -95,7 +95,7 @@ const services = {
   chromium: {
     need: 'pages in a browser',
     find: () => debianFile('chromium', /\/bin\/chromium$/),
-    get: () => ensureDebian(['chromium']),
+    get: () => ensureDebian(['chromium', 'fonts-dejavu-core']),
   },
   'node-22': {
     need: 'the packages on Node 22',
