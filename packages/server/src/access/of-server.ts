@@ -25,8 +25,14 @@ export async function accessOf(
   }
 }
 
+/** Whether it may be reached from elsewhere: everyone is to, has a certificate, or is asked who it is. */
+export function isOpenElsewhere(options: ServerOptions, access: Access): boolean {
+  const { insecure = false, tls } = options;
+  return insecure || isMutual(tls) || (access.on && listensElsewhere(options));
+}
+
 /** Whether others than this machine reach it. */
-export function listensElsewhere({ listen = [] }: ServerOptions): boolean {
+function listensElsewhere({ listen = [] }: ServerOptions): boolean {
   return listen.some((address) => {
     const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
     return !address.startsWith('unix:') && !isLoopback(host);

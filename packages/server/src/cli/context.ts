@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   codecs,
   isWaymarkError,
@@ -7,7 +8,7 @@ import {
   type Space,
   WaymarkError,
 } from 'waymark';
-import { errorTable, systemClock } from 'waymark/engine';
+import { errorTable, serverAddresses, systemClock } from 'waymark/engine';
 import { errColors } from './colors.js';
 
 /** Options that every command takes. */
@@ -41,27 +42,30 @@ export async function withNamespace<T>(
   }
 }
 
-/** From the option, the environment or a file, in this order. @throws {WaymarkError} `invalid` for a file that cannot be read */
+/** From the option, its file or the environment, in this order. @throws {WaymarkError} `invalid` for a file that cannot be read */
 export function tokenOf({ token, tokenFile }: GlobalOptions): string | undefined {
-  const { WAYMARK_TOKEN: named, WAYMARK_TOKEN_FILE: file = tokenFile } = process.env;
-  const given = token ?? (tokenFile === undefined ? named : undefined);
-  const from = tokenFile ?? file;
-  if (given !== undefined || from === undefined) return given;
+  if (token !== undefined) return token;
+  // WAYMARK_TOKEN is what commands under a hold find their fencing token in.
+  const { WAYMARK_ACCESS_TOKEN: named, WAYMARK_ACCESS_TOKEN_FILE: other } = process.env;
+  const file = tokenFile ?? (named === undefined ? other : undefined);
+  if (file === undefined) return named;
   try {
-    return readFileSync(from, 'utf8').trim();
+    return readFileSync(file, 'utf8').trim();
   } catch (error) {
-    throw new WaymarkError('invalid', `no token in ${from}: ${(error as Error).message}`, {}, error);
+    const text = `no token in ${file}: ${(error as Error).message}`;
+    throw new WaymarkError('invalid', text, {}, error);
   }
 }
 
-/** Asks a route of the server. @param path  from `/v1` on. @returns undefined where there is no answer to read */
+/** Asks a route of the first server that answers. @throws {WaymarkError} what the server refuses with, `unavailable` */
 export async function askServer(
   options: GlobalOptions,
   method: string,
   path: string,
   body?: object,
-): Promise<unknown> {
+): Promise<Response> {
   const token = tokenOf(options);
+  let cause: unknown;
   for (const address of serverAddresses(options.server)) {
     try {
       const response = await fetch(new URL(path, address), {
@@ -72,14 +76,25 @@ export async function askServer(
         },
         body: body === undefined ? null : JSON.stringify(body),
       });
-      await refuseProblem(response);
-      return response.status === 204 ? undefined : ((await response.json()) as unknown);
+      if (response.ok) return response;
+      throw refusalIn(await response.text(), response.status);
     } catch (error) {
       if (isWaymarkError(error)) throw error;
+      cause = error;
     }
   }
   const text = `no server answers at ${options.server}: start one, or name another by --server`;
-  throw new WaymarkError('unavailable', text);
+  throw new WaymarkError('unavailable', text, {}, cause);
+}
+
+function refusalIn(text: string, status: number): WaymarkError {
+  try {
+    const { code, detail } = JSON.parse(text) as { code: string; detail: string };
+    if (code in errorTable) return new WaymarkError(code as keyof typeof errorTable, detail);
+  } catch {
+    // Not one of ours: told as it came.
+  }
+  return new WaymarkError('denied', `the server refuses (${status}): ${text}`);
 }
 
 export function after(ms: number): Promise<void> {

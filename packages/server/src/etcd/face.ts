@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
   type Clock,
@@ -8,12 +9,14 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
+import type { Admission } from 'waymark/wire';
 import type { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { serveHttp1 } from '../http/http1-stream.js';
 import { type Http2Layer, http2Layers } from '../http2/layers.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import type { MeasureMethods } from '../observe/etcd-figures.js';
 import { AuthService } from './auth.js';
 import { guarded } from './auth-guard.js';
 import { requestBytesMax } from './commit.js';
@@ -51,9 +54,15 @@ export interface EtcdFaceOptions {
   readonly http2?: Http2Layer | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
+  /** Bounds the work under way of all faces. */
+  readonly admission?: Admission | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;
+  /** Sees each method's calls and how they end. Default: nobody does. */
+  readonly measure?: MeasureMethods | undefined;
   /** Answers what comes over HTTP/2 and is not etcd's. */
   readonly others: (stream: ServedStream) => StreamHandler;
 }
@@ -135,7 +144,7 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
 
 async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   const { clock, stopping, engine, namespace = 'etcd', http2 = 'own' } = options;
-  const { progressNotifyMs = 600_000 } = options;
+  const { progressNotifyMs = 600_000, measure = (methods) => methods } = options;
   await beginHistory(engine);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
@@ -147,10 +156,12 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   await access.store.follow();
   await quota.follow({ clock, stopping });
   const grpc = serveGrpc({
-    methods: guarded(methodsFor(ground, access), ground, access),
+    methods: measure(guarded(methodsFor(ground, access), ground, access)),
     bytesMax: messageBytesMax,
     explain,
     clock,
+    admission: options.admission,
+    spend: options.spend,
     stopping,
   });
   const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });

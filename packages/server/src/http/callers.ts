@@ -96,6 +96,7 @@ const openRoutes: ReadonlySet<string> = new Set([
   '/healthz',
   '/readyz',
   '/openapi.json',
+  '/console/:file',
   // Whoever joins shows a token of the cluster's own.
   '/v1/cluster/join',
 ]);
@@ -105,7 +106,7 @@ function demandRoute(caller: Caller, request: FastifyRequest): void {
   const { url = '' } = request.routeOptions;
   const action = `${request.method} ${url}`;
   caller.authenticate({ action });
-  if (url === '/metrics') return caller.demandObserving(action);
+  if (url === '/metrics' || url === '/v1/status') return caller.demandObserving(action);
   if (rootRoutes.some((root) => url === root || url.startsWith(`${root}/`))) {
     caller.demandRoot(action);
     if (caller.controlled && (request.method !== 'GET' || url === '/v1/backup'))

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request as ask, type ClientRequest, type Server } from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { addressOf } from '../who.js';
 import { isSecure } from './origin.js';
 import type { Fields, ServedStream, StreamHandler } from '../http2/transport.js';
 
@@ -24,7 +25,8 @@ const cancelled = 0x8;
 
 /** What the connection in memory shows of the one that the stream came by. */
 function peerOf(socket: Duplex): object {
-  const { authorized, remoteAddress } = socket as Partial<TLSSocket>;
+  const { authorized } = socket as Partial<TLSSocket>;
+  const remoteAddress = addressOf(socket);
   const getPeerCertificate = (): unknown => (socket as Partial<TLSSocket>).getPeerCertificate?.();
   return { encrypted: isSecure(socket), authorized, remoteAddress, getPeerCertificate };
 }

@@ -16,7 +16,7 @@ export interface UpgradeParts extends WatchParts {
   readonly hosts: ReadonlySet<string> | null;
   readonly callers: Callers;
   /** Serves the binary protocol over `GET /v1/socket`. */
-  readonly binary: (socket: WebSocket, brought: Brought) => void;
+  readonly binary: (socket: WebSocket, under: Duplex, brought: Brought) => void;
 }
 
 const messageBytesMax = limits.requestBytesMax + 262_144;
@@ -49,7 +49,9 @@ async function answer(
   const path = rawPath(url);
   const upgrade = (serve: (ws: WebSocket) => void): void =>
     server.handleUpgrade(request, socket, head, serve);
-  if (path === '/v1/socket') return upgrade((ws) => parts.binary(ws, shownBy(request)));
+  if (path === '/v1/socket') {
+    return upgrade((ws) => parts.binary(ws, socket, shownBy(request)));
+  }
   if (!/^\/v1\/ns\/[^/]+\/watch(\/|$)/.test(path))
     return refuseStatus(socket, 404, 'no WebSocket here');
   const { space, caller } = parts.callers.groundOf(request, 'websocket');

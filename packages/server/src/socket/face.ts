@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Engine, type Host, systemClock } from 'waymark/engine';
+import { type Engine, type Host, systemClock, type WaymarkError } from 'waymark/engine';
 import {
   firstBytes,
   type ServedConnection,
@@ -16,10 +16,15 @@ import { callTable } from './calls.js';
 import { overWebSocket } from './web-socket-stream.js';
 
 export type SocketFaceOptions = Partial<
-  Pick<ServeOptions, 'clock' | 'server' | 'limits' | 'faulted' | 'admit'>
+  Pick<
+    ServeOptions,
+    'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'admission' | 'called' | 'failed'
+  >
 > & {
   /** Namespaces, guard and recipes. Absent: those verbs are refused. */
   readonly host?: Host | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => WaymarkError | null) | undefined;
   /** The raw engine, for those with the engine right. Absent: `denied`. */
   readonly engine?: Engine | undefined;
   /** Who may do what. Absent: everyone may do everything. */
@@ -38,14 +43,14 @@ export interface SocketFace {
   /** Serves a socket, the preface still to be read. */
   serve(socket: Duplex, brought?: Brought): ServedConnection;
   /** Serves an upgraded WebSocket, whose messages carry the same frames without the preface. */
-  serveWebSocket(socket: WebSocket, brought?: Brought): ServedConnection;
+  serveWebSocket(socket: WebSocket, under: Duplex, brought?: Brought): ServedConnection;
   readonly connections: number;
   /** Tells all clients to connect elsewhere, answers what is under way, and ends within `graceMs` (default 5 000). */
   drain(graceMs?: number): Promise<void>;
 }
 
 export function createSocketFace(options: SocketFaceOptions): SocketFace {
-  const { host, engine, access, clock = systemClock, ...rest } = options;
+  const { host, engine, access, clock = systemClock, spend, ...rest } = options;
   const behind = host ?? engine;
   const connections = new ServedConnections({
     ...rest,
@@ -54,6 +59,8 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
     raw: engine !== undefined,
     status: behind && (() => behind.status()),
   });
+  const spendOf = (socket: Duplex): (() => WaymarkError | null) | undefined =>
+    spend && (() => spend(socket));
   const admitting = (
     brought: Brought | undefined,
     connection: () => ServedConnection,
@@ -78,20 +85,15 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
       return told === 'more' ? undefined : told === 'waymark';
     },
     serve(socket, brought) {
-      const served: ServedConnection = connections.serve(
-        socket,
-        admitting(brought, () => served),
-      );
+      const admit = admitting(brought, () => served);
+      const served = connections.serve(socket, { spend: spendOf(socket), admit });
       return served;
     },
-    serveWebSocket(socket, brought) {
+    serveWebSocket(socket, under, brought) {
+      const admit = admitting(brought, () => served);
       const over = (connection: ServedConnection): ServedStream =>
         overWebSocket(socket, connection);
-      const served: ServedConnection = connections.begin(
-        false,
-        over,
-        admitting(brought, () => served),
-      );
+      const served = connections.begin(false, over, { spend: spendOf(under), admit });
       return served;
     },
     get connections() {
