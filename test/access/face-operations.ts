@@ -27,7 +27,11 @@ function getting(
   return { name, needs, request: (path) => ({ method: 'GET', url: url(path) }) };
 }
 
-function txn(name: string, body: (path: string) => object, needs: FaceOperation['needs']): FaceOperation {
+function txn(
+  name: string,
+  body: (path: string) => object,
+  needs: FaceOperation['needs'],
+): FaceOperation {
   const url = `/v1/ns/${namespace}/txn`;
   const request = (path: string) => ({ method: 'POST', url, body: JSON.stringify(body(path)) });
   return { name, needs, request };
@@ -43,7 +47,11 @@ export const restOperations: readonly FaceOperation[] = [
     (path) => `${at('keys', path)}?wait=1ms&tree&after=1`,
     (path) => [data('watch', path)],
   ),
-  getting('explain', (path) => at('locks', path), (path) => [{ any: ['lock', 'read'], path }]),
+  getting(
+    'explain',
+    (path) => at('locks', path),
+    (path) => [{ any: ['lock', 'read'], path }],
+  ),
   {
     name: 'PUT',
     needs: (path) => [write(path)],
@@ -54,7 +62,11 @@ export const restOperations: readonly FaceOperation[] = [
     needs: (path) => [write(`${path}/never`)],
     request: (path) => ({ method: 'DELETE', url: at('keys', `${path}/never`) }),
   },
-  txn('get in a txn', (path) => ({ apply: [{ get: path }] }), (path) => [read(path)]),
+  txn(
+    'get in a txn',
+    (path) => ({ apply: [{ get: path }] }),
+    (path) => [read(path)],
+  ),
   txn(
     'check in a txn, put in its other branch',
     (path) => ({
@@ -79,7 +91,12 @@ function gateway(
 }
 
 export const gatewayOperations: readonly FaceOperation[] = [
-  gateway('range', 'range', (path) => ({ key: b64(path) }), (path) => [read(path)]),
+  gateway(
+    'range',
+    'range',
+    (path) => ({ key: b64(path) }),
+    (path) => [read(path)],
+  ),
   gateway(
     'tree',
     'range',

@@ -32,8 +32,7 @@ const below = (path: string): { key: string; end: string } => ({
 const put = (path: string) =>
   ({ type: 'put', key: key(path), value: textToBytes(valueOf(path)) }) as const;
 /** It never holds: no version is less than nothing. */
-const never = (path: string) =>
-  ({ key: key(path), target: 'version', is: '<', to: 0 }) as const;
+const never = (path: string) => ({ key: key(path), target: 'version', is: '<', to: 0 }) as const;
 
 const read = (path: string): Need => data('read', path);
 const write = (path: string): Need => data('write', path);
@@ -141,7 +140,11 @@ export const hostOperations: readonly HostOperation[] = [
     (path) => ({ key: `w/audit/${textToBytes(path)}`, end: 'w/audit0' }),
     () => [{ any: [], path: '/' }],
   ),
-  committing('put', (path) => ({ apply: [put(path)] }), (path) => [write(path)]),
+  committing(
+    'put',
+    (path) => ({ apply: [put(path)] }),
+    (path) => [write(path)],
+  ),
   committing(
     'put for what was there',
     (path) => ({ apply: [{ ...put(path), previous: true }] }),
@@ -189,11 +192,24 @@ export const hostOperations: readonly HostOperation[] = [
   ),
   committing(
     'one that is mine and one that is not',
-    (path) => ({ apply: [{ type: 'read', key: key('/a/b') }, { type: 'read', key: key(path) }] }),
+    (path) => ({
+      apply: [
+        { type: 'read', key: key('/a/b') },
+        { type: 'read', key: key(path) },
+      ],
+    }),
     (path) => [read('/a/b'), read(path)],
   ),
-  watching('watch', (path) => [{ key: key(path) }], (path) => [data('watch', path)]),
-  watching('watch of a tree', (path) => [below(path)], (path) => [data('watch', path)]),
+  watching(
+    'watch',
+    (path) => [{ key: key(path) }],
+    (path) => [data('watch', path)],
+  ),
+  watching(
+    'watch of a tree',
+    (path) => [below(path)],
+    (path) => [data('watch', path)],
+  ),
   watching(
     'watch of two',
     (path) => [{ key: key('/a/b') }, below(path)],
@@ -219,9 +235,14 @@ export const hostOperations: readonly HostOperation[] = [
     name: 'attach to a lease of others',
     needs: (path) => [write(path), write('/secret/deep/leased')],
     run: (host, path, { foreign }) =>
-      host.commit(namespace, { apply: [{ ...put(path), lease: foreign }] }),
+      host.commit(namespace, { otherwise: [{ ...put(path), lease: foreign }] }),
   },
-  calling('counter.add', ['write'], (path) => ({ path, by: 0 }), (path) => [read(path)]),
+  calling(
+    'counter.add',
+    ['write'],
+    (path) => ({ path, by: 0 }),
+    (path) => [read(path)],
+  ),
   calling('semaphore.explain', ['lock', 'read'], (path) => ({
     ...{ path, weight: 1, parties: 10 },
   })),

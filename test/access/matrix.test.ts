@@ -15,6 +15,7 @@ import { Access } from '../../packages/server/src/access/access.js';
 import { Caller } from '../../packages/server/src/access/caller.js';
 import { guardHost } from '../../packages/server/src/access/guarded-host.js';
 import { permits } from '../../packages/server/src/access/permit-txn.js';
+import { sized } from '../faults/random.js';
 import { EtcdApi } from '../etcd/client.js';
 import {
   crookedUrls,
@@ -111,7 +112,7 @@ function strays(role: Role, text: string): string[] {
 function judge({ role, path, name, needs, answer }: Case): string | null {
   cases++;
   const may = mayAll(role.rules, needs);
-  const about = `${role.user}: ${name} of ${path}: ${answer.refused ?? 'done'} ${answer.text.slice(0, 200)}`;
+  const about = `${JSON.stringify(role.rules)}: ${name} of ${path}: ${answer.refused ?? 'done'} ${answer.text.slice(0, 200)}`;
   if (strays(role, answer.text).length > 0) return `told a value: ${about}`;
   if (may) return answer.refused === null ? null : `refused what is permitted: ${about}`;
   if (answer.refused === null) return `did what is not permitted: ${about}`;
@@ -132,16 +133,20 @@ async function answerOf(call: Promise<unknown>, hidden: boolean): Promise<Answer
   }
 }
 
-/** Absent and present differ by their names alone in what a refusal says. */
-function sameWords(cases: readonly Case[]): string[] {
-  const words = new Map<string, Set<string>>();
-  for (const { role, name, path, needs, answer } of cases) {
-    if (answer.refused === null || mayAll(role.rules, needs)) continue;
-    const told = `${answer.refused} ${answer.text.replaceAll(path, 'PATH')}`;
-    const key = `${role.user} ${name}`;
-    words.set(key, (words.get(key) ?? new Set()).add(told.replace(/PATH\/never|\/[^ "]*/g, 'PATH')));
-  }
-  return [...words].flatMap(([key, all]) => (all.size > 2 ? [`${key}: ${[...all].join(' | ')}`] : []));
+/** What is there and what is not is refused in the same words. */
+function sameWords(all: readonly Case[]): string[] {
+  const byName = new Map(all.map((one) => [`${one.role.user} ${one.name} ${one.path}`, one]));
+  return all.flatMap((there) => {
+    const { role, name, path, answer } = there;
+    const none = `${path}/none`;
+    const absent = byName.get(`${role.user} ${name} ${none}`);
+    if (absent === undefined || answer.refused === null || absent.answer.refused === null)
+      return [];
+    const words = ({ refused, text }: Answer): string =>
+      `${refused} ${text.replaceAll(none, 'PATH').replaceAll(path, 'PATH')}`;
+    const [one, other] = [words(answer), words(absent.answer)];
+    return one === other ? [] : [`other words: ${one} | ${other}`];
+  });
 }
 
 async function hostCases(
@@ -153,7 +158,10 @@ async function hostCases(
     const host = await hostOf(role);
     for (const { name, needs, run } of operations) {
       const answers = paths.map(async (path): Promise<Case> => {
-        const answer = await answerOf(Promise.resolve().then(() => run(host, path, ground)), name.includes('lease'));
+        const answer = await answerOf(
+          Promise.resolve().then(() => run(host, path, ground)),
+          name.includes('lease'),
+        );
         return { role, path, name, needs: needs(path), answer };
       });
       all.push(...(await Promise.all(answers)));
@@ -175,6 +183,8 @@ test('[A4.1] [A4.2] [A4.3] [A4.4] the binary protocol does what the oracle permi
   expect(all.some(({ answer }) => answer.refused === null)).toBe(true);
 }, 120_000);
 
+/** Of the faces that take longer, in the short form. */
+const somePaths = paths.slice(0, sized(20, paths.length));
 const agent = new Agent({ keepAlive: true, maxSockets: 8 });
 
 /** As it stands: fetch would straighten the URL. */
@@ -206,7 +216,7 @@ async function faceCases(operations: readonly FaceOperation[]): Promise<Case[]> 
   const all: Case[] = [];
   for (const role of roles) {
     for (const { name, needs, request } of operations) {
-      const answers = paths.map(async (path): Promise<Case> => {
+      const answers = somePaths.map(async (path): Promise<Case> => {
         const { status, text } = await requestOf(role, request(path));
         const refused = status === 401 || status === 403 ? String(status) : null;
         const answer = { refused, text: decoded(text) };
@@ -235,9 +245,11 @@ test("[A1.2] [A4.2] [A4.3] etcd's JSON gateway does", async () => {
 test("[A1.2] [A4.2] [A4.3] etcd's gRPC does", async () => {
   const all: Case[] = [];
   for (const role of roles) {
-    using api = new EtcdApi(url.slice('http://'.length), { token: tokens.get(role.user) as string });
+    using api = new EtcdApi(url.slice('http://'.length), {
+      token: tokens.get(role.user) as string,
+    });
     for (const { name, needs, run } of grpcOperations) {
-      const answers = paths.map(async (path): Promise<Case> => {
+      const answers = somePaths.map(async (path): Promise<Case> => {
         const answer = await run(api, path).then(
           (told) => ({ refused: null, text: told }),
           ({ code, details }: { code: number; details: string }) => ({
@@ -255,13 +267,15 @@ test("[A1.2] [A4.2] [A4.3] etcd's gRPC does", async () => {
 
 test('[A4.1] however a URL is written, it tells nobody what the role may not read', async () => {
   const found: string[] = [];
-  for (const role of roles) {
+  for (const [n, role] of roles.entries()) {
+    if (n % sized(2, 1) > 0) continue;
     for (const crooked of crookedUrls) {
       for (const collection of ['keys', 'children', 'leaves', 'locks', 'nearest']) {
         const path = `/v1/ns/${namespace}/${collection}${crooked}`;
         const { status, text } = await requestOf(role, { method: 'GET', url: path });
         cases++;
-        if (status >= 500 || strays(role, text).length > 0) found.push(`${role.user} ${path} ${text}`);
+        if (status >= 500 || strays(role, text).length > 0)
+          found.push(`${role.user} ${path} ${text}`);
       }
     }
   }
@@ -285,7 +299,9 @@ test('the matrix sees a nested transaction that is not looked into', async () =>
   const { nested } = permits;
   permits.nested = () => {};
   try {
-    expect(await faultsHere('read in a nested one')).toMatch(/did what is not permitted|told a value/);
+    expect(await faultsHere('read in a nested one')).toMatch(
+      /did what is not permitted|told a value/,
+    );
   } finally {
     permits.nested = nested;
   }

@@ -6,6 +6,8 @@ export const namespace = 'etcd';
 
 /** Where something stands. What is asked beside each is where nothing does, and must be answered alike. */
 export const bases = [
+  '/secret',
+  '/secret/deep/x',
   '/a',
   '/a/b',
   '/a/b/c',
@@ -20,8 +22,6 @@ export const bases = [
   '/b/a',
   '/é',
   '/e\u0301',
-  '/secret',
-  '/secret/deep/x',
 ] as const;
 
 export const paths = bases.flatMap((base) => [base, `${base}/none`]);
@@ -47,24 +47,25 @@ const sets = [
   ['lock', 'lead', 'send'],
 ] as const;
 
-export const roles: readonly Role[] = [
-  { user: 'none', rules: [] },
-  { user: 'admin-of-a', rules: [{ actions: ['admin'], path: '/a' }] },
+const held: readonly Pick<Role, 'rules'>[] = [
+  { rules: [] },
+  { rules: [{ actions: ['admin'], path: '/a' }] },
   {
-    user: 'two',
     rules: [
       { actions: ['read', 'watch'], path: '/a/b' },
       { actions: ['read', 'write'], path: '/ab' },
     ],
   },
-  { user: 'admin-of-audit', rules: [{ actions: ['admin'], path: '/audit' }] },
+  { rules: [{ actions: ['admin'], path: '/audit' }] },
   ...places.flatMap((path) =>
     sets.map((actions) => ({
-      user: `${actions.join('-')} ${path}`,
       rules: [{ actions, path }],
     })),
   ),
 ];
+
+/** Named so that a refusal, which names its user, holds no path by that. */
+export const roles: readonly Role[] = held.map((one, at) => ({ user: `user-${at}-`, ...one }));
 
 export function data(any: string, path: string): Need {
   return { any: [any], path };
