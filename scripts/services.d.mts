@@ -13,6 +13,8 @@ export type ServiceName =
   | 'nghttp2'
   | 'curl'
   | 'chromium'
+  | 'node-22'
+  | 'node-24'
   | 'iproute2'
   | 'nftables';
 

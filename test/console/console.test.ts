@@ -11,7 +11,7 @@ if (chromium !== null) {
   let tab: Tab;
 
   beforeAll(async () => {
-    browser = await launch(chromium.path);
+    browser = await launch();
     tab = await browser.open(url);
   });
   afterAll(async () => {
@@ -78,7 +78,9 @@ if (chromium !== null) {
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByLabel('The value').getByText('{ "a": 1 }').waitFor();
     await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('dialog').waitFor();
     await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
     expect((await run('get', '/fresh')).code).toBe(0);
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();

@@ -19,7 +19,7 @@ if (chromium !== null) {
   const spaces: Space[] = [];
 
   beforeAll(async () => {
-    browser = await launch(chromium.path);
+    browser = await launch();
     await paint(spaces);
   });
   afterAll(async () => {

@@ -56,7 +56,7 @@ if (chromium !== null) {
   beforeAll(async () => {
     space = await open(url);
     await plant(space);
-    browser = await launch(chromium.path);
+    browser = await launch();
     tab = await browser.open(url);
   });
   afterAll(async () => {

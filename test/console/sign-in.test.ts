@@ -42,7 +42,7 @@ if (chromium !== null) {
   let browser: Browser;
 
   beforeAll(async () => {
-    browser = await launch(chromium.path);
+    browser = await launch();
   });
   afterAll(async () => {
     await browser[Symbol.asyncDispose]();

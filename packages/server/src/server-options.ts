@@ -29,6 +29,8 @@ export interface ServerOptions {
    * may listen beyond loopback.
    */
   readonly tls?: TlsOptions | undefined;
+  /** How often the files of TLS are looked at for new certificates. Default 10 000. */
+  readonly tlsReloadMs?: number | undefined;
   /** Raw engine verbs and backups for clients. Default true where only this machine can connect, else false. */
   readonly allowEngine?: boolean | undefined;
   /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
@@ -54,6 +56,12 @@ export interface ServerOptions {
   /** Watch streams over HTTP and WebSocket together. Default 10 000. */
   readonly streamsMax?: number | undefined;
   readonly heartbeatMs?: number | undefined;
+  /** Calls under way over all faces; more wait for their turn. Default 10 000. */
+  readonly inFlightMax?: number | undefined;
+  /** Bytes of these calls. Default 134 217 728. */
+  readonly inFlightBytesMax?: number | undefined;
+  /** A call that has waited so long for its turn is refused, `overloaded`. Default 250. */
+  readonly inFlightWaitMs?: number | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
 }

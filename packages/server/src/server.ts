@@ -21,13 +21,19 @@ import { overHttp2 } from './http/over-http2.js';
 import { upgrader } from './http/websocket.js';
 import { urlOf } from './listen-address.js';
 import { beginsWith, type Face, listen, type Listener } from './listener.js';
+import { admissionOf } from './admission.js';
 import { drain } from './drain.js';
 import { describe } from './figures.js';
-import { Metrics } from './metrics.js';
+import type { Metrics } from './metrics.js';
+import { Observation } from './observe/observation.js';
+import { describeProcess } from './observe/process-figures.js';
+import { describeReadiness, Readiness } from './observe/readiness.js';
+import type { Connections } from './observe/server-status.js';
 import { reachServers } from './reach-servers.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import { etcdOptions, schemeOf, type ServerOptions, timesOf } from './server-options.js';
 import { isMutual } from './tls.js';
+import { portReload, type TlsReload } from './tls-reload.js';
 import { describeStash } from './stash/figures.js';
 import { type ServerStash, stashOf } from './stash/of-server.js';
 import { describeWatchers } from './watchers/figures.js';
@@ -36,6 +42,8 @@ import type { WatcherService } from './watchers/service.js';
 
 export interface RunningServer {
   readonly addresses: readonly string[];
+  /** Looks at the files of TLS at once, as it does every so often by itself; what is wrong with them is logged. */
+  reloadTls(): Promise<void>;
   /** Drains: new calls are refused, those under way finish, within 10 s. */
   close(): Promise<void>;
 }
@@ -64,9 +72,11 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Who delivers nothing does not know.
   const history = { ...options.history, ...(options.watchers !== false && { needed }) };
   const opened = { clock, random, history, mirror: options.mirror, told };
-  const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const observed = new Observation(clock);
+  const root = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const engine = observed.engine(root);
   const closeEngine = async (): Promise<void> => {
-    if (typeof url === 'string') await engine[Symbol.asyncDispose]();
+    if (typeof url === 'string') await root[Symbol.asyncDispose]();
   };
   if (options.watchers !== false) {
     const { watchers: asked = {}, advertise } = options;
@@ -78,14 +88,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   }
   let reachable = options.advertise;
   const stash = stashOf(options.stash, url, { engine, clock, random, logger });
-  const host = createLocalHost(engine, {
-    clock,
-    random,
+  const local = createLocalHost(engine, {
+    ...{ clock, random, root, stash },
     watchers: watchers?.desk,
-    stash,
     address: () => reachable,
     reach: reachServers(options.tls, { clock, random }),
   });
+  const host = observed.host(local);
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await stash.close();
@@ -94,8 +103,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   };
   try {
     await stash.start(space);
-    const { listener, stop } = await serve({
-      ...{ engine, host, space, stash, watchers, logger, clock, random, options },
+    const { listener, reload, stop } = await serve({
+      ...{ engine, host, space, stash, watchers, observed, logger, clock, random, options },
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
@@ -109,6 +118,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     let closed: Promise<void> | undefined;
     return {
       addresses: listener.addresses,
+      reloadTls: async () => await reload?.look(),
       close: () => (closed ??= stop().then(closeAll)),
     };
   } catch (error) {
@@ -123,36 +133,57 @@ interface Parts {
   readonly space: Space;
   readonly stash: ServerStash;
   readonly watchers: WatcherService | undefined;
+  readonly observed: Observation;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: Random;
   readonly options: ServerOptions;
 }
 
-async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
-  const { host, engine, clock, space, options } = parts;
+interface Serving {
+  readonly listener: Listener;
+  readonly reload: TlsReload | null;
+  readonly stop: () => Promise<void>;
+}
+
+async function serve(parts: Parts): Promise<Serving> {
+  const { host, engine, clock, space, observed, options } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
   const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
   const elsewhere = insecure || isMutual(options.tls);
   const { allowEngine = !elsewhere } = options;
-  const metrics = new Metrics();
+  const { metrics } = observed;
   const stopping = new AbortController();
   const hosts = elsewhere ? null : loopbackNames;
   const refused = refusalsOf(metrics);
+  const admission = admissionOf(options, metrics, clock);
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener.addresses),
     allowSnapshot: allowEngine,
     stopping: stopping.signal,
     refused,
+    admission,
+    measure: observed.etcd,
     hosts,
     others: (stream) => rest(stream),
   });
+  const connections = (): Connections => ({
+    all: listener.connections(),
+    binary: binary.connections,
+    etcd: etcd.connections,
+    streams: watches.streams.open,
+  });
+  const looked = { ...parts, cluster: options.cluster, stopping: stopping.signal };
+  const readiness = new Readiness(looked);
   const { app, watches } = await createApp({
     ...parts,
+    readiness,
+    status: { ...looked, ...observed, readiness, connections },
     before: (request, response) => etcd.answer(request, response),
     cluster: options.cluster,
     metrics,
+    admission,
     hosts,
     allowBackup: allowEngine,
     version,
@@ -161,10 +192,12 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   });
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
+    ...observed.binary,
     host,
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     clock,
+    admission,
     faulted: (error) =>
       parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
   });
@@ -178,23 +211,23 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
     { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
     facesOf(app, binary, etcd),
   );
-  describe(metrics, { host, clock }, () => ({
-    waymark_connections: listener.connections(),
-    waymark_binary_connections: binary.connections,
-    waymark_etcd_connections: etcd.connections,
-    waymark_watch_streams: watches.streams.open,
-  }));
+  const reload = portReload(listener.tls, { ...parts, everyMs: options.tlsReloadMs });
+  const endProcess = describeProcess(metrics, clock);
+  describe(metrics, { host, clock }, connections);
+  describeReadiness(metrics, readiness);
   const { watchers: service, stash } = parts;
   stash.flushed = describeStash(metrics, () => stash.service);
   if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
   const stop = async (): Promise<void> => {
+    reload?.stop();
     stopping.abort(
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
     );
     const left = service?.[Symbol.asyncDispose]();
+    endProcess();
     await Promise.all([drain({ app, listener, binary, etcd, clock }), left]);
   };
-  return { listener, stop };
+  return { listener, reload, stop };
 }
 
 function refusalsOf(metrics: Metrics): (reason: string) => void {

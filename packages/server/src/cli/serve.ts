@@ -66,6 +66,8 @@ export function serveCommand(program: Command, run: Run): void {
           `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
       else process.stdout.write(welcome(server.addresses, shown));
+      // Without TLS the signal ends the server, as that of a terminal that was closed does.
+      if (options.tlsCert !== undefined) process.on('SIGHUP', () => void server.reloadTls());
       await ended(stopped, cluster);
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();

@@ -8,12 +8,14 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
+import type { Admission } from 'waymark/wire';
 import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { serveHttp1 } from '../http/http1-stream.js';
 import { type Http2Layer, http2Layers } from '../http2/layers.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import type { MeasureMethods } from '../observe/etcd-figures.js';
 import { AuthService } from './auth.js';
 import { guarded } from './auth-guard.js';
 import { requestBytesMax } from './commit.js';
@@ -50,9 +52,13 @@ export interface EtcdFaceOptions {
   readonly http2?: Http2Layer | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
+  /** Bounds the work under way of all faces. */
+  readonly admission?: Admission | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;
+  /** Sees each method's calls and how they end. Default: nobody does. */
+  readonly measure?: MeasureMethods | undefined;
   /** Answers what comes over HTTP/2 and is not etcd's. */
   readonly others: (stream: ServedStream) => StreamHandler;
 }
@@ -137,7 +143,7 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
 
 async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   const { clock, stopping, engine, namespace = 'etcd', http2 = 'own' } = options;
-  const { progressNotifyMs = 600_000 } = options;
+  const { progressNotifyMs = 600_000, measure = (methods) => methods } = options;
   await beginHistory(engine);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
@@ -152,10 +158,11 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     throw error;
   }
   const grpc = serveGrpc({
-    methods: guarded(methodsFor(ground, access), ground, access),
+    methods: measure(guarded(methodsFor(ground, access), ground, access)),
     bytesMax: messageBytesMax,
     explain,
     clock,
+    admission: options.admission,
     stopping,
   });
   const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });

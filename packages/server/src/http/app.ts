@@ -1,12 +1,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
+import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import { consoleRoutes } from '../console/routes.js';
+import type { Admission } from 'waymark/wire';
 import type { Metrics } from '../metrics.js';
-import { answers, problem, problemAnswer } from './answers.js';
+import { admitted } from './admitted.js';
+import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
 import { clusterRoutes } from './cluster.js';
@@ -21,6 +23,7 @@ import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
+import { frontPage, type OperationParts, operationRoutes } from './operations.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -32,20 +35,20 @@ import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 import { watcherRoutes } from './watchers.js';
 
-export interface AppParts {
+export interface AppParts extends OperationParts {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
   readonly host: Host;
   readonly space: Space;
-  readonly metrics: Metrics;
   readonly logger: FastifyBaseLogger;
   /** Host names that requests may carry; null for any. Guards a loopback server against DNS rebinding. */
   readonly hosts: ReadonlySet<string> | null;
   /** Answers what is not REST. @returns whether it did */
   readonly before: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly allowBackup: boolean;
-  readonly version: string;
+  /** Bounds the work under way of all faces. */
+  readonly admission: Admission;
   readonly headersMs: number;
   readonly requestMs: number;
   readonly clock: Clock;
@@ -111,7 +114,7 @@ export async function createApp(
   cursorRoutes(app, watches.cursors);
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
-  operations(app, parts);
+  operationRoutes(app, parts);
   await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
@@ -125,16 +128,18 @@ function bareApp(parts: AppParts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
-    serverFactory: (handler) =>
-      createServer(
+    serverFactory: (handler) => {
+      const rest = admitted(parts.admission, handler);
+      return createServer(
         {
           requestTimeout: parts.requestMs,
           headersTimeout: parts.headersMs,
           keepAliveTimeout: 72_000,
           connectionsCheckingInterval: 1_000,
         },
-        (request, response) => void (parts.before(request, response) || handler(request, response)),
-      ),
+        (request, response) => void (parts.before(request, response) || rest(request, response)),
+      );
+    },
     exposeHeadRoutes: false,
     genReqId: () => parts.random.id(),
     clientErrorHandler: refuseMalformed,
@@ -160,37 +165,18 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   watcherRoutes(app, watches);
 }
 
-function operations(app: FastifyInstance, parts: AppParts): void {
-  const tags = ['operations'];
-  app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
-  app.get('/readyz', { schema: { tags, response: answers.ready } }, async () => {
-    parts.stopping.throwIfAborted();
-    await refuseUnwritable(parts.engine);
-    return { ok: true, ...(await parts.host.status()) };
-  });
-  app.get('/metrics', { schema: { tags, response: answers.text } }, async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await parts.metrics.print()),
-  );
-  app.get('/openapi.json', { schema: { tags, response: answers.document } }, async () =>
-    app.swagger(),
-  );
-}
-
-/** Writes nothing, and fails where a write would: a full or broken disk, an engine elsewhere that is away. */
-async function refuseUnwritable(engine: Engine): Promise<void> {
-  try {
-    await engine.commit({});
-  } catch (error) {
-    if (!isWaymarkError(error, 'uncertain')) throw error;
-    throw new WaymarkError('unavailable', 'the engine does not answer', {}, error);
-  }
-}
-
 function measure(app: FastifyInstance, metrics: Metrics): void {
   const seconds = metrics.histogram(
     'waymark_http_request_seconds',
     'Time from request to answer, by route and status.',
   );
+  let underWay = 0;
+  const help = 'Requests that are not answered yet; event streams are for as long as they last.';
+  metrics.gauge('waymark_http_requests_under_way', help, () => underWay);
+  app.addHook('onRequest', async (_request, reply) => {
+    underWay++;
+    reply.raw.once('close', () => underWay--);
+  });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     const labels = { method: request.method, route, status: String(reply.statusCode) };
@@ -198,15 +184,4 @@ function measure(app: FastifyInstance, metrics: Metrics): void {
     seconds.observe(labels, reply.elapsedTime / 1_000);
     request.log.debug({ ...labels, id: request.id, ms: Math.round(reply.elapsedTime) }, 'answered');
   });
-}
-
-function frontPage(version: string): string {
-  return `Waymark ${version}
-
-PUT    /v1/ns/default/keys/orders/42        write a value (the body)
-GET    /v1/ns/default/keys/orders/42        read it
-GET    /v1/ns/default/watch/orders?tree     watch all below, as server-sent events
-
-/openapi.json  /healthz  /readyz  /metrics
-`;
 }

@@ -11,7 +11,10 @@ import { callTable } from './calls.js';
 import { overWebSocket } from './web-socket-stream.js';
 
 export type SocketFaceOptions = Partial<
-  Pick<ServeOptions, 'clock' | 'server' | 'limits' | 'faulted' | 'admit'>
+  Pick<
+    ServeOptions,
+    'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'admission' | 'called' | 'failed'
+  >
 > & {
   /** Namespaces, guard and recipes. Absent: those verbs are refused. */
   readonly host?: Host | undefined;

@@ -10,6 +10,7 @@ import {
   WaymarkError,
 } from 'waymark/engine';
 import type { Flushed } from './group-commit.js';
+import { type Readiness, readyNode } from './node-ready.js';
 import type { StashNodeOptions, StashNodeService } from './node-service.js';
 
 export interface ServerStashOptions extends Omit<StashNodeOptions, 'directory'> {
@@ -35,6 +36,8 @@ interface ServerStashParts {
  */
 export class ServerStash extends DeferredDesk {
   flushed: Flushed = () => undefined;
+  /** Why its node, which nobody asked for but which has data, could not be opened; null when all is well. */
+  trouble: string | null = null;
   readonly #parts: ServerStashParts;
   #space: Space | null = null;
   #service: StashNodeService | null = null;
@@ -59,8 +62,15 @@ export class ServerStash extends DeferredDesk {
       await this.desk();
     } catch (error) {
       if (asked) throw error;
+      this.trouble = error instanceof Error ? error.message : String(error);
       logger.warn({ err: error }, 'the stash cannot be opened: the server runs without its node');
     }
+  }
+
+  /** Of its own node. A server without one is ready, and so is one that was asked for nothing of its stash yet. */
+  ready(): Readiness {
+    const { service } = this;
+    return service === null ? { ok: true, reason: 'no node' } : readyNode(service);
   }
 
   close(): Promise<void> {
@@ -98,6 +108,7 @@ export class ServerStash extends DeferredDesk {
       },
     );
     this.#service = service;
+    this.trouble = null;
     const { here } = service;
     const desk = new LazyStash({ engine, clock, random }, { token, zone, ca, here });
     if (this.#space !== null) await service.start(this.#space);

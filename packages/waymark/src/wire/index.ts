@@ -13,6 +13,7 @@ export { recipeMethod, type RecipeArgs } from './recipe-methods.js';
 export * from './query-codec.js';
 export { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 export { readBatch, readChange, writeChange } from './batch-codec.js';
+export { Admission, type AdmissionLimits } from './serve/admission.js';
 export { type CallTable, serve, type ServedCall, tableOf } from './serve/served-calls.js';
 export { ServedConnections } from './serve/served-connections.js';
 export type { ServedConnection } from './serve/served-connection.js';

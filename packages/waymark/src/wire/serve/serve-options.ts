@@ -1,6 +1,8 @@
 import type { Clock } from '../../core/clock.js';
 import type { EngineStatus } from '../../core/engine.js';
 import type { Hello } from '../hello.js';
+import type { Method } from '../method.js';
+import type { Admission } from './admission.js';
 import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
 import type { CallTable } from './served-calls.js';
@@ -34,8 +36,13 @@ export interface ServeOptions {
   /** Name and version, told to the client. */
   readonly server?: string | undefined;
   readonly limits?: Partial<SocketLimits> | undefined;
+  /** Of all connections, and other faces, together. Absent: as much as comes. */
+  readonly admission?: Admission | undefined;
   /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
   readonly faulted?: ((error: unknown) => void) | undefined;
+  /** Told of each call as it comes, and of each that is answered by an error. */
+  readonly called?: ((method: Pick<Method<unknown, unknown>, 'verb' | 'name'>) => void) | undefined;
+  readonly failed?: ((error: unknown) => void) | undefined;
   /** Shared by the connections of one port. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;

@@ -158,10 +158,13 @@ export class ServedConnection {
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
+    this.#options.called?.(call.method);
+    const from = r.position;
     const args = call.method.readArgs(r);
-    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args);
+    const bytes = r.position - from;
+    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args, bytes);
     else if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
-    else if (call.kind === 'plain') this.#wait(call, id, args);
+    else if (call.kind === 'plain') this.#wait(call, id, args, bytes);
     else this.#last(call, id, args);
     return call.kind === 'plain' ? call.weight : 1;
   }
@@ -175,7 +178,7 @@ export class ServedConnection {
   }
 
   /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. */
-  #wait(call: PlainCall, id: number, args: unknown): void {
+  #wait(call: PlainCall, id: number, args: unknown, bytes: number): void {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
@@ -184,7 +187,7 @@ export class ServedConnection {
     this.#ongoing.set(id, () => {
       if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
     });
-    running.start(args, options);
+    running.start(args, bytes, options);
   }
 
   #begin(call: PlainCall, id: number): Running | null {
@@ -194,13 +197,18 @@ export class ServedConnection {
       return null;
     }
     this.#calls++;
-    const running = this.#idle.pop() ?? new Running(this.#finished);
+    const running = this.#idle.pop() ?? new Running(this.#events, this.#options.admission);
     running.id = id;
     running.call = call;
     return running;
   }
 
-  readonly #finished = (running: Running, end: CallEnd): void => {
+  readonly #events = {
+    finished: (running: Running, end: CallEnd) => this.#finished(running, end),
+    gone: () => this.#ended,
+  };
+
+  #finished(running: Running, end: CallEnd): void {
     this.#calls--;
     if (running.call?.waits === true) {
       this.#waiting--;
@@ -209,7 +217,7 @@ export class ServedConnection {
     if (this.#ended) return;
     if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running, end));
     else this.#answer(running, end);
-  };
+  }
 
   #answer(running: Running, { value, failed }: CallEnd): void {
     const { id, call } = running;
@@ -221,6 +229,7 @@ export class ServedConnection {
 
   #fail(id: number, error: unknown): void {
     if (error === cancelled) return this.#outlet.cancelled(id);
+    this.#options.failed?.(error);
     if (!isWaymarkError(error) || error.code === 'internal') this.#options.faulted?.(error);
     this.#outlet.error(id, error);
   }
