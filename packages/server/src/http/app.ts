@@ -4,8 +4,8 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
-import { consoleRoutes } from '../console/routes.js';
 import type { Admission } from 'waymark/wire';
+import { consoleRoutes } from '../console/routes.js';
 import type { Metrics } from '../metrics.js';
 import { admitted } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';

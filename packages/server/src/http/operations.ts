@@ -46,7 +46,7 @@ function readyRoute(app: FastifyInstance, readiness: Readiness): void {
   });
 }
 
-/** For who reads no HTML. */
+/** Of a server that has no console, and for those who ask for text. */
 export function frontPage(version: string): string {
   return `Waymark ${version}
 
