@@ -41,7 +41,7 @@ if (chromium !== null) {
     await page.getByRole('link', { name: '43', exact: true }).waitFor({ state: 'detached' });
   });
 
-  test('[console] an edit over something newer shows what stands, and a person chooses', async () => {
+  test('[H5] an edit over something newer shows what stands, and a person chooses', async () => {
     const { page } = tab;
     await run('put', '/edited', 'first');
     await page.goto(`${url}/#/tree/default/edited`);
@@ -70,7 +70,7 @@ if (chromium !== null) {
     expect((await run('get', '/edited')).code).not.toBe(0);
   });
 
-  test('[console] a value is written where there was none, and deleted after a question', async () => {
+  test('[H5] a value is written where there was none, and deleted after a question', async () => {
     const { page } = tab;
     await page.goto(`${url}/#/tree/default/fresh`);
     await page.getByRole('button', { name: 'Write one' }).click();
@@ -140,7 +140,7 @@ if (chromium !== null) {
     expect((await run('--json', 'watcher', 'ls')).out).toContain('"active"');
   });
 
-  test('[console] by keyboard alone: to the contents, to a path, up again, to another view', async () => {
+  test('[H7] by keyboard alone: to the contents, to a path, up again, to another view', async () => {
     const { page } = tab;
     await run('put', '/deep/er', 'v');
     await page.goto(`${url}/#/overview`);

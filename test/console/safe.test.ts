@@ -19,7 +19,7 @@ const canaries = [
   '{{constructor.constructor("pwned(1)")()}}',
 ] as const;
 
-test('[console] what is served: a policy without inline, no frames, no sniffing; data is stored nowhere', async () => {
+test('[H2] what is served: a policy without inline, no frames, no sniffing; data is stored nowhere', async () => {
   const html = { headers: { accept: 'text/html,*/*' } };
   const page = await fetch(url, html);
   const policy = page.headers.get('content-security-policy') ?? '';
@@ -66,7 +66,7 @@ if (chromium !== null) {
     await named.close();
   });
 
-  test('[console] markup in keys, values, owners, names, logs and patterns is shown as text', async () => {
+  test('[H4] markup in keys, values, owners, names, logs and patterns is shown as text', async () => {
     const { page } = tab;
     await page.exposeFunction('pwned', (how: string) => expect.fail(`${how} ran`));
     for (const view of views) {
@@ -89,7 +89,7 @@ if (chromium !== null) {
   });
 
   test.each(['light', 'dark'] as const)(
-    '[console] no view has a serious fault for who uses aids, on a phone or a desk, %s',
+    '[H7] no view has a serious fault for who uses aids, on a phone or a desk, %s',
     async (colorScheme) => {
       const { page } = tab;
       await page.emulateMedia({ colorScheme });
@@ -110,7 +110,7 @@ if (chromium !== null) {
     },
   );
 
-  test('[console] the policy is in force: what it forbids is stopped, and told', async () => {
+  test('[H2] the policy is in force: what it forbids is stopped, and told', async () => {
     const other = await browser.open(url);
     await other.page
       .evaluate(

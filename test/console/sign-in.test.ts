@@ -48,7 +48,7 @@ if (chromium !== null) {
     await browser[Symbol.asyncDispose]();
   });
 
-  test('[console] who signs in with a token has it sent with everything, and kept for the tab alone', async () => {
+  test('[H6] who signs in with a token has it sent with everything, and kept for the tab alone', async () => {
     const tab = await browser.open(`${base}/#/tree/default/signed`);
     const { page } = tab;
     const field = page.getByLabel('Token');
@@ -85,7 +85,7 @@ if (chromium !== null) {
     await page.close();
   });
 
-  test('[console] a token that is taken back ends the session where it is', async () => {
+  test('[H6] a token that is taken back ends the session where it is', async () => {
     const { page } = await browser.open(`${base}/#/locks/default`);
     await page.getByLabel('Token').fill(token);
     await page.keyboard.press('Enter');
