@@ -124,6 +124,16 @@ if (chromium !== null) {
     expect(err).toContain('it hangs');
   });
 
+  test('[console] the overview tells how the server is, and draws what it does', async () => {
+    const { page } = tab;
+    await page.goto(`${url}/#/overview`);
+    await page.getByText('ready', { exact: true }).waitFor();
+    await page.getByRole('cell', { name: 'engine' }).first().waitFor();
+    const drawn = page.getByRole('img', { name: /writes a second: (0\.\d|[1-9])/ });
+    while (!(await drawn.isVisible())) await run('put', '/busy', 'x');
+    expect(await page.locator('canvas').count()).toBe(3);
+  });
+
   test('[console] a watcher is paused, resumed and replayed', async () => {
     const { page } = tab;
     const hook = 'https://receiver.invalid/hook';

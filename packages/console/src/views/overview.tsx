@@ -60,7 +60,11 @@ function leadOf({ version, uptimeMs, safety }: ServerStatus): string {
 
 function Figures({ status, ns }: { readonly status: ServerStatus; readonly ns: string }) {
   const { engine, connections, load, watchers, ready } = status;
-  const groups = usePoll(ns, (signal) => readInUse<GroupState>(ns, membership, signal), 5_000);
+  const groups = usePoll(
+    ns,
+    (signal) => readInUse<GroupState>({ ns, path: '/' }, membership, signal),
+    5_000,
+  );
   const members = groups.data?.all.reduce((count, one) => count + one.members.length, 0);
   const figures: readonly (readonly [string, string | undefined])[] = [
     ['Revision', engine?.revision.toLocaleString()],
