@@ -48,8 +48,8 @@ for (const [name, { input, external }] of Object.entries(packages)) {
     chunkFileNames: '[name]-part.js',
   });
   await bundle.close();
-  const forBrowsers = name === 'waymark' ? await bundleForBrowsers(cwd) : page.output;
-  tellLicences(`${cwd}bundle`, [...written.output, ...forBrowsers]);
+  const beside = name === 'waymark' ? await bundleForBrowsers(cwd) : [page].flat()[0].output;
+  tellLicences(`${cwd}bundle`, [...written.output, ...beside]);
 }
 
 /** Modules that use Node, and what stands in their place in a page. */
