@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Space } from 'waymark';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
-import { admissionOf } from './admission.js';
+import { workLimits } from './admission.js';
 import { createEtcdFace, type EtcdFace } from './etcd/face.js';
 import { createApp } from './http/app.js';
 import { loopbackNames } from './http/origin.js';
@@ -68,11 +68,12 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const { allowEngine = !elsewhere } = options;
   const { metrics } = observed;
   const hosts = elsewhere ? null : loopbackNames;
-  const admission = admissionOf(options, metrics, clock);
+  const work = workLimits(options, metrics, clock);
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener().addresses),
-    ...{ stopping, refused, admission, hosts },
+    ...{ stopping, refused, hosts },
+    ...work,
     allowSnapshot: allowEngine,
     measure: observed.etcd,
     others: (stream) => rest(stream),
@@ -87,7 +88,8 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const readiness = new Readiness(looked);
   const { app, watches } = await createApp({
     ...looked,
-    ...{ readiness, metrics, admission, hosts, version },
+    ...{ readiness, metrics, hosts, version },
+    ...work,
     status: { ...looked, ...observed, readiness, connections },
     before: (request, response) => etcd.answer(request, response),
     allowBackup: allowEngine,
@@ -96,7 +98,8 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
     ...observed.binary,
-    ...{ host, clock, admission },
+    ...{ host, clock },
+    ...work,
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     faulted: (error) => logger.error({ err: error }, 'a call over the binary protocol failed'),
@@ -110,7 +113,10 @@ function upgrades(
   binary: SocketFace,
   parts: WatchParts & { readonly hosts: ReadonlySet<string> | null },
 ): void {
-  const serve = upgrader({ ...parts, binary: (socket) => void binary.serveWebSocket(socket) });
+  const serve = upgrader({
+    ...parts,
+    binary: (...sockets) => void binary.serveWebSocket(...sockets),
+  });
   app.server.on('upgrade', serve);
   // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
   app.server.emit('listening');

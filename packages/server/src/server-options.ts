@@ -6,6 +6,7 @@ import type { AppParts } from './http/app.js';
 import type { Http2Layer } from './http2/layers.js';
 import { urlOf } from './listen-address.js';
 import type { ServerStashOptions } from './stash/of-server.js';
+import type { RateOptions } from './rates.js';
 import type { TlsOptions } from './tls.js';
 import type { WatchersOptions } from './watchers/of-server.js';
 
@@ -62,9 +63,21 @@ export interface ServerOptions {
   readonly inFlightBytesMax?: number | undefined;
   /** A call that has waited so long for its turn is refused, `overloaded`. Default 250. */
   readonly inFlightWaitMs?: number | undefined;
+  /** How often one client, that is one address, may call. Default: as often as it likes. */
+  readonly rate?: RateOptions | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
 }
+
+/** What a server takes unless it is told otherwise; docs/reference/limits.md says what each is. */
+export const serverLimits = {
+  connectionsMax: 10_000,
+  streamsMax: 10_000,
+  firstByteMs: 10_000,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  heartbeatMs: 15_000,
+} as const;
 
 export function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
   return tls === undefined ? 'http' : 'https';
@@ -88,9 +101,9 @@ export function timesOf(
   options: ServerOptions,
 ): Pick<AppParts, 'headersMs' | 'requestMs' | 'streamsMax' | 'heartbeatMs'> {
   return {
-    headersMs: options.headersMs ?? 10_000,
-    requestMs: options.requestMs ?? 30_000,
-    streamsMax: options.streamsMax ?? 10_000,
-    heartbeatMs: options.heartbeatMs ?? 15_000,
+    headersMs: options.headersMs ?? serverLimits.headersMs,
+    requestMs: options.requestMs ?? serverLimits.requestMs,
+    streamsMax: options.streamsMax ?? serverLimits.streamsMax,
+    heartbeatMs: options.heartbeatMs ?? serverLimits.heartbeatMs,
   };
 }

@@ -18,7 +18,7 @@ import { Observation } from './observe/observation.js';
 import { describeProcess } from './observe/process-figures.js';
 import { describeReadiness } from './observe/readiness.js';
 import { reachServers } from './reach-servers.js';
-import { schemeOf, type ServerOptions } from './server-options.js';
+import { schemeOf, serverLimits, type ServerOptions } from './server-options.js';
 import { describeStash } from './stash/figures.js';
 import { stashOf } from './stash/of-server.js';
 import { portReload, type TlsReload } from './tls-reload.js';
@@ -117,7 +117,8 @@ interface Serving {
 async function serve(parts: ServerParts): Promise<Serving> {
   const { host, clock, space, observed, options, watchers, stash } = parts;
   const { listen: addresses = ['127.0.0.1:7420'], insecure = false, tls } = options;
-  const { connectionsMax = 10_000, firstByteMs = 10_000 } = options;
+  const { connectionsMax = serverLimits.connectionsMax } = options;
+  const { firstByteMs = serverLimits.firstByteMs } = options;
   const { metrics } = observed;
   const stopping = new AbortController();
   const refused = refusalsOf(metrics);

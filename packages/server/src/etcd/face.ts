@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
   type Clock,
@@ -54,6 +55,8 @@ export interface EtcdFaceOptions {
   readonly stopping: AbortSignal;
   /** Bounds the work under way of all faces. */
   readonly admission?: Admission | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;
@@ -163,6 +166,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     explain,
     clock,
     admission: options.admission,
+    spend: options.spend,
     stopping,
   });
   const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });

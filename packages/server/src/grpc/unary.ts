@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Admission } from 'waymark/wire';
 import type { StreamHandler } from '../http2/transport.js';
 import { framed, MessageReader } from './message-reader.js';
@@ -11,6 +12,7 @@ export interface CallParts {
   /** What clients are told of an error. */
   readonly explain: (error: unknown) => GrpcError;
   readonly admission?: Admission | undefined;
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
 }
 
 const uncounted = -1;
@@ -46,9 +48,12 @@ export class UnaryCall implements StreamHandler {
     if (this.#request === null || this.#reader.broken) {
       return this.#fail(new GrpcError(grpcCode.internal, 'unexpected EOF'));
     }
-    const { admission } = this.#parts;
+    const { admission, spend, call } = this.#parts;
+    if (this.#method.load === 'urgent') return this.#run();
+    const refusal = spend?.(call.socket) ?? null;
+    if (refusal !== null) return this.#fail(refusal);
+    if (admission === undefined) return this.#run();
     const bytes = this.#request.length;
-    if (admission === undefined || this.#method.load === 'urgent') return this.#run();
     if (admission.enter(bytes)) return this.#count(bytes);
     const begin = (): void => this.#count(bytes);
     admission.wait({ bytes, begin, refused: (error) => this.#fail(error) });

@@ -1,7 +1,15 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { limits, type WaymarkError } from 'waymark';
 import type { Admission } from 'waymark/wire';
 import { problemOf, statusOf } from './problem.js';
+
+export interface HttpAdmission {
+  /** Bounds the work under way of all faces. */
+  readonly admission: Admission;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => WaymarkError | null) | undefined;
+}
 
 /** Requests that still count as work under way, and how they stop. */
 const counting = new WeakMap<ServerResponse, () => void>();
@@ -11,9 +19,14 @@ const counting = new WeakMap<ServerResponse, () => void>();
  *
  * @param handler  answers the request
  */
-export function admitted(admission: Admission, handler: RequestListener): RequestListener {
+export function admitted(
+  { admission, spend }: HttpAdmission,
+  handler: RequestListener,
+): RequestListener {
   return (request, response) => {
     if (isUrgent(request)) return handler(request, response);
+    const refusal = spend?.(request.socket) ?? null;
+    if (refusal !== null) return refuse(response, refusal);
     const bytes = bytesOf(request);
     const begin = (): void => {
       if (response.destroyed) return admission.leave(bytes);

@@ -4,10 +4,9 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
-import type { Admission } from 'waymark/wire';
 import { consoleRoutes } from '../console/routes.js';
 import type { Metrics } from '../metrics.js';
-import { admitted } from './admitted.js';
+import { admitted, type HttpAdmission } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
@@ -35,7 +34,7 @@ import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 import { watcherRoutes } from './watchers.js';
 
-export interface AppParts extends OperationParts {
+export interface AppParts extends OperationParts, HttpAdmission {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
@@ -47,8 +46,6 @@ export interface AppParts extends OperationParts {
   /** Answers what is not REST. @returns whether it did */
   readonly before: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly allowBackup: boolean;
-  /** Bounds the work under way of all faces. */
-  readonly admission: Admission;
   readonly headersMs: number;
   readonly requestMs: number;
   readonly clock: Clock;
@@ -129,7 +126,7 @@ function bareApp(parts: AppParts): FastifyInstance {
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
     serverFactory: (handler) => {
-      const rest = admitted(parts.admission, handler);
+      const rest = admitted(parts, handler);
       return createServer(
         {
           requestTimeout: parts.requestMs,

@@ -2,6 +2,7 @@ import type { CallOptions } from '../../core/engine.js';
 import { settledValue } from '../../core/settled.js';
 import type { Admission } from './admission.js';
 import { LateSignal } from './late-signal.js';
+import type { ServeOptions } from './serve-options.js';
 import type { PlainCall } from './served-calls.js';
 
 /** What a call came to: its result, or the error it failed with. */
@@ -16,6 +17,8 @@ export interface RunningEvents {
   gone(): boolean;
 }
 
+export type RunningLimits = Pick<ServeOptions, 'admission' | 'spend'>;
+
 const uncounted = -1;
 
 /** A call under way: made once and used again, so that a call costs no closures. */
@@ -25,14 +28,16 @@ export class Running {
   #late = new LateSignal();
   readonly #events: RunningEvents;
   readonly #admission: Admission | undefined;
+  readonly #spend: RunningLimits['spend'];
   /** What it counts for where work under way is bounded. */
   #counted = uncounted;
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
-  constructor(events: RunningEvents, admission: Admission | undefined) {
+  constructor(events: RunningEvents, { admission, spend }: RunningLimits) {
     this.#events = events;
     this.#admission = admission;
+    this.#spend = spend;
     this.ok = (value) => this.#over({ value, failed: false });
     this.failed = (error) => this.#over({ value: error, failed: true });
   }
@@ -50,7 +55,10 @@ export class Running {
    */
   start(args: unknown, bytes: number, options?: CallOptions): void {
     const admission = this.#admission;
-    if (admission === undefined || this.call?.urgent === true) return this.#begin(args, options);
+    if (this.call?.urgent === true) return this.#begin(args, options);
+    const refusal = this.#spend?.() ?? null;
+    if (refusal !== null) return this.failed(refusal);
+    if (admission === undefined) return this.#begin(args, options);
     if (admission.enter(bytes)) return this.#counting(args, bytes, options);
     const begin = (): void => this.#counting(args, bytes, options);
     admission.wait({ bytes, begin, refused: this.failed });

@@ -197,7 +197,7 @@ export class ServedConnection {
       return null;
     }
     this.#calls++;
-    const running = this.#idle.pop() ?? new Running(this.#events, this.#options.admission);
+    const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
     running.call = call;
     return running;
