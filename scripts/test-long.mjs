@@ -26,6 +26,7 @@ const parts = {
     'test/delivery/zombies.test.ts',
   ],
   'etcd-api': ['test/etcd/differential', 'test/etcd/auth-matrix.test.ts'],
+  access: ['test/access/matrix.test.ts'],
   http2: ['test/http2'],
   semaphores: ['test/recipes/semaphore-histories.test.ts'],
   patterns: ['test/watchers/glob.test.ts', 'test/watchers/pattern-index.test.ts'],
