@@ -35,7 +35,7 @@ const packages = {
   },
 };
 
-await build({
+const page = await build({
   root: fileURLToPath(new URL('../packages/console/', import.meta.url)),
   logLevel: 'warn',
 });
@@ -51,8 +51,8 @@ for (const [name, { input, external }] of Object.entries(packages)) {
     chunkFileNames: '[name]-part.js',
   });
   await bundle.close();
-  const forBrowsers = name === 'waymark' ? await bundleForBrowsers(cwd) : [];
-  tellLicences(`${cwd}bundle`, [...written.output, ...forBrowsers]);
+  const beside = name === 'waymark' ? await bundleForBrowsers(cwd) : [page].flat()[0].output;
+  tellLicences(`${cwd}bundle`, [...written.output, ...beside]);
 }
 
 /** Modules that use Node, and what stands in their place in a page. */

@@ -7,7 +7,7 @@ import { type BrowserContext, chromium, type Page } from 'playwright-core';
 /** A real Chromium without a window, and pages in it that keep what went wrong on them. */
 
 /** None of what a browser asks its maker for: it speaks to the server under test alone. */
-const quiet = [
+export const quiet = [
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
