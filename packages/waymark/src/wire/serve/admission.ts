@@ -74,7 +74,10 @@ export class Admission {
   wait(turn: Turn): void {
     const { inFlightMax, inFlightBytesMax, inFlightWaitMs } = this.#limits;
     const bytes = this.#waitingBytes + turn.bytes;
-    if (this.waiting >= waitingEach * inFlightMax || (bytes > inFlightBytesMax && this.waiting > 0)) {
+    if (
+      this.waiting >= waitingEach * inFlightMax ||
+      (bytes > inFlightBytesMax && this.waiting > 0)
+    ) {
       return this.#refuse(turn);
     }
     this.#waitingBytes = bytes;
