@@ -12,6 +12,7 @@ export type ServiceName =
   | 'libfaketime'
   | 'nghttp2'
   | 'curl'
+  | 'prometheus'
   | 'iproute2'
   | 'nftables';
 

@@ -92,6 +92,11 @@ const services = {
     find: () => debianFile('curl', /\/bin\/curl$/),
     get: () => ensureDebian(['curl']),
   },
+  prometheus: {
+    need: 'checks of metrics and alert rules, by promtool',
+    find: () => debianFile('prometheus', /\/bin\/promtool$/),
+    get: () => ensureDebian(['prometheus']),
+  },
   iproute2: {
     need: 'network namespaces',
     find: () => debianFile('iproute2', /\/s?bin\/ip$/),

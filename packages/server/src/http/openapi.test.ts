@@ -343,7 +343,9 @@ test('[openapi] namespaces and operations answer as the document says', async ()
   const dump = await call('GET', `${ns}/dump`, `${at}/dump`);
   await call('POST', `${ns}/load`, `${at}/load?replace`, { body: dump });
   await call('POST', `${ns}/prune`, `${at}/prune`, { body: { olderThanMs: 60_000 } });
-  for (const route of ['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/backup']) {
+  for (const route of [
+    ...['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/backup', '/v1/status'],
+  ]) {
     await call('GET', route, route);
   }
   await call('DELETE', ns, at);
