@@ -3,29 +3,21 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { WaymarkError } from 'waymark';
-import { createDataDirectory, describeFact, inspectFiles, serverAddresses } from 'waymark/engine';
+import type { Response } from 'undici';
+import { createDataDirectory, describeFact, inspectFiles } from 'waymark/engine';
 import { readBackup } from './backup-file.js';
-import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
+import { print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { fetchFrom } from './server-http.js';
+import { statusCommand } from './status.js';
+import { topCommand } from './top.js';
 
 /** A restored engine begins so far above the backup that no revision, and so no token, is given out twice. */
 const revisionBump = 1_000_000_000;
 
 export function operationCommands(program: Command, run: Run): void {
-  program
-    .command('status')
-    .description('what the server holds')
-    .action(
-      run(async (options) => {
-        const status = await withNamespace(options, (_ns, space, signal) =>
-          space.status({ signal }),
-        );
-        const lines = Object.entries(status).map(
-          ([name, value]) => `${name.padEnd(10)} ${String(value)}`,
-        );
-        print(options, status, lines.join('\n'));
-      }),
-    );
+  statusCommand(program, run);
+  topCommand(program, run);
   prune(program, run);
   backup(program, run);
   restore(program, run);
@@ -56,7 +48,7 @@ function backup(program: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const file = command.processedArgs[0] as string;
-      const response = await fetchBackup(options);
+      const response = await refuseProblem(await fetchFrom(options, '/v1/backup'));
       await pipeline(
         Readable.fromWeb(response.body as never),
         createWriteStream(file, { flags: 'wx', mode: 0o600 }),
@@ -69,21 +61,6 @@ function backup(program: Command, run: Run): void {
       );
     }),
   );
-}
-
-/** From the first server that answers. */
-async function fetchBackup(options: GlobalOptions): Promise<Response> {
-  let cause: unknown;
-  for (const address of serverAddresses(options.server)) {
-    try {
-      return await refuseProblem(await fetch(new URL('/v1/backup', address)));
-    } catch (error) {
-      if (error instanceof WaymarkError) throw error;
-      cause = error;
-    }
-  }
-  const text = `no server answers at ${options.server}: start one, or name another by --server`;
-  throw new WaymarkError('unavailable', text, {}, cause);
 }
 
 async function refuseProblem(response: Response): Promise<Response> {

@@ -20,6 +20,7 @@ import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
 import { type OperationParts, operationRoutes } from './operations.js';
+import { requestIdOf } from './request-id.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -131,7 +132,8 @@ function bareApp(parts: AppParts): FastifyInstance {
         (request, response) => void (parts.before(request, response) || handler(request, response)),
       ),
     exposeHeadRoutes: false,
-    genReqId: () => parts.random.id(),
+    genReqId: requestIdOf(parts.random),
+    requestIdLogLabel: 'requestId',
     clientErrorHandler: refuseMalformed,
     frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',
@@ -171,6 +173,6 @@ function measure(app: FastifyInstance, metrics: Metrics): void {
     const labels = { method: request.method, route, status: String(reply.statusCode) };
     if (reply.raw.getHeader('content-type') === 'text/event-stream') return;
     seconds.observe(labels, reply.elapsedTime / 1_000);
-    request.log.debug({ ...labels, id: request.id, ms: Math.round(reply.elapsedTime) }, 'answered');
+    request.log.debug({ ...labels, ms: Math.round(reply.elapsedTime) }, 'answered');
   });
 }

@@ -34,13 +34,13 @@ export function operationRoutes(app: FastifyInstance, parts: OperationParts): vo
 
 function readyRoute(app: FastifyInstance, readiness: Readiness): void {
   const schema = { tags: ['operations'], response: answers.ready as object };
-  app.get('/readyz', { schema }, async (_request, reply) => {
+  app.get('/readyz', { schema }, async (request, reply) => {
     const { ok, checks, status } = await readiness.look();
     if (ok) return { ok, checks, ...status };
     const failed = checks.filter((check) => !check.ok);
     const why = failed.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
     const problem = new WaymarkError('unavailable', `not ready: ${why}`, { retryAfterMs: 1_000 });
-    const told = JSON.parse(problemOf(problem)) as object;
+    const told = JSON.parse(problemOf(problem, request.id)) as object;
     return await reply
       .code(503)
       .header('content-type', 'application/problem+json')

@@ -40,10 +40,12 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (problem.facts.retryAfterMs !== undefined) {
     void reply.header('retry-after', Math.ceil(problem.facts.retryAfterMs / 1_000));
   }
-  void reply.code(http).header('content-type', 'application/problem+json').send(problemOf(problem));
+  const told = problemOf(problem, request.id);
+  void reply.code(http).header('content-type', 'application/problem+json').send(told);
 }
 
-export function problemOf(error: WaymarkError): string {
+/** @param requestId  by which the server's log tells of the same request */
+export function problemOf(error: WaymarkError, requestId?: string): string {
   const { code, message, facts } = error;
   return JSON.stringify({
     type: `urn:waymark:error:${code}`,
@@ -52,6 +54,7 @@ export function problemOf(error: WaymarkError): string {
     detail: message,
     code,
     ...facts,
+    requestId,
   });
 }
 
