@@ -68,7 +68,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Who delivers nothing does not know.
   const history = { ...options.history, ...(options.watchers !== false && { needed }) };
   const opened = { clock, random, history, mirror: options.mirror, told };
-  const observed = new Observation(clock);
+  const observed = await Observation.begin(clock);
   const root = typeof url === 'string' ? await openEngine(url, opened) : url;
   const engine = observed.engine(root);
   const closeEngine = async (): Promise<void> => {
@@ -165,6 +165,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   const readiness = new Readiness(looked);
   const { app, watches } = await createApp({
     ...parts,
+    tracing: observed.tracing,
     readiness,
     status: { ...looked, ...observed, readiness, connections },
     before: (request, response) => etcd.answer(request, response),
@@ -178,7 +179,7 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   });
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
-    ...observed.binary,
+    ...{ ...observed.binary, ...observed.traced },
     host,
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
@@ -201,7 +202,8 @@ async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Pr
   describeReadiness(metrics, readiness);
   const { watchers: service, stash } = parts;
   stash.flushed = describeStash(metrics, () => stash.service);
-  if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
+  if (service !== undefined)
+    service.start({ space, tracing: observed.tracing, tried: describeWatchers(metrics, service) });
   const stop = async (): Promise<void> => {
     stopping.abort(
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),

@@ -3,7 +3,8 @@ import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
-import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import type { Clock, Engine, Host, Random, Tracing } from 'waymark/engine';
+import { traceRequests } from '../observe/tracing.js';
 import type { Metrics } from '../metrics.js';
 import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
@@ -48,6 +49,8 @@ export interface AppParts extends OperationParts {
   readonly requestMs: number;
   readonly clock: Clock;
   readonly random: Random;
+  /** Null where nobody traces. */
+  readonly tracing: Tracing | null;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly streamsMax: number;
@@ -93,6 +96,7 @@ export async function createApp(
     if (parts.stopping.aborted) void reply.header('connection', 'close');
   });
   measure(app, metrics);
+  if (parts.tracing !== null) traceRequests(app, parts.tracing);
   const { clock, stopping, heartbeatMs } = parts;
   const watches = {
     space,
@@ -118,7 +122,10 @@ export async function createApp(
 function bareApp(parts: AppParts): FastifyInstance {
   return fastify({
     loggerInstance: parts.logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'requestId',
+    }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
     serverFactory: (handler) =>
@@ -133,7 +140,6 @@ function bareApp(parts: AppParts): FastifyInstance {
       ),
     exposeHeadRoutes: false,
     genReqId: requestIdOf(parts.random),
-    requestIdLogLabel: 'requestId',
     clientErrorHandler: refuseMalformed,
     frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',

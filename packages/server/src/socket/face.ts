@@ -11,7 +11,10 @@ import { callTable } from './calls.js';
 import { overWebSocket } from './web-socket-stream.js';
 
 export type SocketFaceOptions = Partial<
-  Pick<ServeOptions, 'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'called' | 'failed'>
+  Pick<
+    ServeOptions,
+    'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'called' | 'failed' | 'traced'
+  >
 > & {
   /** Namespaces, guard and recipes. Absent: those verbs are refused. */
   readonly host?: Host | undefined;

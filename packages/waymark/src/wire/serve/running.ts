@@ -1,6 +1,8 @@
 import type { CallOptions } from '../../core/engine.js';
 import { settledValue } from '../../core/settled.js';
+import type { TraceContext } from '../../core/tracing.js';
 import { LateSignal } from './late-signal.js';
+import type { TracedCall } from './serve-options.js';
 import type { PlainCall } from './served-calls.js';
 
 /** What a call came to: its result, or the error it failed with. */
@@ -17,7 +19,12 @@ export class Running {
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
-  constructor(finished: (running: Running, end: CallEnd) => void) {
+  /** Of the message before: consumed by the start. */
+  parent: TraceContext | null = null;
+  readonly #traced: TracedCall | undefined;
+
+  constructor(finished: (running: Running, end: CallEnd) => void, traced: TracedCall | undefined) {
+    this.#traced = traced;
     this.ok = (value) => finished(this, { value, failed: false });
     this.failed = (error) => finished(this, { value: error, failed: true });
   }
@@ -32,12 +39,23 @@ export class Running {
   start(args: unknown, options?: CallOptions): void {
     let answer: Promise<unknown>;
     try {
-      answer = (this.call as PlainCall).run(args, options);
+      answer = this.#traced === undefined ? this.#run(args, options) : this.#span(args, options);
     } catch (error) {
       return this.failed(error);
     }
     const value = settledValue(answer);
     if (value === undefined) answer.then(this.ok, this.failed);
     else this.ok(value);
+  }
+
+  #run(args: unknown, options?: CallOptions): Promise<unknown> {
+    return (this.call as PlainCall).run(args, options);
+  }
+
+  #span(args: unknown, options?: CallOptions): Promise<unknown> {
+    const { method } = this.call as PlainCall;
+    const { parent } = this;
+    this.parent = null;
+    return (this.#traced as TracedCall)(method, parent, () => this.#run(args, options));
   }
 }

@@ -1,7 +1,9 @@
 import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { commonVersion, type Hello, readHello } from '../hello.js';
 import { malformed, type Reader } from '../reader.js';
+import type { TraceContext } from '../../core/tracing.js';
 import { messages } from '../messages.js';
+import { readTrace } from '../trace-codec.js';
 import { Intake } from './intake.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
@@ -42,6 +44,8 @@ export class ServedConnection {
   /** All that the client sent before it was told to leave has come. */
   #heardLast = false;
   #stopTimer: () => void = () => {};
+  /** Where in a trace the next call stands. */
+  #parent: TraceContext | null = null;
 
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
     this.#options = options;
@@ -124,6 +128,9 @@ export class ServedConnection {
         return this.#hello(readHello(r));
       case messages.cancel:
         return this.#ongoing.get(r.uint())?.();
+      case messages.trace:
+        this.#parent = readTrace(r);
+        return;
       case messages.ping:
         return this.#outlet.signal(messages.pong);
       case messages.pong:
@@ -142,12 +149,12 @@ export class ServedConnection {
   }
 
   async #welcome(hello: Hello): Promise<void> {
-    const { admit, status, raw, server = 'waymark' } = this.#options;
+    const { admit, status, raw, server = 'waymark', traced } = this.#options;
     const version = commonVersion(hello);
     await admit?.(hello);
     const { callsMax, watchesMax, idleMsMax } = this.#limits;
     const { engine, identity } = (await status?.()) ?? { engine: '', identity: '' };
-    const told = { version, server, engine, identity, raw };
+    const told = { version, server, engine, identity, raw, traces: traced !== undefined };
     this.#outlet.welcome({ ...told, callsMax, watchesMax, idleMsMax });
     this.#greeted = 'yes';
   }
@@ -169,6 +176,7 @@ export class ServedConnection {
 
   #last(call: WatchCall | ListenCall, id: number, args: unknown): void {
     const { watchesMax } = this.#limits;
+    this.#parent = null;
     if (this.#watches >= watchesMax) return this.#outlet.error(id, overloaded({ watchesMax }));
     this.#watches++;
     if (call.kind === 'watch') this.#watch(call, id, args);
@@ -195,9 +203,11 @@ export class ServedConnection {
       return null;
     }
     this.#calls++;
-    const running = this.#idle.pop() ?? new Running(this.#finished);
+    const running = this.#idle.pop() ?? new Running(this.#finished, this.#options.traced);
     running.id = id;
     running.call = call;
+    running.parent = this.#parent;
+    this.#parent = null;
     return running;
   }
 
