@@ -20,7 +20,7 @@ const processes = [
 ].map(testsOf);
 /** Tests that judge time: one file at a time, after all others. */
 const timed = [
-  ...['elections', 'watches'].map(testsOf),
+  ...['elections', 'overload', 'watches'].map(testsOf),
   'test/cli/{elect,lock-ends,once,semaphore}.test.ts',
   'test/cluster/namespaces.test.ts',
   'test/delivery/many.test.ts',

@@ -13,6 +13,9 @@ export type ServiceName =
   | 'nghttp2'
   | 'curl'
   | 'prometheus'
+  | 'chromium'
+  | 'node-22'
+  | 'node-24'
   | 'iproute2'
   | 'nftables';
 

@@ -82,13 +82,18 @@ test('[D4.3] a write is acknowledged after its flush, however long that takes', 
   await flusher.end();
 });
 
-test('[D4.4] a flush that fails: nothing is acknowledged from then on, no flush is asked for again, reads go on', async (context) => {
-  const flusher = await interfered('inject=fdatasync:error=EIO', context);
-  if (flusher === null) return;
-  expect(await flusher.write('second')).toMatchObject({ ended: 'uncertain', writable: false });
-  expect(await flusher.write('third')).toMatchObject({
-    ended: 'unavailable',
-    first: { value: 'value of first' },
+for (const error of ['EIO', 'ENOSPC', 'EDQUOT']) {
+  test(`[D4.4] a flush that fails with ${error}: nothing is acknowledged from then on, no flush is asked for again, reads go on`, async (context) => {
+    // Once in each thread: who flushes again may be told that all is well.
+    const flusher = await interfered(`inject=fdatasync:error=${error}:when=1`, context);
+    if (flusher === null) return;
+    expect(await flusher.write('second')).toMatchObject({ ended: 'uncertain', writable: false });
+    for (const key of ['third', 'fourth', 'fifth']) {
+      expect(await flusher.write(key)).toMatchObject({
+        ...{ ended: 'unavailable', writable: false },
+        first: { value: 'value of first' },
+      });
+    }
+    await flusher.end();
   });
-  await flusher.end();
-});
+}

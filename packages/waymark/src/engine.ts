@@ -37,6 +37,7 @@ export { ForwardingEngine } from './wrap/forward.js';
 export { ForwardingHost } from './wrap/forward-host.js';
 export { createLocalHost, type LocalHostOptions } from './space/local-host.js';
 export { namespacePrefix } from './space/layout.js';
+export { pathsInUse, type UseKind } from './space/in-use.js';
 export { DeferredDesk } from './space/deferred-desk.js';
 export { LazyStash, nodePeers, type StashReach } from './space/stash-desk.js';
 export { createSpace, type SpaceOptions } from './space/space.js';

@@ -7,10 +7,11 @@ import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
 import { addDeliveryFlags, type DeliveryFlags, deliveryOf } from './delivery-flags.js';
+import { addLimitFlags, type LimitFlags, limitsOf } from './limit-flags.js';
 import { addStashFlags, type StashFlags, stashOf } from './stash-flags.js';
 import { addTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
-interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags {
+interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags, LimitFlags {
   /** False with --no-watchers. */
   readonly watchers: boolean;
   readonly watchersTtl?: string;
@@ -37,7 +38,7 @@ const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
   const command = addStashFlags(
-    addDeliveryFlags(addTlsFlags(engineOptions(program.command('serve')))),
+    addDeliveryFlags(addTlsFlags(addLimitFlags(engineOptions(program.command('serve'))))),
   )
     .option(
       '--watchers-ttl <duration>',
@@ -66,6 +67,8 @@ export function serveCommand(program: Command, run: Run): void {
           `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
       else process.stdout.write(welcome(server.addresses, shown));
+      // Without TLS the signal ends the server, as that of a terminal that was closed does.
+      if (options.tlsCert !== undefined) process.on('SIGHUP', () => void server.reloadTls());
       await ended(stopped, cluster);
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();
@@ -151,6 +154,7 @@ async function startServerOn(
     tls: tlsOf(options),
     watchers: options.watchers && deliveryOf(options, options.watchersTtl),
     stash: stashOf(options),
+    ...limitsOf(options),
     logLevel,
   };
   // Loaded here alone: every other command starts in half the time without the server's libraries.

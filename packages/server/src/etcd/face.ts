@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
   type Clock,
@@ -8,6 +9,7 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
+import type { Admission } from 'waymark/wire';
 import { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
@@ -51,6 +53,10 @@ export interface EtcdFaceOptions {
   readonly http2?: Http2Layer | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
+  /** Bounds the work under way of all faces. */
+  readonly admission?: Admission | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;
@@ -159,6 +165,8 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     bytesMax: messageBytesMax,
     explain,
     clock,
+    admission: options.admission,
+    spend: options.spend,
     stopping,
   });
   const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });

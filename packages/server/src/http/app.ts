@@ -4,8 +4,10 @@ import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random, Tracing } from 'waymark/engine';
+import { consoleRoutes } from '../console/routes.js';
 import { traceRequests } from '../observe/tracing.js';
 import type { Metrics } from '../metrics.js';
+import { admitted, type HttpAdmission } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
@@ -14,13 +16,14 @@ import { counterRoutes } from './counters.js';
 import { cursorRoutes, ReaderCursors } from './cursors.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
+import { inUseRoutes } from './in-use.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
-import { type OperationParts, operationRoutes } from './operations.js';
+import { frontPage, type OperationParts, operationRoutes } from './operations.js';
 import { requestIdOf } from './request-id.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
@@ -33,7 +36,7 @@ import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 import { watcherRoutes } from './watchers.js';
 
-export interface AppParts extends OperationParts {
+export interface AppParts extends OperationParts, HttpAdmission {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
@@ -92,7 +95,8 @@ export async function createApp(
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
   app.addHook('onSend', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
+    void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     if (parts.stopping.aborted) void reply.header('connection', 'close');
   });
   measure(app, metrics);
@@ -113,6 +117,7 @@ export async function createApp(
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
   operationRoutes(app, parts);
+  await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
@@ -128,16 +133,18 @@ function bareApp(parts: AppParts): FastifyInstance {
     }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
-    serverFactory: (handler) =>
-      createServer(
+    serverFactory: (handler) => {
+      const rest = admitted(parts, handler);
+      return createServer(
         {
           requestTimeout: parts.requestMs,
           headersTimeout: parts.headersMs,
           keepAliveTimeout: 72_000,
           connectionsCheckingInterval: 1_000,
         },
-        (request, response) => void (parts.before(request, response) || handler(request, response)),
-      ),
+        (request, response) => void (parts.before(request, response) || rest(request, response)),
+      );
+    },
     exposeHeadRoutes: false,
     genReqId: requestIdOf(parts.random),
     clientErrorHandler: refuseMalformed,
@@ -159,6 +166,7 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
   onceRoutes(app, parts.space);
+  inUseRoutes(app, parts.host);
   watcherRoutes(app, watches);
 }
 

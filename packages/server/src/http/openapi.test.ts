@@ -340,6 +340,7 @@ test('[openapi] whoever runs the stash is answered as the document says', async 
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');
+  await call('GET', `${ns}/in-use/{path}`, `${at}/in-use/d?of=locks`);
   const dump = await call('GET', `${ns}/dump`, `${at}/dump`);
   await call('POST', `${ns}/load`, `${at}/load?replace`, { body: dump });
   await call('POST', `${ns}/prune`, `${at}/prune`, { body: { olderThanMs: 60_000 } });

@@ -16,9 +16,6 @@ export interface OperationParts {
 /** What is asked by those who run a server: is it well, what does it do, what can be asked of it. */
 export function operationRoutes(app: FastifyInstance, parts: OperationParts): void {
   const tags = ['operations'];
-  app.get('/', { schema: { tags, response: answers.text } }, async (_request, reply) =>
-    reply.type('text/plain; charset=utf-8').send(frontPage(parts.version)),
-  );
   app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
   readyRoute(app, parts.readiness);
   app.get('/v1/status', { schema: { tags, response: answers.serverStatus } }, async () =>
@@ -49,7 +46,8 @@ function readyRoute(app: FastifyInstance, readiness: Readiness): void {
   });
 }
 
-function frontPage(version: string): string {
+/** Of a server that has no console, and for those who ask for text. */
+export function frontPage(version: string): string {
   return `Waymark ${version}
 
 PUT    /v1/ns/default/keys/orders/42        write a value (the body)

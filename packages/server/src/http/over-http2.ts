@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as ask, type ClientRequest, type Server } from 'node:http';
 import { duplexPair } from 'node:stream';
+import { addressOf } from '../who.js';
 import { isSecure } from './origin.js';
 import type { Fields, ServedStream, StreamHandler } from '../http2/transport.js';
 
@@ -54,7 +55,10 @@ class Passage implements StreamHandler {
     const [near, far] = duplexPair();
     this.#server.emit(
       'connection',
-      Object.assign(far, { encrypted: isSecure(this.#stream.socket) }),
+      Object.assign(far, {
+        encrypted: isSecure(this.#stream.socket),
+        remoteAddress: addressOf(this.#stream.socket),
+      }),
     );
     const { method, path, fields, authority } = this.#stream;
     const headers = ['host', authority];

@@ -12,7 +12,7 @@ import { callOf, eventJson, openWatch, type OpenWatch, resumeReader } from './wa
 export interface UpgradeParts extends WatchParts {
   readonly hosts: ReadonlySet<string> | null;
   /** Serves the binary protocol over `GET /v1/socket`. */
-  readonly binary: (socket: WebSocket) => void;
+  readonly binary: (socket: WebSocket, under: Duplex) => void;
 }
 
 const messageBytesMax = limits.requestBytesMax + 262_144;
@@ -44,7 +44,7 @@ async function answer(
   const path = rawPath(url);
   const upgrade = (serve: (ws: WebSocket) => void): void =>
     server.handleUpgrade(request, socket, head, serve);
-  if (path === '/v1/socket') return upgrade(parts.binary);
+  if (path === '/v1/socket') return upgrade((ws) => parts.binary(ws, socket));
   if (!/^\/v1\/ns\/[^/]+\/watch(\/|$)/.test(path))
     return refuseStatus(socket, 404, 'no WebSocket here');
   const gone = new AbortController();

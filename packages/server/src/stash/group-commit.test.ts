@@ -11,7 +11,8 @@ test('[D4.4] after a flush that failed nothing is committed any more, whoever as
   let commits = 0;
   const tables = {
     entries: { batch: (task: () => void) => (commits++, task(), Promise.resolve()) },
-    flushed: () => Promise.reject(Object.assign(new Error('the disk refused'), { code: 5 })),
+    seen: () => commits,
+    flushed: () => Promise.reject(Object.assign(new Error('the disk refused'), { code: 28 })),
   } as unknown as Tables;
   const room = new Room('/', clock, () => undefined);
   const group = new GroupCommit({

@@ -146,6 +146,7 @@ export class GroupCommit {
 
   async #write(group: Group): Promise<void> {
     const began = this.#clock.now();
+    const before = this.#tables.seen();
     try {
       await this.#bounded(this.#commit(group));
       this.#writing = null;
@@ -154,7 +155,9 @@ export class GroupCommit {
       this.#flushed(this.#clock.now() - began, group.puts);
       group.settle();
     } catch (cause) {
-      const error = await this.#room.failed(await causeOf(cause), group.bytes);
+      // The package tells failures of both alike: what is seen all the same failed to be flushed.
+      const seen = this.#tables.seen() !== before;
+      const error = await this.#room.failed(await causeOf(cause), { bytes: group.bytes, seen });
       // What came meanwhile was compared with what is not there now.
       const after = this.#waiting;
       this.#waiting = [];

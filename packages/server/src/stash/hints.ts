@@ -12,6 +12,8 @@ import type { Table, TableStats } from './lmdb.js';
 export class Hints {
   readonly #table: Table;
   readonly #commits: GroupCommit;
+  /** By node the keys of its pages, and whether one was marked again since: what is told of it may be older than that. */
+  readonly #told = new Map<string, Map<string, boolean>>();
 
   constructor(table: Table, commits: GroupCommit) {
     this.#table = table;
@@ -27,6 +29,8 @@ export class Hints {
   async add(node: string, keys: readonly Buffer[]): Promise<boolean> {
     if (this.count + keys.length > hintsMax) return false;
     const head = headOf(node);
+    const told = this.#told.get(node);
+    for (const key of keys) if (told?.has(nameOf(key))) told.set(nameOf(key), true);
     const group = this.#commits.gather();
     group.alongside.push(() => {
       for (const key of keys) this.#table.put(Buffer.concat([head, key]), oneByte);
@@ -35,7 +39,7 @@ export class Hints {
     return true;
   }
 
-  /** Keys on disk that a node missed, in pages of one partition each, some of the first. */
+  /** Keys on disk that a node missed, in pages of one partition each, some of the first. Who tells them asks for no others until he is done. */
   pages(node: string): (readonly Buffer[])[] {
     const pages: (readonly Buffer[])[] = [];
     for (let from = 0; pages.length < pagesMax;) {
@@ -44,6 +48,7 @@ export class Hints {
       pages.push(page);
       from = page[0].readUInt16BE(0) + 1;
     }
+    this.#told.set(node, new Map(pages.flat().map((key) => [nameOf(key), false])));
     return pages;
   }
 
@@ -61,11 +66,14 @@ export class Hints {
     return keys;
   }
 
+  /** Of keys that were told; those that were marked again meanwhile stay. */
   async remove(node: string, keys: readonly Buffer[]): Promise<void> {
     const head = headOf(node);
+    const told = this.#told.get(node);
+    const gone = keys.filter((key) => told?.get(nameOf(key)) !== true);
     const group = this.#commits.gather();
     group.alongside.push(() => {
-      for (const key of keys) this.#table.remove(Buffer.concat([head, key]));
+      for (const key of gone) this.#table.remove(Buffer.concat([head, key]));
     });
     await group.done;
   }
@@ -97,6 +105,10 @@ const pageKeys = 500;
 const pagesMax = 64;
 const oneByte = Buffer.from([1]);
 const endOfKeys = Buffer.from([0xff, 0xff]);
+
+function nameOf(key: Buffer): string {
+  return key.toString('latin1');
+}
 
 function headOf(node: string): Buffer {
   return Buffer.from(`${node}\0`, 'latin1');

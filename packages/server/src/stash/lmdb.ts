@@ -47,6 +47,10 @@ export interface TableStats {
   readonly overflowPages: number;
 }
 
+interface Environment {
+  info(): { readonly lastTxnId: number };
+}
+
 export interface Tables {
   readonly entries: Table;
   /** What is to be looked at later: see due.ts. */
@@ -54,6 +58,8 @@ export interface Tables {
   readonly meta: Table;
   /** What other nodes missed: see hints.ts. */
   readonly hints: Table;
+  /** The number of the last commit that is seen, be it flushed or not. */
+  seen(): number;
   /** Resolves when everything that is committed is on the disk. */
   flushed(): Promise<unknown>;
   close(): Promise<void>;
@@ -131,6 +137,7 @@ export async function openTables(directory: string, keys: DiskKeys): Promise<Tab
       due: root.openDB('due', binary) as unknown as Table,
       meta: root.openDB('meta', binary) as unknown as Table,
       hints: root.openDB('hints', binary) as unknown as Table,
+      seen: () => (root as unknown as { readonly env: Environment }).env.info().lastTxnId,
       flushed: async () => await root.flushed,
       close: () => root.close(),
     };

@@ -3,6 +3,7 @@ import { parseListen, WaymarkError } from 'waymark/engine';
 import { Metrics } from '../metrics.js';
 import { describeStash } from './figures.js';
 import type { Flushed } from './group-commit.js';
+import { type Readiness, readyNode } from './node-ready.js';
 import type { StashNodeService } from './node-service.js';
 
 /** Figures and probes of a node in a process of its own, over HTTP: `/metrics`, `/healthz`, `/readyz`. It tells nothing of the data, and asks for nothing. */
@@ -68,11 +69,12 @@ export class NodeHttp {
     if (path === '/metrics') return end(200, await this.#metrics.print());
     if (path === '/healthz') return end(200, 'ok\n');
     if (path !== '/readyz') return end(404, 'take /metrics, /healthz or /readyz\n');
-    const state = this.#service?.state ?? 'starting';
-    // One that was drained has nothing to do, and is not waited for.
-    end(state === 'active' || state === 'left' ? 200 : 503, `${state}\n`);
+    const service = this.#service;
+    const { ok, reason } = service === null ? starting : readyNode(service);
+    end(ok ? 200 : 503, `${reason}\n`);
   }
 }
 
+const starting: Readiness = { ok: false, reason: 'starting' };
 const requestMsMax = 10_000;
 const connectionsMax = 100;

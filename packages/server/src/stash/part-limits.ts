@@ -7,6 +7,7 @@ import { recordBytes } from './record.js';
 const { stashKeyBytesMax, valueBytesMax } = limits;
 /** A part is closed when it has grown past what an answer may be, by its last value. */
 const partBytesMax = answerBytesMax + valueBytesMax + 4_096;
+const pendingBytesMax = 134_217_728;
 
 /** @param before  keys of the part that came before. @throws {WaymarkError} `too_large`, `invalid` */
 export function measureKey(
@@ -51,6 +52,13 @@ export function measureEntries(entries: Uint8Array, indexBytes: number | null): 
     diskBytes += 2 + (indexBytes ?? 0) + keyBytes + recordBytes(cursor, valueBytes);
   }
   return { count, values, diskBytes, stampMax };
+}
+
+/** @param bytes  that wait for the disk. @throws {WaymarkError} `overloaded` */
+export function measurePending(bytes: number): void {
+  if (bytes <= pendingBytesMax) return;
+  const text = `${pendingBytesMax} bytes wait for the disk already`;
+  throw new WaymarkError('overloaded', text, { retryAfterMs: 100 });
 }
 
 function tooLarge(limit: string, max: number, actual: number): WaymarkError {

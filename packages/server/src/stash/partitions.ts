@@ -114,7 +114,7 @@ export class Partitions {
 
   /** Deletes tombstones up to a stamp, page by page. @throws {WaymarkError} `conflict` where it is not sealed so far */
   async purge(partition: number, upTo: number): Promise<void> {
-    const { floors, keys, clock } = this.#parts;
+    const { floors, clock } = this.#parts;
     if (floors.sealed(partition) < upTo) throw notSealed(partition);
     // First of all: from here on no replica brings back what goes.
     await this.#write(floors.raise(partition, { purged: upTo }));
@@ -122,31 +122,25 @@ export class Partitions {
       const { entries, more } = this.page(partition, after);
       after = entries.at(-1)?.key ?? after;
       const over = entries.filter(({ key, value }) => this.#isOver(key, value, upTo));
-      const written = this.#writes.begin(over.reduce((sum, { key }) => sum + key.length, 0));
-      for (const { key } of over) {
-        keys.take(key);
+      this.#store.figures.reaped += await this.#writes.discard(over, () => {
         const current = this.#writes.stored();
-        if (current === null || current.isLive(clock.wallNow()) || current.stamp > upTo) continue;
-        written.remove(partition);
-        this.#store.figures.reaped++;
-      }
-      await written.done();
+        return current !== null && current.stamp <= upTo && !current.isLive(clock.wallNow());
+      });
       if (!more) return;
     }
   }
 
   /** Deletes what a node that is filled held before, where it is not newer than this. */
   async discard(partition: number, keys: readonly string[], upTo: number): Promise<void> {
-    const disk = keys.map((key) =>
-      Buffer.concat([partitionStart(partition), Buffer.from(key, 'latin1')]),
-    );
-    const written = this.#writes.begin(disk.reduce((sum, { length }) => sum + length, 0));
-    for (const key of disk) {
-      this.#parts.keys.take(key);
+    await this.#writes.discard(onDisk(partition, keys), () => {
       const current = this.#writes.stored();
-      if (current !== null && current.stamp <= upTo) written.remove(partition);
-    }
-    await written.done();
+      return current !== null && current.stamp <= upTo;
+    });
+  }
+
+  /** Deletes those that are damaged: no other replica has anything of them, so they were tombstones that could not be read when they were to go, or nobody was ever told of them. */
+  async giveUp(partition: number, keys: readonly string[]): Promise<void> {
+    await this.#writes.discard(onDisk(partition, keys), () => this.#writes.isDamaged());
   }
 
   /** Resolves when all that was taken before is on disk. */
@@ -172,12 +166,7 @@ export class Partitions {
     for (;;) {
       const { entries } = this.page(partition, null);
       if (entries.length === 0) return;
-      const written = this.#writes.begin(entries.reduce((sum, { key }) => sum + key.length, 0));
-      for (const { key } of entries) {
-        this.#parts.keys.take(key);
-        written.remove(partition);
-      }
-      await written.done();
+      await this.#writes.discard(entries, () => true);
     }
   }
 
@@ -273,9 +262,12 @@ export class Partitions {
     return this.#record.read(value, 0, value.length, crc32(key, 0, key.length));
   }
 
+  /** What cannot be read may be over as well: other replicas are asked. */
   #isOver(key: Buffer, value: Buffer, upTo: number): boolean {
     const now = this.#parts.clock.wallNow();
-    return this.#isSound(key, value) && this.#record.stamp <= upTo && !this.#record.isLive(now);
+    if (this.#isSound(key, value)) return this.#record.stamp <= upTo && !this.#record.isLive(now);
+    this.#store.suspects.add(key.readUInt16BE(0));
+    return false;
   }
 
   /** The record that was read last. */
@@ -287,6 +279,11 @@ export class Partitions {
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#parts.clock.nextTurn(resolve));
   }
+}
+
+function onDisk(partition: number, keys: readonly string[]): { readonly key: Buffer }[] {
+  const start = partitionStart(partition);
+  return keys.map((key) => ({ key: Buffer.concat([start, Buffer.from(key, 'latin1')]) }));
 }
 
 function notFull(): WaymarkError {

@@ -3,7 +3,8 @@ import { type Clock, WaymarkError } from 'waymark/engine';
 
 /**
  * Whether a node may write (rule D4.4). A commit that found the disk full was given up whole, so the next one may be tried as soon as there is room; any other failure may
- * have been a flush that the disk refused, of which nobody knows what it left (fsync is not to be asked again): then nothing is written until the process is started anew.
+ * have been a flush that the disk refused, of which nobody knows what it left (fsync is not to be asked again): then nothing is written until the process is started anew. File systems that look
+ * for room late refuse a flush for want of it, so what the disk said does not tell the one from the other: whether the commit is seen does.
  */
 export class Room {
   #state: 'writable' | 'full' | 'failed' = 'writable';
@@ -34,7 +35,7 @@ export class Room {
     if (this.#state === 'writable') return;
     if (this.#state === 'full' && this.#clock.now() >= this.#lookAt) {
       this.#lookAt = this.#clock.now() + lookMs;
-      if ((await this.#freeBytes()) > this.#neededBytes) {
+      if (!(await this.#isShort())) {
         this.#state = 'writable';
         this.#told(`there is room again in ${this.#directory}: writes are taken`);
         return;
@@ -43,11 +44,14 @@ export class Room {
     throw this.error();
   }
 
-  /** What is thrown of a group that failed, and from then on. @param uncertain  whether it may have been written all the same */
-  async failed(cause: unknown, bytes: number): Promise<WaymarkError> {
+  /** What is thrown of a group that failed, and from then on. @param group.seen  it was committed, and nobody knows whether it is on the disk */
+  async failed(
+    cause: unknown,
+    { bytes, seen }: { readonly bytes: number; readonly seen: boolean },
+  ): Promise<WaymarkError> {
     this.#neededBytes = roomBytesMin + bytes * roomFactor;
     this.#cause = cause;
-    const full = isFull(cause) || (isIo(cause) && (await this.#freeBytes()) <= this.#neededBytes);
+    const full = !seen && (isFull(cause) || (isIo(cause) && (await this.#isShort())));
     if (this.#state !== 'failed') this.#state = full ? 'full' : 'failed';
     this.#lookAt = this.#clock.now() + lookMs;
     const error = this.error();
@@ -70,6 +74,10 @@ export class Room {
     const message = this.#cause instanceof Error ? this.#cause.message : String(this.#cause);
     const text = `${this.#directory} cannot be written, restart to go on: ${message}`;
     return new WaymarkError('unavailable', text, facts, this.#cause);
+  }
+
+  async #isShort(): Promise<boolean> {
+    return (await this.#freeBytes()) <= this.#neededBytes;
   }
 
   async #freeBytes(): Promise<number> {

@@ -13,7 +13,7 @@ import { afterPrefix, endOfAll, partitionStart } from './disk-key.js';
 import { Hints } from './hints.js';
 import { KnownIndexes } from './known-indexes.js';
 import { RecordSource, type TableStats } from './lmdb.js';
-import { measureEntries, measureKey, type PartSize } from './part-limits.js';
+import { measureEntries, measureKey, measurePending, type PartSize } from './part-limits.js';
 import { Overdue } from './overdue.js';
 import type { Digests } from './digests.js';
 import { Partitions } from './partitions.js';
@@ -41,7 +41,6 @@ export type ScanRange = Omit<NodeScan, 'epoch' | 'index'>;
 
 /** Of a page, and of what is done without letting others have their turn. */
 const pageEntries = 500;
-const pendingBytesMax = 134_217_728;
 
 /**
  * Entries of one node on its disk: of each key the newest version (rule D2.1), with its CRC. What is read was committed, and may not be flushed yet; what is written is answered when it is.
@@ -85,6 +84,12 @@ export class StashStore {
 
   get writable(): boolean {
     return this.#closed === null && this.#parts.room.writable;
+  }
+
+  /** What failed, where it takes no writes until it is started anew. */
+  get broken(): WaymarkError | null {
+    const { room } = this.#parts;
+    return room.broken ? room.error() : null;
   }
 
   /** Resolves once it may be written to. @throws {WaymarkError} `storage_full`, `unavailable` */
@@ -187,7 +192,7 @@ export class StashStore {
   admit({ values, stampMax }: PartSize): void {
     const { commits, stamps } = this.#parts;
     if (values > 0) this.#checkQuota();
-    if (commits.pendingBytes > pendingBytesMax) throw overloaded();
+    measurePending(commits.pendingBytes);
     stamps.admit(stampMax);
   }
 
@@ -292,9 +297,4 @@ export class StashStore {
 function bytesOf(stats: TableStats): number {
   const { treeBranchPageCount, treeLeafPageCount, overflowPages, pageSize } = stats;
   return (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize;
-}
-
-function overloaded(): WaymarkError {
-  const text = `${pendingBytesMax} bytes wait for the disk already`;
-  return new WaymarkError('overloaded', text, { retryAfterMs: 100 });
 }

@@ -54,6 +54,25 @@ export class Writes {
     return new PartWrite(this, group, bytes);
   }
 
+  /**
+   * Removes those of some keys on disk that are to go, without a trace. Resolves when that is on the disk.
+   *
+   * @param goes  whether the key that was taken last does
+   * @returns how many went
+   */
+  async discard(of: readonly { readonly key: Buffer }[], goes: () => boolean): Promise<number> {
+    const written = this.begin(of.reduce((sum, { key }) => sum + key.length, 0));
+    let count = 0;
+    for (const { key } of of) {
+      this.parts.keys.take(key);
+      if (!goes()) continue;
+      written.remove(key.readUInt16BE(0));
+      count++;
+    }
+    await written.done();
+    return count;
+  }
+
   /** The version of the key that was composed or taken last. */
   current(): RecordFacts {
     const { keys, tables, commits } = this.parts;
@@ -72,6 +91,11 @@ export class Writes {
   stored(): RecordReader | null {
     const current = this.current();
     return this.under === null && current === this.#record ? this.#record : null;
+  }
+
+  /** Whether what lies on the disk of that key cannot be read, and nothing is to be written there. */
+  isDamaged(): boolean {
+    return this.current() === damaged;
   }
 }
 

@@ -1,6 +1,9 @@
+import { open } from 'lmdb';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Coordinator, Packer, PackedCursor } from 'waymark/stash';
-import { partitionOf } from '../testing.js';
+import { packKeys, partitionOf } from '../testing.js';
+import { placedBy } from './placed.js';
+import { tellMissed } from './tell-missed.js';
 import { TestCluster, type TestNode } from './testing.js';
 
 let cluster: TestCluster;
@@ -51,6 +54,35 @@ test('[D5.5] what a replica missed while it was away is told to it by one that h
   const [first, second] = told.map(({ figures }) => figures);
   expect((first?.hinted ?? 0) + (second?.hinted ?? 0)).toBe(300);
   expect(c.get('k7')).toEqual(a.get('k7'));
+});
+
+test('[D5.5] a mark that is set while its key is told is told as well: what went there may be older', async () => {
+  const [a, , c] = cluster.nodes as [TestNode, TestNode, TestNode];
+  const version = (stamp: number) => ({ key: 'k', stamp, writer: 1, expiresAt: 0, value: 'v' });
+  const missed = async (stamp: number): Promise<void> => {
+    await a.put(version(stamp));
+    await a.store.hint(c.id, 'some', packKeys(['k']));
+  };
+  await missed(1);
+  const peer = a.peerOf(c.id);
+  const mend = peer.mend.bind(peer);
+  let mends = 0;
+  peer.mend = async (...asked) => {
+    await mend(...asked);
+    // It is away for a moment, and back before the answer.
+    if (++mends === 1) await missed(2);
+  };
+  const placed = placedBy(await a.views.known(), null);
+  if (placed === null) throw new Error('there is no view');
+  const { signal } = new AbortController();
+  await tellMissed(
+    c.id,
+    { store: a.store, peer, epoch: 1, pace: async () => undefined, signal },
+    { placed, leaveOut: async (_, work) => (await work(), true), figures: { hinted: 0 } },
+  );
+  expect(c.get('k')).toMatchObject([{ stamp: 2 }]);
+  expect(a.store.hints.count).toBe(0);
+  expect(mends).toBe(2);
 });
 
 test('[D5.5] a hint outlives a restart, and does not count as a copy', async () => {
@@ -126,3 +158,53 @@ test('[D5.6] after a restart a node knows up to where it has purged', async () =
   const late = { key: 'k', stamp: 4_999, writer: 1, expiresAt: 0, value: 'v' };
   expect(await again.put(late)).toBe(5_000);
 });
+
+test('[D5.6] a tombstone that is damaged when it is to go does not stay for good, and lets nothing older through', async () => {
+  const some = keys.slice(0, 60);
+  const [first] = cluster.nodes as [TestNode];
+  await write(some, 'v');
+  await vi.waitFor(() => expect(records()).toEqual([60, 60, 60]), settled);
+  const old = first.get(...some);
+  await write(some, null);
+  for (const node of cluster.nodes) {
+    const gone = some.map(() => expect.objectContaining({ value: null }));
+    await vi.waitFor(() => expect(node.get(...some)).toEqual(gone), settled);
+  }
+  await cluster.stop(first);
+  await turnBits(first.directory);
+  const a = await cluster.start(first.directory);
+  expect(new Set(a.get(...some))).toEqual(new Set(['damaged']));
+  cluster.wallAheadMs = 2 * graceMs;
+  for (const node of cluster.nodes) if (node !== a) node.startRepair();
+  const purgedThere = (): string[] => {
+    const [b, c] = cluster.nodes.filter((node) => node !== a) as [TestNode, TestNode];
+    const [ofB, ofC] = [b.get(...some), c.get(...some)];
+    return some.filter((_, n) => ofB[n] === null && ofC[n] === null);
+  };
+  // Those that another node is the first to keep, which has all agree and purges them.
+  await vi.waitFor(() => expect(purgedThere().length).toBeGreaterThan(20), settled);
+  a.startRepair();
+  await vi.waitFor(() => expect(records()).toEqual([0, 0, 0]), settled);
+  for (const [n, key] of some.entries()) {
+    const late = old[n];
+    if (late === null || late === 'damaged' || late === undefined) throw new Error('it was there');
+    expect(await a.put({ key, ...late })).toBeGreaterThan(late.stamp);
+  }
+  expect(await there(some)).toBe(0);
+  expect(cluster.warnings).toEqual([]);
+});
+
+/** Turns a bit of each record on the disk of a node that stands still. */
+async function turnBits(directory: string): Promise<void> {
+  const root = open({ path: directory, noSubdir: false, maxDbs: 4 });
+  const entries = root.openDB<Buffer, Buffer>('entries', {
+    keyEncoding: 'binary',
+    encoding: 'binary',
+  });
+  for (const { key, value } of [...entries.getRange({})]) {
+    const turned = Buffer.from(value);
+    turned[0] = (turned[0] as number) ^ 1;
+    await entries.put(key, turned);
+  }
+  await root.close();
+}

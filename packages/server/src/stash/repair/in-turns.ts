@@ -3,7 +3,10 @@ import { isWaymarkError } from 'waymark/engine';
 const atOnce = 8;
 
 /** Several at a time, so that they share flushes. @throws the first failure, when none is under way any more */
-export async function inTurns<T>(all: Iterable<T>, work: (one: T) => Promise<void>): Promise<void> {
+export async function inTurns<T>(
+  all: Iterable<T>,
+  work: (one: T) => Promise<unknown>,
+): Promise<void> {
   const waiting = all[Symbol.iterator]();
   let failure: { readonly error: unknown } | null = null;
   const worker = async (): Promise<void> => {

@@ -26,6 +26,8 @@ export interface ReconcileParts {
 export interface Reconciled {
   readonly fetched: number;
   readonly pushed: number;
+  /** Full keys whose records are damaged here, and of which the peer has nothing. */
+  readonly orphans: readonly string[];
 }
 
 /** A part is sent when it has so much: with its last value it is below what a part may have. */
@@ -43,17 +45,16 @@ export async function reconcile(partition: number, parts: ReconcileParts): Promi
   const options = { signal };
   const ask = { epoch, partition };
   let [fetched, pushed] = [0, 0];
+  const orphans: string[] = [];
   let page = await leveled(partition, parts);
   const purged = partitions.purged(partition);
   for (let after = ''; ;) {
     checkLevel(page, purged, partitions.purged(partition));
     // Read after the other one: what was written meanwhile is here, and pushed once more at worst.
     const own = partitions.versions(partition, bytesOf(after));
-    const { fetch, push, end, stale } = merged(
-      itemsOf(own),
-      itemsOf(page),
-      parts.fresh ? purged : 0,
-    );
+    const found = merged(itemsOf(own), itemsOf(page), parts.fresh ? purged : 0);
+    const { fetch, push, end, stale } = found;
+    orphans.push(...found.orphans);
     if (stale.length > 0) await partitions.discard(partition, stale, purged);
     await pace(own.entries.length + page.entries.length);
     fetched += await transfer(fetch, {
@@ -66,7 +67,7 @@ export async function reconcile(partition: number, parts: ReconcileParts): Promi
       into: (entries) => peer.mend({ ...ask, purged, entries }, options),
       pace,
     });
-    if (end === null) return { fetched, pushed };
+    if (end === null) return { fetched, pushed, orphans };
     after = end;
     page = await peer.versions({ ...ask, after: bytesOf(after) }, options);
   }
@@ -111,6 +112,7 @@ interface Merged {
   readonly push: readonly string[];
   /** Here alone, and purged there. */
   readonly stale: readonly string[];
+  readonly orphans: readonly string[];
   /** Up to here both sides were compared; null: all. */
   readonly end: string | null;
 }
@@ -123,18 +125,20 @@ function merged(own: Items, other: Items, staleUpTo: number): Merged {
   const fetch: string[] = [];
   const push: string[] = [];
   const stale: string[] = [];
+  const orphans: string[] = [];
   for (const [key, found] of own.items) {
     if (end !== null && key > end) break;
     const there = theirs.get(key) ?? null;
     theirs.delete(key);
     if (isBetter(there, found)) fetch.push(key);
+    else if (there === null && found === 'damaged') orphans.push(key);
     else if (there === null && isUpTo(found, staleUpTo)) stale.push(key);
     else if (isBetter(found, there)) push.push(key);
   }
   for (const [key, found] of theirs) {
     if ((end === null || key <= end) && isBetter(found, null)) fetch.push(key);
   }
-  return { fetch, push, stale, end };
+  return { fetch, push, stale, orphans, end };
 }
 
 function isBetter(a: StashFinding, b: StashFinding): boolean {

@@ -7,9 +7,10 @@ import { Conflicts } from './conflicts.js';
 import { inTurns, isPassing } from './in-turns.js';
 import { type Placed, placedBy } from './placed.js';
 import { purgeDue } from './purge.js';
-import { reconcile, type ReconcileParts, transfer } from './reconcile.js';
+import { reconcile, type ReconcileParts } from './reconcile.js';
 import { scrub } from './scrub.js';
 import { isOwnToCompare, sharedWith } from './shared-with.js';
+import { tellMissed } from './tell-missed.js';
 
 export interface RepairOptions {
   /** From one look at all peers to the next. Default 15 000. */
@@ -190,7 +191,11 @@ export class Repair {
   }
 
   /** Asks a peer, unless it was away a moment ago. */
-  async #attend(id: string, known: Known, ask: (peer: StashPeer) => Promise<void>): Promise<void> {
+  async #attend(
+    id: string,
+    known: Known,
+    ask: (peer: StashPeer) => Promise<unknown>,
+  ): Promise<void> {
     const { clock, peerOf, warned } = this.#parts;
     const away = this.#away.get(id);
     if (away !== undefined && clock.now() < away.until) return;
@@ -215,7 +220,8 @@ export class Repair {
     const { store, clock } = this.#parts;
     const { id, peer, placed } = asked;
     const parts = this.#reconcileParts(peer, placed);
-    await this.#tellMissed(id, parts, placed);
+    const leaveOut = this.#conflicts.leaveOut.bind(this.#conflicts);
+    await tellMissed(id, parts, { placed, leaveOut, figures: this.figures });
     const first = asked.partitions.filter((one) => isOwnToCompare(one, store.id, id));
     const seen = await differing(first, parts);
     this.figures.compared++;
@@ -226,43 +232,20 @@ export class Repair {
     await inTurns(still, (one) => this.#reconcile(id, one, parts));
   }
 
-  async #reconcile(id: string, partition: number, parts: ReconcileParts): Promise<void> {
-    await this.#conflicts.leaveOut(`${id} ${partition}`, async () => {
-      const { fetched, pushed } = await reconcile(partition, parts);
-      this.figures.fetched += fetched;
-      this.figures.pushed += pushed;
-    });
-  }
-
-  /** What a peer missed, by the marks that coordinators left (rule D5.5). */
-  async #tellMissed(
+  /** @returns `orphans` of it, where it was done */
+  async #reconcile(
     id: string,
-    { peer, epoch, pace, signal }: ReconcileParts,
-    { placement, moving }: Placed,
-  ): Promise<void> {
-    const { hints, partitions } = this.#parts.store;
-    const tell = async (partition: number, missed: readonly Buffer[]): Promise<void> => {
-      const purged = partitions.purged(partition);
-      const keys = missed.map((key) => key.toString('latin1', 2));
-      const isKept = moving || placement.of(partition).some((node) => node.id === id);
-      // What it keeps no more it does not need.
-      if (!isKept) return await hints.remove(id, missed);
-      const told = await transfer(keys, {
-        from: async (asked) => partitions.fetch(partition, asked),
-        into: (entries) => peer.mend({ epoch, partition, purged, entries }, { signal }),
-        pace,
-      });
-      await hints.remove(id, missed);
-      this.figures.hinted += told;
-    };
-    let done = true;
-    for (let pages = hints.pages(id); done && pages.length > 0; pages = hints.pages(id)) {
-      await inTurns(pages, async (missed) => {
-        const partition = (missed[0] as Buffer).readUInt16BE(0);
-        const work = (): Promise<void> => tell(partition, missed);
-        done = (await this.#conflicts.leaveOut(`${id} ${partition}`, work)) && done;
-      });
-    }
+    partition: number,
+    parts: ReconcileParts,
+  ): Promise<readonly string[]> {
+    let orphans: readonly string[] = [];
+    await this.#conflicts.leaveOut(`${id} ${partition}`, async () => {
+      const done = await reconcile(partition, parts);
+      this.figures.fetched += done.fetched;
+      this.figures.pushed += done.pushed;
+      ({ orphans } = done);
+    });
+    return orphans;
   }
 
   /** Damage does not show in digests: the partition is compared whatever they say. */
@@ -273,13 +256,18 @@ export class Repair {
   ): Promise<void> {
     const { store } = this.#parts;
     for (const partition of [...store.suspects]) {
+      let alone: readonly string[] | null = null;
       for (const [position, partitions] of others) {
         if (!partitions.includes(partition)) continue;
         const { id } = placed.placement.nodes[position] as { readonly id: string };
+        let orphans: readonly string[] = [];
         await this.#attend(id, known, async (peer) => {
-          await this.#reconcile(id, partition, this.#reconcileParts(peer, placed));
+          orphans = await this.#reconcile(id, partition, this.#reconcileParts(peer, placed));
         });
+        alone = alone === null ? orphans : alone.filter((key) => orphans.includes(key));
       }
+      // While something is moved others may have it who are no replicas any more.
+      if (alone !== null && !placed.moving) await store.partitions.giveUp(partition, alone);
       store.suspects.delete(partition);
       // Still there: no peer that answered has it sound.
       await scrub(partition, store);

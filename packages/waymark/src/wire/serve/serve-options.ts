@@ -1,8 +1,10 @@
 import type { Clock } from '../../core/clock.js';
 import type { EngineStatus } from '../../core/engine.js';
 import type { TraceContext } from '../../core/tracing.js';
+import type { WaymarkError } from '../../core/errors.js';
 import type { Hello } from '../hello.js';
 import type { Method } from '../method.js';
+import type { Admission } from './admission.js';
 import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
 import type { CallTable } from './served-calls.js';
@@ -42,6 +44,10 @@ export interface ServeOptions {
   /** Name and version, told to the client. */
   readonly server?: string | undefined;
   readonly limits?: Partial<SocketLimits> | undefined;
+  /** Of all connections, and other faces, together. Absent: as much as comes. */
+  readonly admission?: Admission | undefined;
+  /** Counts a call of the client of one connection. @returns why it may not */
+  readonly spend?: (() => WaymarkError | null) | undefined;
   /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
   readonly faulted?: ((error: unknown) => void) | undefined;
   /** Told of each call as it comes, and of each that is answered by an error. */

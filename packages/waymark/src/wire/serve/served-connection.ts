@@ -1,20 +1,16 @@
 import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import { commonVersion, type Hello, readHello } from '../hello.js';
 import { malformed, type Reader } from '../reader.js';
-import type { TraceContext } from '../../core/tracing.js';
 import { messages } from '../messages.js';
 import { readTrace } from '../trace-codec.js';
 import { Intake } from './intake.js';
 import { Outlet } from './outlet.js';
-import { goingAway, overloaded } from './refusals.js';
+import { cancelled, goingAway, overloaded } from './refusals.js';
 import { type CallEnd, Running } from './running.js';
 import type { ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 import type { ServedStream } from './stream.js';
-
-/** The reason of an abort that the client asked for; it never leaves this file. */
-const cancelled = new WaymarkError('unavailable', 'the call was cancelled');
 
 /**
  * One client. Requests are started in their order, a slice at a time, and their answers leave together. While the client reads
@@ -44,8 +40,7 @@ export class ServedConnection {
   /** All that the client sent before it was told to leave has come. */
   #heardLast = false;
   #stopTimer: () => void = () => {};
-  /** Where in a trace the next call stands. */
-  #parent: TraceContext | null = null;
+  #traceOfNext: ReturnType<typeof readTrace> = null;
 
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
     this.#options = options;
@@ -129,14 +124,12 @@ export class ServedConnection {
       case messages.cancel:
         return this.#ongoing.get(r.uint())?.();
       case messages.trace:
-        this.#parent = readTrace(r);
-        return;
+        return void (this.#traceOfNext = readTrace(r));
       case messages.ping:
         return this.#outlet.signal(messages.pong);
       case messages.pong:
         this.#heardLast = this.#draining;
-        if (this.#draining) this.#endIfDrained();
-        return;
+        return this.#draining ? this.#endIfDrained() : undefined;
       default:
         throw malformed(`a message of the unknown type ${type}`);
     }
@@ -166,17 +159,19 @@ export class ServedConnection {
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
     this.#options.called?.(call.method);
+    const from = r.position;
     const args = call.method.readArgs(r);
-    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args);
+    const bytes = r.position - from;
+    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args, bytes);
     else if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
-    else if (call.kind === 'plain') this.#wait(call, id, args);
+    else if (call.kind === 'plain') this.#wait(call, id, args, bytes);
     else this.#last(call, id, args);
     return call.kind === 'plain' ? call.weight : 1;
   }
 
   #last(call: WatchCall | ListenCall, id: number, args: unknown): void {
     const { watchesMax } = this.#limits;
-    this.#parent = null;
+    this.#traceOfNext = null;
     if (this.#watches >= watchesMax) return this.#outlet.error(id, overloaded({ watchesMax }));
     this.#watches++;
     if (call.kind === 'watch') this.#watch(call, id, args);
@@ -184,7 +179,7 @@ export class ServedConnection {
   }
 
   /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. */
-  #wait(call: PlainCall, id: number, args: unknown): void {
+  #wait(call: PlainCall, id: number, args: unknown, bytes: number): void {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
@@ -193,7 +188,7 @@ export class ServedConnection {
     this.#ongoing.set(id, () => {
       if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
     });
-    running.start(args, options);
+    running.start(args, bytes, options);
   }
 
   #begin(call: PlainCall, id: number): Running | null {
@@ -203,15 +198,20 @@ export class ServedConnection {
       return null;
     }
     this.#calls++;
-    const running = this.#idle.pop() ?? new Running(this.#finished, this.#options.traced);
+    const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
     running.call = call;
-    running.parent = this.#parent;
-    this.#parent = null;
+    running.parent = this.#traceOfNext;
+    this.#traceOfNext = null;
     return running;
   }
 
-  readonly #finished = (running: Running, end: CallEnd): void => {
+  readonly #events = {
+    finished: (running: Running, end: CallEnd) => this.#finished(running, end),
+    gone: () => this.#ended,
+  };
+
+  #finished(running: Running, end: CallEnd): void {
     this.#calls--;
     if (running.call?.waits === true) {
       this.#waiting--;
@@ -220,7 +220,7 @@ export class ServedConnection {
     if (this.#ended) return;
     if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running, end));
     else this.#answer(running, end);
-  };
+  }
 
   #answer(running: Running, { value, failed }: CallEnd): void {
     const { id, call } = running;

@@ -20,13 +20,18 @@ export class ServedConnections {
   }
 
   /** Serves a socket, the preface still to be read. */
-  serve(socket: Duplex): ServedConnection {
-    return this.begin(true, (connection) => overDuplex(socket, connection));
+  serve(socket: Duplex, spend?: ServeOptions['spend']): ServedConnection {
+    return this.begin(true, (connection) => overDuplex(socket, connection), spend);
   }
 
   /** Serves a stream of another kind. */
-  begin(prefaced: boolean, over: (connection: ServedConnection) => ServedStream): ServedConnection {
-    const connection = new ServedConnection(this.#options, { prefaced });
+  begin(
+    prefaced: boolean,
+    over: (connection: ServedConnection) => ServedStream,
+    spend?: ServeOptions['spend'],
+  ): ServedConnection {
+    const options = spend === undefined ? this.#options : { ...this.#options, spend };
+    const connection = new ServedConnection(options, { prefaced });
     connection.start(over(connection));
     this.#open.add(connection);
     void connection.closed.then(() => this.#open.delete(connection));
