@@ -14,6 +14,7 @@ import { describe } from './figures.js';
 import { urlOf } from './listen-address.js';
 import { listen, type Listener } from './listener.js';
 import type { Metrics } from './metrics.js';
+import { publish } from './observe/channels.js';
 import { Observation } from './observe/observation.js';
 import { describeProcess } from './observe/process-figures.js';
 import { describeReadiness } from './observe/readiness.js';
@@ -158,5 +159,8 @@ function refusalsOf(metrics: Metrics): (reason: string) => void {
     'waymark_connections_refused_total',
     'Connections not served, by reason.',
   );
-  return (reason) => refusals.add({ reason });
+  return (reason) => {
+    refusals.add({ reason });
+    publish('refused', () => ({ reason }));
+  };
 }

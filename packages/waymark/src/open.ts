@@ -3,6 +3,7 @@ import { systemClock, systemRandom } from './core/system-clock.js';
 import type { Clock, Random } from './core/clock.js';
 import type { Engine } from './core/engine.js';
 import { WaymarkError } from './core/errors.js';
+import { callChannel } from './core/call-channel.js';
 import type { Host } from './core/host.js';
 import { loadTracing } from './core/open-telemetry.js';
 import { withoutPassword } from './core/shown-url.js';
@@ -56,7 +57,10 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
   } = options;
   const tracing = await loadTracing();
   const watched = (host: Host, kind: 'client' | 'internal'): Host =>
-    tracing === null ? host : tracedHost(host, tracing, kind);
+    [tracing, callChannel(clock)].reduce(
+      (seen, spans) => (spans === null ? seen : tracedHost(seen, spans, kind)),
+      host,
+    );
   if (isServer(url)) {
     if (options.mirror !== undefined && options.mirror !== false) {
       const text = 'a mirror is of an engine: let the server have one, and its clients read stale';

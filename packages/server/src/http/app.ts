@@ -5,6 +5,7 @@ import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random, Tracing } from 'waymark/engine';
 import { consoleRoutes } from '../console/routes.js';
+import { publish } from '../observe/channels.js';
 import { traceRequests } from '../observe/tracing.js';
 import type { Metrics } from '../metrics.js';
 import { admitted, type HttpAdmission } from './admitted.js';
@@ -186,7 +187,9 @@ function measure(app: FastifyInstance, metrics: Metrics): void {
     const route = request.routeOptions.url ?? 'none';
     const labels = { method: request.method, route, status: String(reply.statusCode) };
     if (reply.raw.getHeader('content-type') === 'text/event-stream') return;
-    seconds.observe(labels, reply.elapsedTime / 1_000);
-    request.log.debug({ ...labels, ms: Math.round(reply.elapsedTime) }, 'answered');
+    const { elapsedTime: tookMs } = reply;
+    seconds.observe(labels, tookMs / 1_000);
+    publish('request', () => ({ ...labels, requestId: request.id, tookMs }));
+    request.log.debug({ ...labels, ms: Math.round(tookMs) }, 'answered');
   });
 }

@@ -33,15 +33,15 @@ export function isTraced(name: string): boolean {
 }
 
 /** A host whose calls are spans: what a library's user sees of what it asked for. @param kind  `client` for a host elsewhere */
-export function tracedHost(host: Host, tracing: Tracing, kind: SpanKind): Host {
+export function tracedHost(host: Host, tracing: Spans, kind: SpanKind): Host {
   return new TracedHost(host, tracing, kind);
 }
 
 class TracedHost extends ForwardingHost {
-  readonly #tracing: Tracing;
+  readonly #tracing: Spans;
   readonly #kind: SpanKind;
 
-  constructor(host: Host, tracing: Tracing, kind: SpanKind) {
+  constructor(host: Host, tracing: Spans, kind: SpanKind) {
     super(host);
     this.#tracing = tracing;
     this.#kind = kind;
@@ -122,6 +122,8 @@ class TracedHost extends ForwardingHost {
     return this.#tracing.span(`waymark.${name}`, { kind: this.#kind, attributes }, work);
   }
 }
+
+type Spans = Pick<Tracing, 'span'>;
 
 interface SpanAbout {
   readonly namespace?: string;

@@ -1,4 +1,4 @@
-import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { isWaymarkError } from '../../core/errors.js';
 import { commonVersion, type Hello, readHello } from '../hello.js';
 import { malformed, type Reader } from '../reader.js';
 import { messages } from '../messages.js';
