@@ -35,10 +35,7 @@ const packages = {
   },
 };
 
-const page = await build({
-  root: fileURLToPath(new URL('../packages/console/', import.meta.url)),
-  logLevel: 'warn',
-});
+const page = await build({ root: inRoot('packages/console/'), logLevel: 'warn' });
 
 for (const [name, { input, external }] of Object.entries(packages)) {
   const cwd = inRoot(`packages/${name}/dist/`);

@@ -11,7 +11,7 @@ if (chromium !== null) {
   let tab: Tab;
 
   beforeAll(async () => {
-    browser = await launch(chromium.path);
+    browser = await launch();
     tab = await browser.open(url);
   });
   afterAll(async () => {
@@ -41,7 +41,7 @@ if (chromium !== null) {
     await page.getByRole('link', { name: '43', exact: true }).waitFor({ state: 'detached' });
   });
 
-  test('[console] an edit over something newer shows what stands, and a person chooses', async () => {
+  test('[H5] an edit over something newer shows what stands, and a person chooses', async () => {
     const { page } = tab;
     await run('put', '/edited', 'first');
     await page.goto(`${url}/#/tree/default/edited`);
@@ -70,7 +70,7 @@ if (chromium !== null) {
     expect((await run('get', '/edited')).code).not.toBe(0);
   });
 
-  test('[console] a value is written where there was none, and deleted after a question', async () => {
+  test('[H5] a value is written where there was none, and deleted after a question', async () => {
     const { page } = tab;
     await page.goto(`${url}/#/tree/default/fresh`);
     await page.getByRole('button', { name: 'Write one' }).click();
@@ -78,7 +78,9 @@ if (chromium !== null) {
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByLabel('The value').getByText('{ "a": 1 }').waitFor();
     await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('dialog').waitFor();
     await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
     expect((await run('get', '/fresh')).code).toBe(0);
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
@@ -122,6 +124,16 @@ if (chromium !== null) {
     expect(err).toContain('it hangs');
   });
 
+  test('[console] the overview tells how the server is, and draws what it does', async () => {
+    const { page } = tab;
+    await page.goto(`${url}/#/overview`);
+    await page.getByText('ready', { exact: true }).waitFor();
+    await page.getByRole('cell', { name: 'engine' }).first().waitFor();
+    const drawn = page.getByRole('img', { name: /writes a second: (0\.\d|[1-9])/ });
+    while (!(await drawn.isVisible())) await run('put', '/busy', 'x');
+    expect(await page.locator('canvas').count()).toBe(3);
+  });
+
   test('[console] a watcher is paused, resumed and replayed', async () => {
     const { page } = tab;
     const hook = 'https://receiver.invalid/hook';
@@ -138,7 +150,7 @@ if (chromium !== null) {
     expect((await run('--json', 'watcher', 'ls')).out).toContain('"active"');
   });
 
-  test('[console] by keyboard alone: to the contents, to a path, up again, to another view', async () => {
+  test('[H7] by keyboard alone: to the contents, to a path, up again, to another view', async () => {
     const { page } = tab;
     await run('put', '/deep/er', 'v');
     await page.goto(`${url}/#/overview`);

@@ -138,7 +138,7 @@ test('[limits] silent connections, slow headers and slow bodies are closed', asy
   await served[Symbol.asyncDispose]();
 });
 
-test('[listen] another name than loopback, and writes from another origin, are denied', async () => {
+test('[H3] another name than loopback, and writes from another origin or without the header of a page, are denied', async () => {
   const served = await serve();
   const ask = (method: string, headers: Record<string, string>): Promise<number> =>
     new Promise((resolve) => {

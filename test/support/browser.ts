@@ -1,20 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import axe from 'axe-core';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
+import { launchChromium } from './chromium.js';
 
 /** A real Chromium without a window, and pages in it that keep what went wrong on them. */
-
-/** None of what a browser asks its maker for: it speaks to the server under test alone. */
-export const quiet = [
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 export interface Browser extends AsyncDisposable {
   open(url: string): Promise<Tab>;
@@ -28,22 +16,15 @@ export interface Tab {
   axe(): Promise<readonly string[]>;
 }
 
-export async function launch(executablePath: string): Promise<Browser> {
-  const profile = mkdtempSync(join(tmpdir(), 'waymark-chromium-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath,
-    headless: true,
-    chromiumSandbox: false,
-    args: quiet,
+export async function launch(): Promise<Browser> {
+  const chromium = await launchChromium();
+  const context = await chromium.newContext({
     viewport: { width: 1_200, height: 800 },
     reducedMotion: 'reduce',
   });
   return {
     open: (url) => openTab(context, url),
-    [Symbol.asyncDispose]: async () => {
-      await context.close();
-      rmSync(profile, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => chromium.close(),
   };
 }
 

@@ -1,6 +1,15 @@
 import { type Browser, chromium } from 'playwright-core';
 import { service } from '#services';
-import { quiet } from './browser.js';
+
+/** None of what a browser asks its maker for: it speaks to the server under test alone. */
+const quiet = [
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 /** A browser of its own, without a window, that asks nobody on the network for anything. Close it when done. */
 export async function launchChromium(): Promise<Browser> {

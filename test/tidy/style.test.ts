@@ -1,6 +1,6 @@
 import { parseSync } from 'oxc-parser';
 import { expect, test } from 'vitest';
-import { packageSources } from './sources.js';
+import { packageSources, sourcesIn } from './sources.js';
 
 const fileLinesMax = 300;
 const functionLinesMax = 70;
@@ -15,6 +15,9 @@ const longFiles: Readonly<Record<string, string>> = {
   'packages/waymark/src/space/namespace.ts':
     'a method for each call of a namespace, most of a line',
 };
+
+const consoleSources = ['.ts', '.tsx'].flatMap((end) => sourcesIn('packages/console/src', end));
+const allSources = [...packageSources(), ...consoleSources];
 
 /** Platform clocks, timers and randomness, and what to take instead. */
 const banned: readonly (readonly [RegExp, string])[] = [
@@ -33,7 +36,7 @@ const mayUseClocks: Readonly<Record<string, string>> = {
 };
 
 test('[tidy] files are short', () => {
-  const long = packageSources()
+  const long = allSources
     .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
     .filter(({ path, lines }) => lines > fileLinesMax && longFiles[path] === undefined);
   expect(
@@ -44,7 +47,7 @@ test('[tidy] files are short', () => {
 
 test('[tidy] functions fit on a screen', () => {
   const long: string[] = [];
-  for (const { path, text } of packageSources()) {
+  for (const { path, text } of allSources) {
     const starts = lineStarts(text);
     visit(parseSync(path, text).program, (node) => {
       if (!/Function/.test(node.type) || node.type === 'TSFunctionType') return;
@@ -70,6 +73,13 @@ test('[tidy] clocks and randomness come from their adapter', () => {
     }
   }
   expect(wrong).toEqual([]);
+});
+
+test('[tidy] the console makes no markup of a text, and asks nobody but its server', () => {
+  const wrong = consoleSources.filter(({ text }) =>
+    /innerHTML|outerHTML|insertAdjacentHTML|document\.write|new EventSource|https?:\/\//.test(text),
+  );
+  expect(wrong.map(({ path }) => path)).toEqual([]);
 });
 
 interface Node {

@@ -9,13 +9,13 @@ export interface InUse<T> {
   readonly more: boolean;
 }
 
-/** The paths of a namespace where something is, each with what its own route tells of it. */
+/** The paths at and below one where something is, each with what its own route tells of it. */
 export async function readInUse<T>(
-  ns: string,
+  { ns, path: at }: { readonly ns: string; readonly path: string },
   kind: { readonly of: string; readonly collection: string },
   signal: AbortSignal,
 ): Promise<InUse<T & { readonly path: string }>> {
-  const url = nsUrl(ns, 'in-use', '/', `of=${kind.of}&limit=${shownMax}`);
+  const url = nsUrl(ns, 'in-use', at, `of=${kind.of}&limit=${shownMax}`);
   const page = await json<Page<string>>(url, { signal });
   const all = await Promise.all(
     page.entries.map(async (path) => {
@@ -28,10 +28,13 @@ export async function readInUse<T>(
 
 /** @returns null for what went between the listing and the look */
 async function readOne<T>(url: string, signal: AbortSignal): Promise<T | null> {
-  try {
-    return await json<T>(url, { signal });
-  } catch (error) {
-    if (error instanceof Problem && error.code === 'not_found') return null;
+  return await json<T>(url, { signal }).catch(orElse('not_found', () => null));
+}
+
+/** For a `catch`: something else instead of one problem. */
+export function orElse<T>(code: string, instead: () => T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof Problem && error.code === code) return instead();
     throw error;
-  }
+  };
 }

@@ -159,3 +159,54 @@ export interface StashStatus {
     readonly waitingFor: readonly string[];
   } | null;
 }
+
+/** A histogram: how many took as long as each bound at most and longer than the bound before, and the rest. */
+export interface Spread {
+  readonly count: number;
+  readonly boundsMs: readonly number[];
+  readonly counts: readonly number[];
+}
+
+export interface ServerStatus {
+  readonly version: string;
+  readonly uptimeMs: number;
+  readonly safety: string;
+  readonly ready: {
+    readonly ok: boolean;
+    readonly checks: readonly {
+      readonly name: string;
+      readonly ok: boolean;
+      readonly reason?: string;
+    }[];
+  };
+  readonly engine: {
+    readonly engine: string;
+    readonly revision: number;
+    readonly keys: number;
+    readonly leases: number;
+    readonly bytes: number;
+  } | null;
+  readonly connections: { readonly all: number };
+  readonly cluster: {
+    readonly name: string;
+    readonly state: string;
+    readonly members: readonly {
+      readonly name: string;
+      readonly leads: boolean;
+      readonly answers: boolean;
+    }[];
+  } | null;
+  readonly watchers: { readonly lagRevisions: number } | null;
+  /** Sums since the server began. */
+  readonly load: {
+    readonly commits: Spread;
+    readonly reads: Spread;
+    readonly watches: number;
+    readonly lockWaiters: number;
+    readonly namespaces: readonly {
+      readonly name: string;
+      readonly reads: number;
+      readonly writes: number;
+    }[];
+  };
+}

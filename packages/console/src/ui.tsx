@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from './api.js';
 
 /** What the views are made of. Texts stand in elements as text: nothing here makes markup of a value. */
@@ -119,6 +119,29 @@ export function Field(props: {
   );
 }
 
+/** Where to look: a path that is typed, and gone to. */
+export function PathForm(props: {
+  readonly path: string;
+  readonly onGo: (path: string) => void;
+  readonly action?: string;
+  readonly children?: ComponentChildren;
+}): JSX.Element {
+  const { path, onGo, action = 'Go', children } = props;
+  const [typed, setTyped] = useState(path);
+  useEffect(() => setTyped(path), [path]);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    onGo(typed.startsWith('/') ? typed : `/${typed}`);
+  };
+  return (
+    <form class="row" onSubmit={submit}>
+      <Field label="Path" value={typed} onInput={setTyped} />
+      {children}
+      <Button type="submit">{action}</Button>
+    </form>
+  );
+}
+
 /** Asks before something is done; Escape closes it. */
 export function Dialog(props: {
   readonly title: string;
@@ -127,7 +150,7 @@ export function Dialog(props: {
 }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
     return () => dialog?.close();

@@ -1,17 +1,22 @@
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { json, nsUrl } from '../api.js';
 import { type Doing, useAction, usePoll } from '../hooks.js';
-import { readInUse } from '../in-use.js';
+import { orElse, readInUse } from '../in-use.js';
 import type { Explanation, Party } from '../model.js';
 import { goTo, linkTo } from '../route.js';
-import { Badge, Button, Dialog, Field, Note, Page, Table, Trouble } from '../ui.js';
+import { Badge, Button, Dialog, Field, Note, Page, PathForm, Table, Trouble } from '../ui.js';
 import type { ViewProps } from '../views.js';
 
 /** Who holds what and who waits, and for one path why one would not get it now. */
 export function Locks({ ns, path }: ViewProps): JSX.Element {
   const kind = { of: 'locks', collection: 'locks' };
-  const { data, problem } = usePoll(ns, (signal) => readInUse<Explanation>(ns, kind, signal));
+  // Who may not look at all of the namespace sees what is here.
+  const { data, problem } = usePoll(`${ns} ${path}`, (signal) =>
+    readInUse<Explanation>({ ns, path: '/' }, kind, signal).catch(
+      orElse('denied', () => readInUse<Explanation>({ ns, path }, kind, signal)),
+    ),
+  );
   // A tree lock above is in the way here too, and has a line of its own.
   const own = (parties: readonly Party[], at: string) => parties.filter((one) => one.path === at);
   return (
@@ -69,32 +74,24 @@ function Parties({ parties }: { readonly parties: readonly Party[] }): JSX.Eleme
 }
 
 function Explain({ ns, path }: ViewProps): JSX.Element {
-  const [wanted, setWanted] = useState(path);
   const [tree, setTree] = useState(false);
   const [shared, setShared] = useState(false);
-  useEffect(() => setWanted(path), [path]);
   const query = `tree=${tree}&mode=${shared ? 'shared' : 'exclusive'}`;
   const told = usePoll(`${ns} ${path} ${query}`, (signal) =>
     json<Explanation>(nsUrl(ns, 'locks', path, query), { signal }),
   );
   const unlocking = useAction();
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    goTo('locks', ns, wanted.startsWith('/') ? wanted : `/${wanted}`);
-  };
   return (
     <section aria-labelledby="explain">
       <h2 id="explain">Why not me?</h2>
-      <form class="row" onSubmit={submit}>
-        <Field label="Path" value={wanted} onInput={setWanted} />
+      <PathForm path={path} action="Explain" onGo={(to) => goTo('locks', ns, to)}>
         <label class="inline">
           <input type="checkbox" checked={tree} onChange={() => setTree(!tree)} /> with all below
         </label>
         <label class="inline">
           <input type="checkbox" checked={shared} onChange={() => setShared(!shared)} /> shared
         </label>
-        <Button type="submit">Explain</Button>
-      </form>
+      </PathForm>
       <Trouble problem={told.problem} />
       {told.data !== null && <Told told={told.data} />}
       {(told.data?.holders.some((one) => one.path === path) ?? false) && (

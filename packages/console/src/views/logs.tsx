@@ -2,21 +2,23 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { json, nsUrl } from '../api.js';
 import { usePoll } from '../hooks.js';
+import { orElse } from '../in-use.js';
 import type { LogEntry, Page as PageOf } from '../model.js';
-import { linkTo } from '../route.js';
-import { Button, Page, Table, Trouble } from '../ui.js';
+import { goTo, linkTo } from '../route.js';
+import { Button, Page, PathForm, Table, Trouble } from '../ui.js';
 import type { ViewProps } from '../views.js';
 
 /** The logs of a namespace, and the newest entries of the one that was chosen. */
 export function Logs({ ns, path }: ViewProps): JSX.Element {
   const { data, problem } = usePoll(
-    ns,
-    (signal) => json<PageOf<string>>(nsUrl(ns, 'in-use', '/', 'of=logs&limit=200'), { signal }),
+    `${ns} ${path}`,
+    (signal) => listLogs(ns, '/', signal).catch(orElse('denied', () => listLogs(ns, path, signal))),
     5_000,
   );
   const chosen = data?.entries.includes(path) === true ? path : data?.entries[0];
   return (
     <Page title="Logs" lead="What was appended, newest first.">
+      <PathForm path={path} onGo={(to) => goTo('logs', ns, to)} />
       <Trouble problem={problem} />
       {data?.entries.length === 0 && <p class="empty">There is no log here.</p>}
       {data !== null && data.entries.length > 0 && (
@@ -38,6 +40,10 @@ export function Logs({ ns, path }: ViewProps): JSX.Element {
       {chosen !== undefined && <Entries ns={ns} path={chosen} key={chosen} />}
     </Page>
   );
+}
+
+async function listLogs(ns: string, path: string, signal: AbortSignal): Promise<PageOf<string>> {
+  return await json<PageOf<string>>(nsUrl(ns, 'in-use', path, 'of=logs&limit=200'), { signal });
 }
 
 function Entries({ ns, path }: ViewProps): JSX.Element {

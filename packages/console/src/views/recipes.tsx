@@ -2,18 +2,21 @@ import type { ComponentChildren, JSX } from 'preact';
 import { type Loaded, usePoll } from '../hooks.js';
 import { type InUse, readInUse } from '../in-use.js';
 import type { ElectionState, GroupState, NamesState, SemaphoreState } from '../model.js';
-import { Badge, Note, Page, Table, Trouble } from '../ui.js';
+import { goTo } from '../route.js';
+import { Badge, Note, Page, PathForm, Table, Trouble } from '../ui.js';
 import type { ViewProps } from '../views.js';
 
 /** Elections, semaphores, names and groups of members: each a list of what is in use, with who. */
 
 type At<T> = T & { readonly path: string };
 
-function useKind<T>(ns: string, of: string, collection = of): Loaded<InUse<At<T>>> {
-  return usePoll(ns, (signal) => readInUse<T>(ns, { of, collection }, signal));
+function useKind<T>(where: ViewProps, of: string, collection = of): Loaded<InUse<At<T>>> {
+  const { ns, path } = where;
+  return usePoll(`${ns} ${path}`, (signal) => readInUse<T>(where, { of, collection }, signal));
 }
 
 function Uses<T>(props: {
+  readonly where: ViewProps;
   readonly title: string;
   readonly lead: string;
   readonly loaded: Loaded<InUse<At<T>>>;
@@ -21,10 +24,12 @@ function Uses<T>(props: {
   readonly empty: string;
   readonly row: (one: At<T>) => readonly ComponentChildren[];
 }): JSX.Element {
-  const { title, lead, loaded, heads, empty, row } = props;
+  const { where, title, lead, loaded, heads, empty, row } = props;
+  const { ns, path } = where;
   const { data, problem } = loaded;
   return (
     <Page title={title} lead={lead}>
+      <PathForm path={path} onGo={(to) => goTo(title.toLowerCase(), ns, to)} />
       <section aria-label={title}>
         <Trouble problem={problem} />
         {data !== null && (
@@ -47,10 +52,11 @@ function Uses<T>(props: {
   );
 }
 
-export function Elections({ ns }: ViewProps): JSX.Element {
-  const loaded = useKind<ElectionState>(ns, 'elections');
+export function Elections(where: ViewProps): JSX.Element {
+  const loaded = useKind<ElectionState>(where, 'elections');
   return (
     <Uses
+      where={where}
       title="Elections"
       lead="Who leads, by which term, and who stands."
       loaded={loaded}
@@ -67,10 +73,11 @@ export function Elections({ ns }: ViewProps): JSX.Element {
   );
 }
 
-export function Semaphores({ ns }: ViewProps): JSX.Element {
-  const loaded = useKind<SemaphoreState>(ns, 'semaphores');
+export function Semaphores(where: ViewProps): JSX.Element {
+  const loaded = useKind<SemaphoreState>(where, 'semaphores');
   return (
     <Uses
+      where={where}
       title="Semaphores"
       lead="How much is taken of each, by whom, and who waits."
       loaded={loaded}
@@ -89,10 +96,11 @@ export function Semaphores({ ns }: ViewProps): JSX.Element {
   );
 }
 
-export function Names({ ns }: ViewProps): JSX.Element {
-  const loaded = useKind<NamesState>(ns, 'names');
+export function Names(where: ViewProps): JSX.Element {
+  const loaded = useKind<NamesState>(where, 'names');
   return (
     <Uses
+      where={where}
       title="Names"
       lead="Which names are taken, and by whom."
       loaded={loaded}
@@ -109,10 +117,11 @@ export function Names({ ns }: ViewProps): JSX.Element {
   );
 }
 
-export function Members({ ns }: ViewProps): JSX.Element {
-  const loaded = useKind<GroupState>(ns, 'groups', 'members');
+export function Members(where: ViewProps): JSX.Element {
+  const loaded = useKind<GroupState>(where, 'groups', 'members');
   return (
     <Uses
+      where={where}
       title="Members"
       lead="Which processes are in which group, and who leads it."
       loaded={loaded}

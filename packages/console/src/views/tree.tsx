@@ -5,7 +5,7 @@ import { shownValue } from '../entries.js';
 import { type StreamState, usePoll, useStream } from '../hooks.js';
 import type { Change, Page as PageOf } from '../model.js';
 import { goTo, join, linkTo } from '../route.js';
-import { Badge, Button, Field, Page, Table, Trouble } from '../ui.js';
+import { Badge, Button, Page, PathForm, Table, Trouble } from '../ui.js';
 import type { ViewProps } from '../views.js';
 import { EntryPanel } from './entry.js';
 
@@ -14,18 +14,9 @@ const changesMax = 100;
 
 /** A path: its value, what lies below it, and what changes there. */
 export function Tree({ ns, path }: ViewProps): JSX.Element {
-  const [goal, setGoal] = useState(path);
-  useEffect(() => setGoal(path), [path]);
-  const go = (event: Event): void => {
-    event.preventDefault();
-    goTo('tree', ns, goal.startsWith('/') ? goal : `/${goal}`);
-  };
   return (
     <Page title="Tree">
-      <form class="row" onSubmit={go}>
-        <Field label="Path" value={goal} onInput={setGoal} />
-        <Button type="submit">Go</Button>
-      </form>
+      <PathForm path={path} onGo={(to) => goTo('tree', ns, to)} />
       <Crumbs ns={ns} path={path} />
       <Below ns={ns} path={path} key={path} />
     </Page>

@@ -2,13 +2,10 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { WaymarkError } from 'waymark';
-import type { Response } from 'undici';
 import { createDataDirectory, describeFact, inspectFiles } from 'waymark/engine';
 import { readBackup } from './backup-file.js';
-import { print, secondsMs, withNamespace } from './context.js';
+import { askServer, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
-import { fetchFrom } from './server-http.js';
 import { statusCommand } from './status.js';
 import { topCommand } from './top.js';
 
@@ -48,7 +45,7 @@ function backup(program: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const file = command.processedArgs[0] as string;
-      const response = await refuseProblem(await fetchFrom(options, '/v1/backup'));
+      const response = await askServer(options, 'GET', '/v1/backup');
       await pipeline(
         Readable.fromWeb(response.body as never),
         createWriteStream(file, { flags: 'wx', mode: 0o600 }),
@@ -61,12 +58,6 @@ function backup(program: Command, run: Run): void {
       );
     }),
   );
-}
-
-async function refuseProblem(response: Response): Promise<Response> {
-  if (response.ok) return response;
-  const text = `the server refuses a backup (${response.status}): ${await response.text()}`;
-  throw new WaymarkError('denied', text);
 }
 
 function restore(program: Command, run: Run): void {

@@ -1,68 +1,33 @@
 import { readFileSync } from 'node:fs';
-import { Agent, fetch, type Response } from 'undici';
-import { WaymarkError } from 'waymark';
-import { serverAddresses } from 'waymark/engine';
-import type { ServerStatus } from '../observe/server-status.js';
-import type { GlobalOptions } from './context.js';
+import { Agent, fetch, type RequestInit, type Response } from 'undici';
 
-/** Asks the first server that answers, over HTTP. @throws {WaymarkError} `unavailable` when none does */
-export async function fetchFrom(
-  { server }: Pick<GlobalOptions, 'server'>,
+/**
+ * Asks one server over HTTP, at an address as `--server` has them: `http:`, `https:` with files for TLS, or `unix:`. The connection ends with the
+ * answer: a command asks once, or once a second.
+ */
+export async function fetchAt(
+  address: string,
   path: string,
-  signal?: AbortSignal,
+  init: Omit<RequestInit, 'dispatcher'>,
 ): Promise<Response> {
-  let cause: unknown;
-  for (const address of serverAddresses(server)) {
-    const { base, dispatcher } = wayTo(address);
-    try {
-      return await fetch(new URL(path, base), {
-        dispatcher,
-        ...(signal !== undefined && { signal }),
-      });
-    } catch (error) {
-      signal?.throwIfAborted();
-      cause = error;
-    }
-  }
-  const text = `no server answers at ${server}: start one, or name another by --server`;
-  throw new WaymarkError('unavailable', text, {}, cause);
+  const { base, connect } = wayTo(address);
+  const dispatcher = new Agent({ pipelining: 0, connect });
+  return await fetch(new URL(path, base), { ...init, dispatcher });
 }
 
-/** @throws {WaymarkError} `unavailable`, or what the server refuses it with */
-export async function fetchStatus(
-  options: Pick<GlobalOptions, 'server'>,
-  signal?: AbortSignal,
-): Promise<ServerStatus> {
-  const response = await fetchFrom(options, '/v1/status', signal);
-  const told = (await response.json()) as ServerStatus & { readonly detail?: string };
-  if (response.ok) return told;
-  const text = told.detail ?? `the server answers ${response.status}`;
-  throw new WaymarkError(response.status === 401 ? 'unauthenticated' : 'denied', text);
-}
-
-/** A connection of its own, which ends with the answer: a command asks once, or once a second. */
-function wayTo(address: string): { readonly base: string; readonly dispatcher: Agent } {
-  const pipelining = 0;
+function wayTo(address: string): {
+  readonly base: string;
+  readonly connect: Agent.Options['connect'];
+} {
   if (address.startsWith('unix:')) {
     const socketPath = address.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
-    return {
-      base: 'http://localhost',
-      dispatcher: new Agent({ pipelining, connect: { socketPath } }),
-    };
+    return { base: 'http://localhost', connect: { socketPath } };
   }
   const { protocol, host, searchParams } = new URL(address);
-  const secure = /^(https|wss):$/.test(protocol);
-  const connect = secure ? filesOf(searchParams) : {};
-  return {
-    base: `${secure ? 'https' : 'http'}://${host}`,
-    dispatcher: new Agent({ pipelining, connect }),
-  };
-}
-
-function filesOf(named: URLSearchParams): Record<string, Buffer> {
+  if (!/^(https|wss):$/.test(protocol)) return { base: `http://${host}`, connect: {} };
   const files = ['ca', 'cert', 'key'].flatMap((name) => {
-    const file = named.get(name);
+    const file = searchParams.get(name);
     return file === null ? [] : [[name, readFileSync(file)] as const];
   });
-  return Object.fromEntries(files);
+  return { base: `https://${host}`, connect: Object.fromEntries(files) };
 }

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import type { ServerStatus } from '../observe/server-status.js';
 import { outColors } from './colors.js';
-import { print, secondsMs } from './context.js';
+import { askServer, type GlobalOptions, print, secondsMs } from './context.js';
 import type { Run } from './program.js';
-import { fetchStatus } from './server-http.js';
 
 export function statusCommand(program: Command, run: Run): void {
   program
@@ -21,6 +20,15 @@ export function statusCommand(program: Command, run: Run): void {
         return status.ready.ok ? 0 : 1;
       }),
     );
+}
+
+/** @throws {WaymarkError} what the server refuses with, `unavailable` */
+export async function fetchStatus(
+  options: GlobalOptions,
+  signal: AbortSignal,
+): Promise<ServerStatus> {
+  const response = await askServer(options, 'GET', '/v1/status', undefined, signal);
+  return (await response.json()) as ServerStatus;
 }
 
 function linesOf(status: ServerStatus): string[] {

@@ -3,7 +3,7 @@ import { pause, systemClock } from 'waymark/engine';
 import { outColors } from './colors.js';
 import { type GlobalOptions, interruption, secondsMs } from './context.js';
 import type { Run } from './program.js';
-import { fetchStatus } from './server-http.js';
+import { fetchStatus } from './status.js';
 import { type Rate, type Rates, ratesOf } from './top-rates.js';
 
 const clearScreen = '\u001b[H\u001b[J';
