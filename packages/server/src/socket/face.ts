@@ -18,7 +18,15 @@ import { overWebSocket } from './web-socket-stream.js';
 export type SocketFaceOptions = Partial<
   Pick<
     ServeOptions,
-    'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'admission' | 'called' | 'failed'
+    | 'clock'
+    | 'server'
+    | 'limits'
+    | 'faulted'
+    | 'admit'
+    | 'admission'
+    | 'called'
+    | 'failed'
+    | 'traced'
   >
 > & {
   /** Namespaces, guard and recipes. Absent: those verbs are refused. */
