@@ -12,6 +12,7 @@ export type ServiceName =
   | 'libfaketime'
   | 'nghttp2'
   | 'curl'
+  | 'python-etcd3'
   | 'chromium'
   | 'node-22'
   | 'node-24'
