@@ -88,7 +88,7 @@ test('[tls] the files are looked at by themselves every so often', async () => {
     expect(await nameAt(served.port)).toBe('server');
     await put('client');
     for (;;) {
-      await clock.advance(5_000);
+      clock.advance(5_000);
       if ((await nameAt(served.port)) === 'client') break;
     }
   } finally {

@@ -3,13 +3,16 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Space } from 'waymark';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import type { Access } from './access/access.js';
+import { isOpenElsewhere } from './access/of-server.js';
+import { broughtBy } from './access/shown.js';
 import { workLimits } from './admission.js';
 import { createEtcdFace, type EtcdFace } from './etcd/face.js';
 import { createApp } from './http/app.js';
 import { loopbackNames } from './http/origin.js';
 import { overHttp2 } from './http/over-http2.js';
-import type { WatchParts } from './http/streams.js';
-import { upgrader } from './http/websocket.js';
+import { Callers } from './http/callers.js';
+import { type UpgradeParts, upgrader } from './http/websocket.js';
 import { beginsWith, type Face, type Listener } from './listener.js';
 import type { Observation } from './observe/observation.js';
 import { Readiness } from './observe/readiness.js';
@@ -17,12 +20,12 @@ import type { Connections } from './observe/server-status.js';
 import { etcdOptions, type ServerOptions, timesOf } from './server-options.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import type { ServerStash } from './stash/of-server.js';
-import { isMutual } from './tls.js';
 import type { WatcherService } from './watchers/service.js';
 
 /** What stands behind the faces of a server. */
 export interface ServerParts {
   readonly engine: Engine;
+  readonly access: Access;
   readonly host: Host;
   readonly space: Space;
   readonly stash: ServerStash;
@@ -62,10 +65,11 @@ const version = (
 const methods = ['GET ', 'PUT ', 'POST ', 'HEAD ', 'DELETE ', 'PATCH ', 'OPTIONS '];
 
 export async function createFaces(parts: ServerParts, doors: Doors): Promise<Faces> {
-  const { host, engine, clock, observed, options, logger } = parts;
+  const { host, engine, access, clock, observed, options, logger } = parts;
   const { stopping, refused, listener } = doors;
-  const elsewhere = options.insecure === true || isMutual(options.tls);
-  const { allowEngine = !elsewhere } = options;
+  const elsewhere = isOpenElsewhere(options, access);
+  // Once access is on, it is root's alone.
+  const { allowEngine = access.on || !elsewhere } = options;
   const { metrics } = observed;
   const hosts = elsewhere ? null : loopbackNames;
   const work = workLimits(options, metrics, clock);
@@ -86,8 +90,10 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   });
   const looked = { ...parts, cluster: options.cluster, stopping };
   const readiness = new Readiness(looked);
+  const callers = new Callers(parts);
   const { app, watches } = await createApp({
     ...looked,
+    ...{ callers, host: callers.host, space: callers.space },
     ...{ readiness, metrics, hosts, version },
     ...work,
     status: { ...looked, ...observed, readiness, connections },
@@ -98,20 +104,20 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
     ...observed.binary,
-    ...{ host, clock },
+    ...{ host, access, clock },
     ...work,
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     faulted: (error) => logger.error({ err: error }, 'a call over the binary protocol failed'),
   });
-  upgrades(app, binary, { ...watches, hosts });
+  upgrades(app, binary, { ...watches, hosts, callers });
   return { app, binary, etcd, all: told(app, binary, etcd), readiness, connections };
 }
 
 function upgrades(
   app: FastifyInstance,
   binary: SocketFace,
-  parts: WatchParts & { readonly hosts: ReadonlySet<string> | null },
+  parts: Omit<UpgradeParts, 'binary'>,
 ): void {
   const serve = upgrader({
     ...parts,
@@ -125,7 +131,11 @@ function upgrades(
 /** Which face a connection speaks, by its first bytes. */
 function told(app: FastifyInstance, binary: SocketFace, etcd: EtcdFace): Face[] {
   return [
-    { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
+    {
+      name: 'binary',
+      speaks: binary.speaks,
+      serve: (socket) => binary.serve(socket, broughtBy(socket)),
+    },
     {
       name: 'http',
       speaks: beginsWith(...methods),

@@ -23,6 +23,12 @@ export interface ServerOptions {
   readonly history?: OpenOptions['history'];
   /** Keep what is there in memory too, for stale reads and watches: see `mirror` of waymark/engine. Default false. */
   readonly mirror?: OpenOptions['mirror'];
+  /** Switches access on at the start, where it is off, and tells one token of root; then it may listen beyond loopback. Default: as it is. */
+  readonly access?: boolean | undefined;
+  /** Takes each line of the audit log. Default: standard error, as the log. */
+  readonly audit?: ((line: string) => void) | undefined;
+  /** Told the token of root that `access` made. Default: it is written to standard error. */
+  readonly firstToken?: ((token: string) => void) | undefined;
   /** Listen beyond loopback though there are no access rules. */
   readonly insecure?: boolean | undefined;
   /**

@@ -8,6 +8,7 @@ import {
   systemRandom,
   withoutPassword,
 } from 'waymark/engine';
+import { accessOf, isOpenElsewhere } from './access/of-server.js';
 import { drain } from './drain.js';
 import { createFaces, type ServerParts } from './faces.js';
 import { describe } from './figures.js';
@@ -63,25 +64,33 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       throw error;
     });
   }
+  const access = await accessOf(options, { engine, clock, random }).catch(
+    async (error: unknown) => {
+      await watchers?.[Symbol.asyncDispose]();
+      await closeEngine();
+      throw error;
+    },
+  );
   let reachable = options.advertise;
   const stash = stashOf(options.stash, url, { engine, clock, random, logger });
   const local = createLocalHost(engine, {
     ...{ clock, random, root, stash },
     watchers: watchers?.desk,
     address: () => reachable,
-    reach: reachServers(options.tls, { clock, random }),
+    reach: reachServers(options.tls, { clock, random, access }),
   });
   const host = observed.host(local);
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await stash.close();
     await space.close();
+    await access[Symbol.asyncDispose]();
     await closeEngine();
   };
   try {
     await stash.start(space);
     const { listener, reload, stop } = await serve({
-      ...{ engine, host, space, stash, watchers, observed, logger, clock, random, options },
+      ...{ engine, access, host, space, stash, watchers, observed, logger, clock, random, options },
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
@@ -116,7 +125,8 @@ interface Serving {
 
 async function serve(parts: ServerParts): Promise<Serving> {
   const { host, clock, space, observed, options, watchers, stash } = parts;
-  const { listen: addresses = ['127.0.0.1:7420'], insecure = false, tls } = options;
+  const { listen: addresses = ['127.0.0.1:7420'], tls } = options;
+  const insecure = isOpenElsewhere(options, parts.access);
   const { connectionsMax = serverLimits.connectionsMax } = options;
   const { firstByteMs = serverLimits.firstByteMs } = options;
   const { metrics } = observed;

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { createServer, type PeerCertificate, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { WaymarkError } from 'waymark/engine';
 import { TlsFiles, tlsVersionMin } from './tls-files.js';
 
@@ -87,15 +86,4 @@ export async function openTls(options: TlsOptions, events: TlsEvents): Promise<T
 /** It has shown a certificate that none of the authorities stands for. */
 function isStranger(socket: TLSSocket): boolean {
   return !socket.authorized && Object.keys(socket.getPeerCertificate()).length > 0;
-}
-
-/** Whose certificate the client has shown, by its common name; null without one that an authority of ours stands for. */
-export function clientName(socket: Duplex): string | null {
-  // What node:http2 shows of a socket is no instance of its class.
-  const { authorized, getPeerCertificate } = socket as Partial<TLSSocket>;
-  if (authorized !== true || getPeerCertificate === undefined) return null;
-  const { subject } = getPeerCertificate.call(socket as TLSSocket) as Partial<PeerCertificate>;
-  if (subject === undefined) return null;
-  const names = subject.CN as string | string[] | undefined;
-  return (Array.isArray(names) ? names.at(-1) : names) ?? '';
 }

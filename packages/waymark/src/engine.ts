@@ -65,3 +65,5 @@ export { describeFact, type FileFact, inspectFiles } from './engines/file/inspec
 export type * from './core/watchers.js';
 export { checkHostPort } from './recipes/listener-address.js';
 export { type ListenAddress, ownAddress, parseListen } from './space/listen-address.js';
+export { leaseNotFound } from './engines/kit/lease-table.js';
+export * as watcherCalls from './recipes/watchers.js';

@@ -23,6 +23,7 @@ interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags, LimitFlags {
   readonly advertise?: string;
   readonly http2: 'own' | 'node';
   readonly insecure: boolean;
+  readonly access: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
   readonly heldRevisions?: number;
@@ -46,6 +47,11 @@ export function serveCommand(program: Command, run: Run): void {
       '5s',
     )
     .option('--no-watchers', 'neither take registered watches nor deliver them')
+    .option(
+      '--access',
+      'switch access on where it is off, and print one token of root; then it may listen beyond loopback',
+      false,
+    )
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
@@ -151,6 +157,7 @@ async function startServerOn(
     etcdQuotaBytes: options.etcdQuota,
     http2: options.http2,
     insecure,
+    access: options.access,
     tls: tlsOf(options),
     watchers: options.watchers && deliveryOf(options, options.watchersTtl),
     stash: stashOf(options),

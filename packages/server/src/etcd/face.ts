@@ -10,7 +10,7 @@ import {
   validateWholeNumber,
 } from 'waymark/engine';
 import type { Admission } from 'waymark/wire';
-import { Access } from '../access/access.js';
+import type { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { serveHttp1 } from '../http/http1-stream.js';
@@ -37,6 +37,7 @@ import { WatchService } from './watch.js';
 export interface EtcdFaceOptions {
   readonly engine: Engine;
   readonly host: Host;
+  readonly access: Access;
   readonly clock: Clock;
   readonly random: Random;
   /** Served unless a call names another. Default `etcd`. */
@@ -82,14 +83,11 @@ const messageBytesMax = requestBytesMax + 524_288;
 
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
-/** Users and roles: beside all namespaces, where no path leads. */
-const accessPrefix = 'w/etcd/auth/';
 
 /** What stands from the first connection on. */
 interface Opened {
   readonly transport: Transport;
   readonly gateway: (stream: ServedStream) => StreamHandler;
-  readonly access: Access;
   readonly quota: Quota;
 }
 
@@ -137,9 +135,9 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
     },
     async drain(graceMs) {
       // What could not be opened leaves nothing to drain.
-      const { transport, access, quota } = opened ?? (await opening?.catch(() => null)) ?? {};
+      const { transport, quota } = opened ?? (await opening?.catch(() => null)) ?? {};
       await transport?.drain(graceMs);
-      await Promise.all([access?.[Symbol.asyncDispose](), quota?.closed()]);
+      await quota?.closed();
     },
   };
 }
@@ -153,13 +151,10 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   const quota = new Quota(engine, ids.memberId, options.quotaBytes);
   const header = headerOf(ids);
   const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
-  const access = await Access.open({ ...options, prefix: accessPrefix });
-  try {
-    await quota.follow({ clock, stopping });
-  } catch (error) {
-    await access[Symbol.asyncDispose]();
-    throw error;
-  }
+  const { access } = options;
+  // Its clients expect of a cluster that all of it knows what one of it was told.
+  await access.store.follow();
+  await quota.follow({ clock, stopping });
   const grpc = serveGrpc({
     methods: measure(guarded(methodsFor(ground, access), ground, access)),
     bytesMax: messageBytesMax,
@@ -175,7 +170,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     return isGatewayPath(stream.path) ? gateway(stream) : options.others(stream);
   };
   const transport = http2Layers[http2]({ clock, refused: options.refused, accept });
-  return { transport, gateway, access, quota };
+  return { transport, gateway, quota };
 }
 
 function methodsFor(ground: Ground, access: Access): Method[] {

@@ -6,10 +6,13 @@ import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
 import { consoleRoutes } from '../console/routes.js';
 import type { Metrics } from '../metrics.js';
+import type { Access } from '../access/access.js';
+import { accessRoutes } from './access.js';
 import { admitted, type HttpAdmission } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
+import type { Callers } from './callers.js';
 import { clusterRoutes } from './cluster.js';
 import { counterRoutes } from './counters.js';
 import { cursorRoutes, ReaderCursors } from './cursors.js';
@@ -38,6 +41,9 @@ export interface AppParts extends OperationParts, HttpAdmission {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
+  readonly access: Access;
+  readonly callers: Callers;
+  /** As the caller of a request may use them. */
   readonly host: Host;
   readonly space: Space;
   readonly logger: FastifyBaseLogger;
@@ -90,6 +96,7 @@ export async function createApp(
     );
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
+  parts.callers.guard(app);
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
@@ -111,6 +118,7 @@ export async function createApp(
   cursorRoutes(app, watches.cursors);
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
+  accessRoutes(app, parts.access);
   operationRoutes(app, parts);
   await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);

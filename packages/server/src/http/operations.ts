@@ -3,6 +3,7 @@ import { WaymarkError } from 'waymark';
 import type { Metrics } from '../metrics.js';
 import type { Readiness } from '../observe/readiness.js';
 import { statusOf, type StatusParts } from '../observe/server-status.js';
+import type { Callers } from './callers.js';
 import { answers } from './answers.js';
 import { problemOf } from './problem.js';
 
@@ -10,6 +11,7 @@ export interface OperationParts {
   readonly metrics: Metrics;
   readonly version: string;
   readonly readiness: Readiness;
+  readonly callers: Callers;
   readonly status: Omit<StatusParts, 'version'>;
 }
 
@@ -17,7 +19,7 @@ export interface OperationParts {
 export function operationRoutes(app: FastifyInstance, parts: OperationParts): void {
   const tags = ['operations'];
   app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
-  readyRoute(app, parts.readiness);
+  readyRoute(app, parts);
   app.get('/v1/status', { schema: { tags, response: answers.serverStatus } }, async () =>
     statusOf({ ...parts.status, version: parts.version }),
   );
@@ -29,10 +31,12 @@ export function operationRoutes(app: FastifyInstance, parts: OperationParts): vo
   );
 }
 
-function readyRoute(app: FastifyInstance, readiness: Readiness): void {
+function readyRoute(app: FastifyInstance, { readiness, callers }: OperationParts): void {
   const schema = { tags: ['operations'], response: answers.ready as object };
   app.get('/readyz', { schema }, async (_request, reply) => {
     const { ok, checks, status } = await readiness.look();
+    // Who may not look at the server learns that it is well, and no more.
+    if (!callers.current.caller.observes) return await reply.code(ok ? 200 : 503).send({ ok });
     if (ok) return { ok, checks, ...status };
     const failed = checks.filter((check) => !check.ok);
     const why = failed.map(({ name, reason }) => `${name}: ${reason}`).join('; ');

@@ -20,12 +20,15 @@ import {
 
 /** What each verb does here, by its number. Verbs of a part that is not served are refused. */
 export function callTable(host: Host | undefined, engine: Engine | undefined): CallTable {
-  const namespaced = [...allOf(guarded), ...recipeCalls.map(methodOf)];
   return tableOf([
-    ...allOf(raw).map((method) => serve.refused(method, 'the raw engine needs the engine right')),
-    ...namespaced.map((method) => serve.refused(method, 'this server serves no namespaces')),
-    ...(engine === undefined ? [] : engineCalls(engine)),
-    ...(host === undefined ? [] : hostCalls(host)),
+    ...(engine === undefined
+      ? allOf(raw).map((method) => serve.refused(method, 'the raw engine needs the engine right'))
+      : engineCalls(engine)),
+    ...(host === undefined
+      ? [...allOf(guarded), ...recipeCalls.map(methodOf)].map((method) =>
+          serve.refused(method, 'this server serves no namespaces'),
+        )
+      : hostCalls(host)),
   ]);
 }
 

@@ -49,6 +49,12 @@ export interface ServeOptions {
   /** Shared by the connections of one port. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;
-  /** Throws to refuse a client (`unauthenticated`, `denied`). */
-  readonly admit?: ((hello: Hello) => void | Promise<void>) | undefined;
+  /** Throws to refuse a client (`unauthenticated`, `denied`); what it returns holds for that client. */
+  readonly admit?: ((hello: Hello) => ServedTo | void | Promise<void>) | undefined;
+}
+
+/** What one client is served, instead of what all are. */
+export interface ServedTo {
+  readonly table: CallTable;
+  readonly raw: boolean;
 }

@@ -6,7 +6,7 @@ import { Intake } from './intake.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
 import { type CallEnd, Running } from './running.js';
-import type { ListenCall, PlainCall, WatchCall } from './served-calls.js';
+import type { CallTable, ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 import type { ServedStream } from './stream.js';
@@ -21,6 +21,7 @@ const cancelled = new WaymarkError('unavailable', 'the call was cancelled');
  */
 export class ServedConnection {
   readonly #options: ServeOptions;
+  #table: CallTable;
   readonly #limits: SocketLimits;
   readonly #intake: Intake;
   readonly #outlet: Outlet;
@@ -45,10 +46,11 @@ export class ServedConnection {
 
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
     this.#options = options;
+    this.#table = options.table;
     this.#limits = { ...defaultSocketLimits, ...options.limits };
     this.#intake = new Intake(options.clock, prefaced, {
       message: (reader) => this.#read(reader),
-      failed: (error) => this.#refuse(error),
+      failed: (error) => this.refuse(error),
     });
     this.#outlet = new Outlet(options, this.#limits.bufferedBytesMax, {
       congested: () => this.#intake.stop(),
@@ -138,13 +140,14 @@ export class ServedConnection {
   #hello(hello: Hello): void {
     if (this.#greeted !== 'no') throw malformed('a second hello');
     this.#greeted = 'admitting';
-    this.#welcome(hello).catch((error: unknown) => this.#refuse(error));
+    this.#welcome(hello).catch((error: unknown) => this.refuse(error));
   }
 
   async #welcome(hello: Hello): Promise<void> {
-    const { admit, status, raw, server = 'waymark' } = this.#options;
+    const { admit, status, server = 'waymark' } = this.#options;
     const version = commonVersion(hello);
-    await admit?.(hello);
+    const { table, raw } = (await admit?.(hello)) ?? this.#options;
+    this.#table = table;
     const { callsMax, watchesMax, idleMsMax } = this.#limits;
     const { engine, identity } = (await status?.()) ?? { engine: '', identity: '' };
     const told = { version, server, engine, identity, raw };
@@ -154,7 +157,7 @@ export class ServedConnection {
 
   #request(verb: number, r: Reader): number {
     if (this.#greeted !== 'yes') throw malformed('a call before the handshake');
-    const call = this.#options.table[verb];
+    const call = this.#table[verb];
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
@@ -273,8 +276,8 @@ export class ServedConnection {
     if (over) stop();
   }
 
-  /** Tells what was wrong, and ends. */
-  #refuse(error: unknown): void {
+  /** Tells what was wrong, and ends: the client does not come back with the same. */
+  refuse(error: unknown): void {
     if (this.#ended) return;
     this.#outlet.error(0, error);
     this.#outlet.finish();
