@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { json, send } from '../api.js';
 import { useAction, usePoll } from '../hooks.js';
 import type { AccessRole, AccessStatus, AccessToken } from '../model.js';
-import { Badge, Button, Dialog, Field, Note, Page, Table, Trouble } from '../ui.js';
+import { Button, Dialog, Field, Note, Page, Table, Trouble } from '../ui.js';
 
 const root = '/v1/access';
 const dayMs = 86_400_000;
@@ -165,11 +165,7 @@ function Roles({ roles }: { readonly roles: readonly AccessRole[] }): JSX.Elemen
         rows={rows.map(({ role, actions, namespace, path, stash }) => (
           <tr key={`${role} ${namespace} ${path} ${stash}`}>
             <td>{role}</td>
-            <td>
-              {actions.map((action) => (
-                <Badge key={action}>{action}</Badge>
-              ))}
-            </td>
+            <td>{actions.join(', ')}</td>
             <td>{stash === undefined ? `namespace ${namespace}` : `stash ${stash}`}</td>
             <td>{path}</td>
           </tr>
