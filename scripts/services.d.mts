@@ -12,6 +12,7 @@ export type ServiceName =
   | 'libfaketime'
   | 'nghttp2'
   | 'curl'
+  | 'prometheus'
   | 'chromium'
   | 'node-22'
   | 'node-24'

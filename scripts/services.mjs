@@ -92,6 +92,11 @@ const services = {
     find: () => debianFile('curl', /\/bin\/curl$/),
     get: () => ensureDebian(['curl']),
   },
+  prometheus: {
+    need: 'checks of metrics and alert rules, by promtool',
+    find: () => debianFile('prometheus', /\/bin\/promtool$/),
+    get: () => ensureDebian(['prometheus']),
+  },
   chromium: {
     need: 'pages in a browser',
     find: () => debianFile('chromium', /\/bin\/chromium$/),
