@@ -7,7 +7,10 @@ const parts = {
   elections: ['test/elections'],
   messages: ['test/messages'],
   durability: ['test/durability'],
-  'power-loss': ['test/durability/power-loss.test.ts'],
+  'power-loss': [
+    'test/durability/power-loss.test.ts',
+    'test/durability/stash-power-loss.test.ts',
+  ],
   engines: ['test/engines'],
   'recipes-elsewhere': ['test/recipes/etcd.test.ts', 'test/recipes/postgres.test.ts'],
   linearizability: ['test/linearizability'],
