@@ -1,24 +1,35 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.js';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Tests whose processes mostly wait for each other: two files at a time, and nothing beside them. */
-const waiting = ['test/cluster/**/*.test.ts'];
-/** Tests that measure time, or load both cores with processes of their own: one file at a time, after the others. */
-const faults = [
+const testsOf = (part: string) => `test/${part}/**/*.test.ts`;
+/** Tests that load both cores with processes of their own, or wait for them. */
+const processes = [
+  'cluster',
   'faults',
   'locks',
   'durability',
   'linearizability',
-  'watches',
   'server',
   'cli',
-  'elections',
   'messages',
   'delivery',
   'deploy',
-].map((part) => `test/${part}/**/*.test.ts`);
+].map(testsOf);
+/** Tests that judge time: one file at a time, after all others. */
+const timed = [
+  ...['elections', 'overload', 'watches'].map(testsOf),
+  'test/cli/{elect,lock-ends,once,semaphore}.test.ts',
+  'test/cluster/namespaces.test.ts',
+  'test/delivery/many.test.ts',
+  'test/durability/snapshot.test.ts',
+  'test/faults/{clock,etcd-silent,stash-zones}.test.ts',
+  'test/locks/expiry.test.ts',
+  'test/server/silent.test.ts',
+];
+const built = ['**/node_modules/**', '**/dist/**'];
 
 export default defineConfig({
   resolve: {
@@ -48,21 +59,23 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
         test: {
           name: 'fast',
           include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**', ...faults, ...waiting],
+          exclude: [...built, ...processes, ...timed],
           sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: {
-          name: 'waiting',
-          include: waiting,
+          name: 'processes',
+          include: processes,
+          exclude: [...built, ...timed],
           testTimeout: 600_000,
           sequence: { groupOrder: 1 },
         },
@@ -70,9 +83,9 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'faults',
-          include: faults,
-          exclude: ['**/node_modules/**', '**/dist/**'],
+          name: 'timed',
+          include: timed,
+          exclude: built,
           maxWorkers: 1,
           testTimeout: 600_000,
           sequence: { groupOrder: 2 },

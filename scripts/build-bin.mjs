@@ -13,6 +13,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { rolldown } from 'rolldown';
+import { consoleFiles } from './console-files.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -83,7 +84,7 @@ async function bundle() {
     cwd: server,
     input: join(server, 'dist/cli/main.js'),
     platform: 'node',
-    plugins: [selfContained()],
+    plugins: [selfContained(), consoleFiles()],
     checks: { eval: false },
   });
   const { output } = await built.write({

@@ -12,6 +12,9 @@ export type ServiceName =
   | 'libfaketime'
   | 'nghttp2'
   | 'curl'
+  | 'chromium'
+  | 'node-22'
+  | 'node-24'
   | 'iproute2'
   | 'nftables';
 

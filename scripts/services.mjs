@@ -92,6 +92,21 @@ const services = {
     find: () => debianFile('curl', /\/bin\/curl$/),
     get: () => ensureDebian(['curl']),
   },
+  chromium: {
+    need: 'pages in a browser',
+    find: () => debianFile('chromium', /\/bin\/chromium$/),
+    get: () => ensureDebian(['chromium', 'fonts-dejavu-core']),
+  },
+  'node-22': {
+    need: 'the packages on Node 22',
+    find: () => nodeIn('22'),
+    get: () => fetchNode('22'),
+  },
+  'node-24': {
+    need: 'the packages on Node 24',
+    find: () => nodeIn('24'),
+    get: () => fetchNode('24'),
+  },
   iproute2: {
     need: 'network namespaces',
     find: () => debianFile('iproute2', /\/s?bin\/ip$/),
@@ -166,6 +181,30 @@ function postgresIn(directory) {
   const path = join(directory, 'postgres');
   if (!existsSync(path)) return null;
   return { path, directory, version: run(path, ['--version']).trim().split(' ')[2] };
+}
+
+/** Other Nodes are packages of npm's, one for each platform. */
+const nodePackage = `node-${process.platform}-${process.arch}`;
+
+function nodeIn(major) {
+  const root = join(cache, `node-${major}`, 'node_modules', nodePackage);
+  const path = join(root, 'bin/node');
+  if (!existsSync(path)) return null;
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  return { path, directory: dirname(path), version };
+}
+
+function fetchNode(major) {
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(join(cache, `node-${major}-`));
+  try {
+    process.stderr.write(`fetching Node ${major} …\n`);
+    const flags = ['--no-audit', '--no-fund', '--no-save', '--ignore-scripts', '--prefix', work];
+    run('npm', ['install', ...flags, `${nodePackage}@${major}`], { cwd: work });
+    moveInto(work, join(cache, `node-${major}`));
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 }
 
 /** The package for this platform has the server itself. */

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { askMember, type ClusterStatus } from 'waymark/cluster';
 import { expect, test } from 'vitest';
-import { freePort } from '../support/etcd.js';
+import { freePort } from '../support/free-port.js';
 import { ClusterFolder, killEtcd, until, whole } from './cluster-server.js';
 
 const program = fileURLToPath(new URL('../dist/cluster/application.js', import.meta.url));

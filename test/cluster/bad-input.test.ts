@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { open } from 'waymark';
 import { openCluster } from 'waymark/cluster';
-import { ClusterFolder, ClusterServer, run, until } from './cluster-server.js';
+import { ClusterFolder, ClusterServer, memberFile, run, until } from './cluster-server.js';
 
 let folder: ClusterFolder;
 let a: ClusterServer;
@@ -145,6 +145,16 @@ test('[W10] only the owner of the directory can tell a member what to do', async
   for (const verb of ['status', 'token', 'leave', 'recover']) {
     const { status } = await fetch(`${a.url}/${verb}`, { method: 'POST', body: '{}' });
     expect(status, verb).toBe(404);
+  }
+});
+
+test('[W10] ports of members stand below those that Linux gives to connections that go out', async () => {
+  for (let member = 0; member < 4; member++) {
+    const directory = fresh();
+    expect((await run('cluster', 'init', directory)).code).toBe(0);
+    const { clientPort, peerPort } = memberFile(directory);
+    for (const port of [clientPort, peerPort]) expect(port).toBeLessThan(32_768);
+    expect(clientPort).not.toBe(peerPort);
   }
 });
 

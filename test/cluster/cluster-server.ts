@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { askMember, type ClusterStatus } from 'waymark/cluster';
 import { Command, type Finished, waymark } from '../support/command.js';
-import { freePort } from '../support/etcd.js';
+import { freePort } from '../support/free-port.js';
 
 export type Verb = 'status' | 'token' | 'leave' | 'recover';
 
@@ -161,9 +161,17 @@ export function killEtcd(directory: string): void {
   if (pid !== null) process.kill(pid, 'SIGKILL');
 }
 
-export function memberFile(directory: string): { data?: string; name?: string; gone?: string } {
+export interface KeptMember {
+  readonly data?: string;
+  readonly name?: string;
+  readonly gone?: string;
+  readonly clientPort?: number;
+  readonly peerPort?: number;
+}
+
+export function memberFile(directory: string): KeptMember {
   try {
-    return JSON.parse(readFileSync(join(directory, 'member.json'), 'utf8')) as { data: string };
+    return JSON.parse(readFileSync(join(directory, 'member.json'), 'utf8')) as KeptMember;
   } catch {
     return {};
   }

@@ -31,7 +31,7 @@ test('[W10] members with certificates speak TLS alone: to each other, to themsel
     expect(plain.code).not.toBe(0);
     expect(plain.err).toMatch(/speak TLS: join with --tls-cert/);
 
-    const { clientPort } = memberFile(a.directory) as { clientPort: number };
+    const { clientPort } = memberFile(a.directory);
     const at = `127.0.0.1:${clientPort}`;
     const ca = `timeoutMs=1000&ca=${join(folder, 'ca.crt')}`;
     const stranger = `&cert=${join(folder, 'stranger.crt')}&key=${join(folder, 'stranger.key')}`;

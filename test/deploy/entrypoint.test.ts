@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Command, type Finished, waymark } from '../support/command.js';
-import { freePort, startEtcd } from '../support/etcd.js';
+import { freePort } from '../support/free-port.js';
+import { startEtcd } from '../support/etcd.js';
 import { root } from '../tidy/sources.js';
 
 let folder: string;

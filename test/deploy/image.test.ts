@@ -31,7 +31,8 @@ beforeAll(async () => {
   image = stages.get('waymark') as Stage;
 }, 600_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+// A tree of all that is installed, on a busy disk.
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 600_000);
 
 /** As the container would be started, but for its root: as its user, in its directory, with its variables. */
 function start(

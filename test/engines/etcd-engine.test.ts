@@ -12,7 +12,8 @@ import {
   type Txn,
 } from 'waymark/engine';
 import { certificates } from '../support/certificates.js';
-import { freePort, type RunningEtcd, startEtcd } from '../support/etcd.js';
+import { freePort } from '../support/free-port.js';
+import { type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 const everything = [{ key: '', end: '' }];
 const put = (key: string, value = '') => ({ type: 'put', key, value }) as const;

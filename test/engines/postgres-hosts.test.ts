@@ -64,7 +64,10 @@ async function failureOf(call: Promise<unknown>): Promise<WaymarkError | null> {
 test('[postgres] of several hosts the primary is taken, wherever it stands in the URL, and the one promoted after it', async () => {
   const pair = await startPair();
   const { primary, standby } = pair;
-  const url = urlOf([1, standby.port, primary.port], 'target_session_attrs=read-write');
+  const url = urlOf(
+    [1, standby.port, primary.port],
+    'target_session_attrs=read-write&timeoutMs=30000',
+  );
   await using engine = await openEngine(url);
   const { identity } = await engine.status();
   const before = await put(engine, 'k');

@@ -137,7 +137,8 @@ describe.each([
       (await client.ask(post('kv/range', { key }, headers))).status;
     const host = clientOf === overHttp1 ? 'Host' : ':authority';
     expect(await ask({ Origin: 'http://evil.example' })).toBe(403);
-    expect(await ask({ Origin: etcd.url })).toBe(200);
+    expect(await ask({ Origin: etcd.url })).toBe(403);
+    expect(await ask({ Origin: etcd.url, 'X-Waymark-CSRF': '1' })).toBe(200);
     expect(await ask({ [host]: 'evil.example' })).toBe(403);
     expect(await ask({ [host]: 'localhost:1' })).toBe(200);
   });

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { freePort } from '../support/etcd.js';
+import { freePort } from '../support/free-port.js';
 
 /**
  * Stands before a process of one zone: what comes from another zone, and what goes back there, takes a while. Who has a connection is told by the kernel, so that all reach a process by one

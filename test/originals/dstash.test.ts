@@ -1,5 +1,5 @@
 import { readFile, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { expect, test } from 'vitest';
@@ -18,6 +18,7 @@ import { ServedPort, tableOf } from 'waymark/wire';
 import { StashBed } from '../stash/support/bed.js';
 import { MemoryNode } from '../stash/support/memory-node.js';
 import { certificates } from '../support/certificates.js';
+import { freePort } from '../support/free-port.js';
 
 /** The faults of dstash (on quanta); the table of them is docs/spec/defects.md. */
 
@@ -197,13 +198,4 @@ async function oneNode(engine: Engine, address: string): Promise<void> {
   const placed = { id: 'one', zone: 'z', weight: 1 };
   await announce(engine, { ...placed, address }, (await engine.grant(60_000)).id);
   await createView(engine, { epoch: 1, replicas: 3, nodes: [placed] });
-}
-
-/** One that nobody has a moment later. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { readonly port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -7,7 +7,8 @@ import { isWaymarkError, type Namespace, open, type Space } from 'waymark';
 import { systemRandom } from 'waymark/engine';
 import { ServerProcess } from '../faults/server-process.js';
 import { Command, waymark } from '../support/command.js';
-import { freePort, startEtcd } from '../support/etcd.js';
+import { freePort } from '../support/free-port.js';
+import { startEtcd } from '../support/etcd.js';
 import { startPostgres } from '../support/postgres.js';
 
 interface Elsewhere {

@@ -138,7 +138,7 @@ test('[limits] silent connections, slow headers and slow bodies are closed', asy
   await served[Symbol.asyncDispose]();
 });
 
-test('[listen] another name than loopback, and writes from another origin, are denied', async () => {
+test('[H3] another name than loopback, and writes from another origin or without the header of a page, are denied', async () => {
   const served = await serve();
   const ask = (method: string, headers: Record<string, string>): Promise<number> =>
     new Promise((resolve) => {
@@ -167,7 +167,12 @@ test('[listen] another name than loopback, and writes from another origin, are d
     expect(await ask('PUT', { host }), host).toBe(200);
   expect(await ask('PUT', { origin: 'http://evil.example' })).toBe(403);
   expect(await ask('PUT', { origin: 'null' })).toBe(403);
-  expect(await ask('PUT', { origin: served.base })).toBe(200);
+  const marked = { 'x-waymark-csrf': '1' };
+  expect(await ask('PUT', { origin: 'http://evil.example', ...marked })).toBe(403);
+  expect(await ask('PUT', { origin: served.base })).toBe(403);
+  expect(await ask('PUT', { 'sec-fetch-site': 'cross-site' })).toBe(403);
+  expect(await ask('PUT', { origin: served.base, ...marked })).toBe(200);
+  expect(await ask('GET', { origin: served.base })).toBe(200);
   await served[Symbol.asyncDispose]();
 });
 

@@ -1,10 +1,10 @@
-import { createServer } from 'node:net';
 import { startServer } from '@waymark/server';
 import { expect, test } from 'vitest';
 import { type Membership, open, type Space, type StreamHandler } from 'waymark';
 import { createMemoryEngine, ForwardingEngine } from 'waymark/engine';
 import { FaultProxy } from '../faults/proxy.js';
 import { ServerProcess } from '../faults/server-process.js';
+import { freePort } from '../support/free-port.js';
 
 const echo: StreamHandler = async function* (stream) {
   for await (const part of stream) yield part;
@@ -12,14 +12,6 @@ const echo: StreamHandler = async function* (stream) {
 
 function* numbers(count: number): Generator<number> {
   for (let at = 0; at < count; at++) yield at;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 interface Two {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import mysql from 'mysql2/promise';
 import { service } from '#services';
-import { freePort } from './etcd.js';
+import { freePort } from './free-port.js';
 import { asNobody, own } from './postgres.js';
 
 export interface RunningMariadb {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { service } from '#services';
-import { freePort } from './etcd.js';
+import { freePort } from './free-port.js';
 
 export interface RunningNats {
   readonly port: number;

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { service } from '#services';
-import { freePort } from './etcd.js';
+import { freePort } from './free-port.js';
 
 export type PostgresVersion = 15 | 18;
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { service } from '#services';
-import { freePort } from './etcd.js';
+import { freePort } from './free-port.js';
 
 export interface ProsodyCall {
   /** Of accounts at `localhost`, each with the password `secret`. Default alice and waymark. */

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { service } from '#services';
-import { answers, freePort } from './etcd.js';
+import { freePort } from './free-port.js';
+import { answers } from './etcd.js';
 
 export interface RabbitCall {
   /** As in rabbitmq.conf. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createClient } from '@redis/client';
 import { service } from '#services';
-import { freePort } from './etcd.js';
+import { freePort } from './free-port.js';
 
 export interface RedisCall {
   readonly password?: string;

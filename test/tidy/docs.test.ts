@@ -7,7 +7,6 @@ import {
   symlinkSync,
   writeFileSync,
   chmodSync,
-  existsSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +14,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Command, serve, waymark } from '../support/command.js';
 import { root } from './sources.js';
 
-/** Every block of README and guides is run: `ts` as a module, `sh` in a shell with `waymark` on the PATH and a server. */
+/**
+ * Every block of the READMEs, the guides and the pages beside them is run: `ts` as a module, `sh` in a shell with `waymark` on the PATH and a server,
+ * `py` by Python.
+ */
 
 interface Block {
   readonly name: string;
@@ -23,11 +25,18 @@ interface Block {
   readonly text: string;
 }
 
-const guides = existsSync(join(root, 'docs/guide')) ? readdirSync(join(root, 'docs/guide')) : [];
 const pages = [
   'README.md',
-  ...guides.filter((name) => name.endsWith('.md')).map((name) => `docs/guide/${name}`),
+  'packages/waymark/README.md',
+  'packages/server/README.md',
+  ...pagesIn('docs'),
+  ...pagesIn('docs/guide'),
 ];
+
+function pagesIn(folder: string): string[] {
+  const names = readdirSync(join(root, folder)).filter((name) => name.endsWith('.md'));
+  return names.map((name) => `${folder}/${name}`);
+}
 
 function blocksOf(page: string): Block[] {
   const text = readFileSync(join(root, page), 'utf8');
@@ -42,8 +51,11 @@ function blocksOf(page: string): Block[] {
 
 const blocks = pages.flatMap(blocksOf);
 const folder = mkdtempSync(join(tmpdir(), 'waymark-docs-'));
+const programs = blocks.filter(({ language }) => language === 'ts');
 let server: Command;
 let url: string;
+/** What the compiler says of all programs, a line each. */
+let complaints: readonly string[];
 
 beforeAll(async () => {
   ({ command: server, url } = await serve([
@@ -60,7 +72,32 @@ beforeAll(async () => {
   for (const name of ['etcd3', 'fastify', 'vitest', '@waymark']) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   }
+  for (const { name, text } of programs) {
+    writeFileSync(join(folder, fileOf(name, text)), text.replaceAll('http://127.0.0.1:7420', url));
+  }
+  complaints = await compile(programs.map(({ name, text }) => fileOf(name, text)));
 });
+
+function isSuite(text: string): boolean {
+  return text.includes("from 'vitest'");
+}
+
+function fileOf(name: string, text: string): string {
+  return `${name.replace(/\W+/g, '-')}${isSuite(text) ? '.test' : ''}.mts`;
+}
+
+/** All at once: the compiler takes as long for one as for fifty. */
+async function compile(files: readonly string[]): Promise<string[]> {
+  const tsc = join(root, 'node_modules/.bin/tsc');
+  const options = ['--module', 'nodenext', '--target', 'es2022', '--strict', '--skipLibCheck'];
+  const lib = ['--lib', 'es2023,esnext.disposable', '--types', 'node'];
+  const types = ['--typeRoots', join(root, 'node_modules/@types'), '--pretty', 'false'];
+  const { code, out, err } = await new Command(tsc, [...options, ...lib, ...types, ...files], {
+    cwd: folder,
+  }).done;
+  expect(code === 0 || out.includes('.mts('), out + err).toBe(true);
+  return out.split('\n');
+}
 
 afterAll(async () => {
   await server.stop();
@@ -72,7 +109,7 @@ test('[docs] the README has its blocks, and no block is of a kind that nothing r
   expect(blocks.filter(({ language }) => language === 'sh').length).toBeGreaterThan(0);
   // Blocks without a language are commands that install or start, or pictures; SQL is what others run.
   for (const { name, language } of blocks) {
-    expect(['', 'ts', 'sh', 'sql'], name).toContain(language);
+    expect(['', 'ts', 'sh', 'py', 'sql'], name).toContain(language);
   }
 });
 
@@ -92,41 +129,39 @@ test.each(blocks.filter(({ language }) => language === 'sh'))(
   },
 );
 
-test.each(blocks.filter(({ language }) => language === 'ts'))(
+test.each(programs)('[docs] $name runs', async ({ name, text }) => {
+  const file = fileOf(name, text);
+  expect(complaints.filter((line) => line.startsWith(`${file}(`))).toEqual([]);
+  const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', folder];
+  const run = [...(isSuite(text) ? vitest : []), join(folder, file.replace('.mts', '.mjs'))];
+  const { code, out, err } = await new Command(process.execPath, run, { cwd: folder }).done;
+  expect(code, out + err).toBe(0);
+  expectTold(text, out);
+});
+
+test.each(blocks.filter(({ language }) => language === 'py'))(
   '[docs] $name runs',
-  async ({ name, text }) => {
-    const suite = text.includes("from 'vitest'");
-    const file = join(folder, `${name.replace(/\W+/g, '-')}${suite ? '.test' : ''}.mts`);
-    writeFileSync(file, text.replaceAll('http://127.0.0.1:7420', url));
-    const tsc = join(root, 'node_modules/.bin/tsc');
-    const options = [
-      '--module',
-      'nodenext',
-      '--target',
-      'es2022',
-      '--lib',
-      'es2023,esnext.disposable',
-      '--strict',
-      '--skipLibCheck',
-      '--types',
-      'node',
-      '--typeRoots',
-      join(root, 'node_modules/@types'),
-      file,
-    ];
-    const compiled = await new Command(tsc, options, { cwd: folder }).done;
-    expect(compiled.out + compiled.err).toBe(
-      compiled.code === 0 ? compiled.out + compiled.err : '',
-    );
-    const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', folder];
-    const run = [...(suite ? vitest : []), file.replace('.mts', '.mjs')];
-    const { code, out, err } = await new Command(process.execPath, run, { cwd: folder }).done;
-    expect(code, out + err).toBe(0);
-    // What a page says is printed, is.
-    const told = [...text.matchAll(/\/\/ → (.*)$/gm)].map(([, line]) => line);
-    if (told.length > 0) expect(out.trimEnd().split('\n')).toEqual(told);
+  async ({ text }) => {
+    const program = text.replaceAll('http://127.0.0.1:7420', url);
+    const { code, out, err } = await new Command('python3', ['-c', program], { cwd: folder }).done;
+    expect(code, err).toBe(0);
+    expectTold(text, out);
   },
 );
+
+/** What a page says is printed, is. */
+function expectTold(text: string, out: string): void {
+  const told = [...text.matchAll(/(?:\/\/|#) → (.*)$/gm)].map(([, line]) => line);
+  if (told.length > 0) expect(out.trimEnd().split('\n')).toEqual(told);
+}
+
+test('[docs] the figures beside the others are those of the README', () => {
+  const text = (page: string): string => readFileSync(join(root, page), 'utf8');
+  const known = text('README.md');
+  const rows = [...text('docs/comparison.md').matchAll(/^\| .* : .* \| \*\*.*\) \|$/gm)];
+  expect(rows.length).toBeGreaterThan(15);
+  for (const [row] of rows) expect(known).toContain(row);
+});
 
 test('[W9] the memory engine opens no file', async () => {
   const program = `

@@ -30,6 +30,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'index',
   ],
   cluster: ['core', 'space/base', 'engines/kit', 'engines/etcd'],
+  // Stands in the place of modules that use Node, when the library is bundled for pages.
+  browser: ['core', 'engines/remote', 'space', 'space/base', 'index'],
   index: [
     'core',
     'cluster',

@@ -1,6 +1,6 @@
 import { parseSync } from 'oxc-parser';
 import { expect, test } from 'vitest';
-import { packageSources } from './sources.js';
+import { packageSources, sourcesIn } from './sources.js';
 
 const fileLinesMax = 300;
 const functionLinesMax = 70;
@@ -16,6 +16,9 @@ const longFiles: Readonly<Record<string, string>> = {
     'a method for each call of a namespace, most of a line',
 };
 
+const consoleSources = ['.ts', '.tsx'].flatMap((end) => sourcesIn('packages/console/src', end));
+const allSources = [...packageSources(), ...consoleSources];
+
 /** Platform clocks, timers and randomness, and what to take instead. */
 const banned: readonly (readonly [RegExp, string])[] = [
   [/\bDate\.now\(|\bnew Date\(\)/, 'Clock.wallNow()'],
@@ -27,12 +30,13 @@ const banned: readonly (readonly [RegExp, string])[] = [
 /** The adapter itself, and files whose timers guard real sockets and processes. */
 const mayUseClocks: Readonly<Record<string, string>> = {
   'packages/waymark/src/core/system-clock.ts': 'the adapter',
+  'packages/waymark/src/browser/system-clock.ts': 'the adapter of a page',
   'packages/server/src/cli/command-group.ts': 'times the end of a child process',
   'packages/server/src/cli/serve.ts': 'bounds its own stop',
 };
 
 test('[tidy] files are short', () => {
-  const long = packageSources()
+  const long = allSources
     .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
     .filter(({ path, lines }) => lines > fileLinesMax && longFiles[path] === undefined);
   expect(
@@ -43,7 +47,7 @@ test('[tidy] files are short', () => {
 
 test('[tidy] functions fit on a screen', () => {
   const long: string[] = [];
-  for (const { path, text } of packageSources()) {
+  for (const { path, text } of allSources) {
     const starts = lineStarts(text);
     visit(parseSync(path, text).program, (node) => {
       if (!/Function/.test(node.type) || node.type === 'TSFunctionType') return;
@@ -69,6 +73,13 @@ test('[tidy] clocks and randomness come from their adapter', () => {
     }
   }
   expect(wrong).toEqual([]);
+});
+
+test('[tidy] the console makes no markup of a text, and asks nobody but its server', () => {
+  const wrong = consoleSources.filter(({ text }) =>
+    /innerHTML|outerHTML|insertAdjacentHTML|document\.write|new EventSource|https?:\/\//.test(text),
+  );
+  expect(wrong.map(({ path }) => path)).toEqual([]);
 });
 
 interface Node {

@@ -1,11 +1,6 @@
 import type { Clock, EngineStatus, Host } from 'waymark/engine';
 import type { Metrics } from './metrics.js';
-
-type Counted =
-  | 'waymark_connections'
-  | 'waymark_binary_connections'
-  | 'waymark_etcd_connections'
-  | 'waymark_watch_streams';
+import type { Connections } from './observe/server-status.js';
 
 /** How long a scrape waits for an engine that is elsewhere. */
 const statusMsMax = 3_000;
@@ -14,28 +9,24 @@ const statusMsMax = 3_000;
 export function describe(
   metrics: Metrics,
   { host, clock }: { readonly host: Host; readonly clock: Clock },
-  counted: () => Record<Counted, number>,
+  connections: () => Connections,
 ): void {
   const status = oncePerScrape(host, clock);
   const figure =
     (name: 'revision' | 'compacted' | 'keys' | 'leases' | 'bytes') =>
     async (): Promise<number | null> =>
       (await status())?.[name] ?? null;
-  metrics.gauge('waymark_connections', 'Open connections.', () => counted().waymark_connections);
+  metrics.gauge('waymark_connections', 'Open connections.', () => connections().all);
   metrics.gauge(
     'waymark_binary_connections',
     'Of these, with the binary protocol.',
-    () => counted().waymark_binary_connections,
+    () => connections().binary,
   );
-  metrics.gauge(
-    'waymark_etcd_connections',
-    "Of these, with etcd's API.",
-    () => counted().waymark_etcd_connections,
-  );
+  metrics.gauge('waymark_etcd_connections', "Of these, with etcd's API.", () => connections().etcd);
   metrics.gauge(
     'waymark_watch_streams',
     'Watches and messages under way over HTTP and WebSocket.',
-    () => counted().waymark_watch_streams,
+    () => connections().streams,
   );
   metrics.gauge('waymark_engine_up', 'Whether the engine answers: 1 or 0.', async () =>
     (await status()) === null ? 0 : 1,
@@ -45,10 +36,6 @@ export function describe(
   metrics.gauge('waymark_keys', 'Live keys.', figure('keys'));
   metrics.gauge('waymark_leases', 'Live leases.', figure('leases'));
   metrics.gauge('waymark_bytes', 'Bytes of live keys and values.', figure('bytes'));
-  // The name that every Prometheus client has for it; `etcdctl check datascale` reads it.
-  metrics.gauge('process_resident_memory_bytes', 'Resident memory of the process.', () =>
-    process.memoryUsage.rss(),
-  );
 }
 
 /** The engine is asked once for all figures of a scrape, which are read one behind the other. */

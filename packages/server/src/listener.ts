@@ -31,6 +31,8 @@ export interface ListenOptions {
 export interface Listener {
   /** As clients name them: `127.0.0.1:7420`, `unix:/run/waymark.sock`. */
   readonly addresses: readonly string[];
+  /** Null without. */
+  readonly tls: Tls | null;
   connections(): number;
   /** Stops accepting, and ends those that have not said what they speak. */
   stop(): void;
@@ -81,6 +83,7 @@ export async function listen(options: ListenOptions, faces: readonly Face[]): Pr
   }
   return {
     addresses: bound,
+    tls: port.tls,
     connections: () => port.open.size,
     stop,
     async close() {
@@ -100,11 +103,11 @@ export async function listen(options: ListenOptions, faces: readonly Face[]): Pr
 /** The connections there are, whatever address they came by. */
 class Port {
   readonly open = new Set<Socket>();
+  tls: Tls | null = null;
   readonly #options: ListenOptions;
   readonly #faces: readonly Face[];
   /** They have not told what they speak. */
   readonly #silent = new Set<Socket>();
-  #tls: Tls | null = null;
   #stopped = false;
 
   constructor(options: ListenOptions, faces: readonly Face[]) {
@@ -114,7 +117,7 @@ class Port {
 
   async openTls(options: TlsOptions): Promise<void> {
     const { firstByteMs, refused } = this.#options;
-    this.#tls = await openTls(options, {
+    this.tls = await openTls(options, {
       handshakeMs: firstByteMs,
       secured: (socket) => this.#tellApart(socket, { secure: true }),
       refused: (reason) => refused?.(reason),
@@ -144,7 +147,7 @@ class Port {
   #tellApart(socket: Socket, { secure }: { readonly secure: boolean }): void {
     // The handshake was not over when the others were ended.
     if (this.#stopped) return void socket.destroy();
-    const tls = secure ? null : this.#tls;
+    const tls = secure ? null : this.tls;
     const refused = (reason: string): void => this.#options.refused?.(reason);
     this.#silent.add(socket);
     socket.once('close', () => this.#silent.delete(socket));

@@ -1,13 +1,19 @@
 import { type Clock, connectHost, type LocalHostOptions, type Random } from 'waymark/engine';
+import type { Access } from './access/access.js';
 import type { TlsOptions } from './tls.js';
 
 /** How this server reaches others over the same engine. */
 export function reachServers(
   tls: TlsOptions | undefined,
-  { clock, random }: { readonly clock: Clock; readonly random: Random },
+  {
+    clock,
+    random,
+    access,
+  }: { readonly clock: Clock; readonly random: Random; readonly access: Access },
 ): NonNullable<LocalHostOptions['reach']> {
-  return (address, { closed, signal }) =>
-    connectHost(credentialled(address, tls), {
+  return async (address, { closed, signal }) =>
+    await connectHost(credentialled(address, tls), {
+      token: await access.peerToken(),
       clock,
       random,
       client: 'a waymark server',

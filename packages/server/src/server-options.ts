@@ -6,6 +6,7 @@ import type { AppParts } from './http/app.js';
 import type { Http2Layer } from './http2/layers.js';
 import { urlOf } from './listen-address.js';
 import type { ServerStashOptions } from './stash/of-server.js';
+import type { RateOptions } from './rates.js';
 import type { TlsOptions } from './tls.js';
 import type { WatchersOptions } from './watchers/of-server.js';
 
@@ -22,6 +23,12 @@ export interface ServerOptions {
   readonly history?: OpenOptions['history'];
   /** Keep what is there in memory too, for stale reads and watches: see `mirror` of waymark/engine. Default false. */
   readonly mirror?: OpenOptions['mirror'];
+  /** Switches access on at the start, where it is off, and tells one token of root; then it may listen beyond loopback. Default: as it is. */
+  readonly access?: boolean | undefined;
+  /** Takes each line of the audit log. Default: standard error, as the log. */
+  readonly audit?: ((line: string) => void) | undefined;
+  /** Told the token of root that `access` made. Default: it is written to standard error. */
+  readonly firstToken?: ((token: string) => void) | undefined;
   /** Listen beyond loopback though there are no access rules. */
   readonly insecure?: boolean | undefined;
   /**
@@ -29,6 +36,8 @@ export interface ServerOptions {
    * may listen beyond loopback.
    */
   readonly tls?: TlsOptions | undefined;
+  /** How often the files of TLS are looked at for new certificates. Default 10 000. */
+  readonly tlsReloadMs?: number | undefined;
   /** Raw engine verbs and backups for clients. Default true where only this machine can connect, else false. */
   readonly allowEngine?: boolean | undefined;
   /** The namespace that clients of etcd's API mean unless they name one. Default `etcd`. */
@@ -54,9 +63,27 @@ export interface ServerOptions {
   /** Watch streams over HTTP and WebSocket together. Default 10 000. */
   readonly streamsMax?: number | undefined;
   readonly heartbeatMs?: number | undefined;
+  /** Calls under way over all faces; more wait for their turn. Default 10 000. */
+  readonly inFlightMax?: number | undefined;
+  /** Bytes of these calls. Default 134 217 728. */
+  readonly inFlightBytesMax?: number | undefined;
+  /** A call that has waited so long for its turn is refused, `overloaded`. Default 250. */
+  readonly inFlightWaitMs?: number | undefined;
+  /** How often one client, that is one address, may call. Default: as often as it likes. */
+  readonly rate?: RateOptions | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
 }
+
+/** What a server takes unless it is told otherwise; docs/reference/limits.md says what each is. */
+export const serverLimits = {
+  connectionsMax: 10_000,
+  streamsMax: 10_000,
+  firstByteMs: 10_000,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  heartbeatMs: 15_000,
+} as const;
 
 export function schemeOf({ tls }: ServerOptions): 'http' | 'https' {
   return tls === undefined ? 'http' : 'https';
@@ -80,9 +107,9 @@ export function timesOf(
   options: ServerOptions,
 ): Pick<AppParts, 'headersMs' | 'requestMs' | 'streamsMax' | 'heartbeatMs'> {
   return {
-    headersMs: options.headersMs ?? 10_000,
-    requestMs: options.requestMs ?? 30_000,
-    streamsMax: options.streamsMax ?? 10_000,
-    heartbeatMs: options.heartbeatMs ?? 15_000,
+    headersMs: options.headersMs ?? serverLimits.headersMs,
+    requestMs: options.requestMs ?? serverLimits.requestMs,
+    streamsMax: options.streamsMax ?? serverLimits.streamsMax,
+    heartbeatMs: options.heartbeatMs ?? serverLimits.heartbeatMs,
   };
 }

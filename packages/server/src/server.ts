@@ -1,50 +1,39 @@
-import { createRequire } from 'node:module';
-import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { type Space, WaymarkError } from 'waymark';
+import { WaymarkError } from 'waymark';
 import {
-  type Clock,
   createLocalHost,
   createSpace,
-  type Engine,
-  type Host,
   openEngine,
-  type Random,
   systemClock,
   systemRandom,
   withoutPassword,
 } from 'waymark/engine';
-import { createEtcdFace, type EtcdFace } from './etcd/face.js';
-import { createApp } from './http/app.js';
-import { loopbackNames } from './http/origin.js';
-import { overHttp2 } from './http/over-http2.js';
-import { upgrader } from './http/websocket.js';
-import { urlOf } from './listen-address.js';
-import { beginsWith, type Face, listen, type Listener } from './listener.js';
+import { accessOf, isOpenElsewhere } from './access/of-server.js';
 import { drain } from './drain.js';
+import { createFaces, type ServerParts } from './faces.js';
 import { describe } from './figures.js';
-import { Metrics } from './metrics.js';
+import { urlOf } from './listen-address.js';
+import { listen, type Listener } from './listener.js';
+import type { Metrics } from './metrics.js';
+import { Observation } from './observe/observation.js';
+import { describeProcess } from './observe/process-figures.js';
+import { describeReadiness } from './observe/readiness.js';
 import { reachServers } from './reach-servers.js';
-import { createSocketFace, type SocketFace } from './socket/face.js';
-import { etcdOptions, schemeOf, type ServerOptions, timesOf } from './server-options.js';
-import { isMutual } from './tls.js';
+import { schemeOf, serverLimits, type ServerOptions } from './server-options.js';
 import { describeStash } from './stash/figures.js';
-import { type ServerStash, stashOf } from './stash/of-server.js';
+import { stashOf } from './stash/of-server.js';
+import { portReload, type TlsReload } from './tls-reload.js';
 import { describeWatchers } from './watchers/figures.js';
 import { watchersOf } from './watchers/of-server.js';
 import type { WatcherService } from './watchers/service.js';
 
 export interface RunningServer {
   readonly addresses: readonly string[];
+  /** Looks at the files of TLS at once, as it does every so often by itself; what is wrong with them is logged. */
+  reloadTls(): Promise<void>;
   /** Drains: new calls are refused, those under way finish, within 10 s. */
   close(): Promise<void>;
 }
-
-const http2Preface = 'PRI * HTTP/2.0';
-const version = (
-  createRequire(import.meta.url)('@waymark/server/package.json') as { version: string }
-).version;
-const methods = ['GET ', 'PUT ', 'POST ', 'HEAD ', 'DELETE ', 'PATCH ', 'OPTIONS '];
 
 /** Starts a server: one engine, one port per address, every face on each. @throws {WaymarkError} `denied`, `taken`, `invalid`, `corrupt` */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
@@ -53,10 +42,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     clock = systemClock,
     random = systemRandom,
   } = options;
-  const logger = pino(
-    { level: options.logLevel ?? 'info' },
-    pino.destination({ dest: 2, sync: true }),
-  );
+  const logger = loggerOf(options);
   const told = (message: string): void => logger.info(message);
   let watchers: WatcherService | undefined;
   // Until it is known what is needed, all is: opening replays history, and would drop what an endpoint waits for.
@@ -64,9 +50,11 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Who delivers nothing does not know.
   const history = { ...options.history, ...(options.watchers !== false && { needed }) };
   const opened = { clock, random, history, mirror: options.mirror, told };
-  const engine = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const observed = new Observation(clock);
+  const root = typeof url === 'string' ? await openEngine(url, opened) : url;
+  const engine = observed.engine(root);
   const closeEngine = async (): Promise<void> => {
-    if (typeof url === 'string') await engine[Symbol.asyncDispose]();
+    if (typeof url === 'string') await root[Symbol.asyncDispose]();
   };
   if (options.watchers !== false) {
     const { watchers: asked = {}, advertise } = options;
@@ -76,26 +64,33 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       throw error;
     });
   }
+  const access = await accessOf(options, { engine, clock, random }).catch(
+    async (error: unknown) => {
+      await watchers?.[Symbol.asyncDispose]();
+      await closeEngine();
+      throw error;
+    },
+  );
   let reachable = options.advertise;
   const stash = stashOf(options.stash, url, { engine, clock, random, logger });
-  const host = createLocalHost(engine, {
-    clock,
-    random,
+  const local = createLocalHost(engine, {
+    ...{ clock, random, root, stash },
     watchers: watchers?.desk,
-    stash,
     address: () => reachable,
-    reach: reachServers(options.tls, { clock, random }),
+    reach: reachServers(options.tls, { clock, random, access }),
   });
+  const host = observed.host(local);
   const space = createSpace(host, { clock, random, owner: 'http' });
   const closeAll = async (): Promise<void> => {
     await stash.close();
     await space.close();
+    await access[Symbol.asyncDispose]();
     await closeEngine();
   };
   try {
     await stash.start(space);
-    const { listener, stop } = await serve({
-      ...{ engine, host, space, stash, watchers, logger, clock, random, options },
+    const { listener, reload, stop } = await serve({
+      ...{ engine, access, host, space, stash, watchers, observed, logger, clock, random, options },
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
@@ -109,6 +104,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     let closed: Promise<void> | undefined;
     return {
       addresses: listener.addresses,
+      reloadTls: async () => await reload?.look(),
       close: () => (closed ??= stop().then(closeAll)),
     };
   } catch (error) {
@@ -117,84 +113,50 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   }
 }
 
-interface Parts {
-  readonly engine: Engine;
-  readonly host: Host;
-  readonly space: Space;
-  readonly stash: ServerStash;
-  readonly watchers: WatcherService | undefined;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly options: ServerOptions;
+function loggerOf({ logLevel = 'info' }: ServerOptions): Logger {
+  return pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }));
 }
 
-async function serve(parts: Parts): Promise<{ listener: Listener; stop: () => Promise<void> }> {
-  const { host, engine, clock, space, options } = parts;
-  const { listen: addresses = ['127.0.0.1:7420'], insecure = false } = options;
-  const { connectionsMax = 10_000, firstByteMs = 10_000, tls } = options;
-  const elsewhere = insecure || isMutual(options.tls);
-  const { allowEngine = !elsewhere } = options;
-  const metrics = new Metrics();
+interface Serving {
+  readonly listener: Listener;
+  readonly reload: TlsReload | null;
+  readonly stop: () => Promise<void>;
+}
+
+async function serve(parts: ServerParts): Promise<Serving> {
+  const { host, clock, space, observed, options, watchers, stash } = parts;
+  const { listen: addresses = ['127.0.0.1:7420'], tls } = options;
+  const insecure = isOpenElsewhere(options, parts.access);
+  const { connectionsMax = serverLimits.connectionsMax } = options;
+  const { firstByteMs = serverLimits.firstByteMs } = options;
+  const { metrics } = observed;
   const stopping = new AbortController();
-  const hosts = elsewhere ? null : loopbackNames;
   const refused = refusalsOf(metrics);
-  const etcd = createEtcdFace({
-    ...parts,
-    ...etcdOptions(options, () => listener.addresses),
-    allowSnapshot: allowEngine,
+  const faces = await createFaces(parts, {
     stopping: stopping.signal,
     refused,
-    hosts,
-    others: (stream) => rest(stream),
+    listener: () => listener,
   });
-  const { app, watches } = await createApp({
-    ...parts,
-    before: (request, response) => etcd.answer(request, response),
-    cluster: options.cluster,
-    metrics,
-    hosts,
-    allowBackup: allowEngine,
-    version,
-    ...timesOf(options),
-    stopping: stopping.signal,
-  });
-  const rest = overHttp2(app.server);
-  const binary = createSocketFace({
-    host,
-    engine: allowEngine ? engine : undefined,
-    server: `waymark ${version}`,
-    clock,
-    faulted: (error) =>
-      parts.logger.error({ err: error }, 'a call over the binary protocol failed'),
-  });
-  app.server.on(
-    'upgrade',
-    upgrader({ ...watches, hosts, binary: (socket) => void binary.serveWebSocket(socket) }),
-  );
-  // It never listens itself: this starts its bookkeeping of connections, and with it their timeouts.
-  app.server.emit('listening');
   const listener = await listen(
     { listen: addresses, insecure, connectionsMax, firstByteMs, tls, clock, refused },
-    facesOf(app, binary, etcd),
+    faces.all,
   );
-  describe(metrics, { host, clock }, () => ({
-    waymark_connections: listener.connections(),
-    waymark_binary_connections: binary.connections,
-    waymark_etcd_connections: etcd.connections,
-    waymark_watch_streams: watches.streams.open,
-  }));
-  const { watchers: service, stash } = parts;
+  const reload = portReload(listener.tls, { ...parts, everyMs: options.tlsReloadMs });
+  const endProcess = describeProcess(metrics, clock);
+  describe(metrics, { host, clock }, faces.connections);
+  describeReadiness(metrics, faces.readiness);
   stash.flushed = describeStash(metrics, () => stash.service);
-  if (service !== undefined) service.start({ space, tried: describeWatchers(metrics, service) });
+  watchers?.start({ space, tried: describeWatchers(metrics, watchers) });
   const stop = async (): Promise<void> => {
+    reload?.stop();
     stopping.abort(
       new WaymarkError('unavailable', 'the server stops: try again', { retryAfterMs: 1_000 }),
     );
-    const left = service?.[Symbol.asyncDispose]();
-    await Promise.all([drain({ app, listener, binary, etcd, clock }), left]);
+    const left = watchers?.[Symbol.asyncDispose]();
+    endProcess();
+    await Promise.all([drain({ ...faces, listener, clock }), left]);
   };
-  return { listener, stop };
+  return { listener, reload, stop };
 }
 
 function refusalsOf(metrics: Metrics): (reason: string) => void {
@@ -203,16 +165,4 @@ function refusalsOf(metrics: Metrics): (reason: string) => void {
     'Connections not served, by reason.',
   );
   return (reason) => refusals.add({ reason });
-}
-
-function facesOf(app: FastifyInstance, binary: SocketFace, etcd: EtcdFace): Face[] {
-  return [
-    { name: 'binary', speaks: binary.speaks, serve: (socket) => binary.serve(socket) },
-    {
-      name: 'http',
-      speaks: beginsWith(...methods),
-      serve: (socket) => void app.server.emit('connection', socket),
-    },
-    { name: 'etcd', speaks: beginsWith(http2Preface), serve: (socket) => etcd.serve(socket) },
-  ];
 }

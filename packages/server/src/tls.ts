@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { createServer, type PeerCertificate, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { WaymarkError } from 'waymark/engine';
+import { TlsFiles, tlsVersionMin } from './tls-files.js';
 
 /** TLS on the port that speaks everything else. */
 export interface TlsOptions {
@@ -24,6 +23,13 @@ export interface Tls {
   /** The connection begins with a handshake, which is in the socket still; `secured` is called once it is done. */
   accept(socket: Socket): void;
   readonly only: boolean;
+  /**
+   * Reads the files again. Handshakes from then on are by what stands in them; connections that are open go on.
+   *
+   * @returns whether there was anything new
+   * @throws {WaymarkError} `invalid` as `openTls` does: what was served is served still
+   */
+  reload(): Promise<boolean>;
 }
 
 export interface TlsEvents {
@@ -48,27 +54,18 @@ export async function openTls(options: TlsOptions, events: TlsEvents): Promise<T
       'client certificates are checked by an authority: name its file, too',
     );
   }
-  const cert = await pem(options.cert, 'CERTIFICATE');
-  const key = await pem(options.key, 'PRIVATE KEY');
-  const ca = clientCa === undefined ? undefined : await pem(clientCa, 'CERTIFICATE');
-  const required = ca !== undefined && clientCert === 'required';
-  let server: Server;
-  try {
-    server = createServer({
-      cert,
-      key,
-      ca,
-      requestCert: ca !== undefined,
+  const files = await TlsFiles.read({ ...options, ca: clientCa });
+  const required = clientCa !== undefined && clientCert === 'required';
+  const server: Server = files.checked(() =>
+    createServer({
+      ...files.contents,
+      requestCert: clientCa !== undefined,
       rejectUnauthorized: required,
-      minVersion: 'TLSv1.2',
+      minVersion: tlsVersionMin,
       ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: events.handshakeMs,
-    });
-  } catch (error) {
-    const files = [options.cert, options.key, clientCa].filter((file) => file !== undefined);
-    const text = `${files.join(', ')}: ${(error as Error).message}`;
-    throw new WaymarkError('invalid', `no TLS with ${text}`, {}, error);
-  }
+    }),
+  );
   server.on('secureConnection', (socket) => {
     if (isStranger(socket)) {
       events.refused('certificate');
@@ -79,33 +76,14 @@ export async function openTls(options: TlsOptions, events: TlsEvents): Promise<T
     events.refused('handshake');
     socket.destroy();
   });
-  return { accept: (socket) => void server.emit('connection', socket), only };
+  return {
+    accept: (socket) => void server.emit('connection', socket),
+    only,
+    reload: async () => await files.renew(server),
+  };
 }
 
 /** It has shown a certificate that none of the authorities stands for. */
 function isStranger(socket: TLSSocket): boolean {
   return !socket.authorized && Object.keys(socket.getPeerCertificate()).length > 0;
-}
-
-/** Whose certificate the client has shown, by its common name; null without one that an authority of ours stands for. */
-export function clientName(socket: Duplex): string | null {
-  // What node:http2 shows of a socket is no instance of its class.
-  const { authorized, getPeerCertificate } = socket as Partial<TLSSocket>;
-  if (authorized !== true || getPeerCertificate === undefined) return null;
-  const { subject } = getPeerCertificate.call(socket as TLSSocket) as Partial<PeerCertificate>;
-  if (subject === undefined) return null;
-  const names = subject.CN as string | string[] | undefined;
-  return (Array.isArray(names) ? names.at(-1) : names) ?? '';
-}
-
-/** @throws {WaymarkError} `invalid` */
-export async function pem(file: string, what: 'CERTIFICATE' | 'PRIVATE KEY'): Promise<Buffer> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    throw new WaymarkError('invalid', `TLS: ${(error as Error).message}`, { file }, error);
-  }
-  if (bytes.includes(`${what}-----`)) return bytes;
-  throw new WaymarkError('invalid', `TLS: ${file} has no ${what.toLowerCase()} as PEM`, { file });
 }

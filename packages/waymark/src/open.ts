@@ -24,6 +24,8 @@ export interface OpenOptions {
   readonly told?: ((message: string) => void) | undefined;
   /** On a server: the first connection must stand within this. Default 10 000. */
   readonly connectTimeoutMs?: number | undefined;
+  /** On a server: the token that says who asks, where access is controlled. */
+  readonly token?: string | undefined;
   /** What is there is kept in memory as well, by one watch of the engine: see `mirror` in waymark/engine. Not on a server. Default false. */
   readonly mirror?: boolean | { readonly bytesMax?: number | undefined } | undefined;
   /** How storage nodes of the stash are reached from here. A server reaches them by its own: over one this means nothing. Default: without a token, none nearer than another. */

@@ -1,8 +1,16 @@
 import { type KeyRange, type Operation, WaymarkError } from 'waymark/engine';
-import { type AccessLayout, type AccessState, rootRole, written } from './access-state.js';
+import {
+  type AccessLayout,
+  type AccessState,
+  type Role,
+  rootRole,
+  type Token,
+  written,
+} from './access-state.js';
 import type { Edit } from './access-store.js';
 import { accessLimits } from './limits.js';
 import type { Grant } from './principal.js';
+import { type Rule, sameSubject } from './rules.js';
 
 /** The user without whom nobody could change anything while access is controlled. */
 export const rootUser = 'root';
@@ -17,7 +25,8 @@ export type Refusal =
   | 'role_exists'
   | 'role_absent'
   | 'role_not_granted'
-  | 'grant_absent';
+  | 'grant_absent'
+  | 'token_absent';
 
 /** A change that the state does not admit. */
 export class AccessRefusal extends Error {
@@ -71,7 +80,9 @@ export class AccessEdits {
     if (state.enabled && name === rootUser) throw new AccessRefusal('root_needed');
     if (!state.users.has(name)) throw new AccessRefusal('user_absent');
     const granted = state.rolesOf(name).map((role) => this.#layout.granted(role, name));
-    return edit(...[this.#layout.user(name), ...granted].map((key) => drop({ key })));
+    const tokens = [...state.tokens.values()].filter(({ user }) => user === name);
+    const shown = tokens.map(({ id }) => this.#layout.token(id));
+    return edit(...[this.#layout.user(name), ...granted, ...shown].map((key) => drop({ key })));
   }
 
   grantRole(state: AccessState, user: string, role: string): Edit {
@@ -94,7 +105,7 @@ export class AccessEdits {
     if (state.roles.has(name)) throw new AccessRefusal('role_exists');
     within('nameBytesMax', Buffer.byteLength(name));
     within('rolesMax', state.roles.size + 1);
-    return edit(put(this.#layout.role(name), written({ grants: [] })));
+    return edit(put(this.#layout.role(name), written({ grants: [], rules: [] })));
   }
 
   deleteRole(state: AccessState, name: string): Edit {
@@ -110,7 +121,7 @@ export class AccessEdits {
     const others = role.grants.filter(({ range }) => !sameRange(range, grant.range));
     within('grantsPerRoleMax', others.length + 1);
     const grants = [...others, grant].toSorted(byRange);
-    return edit(put(this.#layout.role(name), written({ grants })));
+    return edit(this.#role({ ...role, grants }));
   }
 
   removeGrant(state: AccessState, name: string, range: KeyRange): Edit {
@@ -118,7 +129,56 @@ export class AccessEdits {
     if (role === undefined) throw new AccessRefusal('role_absent');
     const grants = role.grants.filter((grant) => !sameRange(grant.range, range));
     if (grants.length === role.grants.length) throw new AccessRefusal('grant_absent');
-    return edit(put(this.#layout.role(name), written({ grants })));
+    return edit(this.#role({ ...role, grants }));
+  }
+
+  /** Instead of what was permitted on the same path or index. The role is made where there is none. */
+  addRule(state: AccessState, name: string, rule: Rule): Edit {
+    const role = state.roles.get(name) ?? { name, grants: [], rules: [] };
+    if (!state.roles.has(name)) this.addRole(state, name);
+    const rules = [...role.rules.filter((one) => !sameSubject(one, rule)), rule];
+    within('grantsPerRoleMax', rules.length);
+    return edit(this.#role({ ...role, rules }));
+  }
+
+  removeRule(state: AccessState, name: string, rule: Rule): Edit {
+    const role = state.roles.get(name);
+    if (role === undefined) throw new AccessRefusal('role_absent');
+    const rules = role.rules.filter((one) => !sameSubject(one, rule));
+    if (rules.length === role.rules.length) throw new AccessRefusal('grant_absent');
+    return edit(this.#role({ ...role, rules }));
+  }
+
+  /** For a user that is made where there is none, and has these roles then beside its own. */
+  addToken(state: AccessState, token: Token, roles: readonly string[]): Edit {
+    within('tokensKeptMax', state.tokens.size + 1);
+    const made = state.users.has(token.user)
+      ? []
+      : this.addUser(state, token.user, null).operations;
+    const granted = roles.filter((role) => !state.hasRole(token.user, role));
+    const absent = granted.find((role) => role !== rootRole && !state.roles.has(role));
+    if (absent !== undefined) throw new AccessRefusal('role_absent');
+    within('rolesPerUserMax', state.rolesOf(token.user).length + granted.length);
+    const { id, ...value } = token;
+    return edit(
+      ...made,
+      ...granted.map((role) => put(this.#layout.granted(role, token.user))),
+      put(this.#layout.token(id), written(value)),
+    );
+  }
+
+  removeToken(state: AccessState, id: string): Edit {
+    if (!state.tokens.has(id)) throw new AccessRefusal('token_absent');
+    return edit(drop({ key: this.#layout.token(id) }));
+  }
+
+  /** What servers of the engine show each other. */
+  keepPeerSecret(state: AccessState, secret: string): Edit {
+    return state.peerSecret === null ? edit(put(this.#layout.peers, written(secret))) : unchanged;
+  }
+
+  #role({ name, grants, rules }: Role): Operation {
+    return put(this.#layout.role(name), written({ grants, rules }));
   }
 }
 

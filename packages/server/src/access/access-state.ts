@@ -8,7 +8,8 @@ import {
   textToBytes,
   WaymarkError,
 } from 'waymark/engine';
-import { type Grant, type Principal, principalOf } from './principal.js';
+import { type Grant, Principal } from './principal.js';
+import type { Rule } from './rules.js';
 
 /** The role that may do everything, whether anyone made it or not. */
 export const rootRole = 'root';
@@ -23,8 +24,23 @@ export interface User {
 
 export interface Role {
   readonly name: string;
-  /** By key, then by end. */
+  /** Of etcd's API. By key, then by end. */
   readonly grants: readonly Grant[];
+  readonly rules: readonly Rule[];
+}
+
+/** What a user shows instead of a password. */
+export interface Token {
+  readonly id: string;
+  readonly user: string;
+  /** Of its secret: SHA-256 in hexadecimal. */
+  readonly hash: string;
+  /** For people. */
+  readonly note: string;
+  /** Wall clock, ms since 1970. */
+  readonly createdAt: number;
+  /** Null: never. */
+  readonly expiresAt: number | null;
 }
 
 /** Where it all stands, under one prefix: a change touches few keys, and what a deleted role was granted to is one range. */
@@ -34,6 +50,8 @@ export class AccessLayout {
   readonly enabled: ByteString;
   /** Counts changes. */
   readonly counter: ByteString;
+  /** What servers of this engine show each other. */
+  readonly peers: ByteString;
   readonly #prefix: ByteString;
 
   /** @param prefix  ends in a slash */
@@ -42,6 +60,11 @@ export class AccessLayout {
     this.area = prefixRange(prefix);
     this.enabled = `${prefix}enabled`;
     this.counter = `${prefix}revision`;
+    this.peers = `${prefix}peers`;
+  }
+
+  token(id: string): ByteString {
+    return `${this.#prefix}token/${textToBytes(id)}`;
   }
 
   user(name: string): ByteString {
@@ -77,6 +100,9 @@ export class AccessLayout {
 /** Who there is and what they may do, as of one revision. */
 export class AccessState {
   readonly layout: AccessLayout;
+  /** The namespace that grants of etcd's API are about. */
+  readonly grantedIn: string;
+  readonly tokens = new Map<string, Token>();
   readonly users = new Map<string, User>();
   readonly roles = new Map<string, Role>();
   /** Everything up to this revision is in it. */
@@ -90,8 +116,19 @@ export class AccessState {
   readonly #granted = new Map<string, Set<string>>();
   readonly #principals = new Map<string, Principal>();
 
-  constructor(layout: AccessLayout) {
+  /** The secret that servers show each other; null: none was made yet. */
+  peerSecret: string | null = null;
+  /** Grows with each change: what was worked out of the state before is void. */
+  generation = 0;
+
+  constructor(layout: AccessLayout, grantedIn: string) {
     this.layout = layout;
+    this.grantedIn = grantedIn;
+  }
+
+  /** Nobody has set anything up. */
+  get empty(): boolean {
+    return this.users.size === 0 && this.roles.size === 0 && !this.enabled && this.countedAt === 0;
   }
 
   get enabled(): boolean {
@@ -113,8 +150,13 @@ export class AccessState {
     if (known !== undefined) return known;
     if (!this.users.has(name)) return null;
     const roles = this.rolesOf(name);
-    const grants = roles.flatMap((role) => this.roles.get(role)?.grants ?? []);
-    const made = principalOf(name, roles.includes(rootRole), grants);
+    const had = roles.flatMap((role) => this.roles.get(role) ?? []);
+    const made = new Principal(name, {
+      root: roles.includes(rootRole),
+      grants: had.flatMap(({ grants }) => grants),
+      rules: had.flatMap(({ rules }) => rules),
+      grantedIn: this.grantedIn,
+    });
     this.#principals.set(name, made);
     return made;
   }
@@ -123,7 +165,9 @@ export class AccessState {
   apply(entries: readonly Entry[], revision: Revision): void {
     for (const entry of entries) this.#applyOne(entry);
     this.revision = revision;
-    if (entries.length > 0) this.#principals.clear();
+    if (entries.length === 0) return;
+    this.#principals.clear();
+    this.generation++;
   }
 
   #applyOne(entry: Entry): void {
@@ -137,6 +181,10 @@ export class AccessState {
       this.countedAt = there ? entry.modRevision : 0;
       return;
     }
+    if (entry.key === this.layout.peers) {
+      this.peerSecret = there ? (read(entry) as string) : null;
+      return;
+    }
     const { kind, name, user } = this.layout.parse(entry.key);
     if (kind === 'user') {
       if (!there) this.users.delete(name);
@@ -144,7 +192,15 @@ export class AccessState {
         this.users.set(name, { name, ...(read(entry) as UserValue), revision: entry.modRevision });
     } else if (kind === 'role') {
       if (!there) this.roles.delete(name);
-      else this.roles.set(name, { name, ...(read(entry) as RoleValue) });
+      else {
+        // Roles that were made before there were rules have none.
+        const { grants, rules = [] } = read(entry) as Partial<RoleValue> &
+          Pick<RoleValue, 'grants'>;
+        this.roles.set(name, { name, grants, rules });
+      }
+    } else if (kind === 'token') {
+      if (!there) this.tokens.delete(name);
+      else this.tokens.set(name, { id: name, ...(read(entry) as TokenValue) });
     } else if (there) {
       const roles = this.#granted.get(user) ?? new Set();
       this.#granted.set(user, roles.add(name));
@@ -153,16 +209,19 @@ export class AccessState {
 }
 
 export type UserValue = Pick<User, 'password'>;
-export type RoleValue = Pick<Role, 'grants'>;
+export type RoleValue = Pick<Role, 'grants' | 'rules'>;
+export type TokenValue = Omit<Token, 'id'>;
 
 /** Names in order of their bytes, which JavaScript's own order is not beyond the basic plane. */
 export function inOrder(names: Iterable<string>): readonly string[] {
   return [...names].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-/** ASCII, and keys, which are byte strings: their JSON is one. */
-export function written(value: UserValue | RoleValue | number): ByteString {
-  return JSON.stringify(value);
+/** Keys are byte strings, and their JSON is one; what is beyond them is escaped. */
+export function written(value: UserValue | RoleValue | TokenValue | number | string): ByteString {
+  const escaped = (char: string): string =>
+    `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value).replace(/[\u0100-\uffff]/g, escaped);
 }
 
 function read({ key, value }: Entry): unknown {

@@ -13,6 +13,8 @@ export interface AccessStoreOptions {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly layout: AccessLayout;
+  /** The namespace that grants of etcd's API are about. */
+  readonly grantedIn: string;
 }
 
 export interface Edit {
@@ -26,6 +28,8 @@ const triesMax = 32;
 /** So long a change that was made may take to come back by the watch. */
 const heardMsMax = 5_000;
 const retryMs = [50, 200, 1_000] as const;
+/** While nobody has set anything up it is looked so often whether somebody has. */
+const lookMs = 500;
 
 /**
  * Users, roles and grants: kept in the engine, and in memory as a copy that one watch keeps right. Several servers over one engine agree
@@ -40,7 +44,9 @@ export class AccessStore implements AsyncDisposable {
   readonly #options: AccessStoreOptions;
   readonly #stop = new AbortController();
   readonly #moved = new Bell();
+  readonly #changed = new Set<() => void>();
   #state: AccessState;
+  #needed = false;
   #following: Promise<void> = Promise.resolve();
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -74,7 +80,22 @@ export class AccessStore implements AsyncDisposable {
     return made;
   }
 
+  /** Calls `listener` after each change. @returns stops that */
+  onChange(listener: () => void): () => void {
+    this.#changed.add(listener);
+    return () => this.#changed.delete(listener);
+  }
+
+  /** From now on changes are heard of at once, though nobody has set anything up yet. */
+  async follow(): Promise<void> {
+    if (this.#needed) return;
+    if (this.#state.empty) this.#take(await load(this.#options));
+    this.#needed = true;
+    this.#moved.ring();
+  }
+
   async #change(plan: (state: AccessState) => Edit, options: CallOptions): Promise<Revision> {
+    await this.follow();
     for (let tries = 0; tries < triesMax; tries++) {
       const { count, countedAt, enabledAt, revision: seen } = this.#state;
       const { operations, counted = true } = plan(this.#state);
@@ -115,6 +136,7 @@ export class AccessStore implements AsyncDisposable {
     let failures = 0;
     while (!signal.aborted) {
       try {
+        await this.#untilNeeded();
         if (failures > 0) this.#take(await load(this.#options));
         const watched = this.#options.engine.watch([this.layout.area], {
           after: this.#state.revision,
@@ -125,7 +147,7 @@ export class AccessStore implements AsyncDisposable {
             changes.map(({ entry }) => entry),
             revision,
           );
-          this.#moved.ring();
+          this.#told();
           failures = 0;
         }
       } catch {
@@ -136,8 +158,29 @@ export class AccessStore implements AsyncDisposable {
   }
 
   #take(state: AccessState): void {
+    state.generation = this.#state.generation + 1;
     this.#state = state;
+    this.#told();
+  }
+
+  #told(): void {
     this.#moved.ring();
+    for (const listener of this.#changed) listener();
+  }
+
+  /** A server without users asks its engine for a key now and then, and has no watch there that all its writes would come by. */
+  async #untilNeeded(): Promise<void> {
+    const { engine, clock, layout } = this.#options;
+    const { signal } = this.#stop;
+    while (!this.#needed && this.#state.empty && !signal.aborted) {
+      const over = (): boolean => this.#needed || signal.aborted;
+      await this.#moved.until(over, { clock, ms: lookMs, signal });
+      if (over()) return;
+      const look = { ...layout.area, limit: 1, keysOnly: true, uncounted: true };
+      const { entries } = await engine.read(look, { signal });
+      if (entries.length === 0) continue;
+      this.#take(await load(this.#options));
+    }
   }
 
   async #pause(failures: number): Promise<void> {
@@ -152,9 +195,9 @@ export class AccessStore implements AsyncDisposable {
   }
 }
 
-async function load({ engine, layout }: AccessStoreOptions): Promise<AccessState> {
+async function load({ engine, layout, grantedIn }: AccessStoreOptions): Promise<AccessState> {
   const { entries, revision } = await engine.read(layout.area);
-  const state = new AccessState(layout);
+  const state = new AccessState(layout, grantedIn);
   state.apply(entries, revision);
   return state;
 }

@@ -7,6 +7,9 @@ export const accessLimits = {
   rolesMax: 10_000,
   rolesPerUserMax: 100,
   grantsPerRoleMax: 1_000,
+  /** Tokens that users were given. */
+  tokensKeptMax: 10_000,
+  noteBytesMax: 256,
   /** Passwords that are hashed at the same time: each takes a thread that files are flushed by as well. */
   loginsAtOnceMax: 2,
   /** And those that wait for it. */

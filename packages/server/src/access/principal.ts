@@ -1,29 +1,70 @@
 import type { KeyRange } from 'waymark/engine';
 import { RangeSet } from './range-set.js';
+import { type Action, type Rule, RuleSet } from './rules.js';
 
-export type Action = 'read' | 'write';
+/** What etcd's permissions are about. */
+export type KeyAction = 'read' | 'write';
 
-/** What a role permits on a range of keys. */
+/** What a role permits on a range of keys of the namespace that etcd's API serves. */
 export interface Grant {
   readonly range: KeyRange;
-  readonly actions: readonly Action[];
+  readonly actions: readonly KeyAction[];
+}
+
+export interface PrincipalParts {
+  readonly root: boolean;
+  readonly grants?: readonly Grant[];
+  readonly rules?: readonly Rule[];
+  /** The namespace that grants are about. */
+  readonly grantedIn: string;
 }
 
 /** Who acts, and what all their roles together permit. */
-export interface Principal {
+export class Principal {
   readonly name: string;
   /** May do everything. */
   readonly root: boolean;
-  readonly permitted: Readonly<Record<Action, RangeSet>>;
-}
+  readonly rules: RuleSet;
+  readonly #grantedIn: string;
+  readonly #grants: readonly Grant[];
+  readonly #keys = new Map<Action, RangeSet>();
 
-export function principalOf(name: string, root: boolean, grants: readonly Grant[]): Principal {
-  const rangesFor = (action: Action): RangeSet =>
-    new RangeSet(grants.filter(({ actions }) => actions.includes(action)).map((one) => one.range));
-  return { name, root, permitted: { read: rangesFor('read'), write: rangesFor('write') } };
-}
+  constructor(name: string, parts: PrincipalParts) {
+    this.name = name;
+    this.rules = new RuleSet(parts.rules ?? []);
+    this.root = parts.root || this.rules.everything;
+    this.#grants = parts.grants ?? [];
+    this.#grantedIn = parts.grantedIn;
+  }
 
-/** Whether the principal may do this on every key of the range. */
-export function allows(principal: Principal, action: Action, range: KeyRange): boolean {
-  return principal.root || principal.permitted[action].covers(range);
+  /** Whether it may do this on every key of a range of data. */
+  allowsData(action: Action, namespace: string, range: KeyRange): boolean {
+    if (this.root) return true;
+    if (namespace !== this.#grantedIn) return this.rules.allows(action, namespace, range, true);
+    return this.#keysFor(action).covers(range);
+  }
+
+  /** The same for what recipes keep for paths, without the facet. */
+  allowsPaths(action: Action, namespace: string, range: KeyRange): boolean {
+    return this.root || this.rules.allows(action, namespace, range, false);
+  }
+
+  /** Whether it has anything to do with a namespace. */
+  names(namespace: string): boolean {
+    if (this.root || this.rules.names(namespace)) return true;
+    return namespace === this.#grantedIn && this.#grants.length > 0;
+  }
+
+  #keysFor(action: Action): RangeSet {
+    const known = this.#keys.get(action);
+    if (known !== undefined) return known;
+    const as = action === 'watch' ? 'read' : action;
+    const granted = this.#grants.filter(({ actions }) => actions.includes(as as KeyAction));
+    const made = new RangeSet([
+      ...granted.map(({ range }) => range),
+      ...this.rules.rangesOf(action, this.#grantedIn, true),
+    ]);
+    this.#keys.set(action, made);
+    return made;
+  }
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   codecs,
   isWaymarkError,
@@ -7,7 +8,7 @@ import {
   type Space,
   WaymarkError,
 } from 'waymark';
-import { errorTable, systemClock } from 'waymark/engine';
+import { errorTable, serverAddresses, systemClock } from 'waymark/engine';
 import { errColors } from './colors.js';
 
 /** Options that every command takes. */
@@ -16,6 +17,8 @@ export interface GlobalOptions {
   readonly namespace: string;
   readonly json: boolean;
   readonly timeout?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
 }
 
 const connectTimeoutMs = 3_000;
@@ -29,13 +32,69 @@ export async function withNamespace<T>(
 ): Promise<T> {
   const signal =
     options.timeout === undefined ? undefined : AbortSignal.timeout(secondsMs(options.timeout));
-  const space = await open(options.server, { signal, connectTimeoutMs, stash });
+  const token = tokenOf(options);
+  const space = await open(options.server, { signal, connectTimeoutMs, stash, token });
   try {
     return await work(space.namespace(options.namespace, { codec: codecs.text }), space, signal);
   } finally {
     // A server that is gone gets no goodbye: its leases end by themselves.
     await Promise.race([space.close(), after(closeMsMax)]);
   }
+}
+
+/** From the option, its file or the environment, in this order. @throws {WaymarkError} `invalid` for a file that cannot be read */
+export function tokenOf({ token, tokenFile }: GlobalOptions): string | undefined {
+  if (token !== undefined) return token;
+  // WAYMARK_TOKEN is what commands under a hold find their fencing token in.
+  const { WAYMARK_ACCESS_TOKEN: named, WAYMARK_ACCESS_TOKEN_FILE: other } = process.env;
+  const file = tokenFile ?? (named === undefined ? other : undefined);
+  if (file === undefined) return named;
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    const text = `no token in ${file}: ${(error as Error).message}`;
+    throw new WaymarkError('invalid', text, {}, error);
+  }
+}
+
+/** Asks a route of the first server that answers. @throws {WaymarkError} what the server refuses with, `unavailable` */
+export async function askServer(
+  options: GlobalOptions,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<Response> {
+  const token = tokenOf(options);
+  let cause: unknown;
+  for (const address of serverAddresses(options.server)) {
+    try {
+      const response = await fetch(new URL(path, address), {
+        method,
+        headers: {
+          ...(token !== undefined && { authorization: `Bearer ${token}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+      });
+      if (response.ok) return response;
+      throw refusalIn(await response.text(), response.status);
+    } catch (error) {
+      if (isWaymarkError(error)) throw error;
+      cause = error;
+    }
+  }
+  const text = `no server answers at ${options.server}: start one, or name another by --server`;
+  throw new WaymarkError('unavailable', text, {}, cause);
+}
+
+function refusalIn(text: string, status: number): WaymarkError {
+  try {
+    const { code, detail } = JSON.parse(text) as { code: string; detail: string };
+    if (code in errorTable) return new WaymarkError(code as keyof typeof errorTable, detail);
+  } catch {
+    // Not one of ours: told as it came.
+  }
+  return new WaymarkError('denied', `the server refuses (${status}): ${text}`);
 }
 
 export function after(ms: number): Promise<void> {

@@ -2,10 +2,9 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { WaymarkError } from 'waymark';
-import { createDataDirectory, describeFact, inspectFiles, serverAddresses } from 'waymark/engine';
+import { createDataDirectory, describeFact, inspectFiles } from 'waymark/engine';
 import { readBackup } from './backup-file.js';
-import { type GlobalOptions, print, secondsMs, withNamespace } from './context.js';
+import { askServer, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
 
 /** A restored engine begins so far above the backup that no revision, and so no token, is given out twice. */
@@ -56,7 +55,7 @@ function backup(program: Command, run: Run): void {
   command.action(
     run(async (options) => {
       const file = command.processedArgs[0] as string;
-      const response = await fetchBackup(options);
+      const response = await askServer(options, 'GET', '/v1/backup');
       await pipeline(
         Readable.fromWeb(response.body as never),
         createWriteStream(file, { flags: 'wx', mode: 0o600 }),
@@ -69,27 +68,6 @@ function backup(program: Command, run: Run): void {
       );
     }),
   );
-}
-
-/** From the first server that answers. */
-async function fetchBackup(options: GlobalOptions): Promise<Response> {
-  let cause: unknown;
-  for (const address of serverAddresses(options.server)) {
-    try {
-      return await refuseProblem(await fetch(new URL('/v1/backup', address)));
-    } catch (error) {
-      if (error instanceof WaymarkError) throw error;
-      cause = error;
-    }
-  }
-  const text = `no server answers at ${options.server}: start one, or name another by --server`;
-  throw new WaymarkError('unavailable', text, {}, cause);
-}
-
-async function refuseProblem(response: Response): Promise<Response> {
-  if (response.ok) return response;
-  const text = `the server refuses a backup (${response.status}): ${await response.text()}`;
-  throw new WaymarkError('denied', text);
 }
 
 function restore(program: Command, run: Run): void {

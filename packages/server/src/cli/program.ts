@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { accessCommand } from './access.js';
 import { barrierCommands } from './barrier.js';
 import { clusterCommands } from './cluster.js';
 import { completionCommand } from './completion.js';
@@ -53,6 +54,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   stashCommand(program, wrap);
   watcherCommand(program, wrap);
   watchersCommand(program, wrap);
+  accessCommand(program, wrap);
   operationCommands(program, wrap);
   clusterCommands(program, wrap);
   completionCommand(program, wrap);
@@ -79,6 +81,8 @@ function describe(program: Command): void {
       server ?? 'http://127.0.0.1:7420',
     )
     .option('--namespace <name>', 'the tree to work in (WAYMARK_NAMESPACE)', namespace ?? 'default')
+    .option('--token <token>', 'says who asks, where access is on (WAYMARK_ACCESS_TOKEN)')
+    .option('--token-file <file>', 'a file with the token (WAYMARK_ACCESS_TOKEN_FILE)')
     .option('--json', 'print JSON: one document, or one a line for streams', false)
     .option(
       '--timeout <duration>',

@@ -7,10 +7,11 @@ import { outColors } from './colors.js';
 import { aborted, secondsMs } from './context.js';
 import type { Run } from './program.js';
 import { addDeliveryFlags, type DeliveryFlags, deliveryOf } from './delivery-flags.js';
+import { addLimitFlags, type LimitFlags, limitsOf } from './limit-flags.js';
 import { addStashFlags, type StashFlags, stashOf } from './stash-flags.js';
 import { addTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
-interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags {
+interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags, LimitFlags {
   /** False with --no-watchers. */
   readonly watchers: boolean;
   readonly watchersTtl?: string;
@@ -22,6 +23,7 @@ interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags {
   readonly advertise?: string;
   readonly http2: 'own' | 'node';
   readonly insecure: boolean;
+  readonly access: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
   readonly heldRevisions?: number;
@@ -37,7 +39,7 @@ const stopMsMax = 10_000;
 
 export function serveCommand(program: Command, run: Run): void {
   const command = addStashFlags(
-    addDeliveryFlags(addTlsFlags(engineOptions(program.command('serve')))),
+    addDeliveryFlags(addTlsFlags(addLimitFlags(engineOptions(program.command('serve'))))),
   )
     .option(
       '--watchers-ttl <duration>',
@@ -45,6 +47,11 @@ export function serveCommand(program: Command, run: Run): void {
       '5s',
     )
     .option('--no-watchers', 'neither take registered watches nor deliver them')
+    .option(
+      '--access',
+      'switch access on where it is off, and print one token of root; then it may listen beyond loopback',
+      false,
+    )
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
@@ -66,6 +73,8 @@ export function serveCommand(program: Command, run: Run): void {
           `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
       else process.stdout.write(welcome(server.addresses, shown));
+      // Without TLS the signal ends the server, as that of a terminal that was closed does.
+      if (options.tlsCert !== undefined) process.on('SIGHUP', () => void server.reloadTls());
       await ended(stopped, cluster);
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();
@@ -148,9 +157,11 @@ async function startServerOn(
     etcdQuotaBytes: options.etcdQuota,
     http2: options.http2,
     insecure,
+    access: options.access,
     tls: tlsOf(options),
     watchers: options.watchers && deliveryOf(options, options.watchersTtl),
     stash: stashOf(options),
+    ...limitsOf(options),
     logLevel,
   };
   // Loaded here alone: every other command starts in half the time without the server's libraries.

@@ -1,10 +1,11 @@
 import { type LeaseState, prefixRange, type KeyRange, toLeaseId } from 'waymark/engine';
 import type { Access } from '../access/access.js';
-import { type Action, allows, type Principal, principalOf } from '../access/principal.js';
+import { Principal } from '../access/principal.js';
+import type { Action } from '../access/rules.js';
 import type { Call } from '../grpc/call.js';
 import { etcdError } from './errors.js';
 import type { Ground } from './ground.js';
-import { clientName } from '../tls.js';
+import { certificateNames } from '../access/certificate.js';
 import { bareKeysOf } from './key-area.js';
 
 /** Metadata that a token comes in; the second is that of the JSON gateway. */
@@ -63,7 +64,8 @@ export class Caller {
   }
 
   may(action: Action, range: KeyRange): void {
-    if (!allows(this.user(), action, range)) throw etcdError('permissionDenied');
+    if (!this.user().allowsData(action, this.#ground.namespace, range))
+      throw etcdError('permissionDenied');
   }
 
   mayAllBelow(action: Action, prefix: string): void {
@@ -131,8 +133,11 @@ export class Caller {
   /** Who shows a certificate and no token is the user of that name; whoever has none may do nothing. */
   #certified(): Principal | null {
     if (this.#call.metadata(gatewayKey) !== undefined) return null;
-    const name = clientName(this.#call.socket);
-    if (name === null || name === '') return null;
-    return this.#access.state.principal(name) ?? principalOf(name, false, []);
+    const names = certificateNames(this.#call.socket);
+    const { state } = this.#access;
+    const name = names?.find((one) => state.users.has(one)) ?? names?.[0] ?? '';
+    if (name === '') return null;
+    const { grantedIn } = state;
+    return state.principal(name) ?? new Principal(name, { root: false, grantedIn });
   }
 }

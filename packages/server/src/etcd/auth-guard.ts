@@ -13,6 +13,7 @@ import {
 } from 'waymark/etcd';
 import { assert } from 'waymark/engine';
 import type { Access } from '../access/access.js';
+import { endable } from '../access/standing.js';
 import type { Call, StreamCall, StreamHandlerOf, UnaryHandler } from '../grpc/call.js';
 import type { Method } from '../grpc/methods.js';
 import { grpcCode, type GrpcCode, GrpcError } from '../grpc/status.js';
@@ -74,6 +75,7 @@ const maintenance = ['Hash', 'HashKV', 'Defragment', 'Snapshot'];
 const bare = new Set(maintenance.map((name) => `/${Maintenance.typeName}/${name}`));
 const open = `/${Auth.typeName}/Authenticate`;
 const watch = `/${Watch.typeName}/Watch`;
+const lasting: ReadonlySet<string> = new Set([watch, `/${Election.typeName}/Observe`]);
 
 /** One method's rule at its door. */
 class Gate {
@@ -95,11 +97,44 @@ class Gate {
   }
 
   stream(handle: StreamHandlerOf<unknown, unknown>): StreamHandlerOf<unknown, unknown> {
-    return (call) => handle(new GuardedCall(call, (request) => this.#admits(request, call)));
+    if (!lasting.has(this.#path)) {
+      return (call) => handle(new GuardedCall(call, (request) => this.#admits(request, call)));
+    }
+    return (call) => this.#lasting(handle, call);
+  }
+
+  /** What is told for long is looked at again when rules change, with all that was asked for. */
+  async #lasting(
+    handle: StreamHandlerOf<unknown, unknown>,
+    call: StreamCall<unknown, unknown>,
+  ): Promise<void> {
+    const asked: unknown[] = [];
+    const ending = endable(call.signal);
+    const lookAgain = async (): Promise<void> => {
+      if (this.#isOpen) return;
+      for (const request of asked) await this.#check(request, call);
+    };
+    const leave = this.#access.standing.add({
+      check: () => void lookAgain().catch(ending.end),
+      end: ending.end,
+    });
+    const admits = async (request: unknown): Promise<boolean> => {
+      const admitted = await this.#admits(request, call);
+      if (admitted) asked.push(request);
+      return admitted;
+    };
+    try {
+      await handle(new GuardedCall(call, admits, ending.signal));
+      // What ends because it was ended says why.
+      if (ending.signal.aborted && !call.signal.aborted) throw ending.signal.reason;
+    } finally {
+      leave();
+      ending.leave();
+    }
   }
 
   get #isOpen(): boolean {
-    return !this.#access.state.enabled || this.#path === open;
+    return !this.#access.on || this.#path === open;
   }
 
   async #admitted(
@@ -176,10 +211,16 @@ const goNames: ReadonlyMap<GrpcCode, string> = new Map([
 class GuardedCall implements StreamCall<unknown, unknown> {
   readonly #call: StreamCall<unknown, unknown>;
   readonly #admits: (request: unknown) => Promise<boolean>;
+  readonly signal: AbortSignal;
 
-  constructor(call: StreamCall<unknown, unknown>, admits: (request: unknown) => Promise<boolean>) {
+  constructor(
+    call: StreamCall<unknown, unknown>,
+    admits: (request: unknown) => Promise<boolean>,
+    signal = call.signal,
+  ) {
     this.#call = call;
     this.#admits = admits;
+    this.signal = signal;
   }
 
   metadata(key: string): string | undefined {
@@ -188,10 +229,6 @@ class GuardedCall implements StreamCall<unknown, unknown> {
 
   get socket(): StreamCall<unknown, unknown>['socket'] {
     return this.#call.socket;
-  }
-
-  get signal(): AbortSignal {
-    return this.#call.signal;
   }
 
   send(response: unknown): Promise<void> | undefined {

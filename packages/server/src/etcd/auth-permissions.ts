@@ -1,12 +1,12 @@
 import type { MessageInitShape, Permission, PermissionSchema } from 'waymark/etcd';
 import { arrayToBytes, bytesToArray, type ByteString, type KeyRange } from 'waymark/engine';
-import type { Action, Grant } from '../access/principal.js';
+import type { Grant, KeyAction } from '../access/principal.js';
 import { etcdError } from './errors.js';
 
 /** etcd's permissions as grants, and its ranges as they are meant: keys without the facet that they have in the engine. */
 
 /** By their numbers (api/authpb/auth.proto). */
-const actionsOf: readonly (readonly Action[])[] = [['read'], ['write'], ['read', 'write']];
+const actionsOf: readonly (readonly KeyAction[])[] = [['read'], ['write'], ['read', 'write']];
 
 /** @param rangeEnd  empty: the key alone; a zero byte: no end */
 export function meantRange(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {

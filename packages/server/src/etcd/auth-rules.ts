@@ -104,7 +104,7 @@ export const watchRules: RulesOf<typeof Watch> = {
   watch: ({ requestUnion: { case: kind, value } }, caller) => {
     if (kind !== 'createRequest') return;
     const { key, rangeEnd } = value;
-    caller.may('read', meantRange(key.length === 0 ? firstKey : key, rangeEnd));
+    caller.may('watch', meantRange(key.length === 0 ? firstKey : key, rangeEnd));
   },
 };
 

@@ -164,4 +164,5 @@ const refusals: Readonly<Record<Refusal, EtcdErrorName>> = {
   role_absent: 'roleNotFound',
   role_not_granted: 'roleNotGranted',
   grant_absent: 'permissionNotGranted',
+  token_absent: 'invalidAuthMgmt',
 };

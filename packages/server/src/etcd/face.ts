@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Auth, Cluster, Election, KV, Lease, Lock, Maintenance, Watch } from 'waymark/etcd';
 import {
   type Clock,
@@ -8,12 +9,14 @@ import {
   type Random,
   validateWholeNumber,
 } from 'waymark/engine';
-import { Access } from '../access/access.js';
+import type { Admission } from 'waymark/wire';
+import type { Access } from '../access/access.js';
 import { type Method, methodsOf } from '../grpc/methods.js';
 import { isGrpc, serveGrpc } from '../grpc/serve.js';
 import { serveHttp1 } from '../http/http1-stream.js';
 import { type Http2Layer, http2Layers } from '../http2/layers.js';
 import type { ServedStream, StreamHandler, Transport } from '../http2/transport.js';
+import type { MeasureMethods } from '../observe/etcd-figures.js';
 import { AuthService } from './auth.js';
 import { guarded } from './auth-guard.js';
 import { requestBytesMax } from './commit.js';
@@ -34,6 +37,7 @@ import { WatchService } from './watch.js';
 export interface EtcdFaceOptions {
   readonly engine: Engine;
   readonly host: Host;
+  readonly access: Access;
   readonly clock: Clock;
   readonly random: Random;
   /** Served unless a call names another. Default `etcd`. */
@@ -50,9 +54,15 @@ export interface EtcdFaceOptions {
   readonly http2?: Http2Layer | undefined;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
+  /** Bounds the work under way of all faces. */
+  readonly admission?: Admission | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;
+  /** Sees each method's calls and how they end. Default: nobody does. */
+  readonly measure?: MeasureMethods | undefined;
   /** Answers what comes over HTTP/2 and is not etcd's. */
   readonly others: (stream: ServedStream) => StreamHandler;
 }
@@ -73,14 +83,11 @@ const messageBytesMax = requestBytesMax + 524_288;
 
 /** Begins a space that has no history: etcd's first revision is 1, and clients take 0 for "none". */
 const firstKey = 'w/etcd/first';
-/** Users and roles: beside all namespaces, where no path leads. */
-const accessPrefix = 'w/etcd/auth/';
 
 /** What stands from the first connection on. */
 interface Opened {
   readonly transport: Transport;
   readonly gateway: (stream: ServedStream) => StreamHandler;
-  readonly access: Access;
   readonly quota: Quota;
 }
 
@@ -128,34 +135,33 @@ export function createEtcdFace(options: EtcdFaceOptions): EtcdFace {
     },
     async drain(graceMs) {
       // What could not be opened leaves nothing to drain.
-      const { transport, access, quota } = opened ?? (await opening?.catch(() => null)) ?? {};
+      const { transport, quota } = opened ?? (await opening?.catch(() => null)) ?? {};
       await transport?.drain(graceMs);
-      await Promise.all([access?.[Symbol.asyncDispose](), quota?.closed()]);
+      await quota?.closed();
     },
   };
 }
 
 async function openFace(options: EtcdFaceOptions): Promise<Opened> {
   const { clock, stopping, engine, namespace = 'etcd', http2 = 'own' } = options;
-  const { progressNotifyMs = 600_000 } = options;
+  const { progressNotifyMs = 600_000, measure = (methods) => methods } = options;
   await beginHistory(engine);
   const { identity } = await engine.status();
   const ids = idsOf(identity);
   const quota = new Quota(engine, ids.memberId, options.quotaBytes);
   const header = headerOf(ids);
   const ground: Ground = { ...options, namespace, progressNotifyMs, ids, quota, header };
-  const access = await Access.open({ ...options, prefix: accessPrefix });
-  try {
-    await quota.follow({ clock, stopping });
-  } catch (error) {
-    await access[Symbol.asyncDispose]();
-    throw error;
-  }
+  const { access } = options;
+  // Its clients expect of a cluster that all of it knows what one of it was told.
+  await access.store.follow();
+  await quota.follow({ clock, stopping });
   const grpc = serveGrpc({
-    methods: guarded(methodsFor(ground, access), ground, access),
+    methods: measure(guarded(methodsFor(ground, access), ground, access)),
     bytesMax: messageBytesMax,
     explain,
     clock,
+    admission: options.admission,
+    spend: options.spend,
     stopping,
   });
   const gateway = createGateway({ grpc, bytesMax: messageBytesMax, hosts: options.hosts });
@@ -164,7 +170,7 @@ async function openFace(options: EtcdFaceOptions): Promise<Opened> {
     return isGatewayPath(stream.path) ? gateway(stream) : options.others(stream);
   };
   const transport = http2Layers[http2]({ clock, refused: options.refused, accept });
-  return { transport, gateway, access, quota };
+  return { transport, gateway, quota };
 }
 
 function methodsFor(ground: Ground, access: Access): Method[] {

@@ -17,6 +17,8 @@ export type Method = {
   readonly description: DescMethod;
   readonly decode: (bytes: Uint8Array) => unknown;
   readonly encode: (message: unknown) => Uint8Array;
+  /** How it bears on the bound of work under way: `urgent` is let through, what `waits` for others counts no more once it has begun. */
+  readonly load: 'counts' | 'urgent' | 'waits';
 } & (
   | { readonly kind: 'unary'; readonly handle: UnaryHandler<unknown, unknown> }
   | { readonly kind: 'stream'; readonly handle: StreamHandlerOf<unknown, unknown> }
@@ -61,10 +63,20 @@ export function methodsOf<S extends DescService>(
         decode: (bytes) => fromBinary(input, bytes),
         encode: (message) =>
           toBinary(output, create(output, message as MessageInitShape<typeof output>)),
+        load: loadOf(name),
         ...codecs[description.localName as keyof S['method']],
         kind: methodKind === 'unary' ? 'unary' : 'stream',
         handle,
       } as Method,
     ];
   });
+}
+
+/** Keeps alive what is there, gives it back, or tells how the server is. */
+const urgent = /^(LeaseRevoke|LeaseTimeToLive|Unlock|Resign|Status)$/;
+const waits = /^(Lock|Campaign)$/;
+
+function loadOf(name: string): Method['load'] {
+  if (urgent.test(name)) return 'urgent';
+  return waits.test(name) ? 'waits' : 'counts';
 }

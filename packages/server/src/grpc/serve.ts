@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream';
 import type { Clock } from 'waymark/engine';
+import type { Admission } from 'waymark/wire';
 import type { ServedStream, StreamHandler } from '../http2/transport.js';
 import { Conversation } from './conversation.js';
 import type { Method } from './methods.js';
@@ -12,6 +14,10 @@ export interface GrpcOptions {
   readonly bytesMax: number;
   readonly explain: (error: unknown) => GrpcError;
   readonly clock: Clock;
+  /** Bounds the work under way; conversations have bounds of their own. */
+  readonly admission?: Admission | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
   /** Aborts when the server stops: conversations end then. */
   readonly stopping: AbortSignal;
 }
@@ -20,11 +26,11 @@ export interface GrpcOptions {
 export function serveGrpc(options: GrpcOptions): (stream: ServedStream) => StreamHandler {
   const methods = new Map(options.methods.map((method) => [method.path, method]));
   const services = new Set(options.methods.map(({ path }) => serviceOf(path)));
-  const { clock, stopping, explain, bytesMax } = options;
+  const { clock, stopping, explain, bytesMax, admission, spend } = options;
   return (stream) => {
     const call = new ServedCall(stream, clock, stopping);
     const method = methods.get(stream.path);
-    const parts = { call, bytesMax, explain };
+    const parts = { call, bytesMax, explain, admission, spend };
     if (method?.kind === 'unary') return new UnaryCall(method, parts);
     if (method?.kind === 'stream') return new Conversation(method, parts);
     call.fail(new GrpcError(grpcCode.unimplemented, unknown(stream.path, services)));

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+import type { Admission } from 'waymark/wire';
 import type { StreamHandler } from '../http2/transport.js';
 import { framed, MessageReader } from './message-reader.js';
 import type { Method } from './methods.js';
@@ -9,7 +11,11 @@ export interface CallParts {
   readonly bytesMax: number;
   /** What clients are told of an error. */
   readonly explain: (error: unknown) => GrpcError;
+  readonly admission?: Admission | undefined;
+  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
 }
+
+const uncounted = -1;
 
 /** One question, one answer. */
 export class UnaryCall implements StreamHandler {
@@ -17,6 +23,7 @@ export class UnaryCall implements StreamHandler {
   readonly #parts: CallParts;
   readonly #reader: MessageReader;
   #request: Buffer | null = null;
+  #counted = uncounted;
 
   constructor(method: Extract<Method, { kind: 'unary' }>, parts: CallParts) {
     this.#method = method;
@@ -41,8 +48,35 @@ export class UnaryCall implements StreamHandler {
     if (this.#request === null || this.#reader.broken) {
       return this.#fail(new GrpcError(grpcCode.internal, 'unexpected EOF'));
     }
+    const { admission, spend, call } = this.#parts;
+    if (this.#method.load === 'urgent') return this.#run();
+    const refusal = spend?.(call.socket) ?? null;
+    if (refusal !== null) return this.#fail(refusal);
+    if (admission === undefined) return this.#run();
+    const bytes = this.#request.length;
+    if (admission.enter(bytes)) return this.#count(bytes);
+    const begin = (): void => this.#count(bytes);
+    admission.wait({ bytes, begin, refused: (error) => this.#fail(error) });
+  }
+
+  /** It is under way until it has an answer; what waits for others is no work. */
+  #count(bytes: number): void {
+    this.#counted = bytes;
+    if (this.#parts.call.done) return this.#leave();
+    this.#run();
+    if (this.#method.load === 'waits') this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#counted === uncounted) return;
+    const bytes = this.#counted;
+    this.#counted = uncounted;
+    this.#parts.admission?.leave(bytes);
+  }
+
+  #run(): void {
     try {
-      const request = decoded(this.#method, this.#request);
+      const request = decoded(this.#method, this.#request as Buffer);
       const response = this.#method.handle(request, this.#parts.call);
       if (response instanceof Promise) {
         response.then(this.#answer).catch((error: unknown) => this.#fail(error));
@@ -60,12 +94,14 @@ export class UnaryCall implements StreamHandler {
 
   readonly #answer = (response: unknown): void => {
     const { call } = this.#parts;
+    this.#leave();
     if (call.done) return;
     call.send(framed(this.#method.encode(response)));
     call.succeed();
   };
 
   #fail(error: unknown): void {
+    this.#leave();
     this.#parts.call.fail(this.#parts.explain(error));
   }
 }

@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import { errorTable } from 'waymark/engine';
 import { toldLeaseId } from './lease-id.js';
+import { readyChecks, serverStatus } from './status-schema.js';
 
 /** What routes answer, for the OpenAPI document. Answers are not checked against it on their way: the tests do. */
 
@@ -229,7 +230,8 @@ export const answers = {
   text: { 200: { description: 'text', content: { 'text/plain': { schema: { type: 'string' } } } } },
   document: { 200: Type.Object({}, { additionalProperties: true, description: 'OpenAPI 3.1' }) },
   healthy: { 200: Type.Object({ ok: Type.Literal(true) }) },
-  ready: { 200: Type.Object({ ok: Type.Literal(true), ...status }) },
+  ready: { 200: Type.Object({ ok: Type.Literal(true), checks: readyChecks, ...status }) },
+  serverStatus: { 200: serverStatus },
 } as const;
 
 /** Every error, RFC 9457: docs/reference/errors.md has what to do for each code. */

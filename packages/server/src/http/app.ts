@@ -1,24 +1,31 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { isWaymarkError, limits, type Space, WaymarkError } from 'waymark';
+import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import { consoleRoutes } from '../console/routes.js';
 import type { Metrics } from '../metrics.js';
-import { answers, problem, problemAnswer } from './answers.js';
+import type { Access } from '../access/access.js';
+import { accessRoutes } from './access.js';
+import { admitted, type HttpAdmission } from './admitted.js';
+import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
+import type { Callers } from './callers.js';
 import { clusterRoutes } from './cluster.js';
 import { counterRoutes } from './counters.js';
 import { cursorRoutes, ReaderCursors } from './cursors.js';
 import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
+import { inUseRoutes } from './in-use.js';
 import { keyRoutes } from './keys.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
+import { frontPage, type OperationParts, operationRoutes } from './operations.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -30,20 +37,21 @@ import { shownUrl, verb } from './verb.js';
 import { watchRoutes } from './watch.js';
 import { watcherRoutes } from './watchers.js';
 
-export interface AppParts {
+export interface AppParts extends OperationParts, HttpAdmission {
   readonly engine: Engine;
   /** What the engine is a member of, if it is. */
   readonly cluster: Cluster | undefined;
+  readonly access: Access;
+  readonly callers: Callers;
+  /** As the caller of a request may use them. */
   readonly host: Host;
   readonly space: Space;
-  readonly metrics: Metrics;
   readonly logger: FastifyBaseLogger;
   /** Host names that requests may carry; null for any. Guards a loopback server against DNS rebinding. */
   readonly hosts: ReadonlySet<string> | null;
   /** Answers what is not REST. @returns whether it did */
   readonly before: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly allowBackup: boolean;
-  readonly version: string;
   readonly headersMs: number;
   readonly requestMs: number;
   readonly clock: Clock;
@@ -88,8 +96,10 @@ export async function createApp(
     );
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
+  parts.callers.guard(app);
   app.addHook('onSend', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
+    void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     if (parts.stopping.aborted) void reply.header('connection', 'close');
   });
   measure(app, metrics);
@@ -108,7 +118,9 @@ export async function createApp(
   cursorRoutes(app, watches.cursors);
   spaceRoutes(app, space, host);
   recipeRoutes(app, parts, watches);
-  operations(app, parts);
+  accessRoutes(app, parts.access);
+  operationRoutes(app, parts);
+  await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
   if (parts.allowBackup) backupRoute(app, parts.engine);
   await app.ready();
@@ -121,16 +133,18 @@ function bareApp(parts: AppParts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
-    serverFactory: (handler) =>
-      createServer(
+    serverFactory: (handler) => {
+      const rest = admitted(parts, handler);
+      return createServer(
         {
           requestTimeout: parts.requestMs,
           headersTimeout: parts.headersMs,
           keepAliveTimeout: 72_000,
           connectionsCheckingInterval: 1_000,
         },
-        (request, response) => void (parts.before(request, response) || handler(request, response)),
-      ),
+        (request, response) => void (parts.before(request, response) || rest(request, response)),
+      );
+    },
     exposeHeadRoutes: false,
     genReqId: () => parts.random.id(),
     clientErrorHandler: refuseMalformed,
@@ -152,36 +166,8 @@ function recipeRoutes(app: FastifyInstance, parts: AppParts, watches: WatchParts
   counterRoutes(app, parts.space, parts.stopping);
   barrierRoutes(app, parts.space, parts);
   onceRoutes(app, parts.space);
+  inUseRoutes(app, parts.host);
   watcherRoutes(app, watches);
-}
-
-function operations(app: FastifyInstance, parts: AppParts): void {
-  const tags = ['operations'];
-  app.get('/', { schema: { tags, response: answers.text } }, async (_request, reply) =>
-    reply.type('text/plain; charset=utf-8').send(frontPage(parts.version)),
-  );
-  app.get('/healthz', { schema: { tags, response: answers.healthy } }, async () => ({ ok: true }));
-  app.get('/readyz', { schema: { tags, response: answers.ready } }, async () => {
-    parts.stopping.throwIfAborted();
-    await refuseUnwritable(parts.engine);
-    return { ok: true, ...(await parts.host.status()) };
-  });
-  app.get('/metrics', { schema: { tags, response: answers.text } }, async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await parts.metrics.print()),
-  );
-  app.get('/openapi.json', { schema: { tags, response: answers.document } }, async () =>
-    app.swagger(),
-  );
-}
-
-/** Writes nothing, and fails where a write would: a full or broken disk, an engine elsewhere that is away. */
-async function refuseUnwritable(engine: Engine): Promise<void> {
-  try {
-    await engine.commit({});
-  } catch (error) {
-    if (!isWaymarkError(error, 'uncertain')) throw error;
-    throw new WaymarkError('unavailable', 'the engine does not answer', {}, error);
-  }
 }
 
 function measure(app: FastifyInstance, metrics: Metrics): void {
@@ -189,6 +175,13 @@ function measure(app: FastifyInstance, metrics: Metrics): void {
     'waymark_http_request_seconds',
     'Time from request to answer, by route and status.',
   );
+  let underWay = 0;
+  const help = 'Requests that are not answered yet; event streams are for as long as they last.';
+  metrics.gauge('waymark_http_requests_under_way', help, () => underWay);
+  app.addHook('onRequest', async (_request, reply) => {
+    underWay++;
+    reply.raw.once('close', () => underWay--);
+  });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     const labels = { method: request.method, route, status: String(reply.statusCode) };
@@ -196,15 +189,4 @@ function measure(app: FastifyInstance, metrics: Metrics): void {
     seconds.observe(labels, reply.elapsedTime / 1_000);
     request.log.debug({ ...labels, id: request.id, ms: Math.round(reply.elapsedTime) }, 'answered');
   });
-}
-
-function frontPage(version: string): string {
-  return `Waymark ${version}
-
-PUT    /v1/ns/default/keys/orders/42        write a value (the body)
-GET    /v1/ns/default/keys/orders/42        read it
-GET    /v1/ns/default/watch/orders?tree     watch all below, as server-sent events
-
-/openapi.json  /healthz  /readyz  /metrics
-`;
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WaymarkError } from 'waymark';
+import { stopCounting } from './admitted.js';
 import { resolvePath, type HoldProof } from 'waymark/engine';
 
 /** What the routes read from a request beside its schema. */
@@ -93,10 +94,11 @@ export function durationMs(text: string): number {
   return ms;
 }
 
-/** Aborts when the client is gone, or the server stops, where it is told. */
+/** Of a request that may last: aborts when the client is gone, or, where it may wait for others, the server stops. */
 export function goneSignal(reply: FastifyReply, stopping?: AbortSignal): AbortSignal {
   const gone = new AbortController();
   const response = reply.raw;
+  if (stopping !== undefined) stopCounting(response);
   response.once('close', () => {
     if (!response.writableFinished)
       gone.abort(new WaymarkError('unavailable', 'the client is gone'));

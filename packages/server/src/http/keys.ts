@@ -144,7 +144,6 @@ async function sendValue(
     'x-waymark-create-revision': entry.createRevision,
     'x-waymark-version': entry.version,
     ...(entry.lease === 0 ? {} : { 'x-waymark-lease': entry.lease }),
-    'x-content-type-options': 'nosniff',
     'cache-control': 'no-cache',
   });
   if (request.headers['if-none-match'] === etag) return await reply.code(304).send();

@@ -340,13 +340,62 @@ test('[openapi] whoever runs the stash is answered as the document says', async 
 test('[openapi] namespaces and operations answer as the document says', async () => {
   await call('PUT', `${ns}/keys/{path}`, `${at}/keys/d`, { body: 'x' });
   await call('GET', '/v1/ns', '/v1/ns');
+  await call('GET', `${ns}/in-use/{path}`, `${at}/in-use/d?of=locks`);
   const dump = await call('GET', `${ns}/dump`, `${at}/dump`);
   await call('POST', `${ns}/load`, `${at}/load?replace`, { body: dump });
   await call('POST', `${ns}/prune`, `${at}/prune`, { body: { olderThanMs: 60_000 } });
-  for (const route of ['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/backup']) {
+  for (const route of [
+    '/',
+    '/healthz',
+    '/readyz',
+    '/metrics',
+    '/openapi.json',
+    '/v1/backup',
+    '/v1/status',
+  ]) {
     await call('GET', route, route);
   }
   await call('DELETE', ns, at);
+});
+
+test('[openapi] who may do what is told as the document says, to root alone once it is on', async () => {
+  const access = '/v1/access';
+  const role = `${access}/roles/{role}`;
+  const user = `${access}/users/{user}`;
+  const body = { actions: ['watch', 'read'], path: '/a' };
+  const rule = { actions: ['read', 'watch'], namespace: 'default', path: '/a' };
+  const rules = `${access}/roles/r/rules`;
+  expect(await call('POST', `${role}/rules`, rules, { body })).toEqual(rule);
+  const stash = { actions: ['read'], stash: 'doc' };
+  await call('POST', `${role}/rules`, rules, { body: stash });
+  expect(await call('GET', `${access}/roles`, `${access}/roles`)).toEqual({
+    roles: [{ role: 'r', rules: [rule, stash] }],
+  });
+  await call('DELETE', `${role}/rules`, `${rules}?path=/a`);
+  await call('PUT', user, `${access}/users/me`);
+  await call('POST', `${user}/roles`, `${access}/users/me/roles`, { body: { role: 'r' } });
+  expect(await call('GET', `${access}/users`, `${access}/users`)).toEqual({
+    users: [{ user: 'me', roles: ['r'] }],
+  });
+  const wish = { user: 'you', roles: ['r'], note: 'ci', ttlMs: 60_000 };
+  const tokens = `${access}/tokens`;
+  const { token, ...made } = await call('POST', tokens, tokens, { body: wish });
+  expect(token).toMatch(/^wmk_/);
+  expect(await call('GET', tokens, tokens)).toEqual({ tokens: [made] });
+  await call('DELETE', `${tokens}/{id}`, `${tokens}/${String(made['id'])}`);
+  expect(await call('DELETE', `${tokens}/{id}`, `${tokens}/none`)).toMatchObject({
+    code: 'not_found',
+  });
+  await call('DELETE', `${user}/roles/{role}`, `${access}/users/me/roles/r`);
+  await call('DELETE', user, `${access}/users/me`);
+  await call('DELETE', role, `${access}/roles/r`);
+  const { token: root } = await call('POST', `${access}/on`, `${access}/on`);
+  expect(await call('GET', access, access)).toMatchObject({ code: 'unauthenticated' });
+  const headers = { authorization: `Bearer ${String(root)}` };
+  expect(await call('POST', `${access}/off`, `${access}/off`, { headers })).toMatchObject({
+    on: false,
+  });
+  expect(await call('GET', access, access)).toMatchObject({ on: false, tokens: 1 });
 });
 
 test('[openapi] every route was asked but streams, and those that stand for the root of a namespace', () => {

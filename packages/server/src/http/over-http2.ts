@@ -1,5 +1,7 @@
 import { type IncomingMessage, request as ask, type ClientRequest, type Server } from 'node:http';
-import { duplexPair } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { addressOf } from '../who.js';
 import { isSecure } from './origin.js';
 import type { Fields, ServedStream, StreamHandler } from '../http2/transport.js';
 
@@ -20,6 +22,14 @@ const ofConnection = new Set([
 ]);
 
 const cancelled = 0x8;
+
+/** What the connection in memory shows of the one that the stream came by. */
+function peerOf(socket: Duplex): object {
+  const { authorized } = socket as Partial<TLSSocket>;
+  const remoteAddress = addressOf(socket);
+  const getPeerCertificate = (): unknown => (socket as Partial<TLSSocket>).getPeerCertificate?.();
+  return { encrypted: isSecure(socket), authorized, remoteAddress, getPeerCertificate };
+}
 
 class Passage implements StreamHandler {
   readonly #stream: ServedStream;
@@ -52,10 +62,7 @@ class Passage implements StreamHandler {
 
   #begin({ body }: { readonly body: boolean }): ClientRequest {
     const [near, far] = duplexPair();
-    this.#server.emit(
-      'connection',
-      Object.assign(far, { encrypted: isSecure(this.#stream.socket) }),
-    );
+    this.#server.emit('connection', Object.assign(far, peerOf(this.#stream.socket)));
     const { method, path, fields, authority } = this.#stream;
     const headers = ['host', authority];
     for (const [name, value] of fields) {

@@ -33,7 +33,7 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toWaymarkError(error);
-  const { http } = errorTable[problem.code];
+  const http = statusOf(problem);
   // What became of a message is no fault of the server.
   if (http >= 500 && problem.facts.outcome === undefined)
     request.log.error({ err: error }, problem.message);
@@ -43,12 +43,18 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   void reply.code(http).header('content-type', 'application/problem+json').send(problemOf(problem));
 }
 
+/** What is too much for the whole server is no fault of the one who asks. */
+export function statusOf({ code, facts }: WaymarkError): number {
+  if (code === 'overloaded' && facts.limit === 'inFlightMax') return 503;
+  return errorTable[code].http;
+}
+
 export function problemOf(error: WaymarkError): string {
   const { code, message, facts } = error;
   return JSON.stringify({
     type: `urn:waymark:error:${code}`,
     title: code.replaceAll('_', ' '),
-    status: errorTable[code].http,
+    status: statusOf(error),
     detail: message,
     code,
     ...facts,

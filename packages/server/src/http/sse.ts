@@ -51,6 +51,7 @@ async function streamTexts<T>(
   response.writeHead(200, {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
     'x-accel-buffering': 'no',
   });
   response.write(`retry: ${retryMs}\n: connected\n\n`);

@@ -3,6 +3,9 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { limits } from 'waymark';
 import { errorTable } from 'waymark/engine';
+import { chosenProtocol, shownBy } from '../access/shown.js';
+import type { Brought } from '../socket/face.js';
+import type { Callers } from './callers.js';
 import { namespaceFrom, pathFrom, rawPath } from './inputs.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { problemOf, toWaymarkError } from './problem.js';
@@ -11,8 +14,9 @@ import { callOf, eventJson, openWatch, type OpenWatch, resumeReader } from './wa
 
 export interface UpgradeParts extends WatchParts {
   readonly hosts: ReadonlySet<string> | null;
+  readonly callers: Callers;
   /** Serves the binary protocol over `GET /v1/socket`. */
-  readonly binary: (socket: WebSocket) => void;
+  readonly binary: (socket: WebSocket, under: Duplex, brought: Brought) => void;
 }
 
 const messageBytesMax = limits.requestBytesMax + 262_144;
@@ -25,6 +29,7 @@ export function upgrader(
     noServer: true,
     perMessageDeflate: false,
     maxPayload: messageBytesMax,
+    handleProtocols: chosenProtocol,
   });
   return (request, socket, head) => {
     socket.on('error', () => socket.destroy());
@@ -44,9 +49,13 @@ async function answer(
   const path = rawPath(url);
   const upgrade = (serve: (ws: WebSocket) => void): void =>
     server.handleUpgrade(request, socket, head, serve);
-  if (path === '/v1/socket') return upgrade(parts.binary);
+  if (path === '/v1/socket') {
+    return upgrade((ws) => parts.binary(ws, socket, shownBy(request)));
+  }
   if (!/^\/v1\/ns\/[^/]+\/watch(\/|$)/.test(path))
     return refuseStatus(socket, 404, 'no WebSocket here');
+  const { space, caller } = parts.callers.groundOf(request, 'websocket');
+  caller.authenticate({ action: 'watch' });
   const gone = new AbortController();
   socket.once('close', () => gone.abort());
   const signal = AbortSignal.any([gone.signal, parts.stopping]);
@@ -55,11 +64,12 @@ async function answer(
   try {
     const params = new URLSearchParams(url.slice(path.length));
     const namespace = namespaceFrom(url);
+    const cursor = params.get('cursor');
+    if (cursor !== null) caller.demandPath(['watch'], namespace, '/');
     const resumed = await resumeReader(parts.cursors, namespace, params, undefined);
     const call = { ...callOf(params, resumed), signal };
-    const watch = await openWatch(parts.space, namespace, pathFrom(url), call);
+    const watch = await openWatch(space, namespace, pathFrom(url), call);
     if (gone.signal.aborted) return;
-    const cursor = params.get('cursor');
     upgrade((ws) => {
       if (cursor !== null) moveByAcks(ws, (id) => parts.cursors.move(namespace, cursor, id));
       void serveWatch(ws, watch, parts, gone.signal);

@@ -1,4 +1,11 @@
-import { type Engine, type Host, type Reading, type RecipeCall, recipeCalls } from 'waymark/engine';
+import {
+  type CallOptions,
+  type Engine,
+  type Host,
+  type Reading,
+  type RecipeCall,
+  recipeCalls,
+} from 'waymark/engine';
 import {
   type CallTable,
   engineMethods as raw,
@@ -13,12 +20,15 @@ import {
 
 /** What each verb does here, by its number. Verbs of a part that is not served are refused. */
 export function callTable(host: Host | undefined, engine: Engine | undefined): CallTable {
-  const namespaced = [...allOf(guarded), ...recipeCalls.map(methodOf)];
   return tableOf([
-    ...allOf(raw).map((method) => serve.refused(method, 'the raw engine needs the engine right')),
-    ...namespaced.map((method) => serve.refused(method, 'this server serves no namespaces')),
-    ...(engine === undefined ? [] : engineCalls(engine)),
-    ...(host === undefined ? [] : hostCalls(host)),
+    ...(engine === undefined
+      ? allOf(raw).map((method) => serve.refused(method, 'the raw engine needs the engine right'))
+      : engineCalls(engine)),
+    ...(host === undefined
+      ? [...allOf(guarded), ...recipeCalls.map(methodOf)].map((method) =>
+          serve.refused(method, 'this server serves no namespaces'),
+        )
+      : hostCalls(host)),
   ]);
 }
 
@@ -32,12 +42,12 @@ function engineCalls(engine: Engine): ServedCall[] {
     serve.plain(raw.grant, ({ ttlMs, id }) =>
       engine.grant(ttlMs, id === undefined ? undefined : { id }),
     ),
-    serve.plain(raw.renew, (id) => engine.renew(id)),
-    serve.plain(raw.revoke, (id) => engine.revoke(id)),
+    serve.urgent(raw.renew, (id) => engine.renew(id)),
+    serve.urgent(raw.revoke, (id) => engine.revoke(id)),
     serve.plain(raw.lease, (id) => engine.lease(id)),
     serve.plain(raw.leases, () => engine.leases()),
     serve.plain(raw.compact, (through) => engine.compact(through).then(nothing)),
-    serve.plain(raw.status, () => engine.status()),
+    serve.urgent(raw.status, () => engine.status()),
   ];
 }
 
@@ -55,13 +65,13 @@ function hostCalls(host: Host): ServedCall[] {
     serve.plain(guarded.grant, ({ ttlMs, id }) =>
       host.grant(ttlMs, id === undefined ? undefined : { id }),
     ),
-    serve.plain(guarded.renew, (id) => host.renew(id)),
-    serve.plain(guarded.revoke, (id) => host.revoke(id)),
+    serve.urgent(guarded.renew, (id) => host.renew(id)),
+    serve.urgent(guarded.revoke, (id) => host.revoke(id)),
     serve.plain(guarded.lease, (id) => host.lease(id)),
     serve.waiting(guarded.acquire, ({ namespace, request }, options) =>
       host.acquire(namespace, request, options),
     ),
-    serve.recipe(guarded.release, ({ namespace, hold }) => host.release(namespace, hold)),
+    serve.recipe(guarded.release, ({ namespace, hold }) => host.release(namespace, hold), true),
     serve.waiting(guarded.convert, ({ namespace, hold, to }, options) =>
       host.convert(namespace, hold, to, options),
     ),
@@ -79,7 +89,7 @@ function hostCalls(host: Host): ServedCall[] {
     serve.waiting(guarded.prune, ({ namespace, path, olderThanMs }, options) =>
       host.prune(namespace, path, olderThanMs, options),
     ),
-    serve.plain(guarded.status, () => host.status()),
+    serve.urgent(guarded.status, () => host.status()),
     ...recipeCalls.map((call) => recipeRun(host, call)),
   ];
 }
@@ -91,14 +101,17 @@ function methodOf(call: RecipeCall<unknown, unknown>): Method<unknown, unknown> 
 function recipeRun(host: Host, call: RecipeCall<unknown, unknown>): ServedCall {
   const method = recipeMethod(call);
   const { waits, endsWithCaller } = call;
+  const run = (
+    { namespace, args }: { readonly namespace: string; readonly args: unknown },
+    options?: CallOptions,
+  ): Promise<unknown> => host.run(call, namespace, args, options);
   return waits === true
-    ? serve.waiting(
-        method,
-        ({ namespace, args }, options) => host.run(call, namespace, args, options),
-        endsWithCaller,
-      )
-    : serve.recipe(method, ({ namespace, args }) => host.run(call, namespace, args));
+    ? serve.waiting(method, run, endsWithCaller)
+    : serve.recipe(method, run, givesBack.test(call.name));
 }
+
+/** Recipes' calls that end what somebody has: refused, they would leave others to wait for it. */
+const givesBack = /\.(release|give-up|resign|leave|step-back|unclaim|settle)$/;
 
 function allOf(methods: object): Method<unknown, unknown>[] {
   return Object.values(methods) as Method<unknown, unknown>[];

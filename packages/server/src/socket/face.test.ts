@@ -155,7 +155,7 @@ describe('raw engine verbs', () => {
     const engine = createMemoryEngine();
     const face = createSocketFace({ engine });
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 1_500_000 });
-    server.on('connection', (socket) => face.serveWebSocket(socket));
+    server.on('connection', (socket, request) => face.serveWebSocket(socket, request.socket));
     await once(server, 'listening');
     cleanups.push(() => server.close());
     const remote = await openedEngine(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);

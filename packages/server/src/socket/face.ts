@@ -1,39 +1,56 @@
 import type { Duplex } from 'node:stream';
-import { type Engine, type Host, systemClock } from 'waymark/engine';
+import { type Engine, type Host, systemClock, type WaymarkError } from 'waymark/engine';
 import {
   firstBytes,
   type ServedConnection,
   ServedConnections,
+  type ServedStream,
   type ServeOptions,
 } from 'waymark/wire';
 import type { WebSocket } from 'ws';
+import type { Access } from '../access/access.js';
+import { Caller, type Shown } from '../access/caller.js';
+import { guardEngine } from '../access/guarded-engine.js';
+import { guardHost } from '../access/guarded-host.js';
 import { callTable } from './calls.js';
 import { overWebSocket } from './web-socket-stream.js';
 
 export type SocketFaceOptions = Partial<
-  Pick<ServeOptions, 'clock' | 'server' | 'limits' | 'faulted' | 'admit'>
+  Pick<
+    ServeOptions,
+    'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'admission' | 'called' | 'failed'
+  >
 > & {
   /** Namespaces, guard and recipes. Absent: those verbs are refused. */
   readonly host?: Host | undefined;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend?: ((socket: Duplex) => WaymarkError | null) | undefined;
   /** The raw engine, for those with the engine right. Absent: `denied`. */
   readonly engine?: Engine | undefined;
+  /** Who may do what. Absent: everyone may do everything. */
+  readonly access?: Access | undefined;
 };
+
+/** What came with a connection before its first message. */
+export interface Brought extends Shown {
+  readonly from: string;
+}
 
 /** The binary protocol of one server, with all its connections. */
 export interface SocketFace {
   /** Whether a connection that begins so speaks it; undefined when more bytes are needed. */
   speaks(bytes: Uint8Array): boolean | undefined;
   /** Serves a socket, the preface still to be read. */
-  serve(socket: Duplex): ServedConnection;
+  serve(socket: Duplex, brought?: Brought): ServedConnection;
   /** Serves an upgraded WebSocket, whose messages carry the same frames without the preface. */
-  serveWebSocket(socket: WebSocket): ServedConnection;
+  serveWebSocket(socket: WebSocket, under: Duplex, brought?: Brought): ServedConnection;
   readonly connections: number;
   /** Tells all clients to connect elsewhere, answers what is under way, and ends within `graceMs` (default 5 000). */
   drain(graceMs?: number): Promise<void>;
 }
 
 export function createSocketFace(options: SocketFaceOptions): SocketFace {
-  const { host, engine, clock = systemClock, ...rest } = options;
+  const { host, engine, access, clock = systemClock, spend, ...rest } = options;
   const behind = host ?? engine;
   const connections = new ServedConnections({
     ...rest,
@@ -42,14 +59,43 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
     raw: engine !== undefined,
     status: behind && (() => behind.status()),
   });
+  const spendOf = (socket: Duplex): (() => WaymarkError | null) | undefined =>
+    spend && (() => spend(socket));
+  const admitting = (
+    brought: Brought | undefined,
+    connection: () => ServedConnection,
+  ): ServeOptions['admit'] =>
+    access === undefined || host === undefined
+      ? rest.admit
+      : ({ token }) => {
+          const { from = '', ...shown } = brought ?? {};
+          const all = { ...shown, ...(token !== undefined && { token }) };
+          const caller = new Caller(access, all, { face: 'binary', from });
+          const check = (): void => void caller.authenticate();
+          check();
+          const served = connection();
+          void served.closed.then(caller.whileAllowed(check, (error) => served.refuse(error)));
+          const raw = engine !== undefined && caller.unlimited;
+          const guarded = engine && guardEngine(engine, caller);
+          return { table: callTable(guardHost(host, caller), guarded), raw };
+        };
   return {
     speaks(bytes) {
       const told = firstBytes(bytes);
       return told === 'more' ? undefined : told === 'waymark';
     },
-    serve: (socket) => connections.serve(socket),
-    serveWebSocket: (socket) =>
-      connections.begin(false, (connection) => overWebSocket(socket, connection)),
+    serve(socket, brought) {
+      const admit = admitting(brought, () => served);
+      const served = connections.serve(socket, { spend: spendOf(socket), admit });
+      return served;
+    },
+    serveWebSocket(socket, under, brought) {
+      const admit = admitting(brought, () => served);
+      const over = (connection: ServedConnection): ServedStream =>
+        overWebSocket(socket, connection);
+      const served = connections.begin(false, over, { spend: spendOf(under), admit });
+      return served;
+    },
     get connections() {
       return connections.size;
     },

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:tls';
-import { ownAddress, parseListen } from 'waymark/engine';
-import { pem } from '../tls.js';
+import { type Clock, ownAddress, parseListen } from 'waymark/engine';
+import { TlsFiles, tlsVersionMin } from '../tls-files.js';
+import { TlsReload } from '../tls-reload.js';
 import type { StashNodeOptions } from './node-service.js';
 
 /** Where a node is reached that listens on a port. */
@@ -10,11 +11,25 @@ export function addressOf({ listen, advertise, tls }: StashNodeOptions, bound: n
   return tls === undefined ? at : `tls://${at}`;
 }
 
-/** What it listens by where it asks for TLS. */
-export async function tlsServer(tls: StashNodeOptions['tls']): Promise<Server | undefined> {
+/** What it listens by where it asks for TLS; new certificates are served as they come. */
+export async function tlsServer(
+  tls: StashNodeOptions['tls'],
+  {
+    clock,
+    told,
+  }: { readonly clock: Clock; readonly told?: ((message: string) => void) | undefined },
+): Promise<Server | undefined> {
   if (tls === undefined) return undefined;
-  const cert = await pem(tls.cert, 'CERTIFICATE');
-  const key = await pem(tls.key, 'PRIVATE KEY');
-  const server = createServer({ cert, key, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 });
+  const files = await TlsFiles.read(tls);
+  const options = { minVersion: tlsVersionMin, handshakeTimeout: 10_000 } as const;
+  const server = files.checked(() => createServer({ ...files.contents, ...options }));
+  server.once('listening', () => {
+    const reload = new TlsReload(() => files.renew(server), {
+      clock,
+      told: (message, error) =>
+        told?.(error === undefined ? message : `${message}: ${(error as Error).message}`),
+    });
+    server.once('close', () => reload.stop());
+  });
   return server.on('tlsClientError', (_error, socket) => socket.destroy());
 }

@@ -130,7 +130,7 @@ export class StashNodeService {
     if (options.advertise !== undefined) checkHostPort(options.advertise);
     const { zone = '', weight = 1, replicas = replicasDefault } = options;
     checkView({ epoch: 1, replicas, nodes: [{ id: 'self', zone, weight }] });
-    const server = await tlsServer(options.tls);
+    const server = await tlsServer(options.tls, { clock, told });
     const { directory, quotaBytes, token } = options;
     const store = await openStore(directory, { clock, random, quotaBytes, told, flushed });
     const views = new ViewWatch(engine, clock);

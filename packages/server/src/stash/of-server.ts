@@ -36,6 +36,8 @@ interface ServerStashParts {
  */
 export class ServerStash extends DeferredDesk {
   flushed: Flushed = () => undefined;
+  /** Why its node, which nobody asked for but which has data, could not be opened; null when all is well. */
+  trouble: string | null = null;
   readonly #parts: ServerStashParts;
   #space: Space | null = null;
   #service: StashNodeService | null = null;
@@ -60,6 +62,7 @@ export class ServerStash extends DeferredDesk {
       await this.desk();
     } catch (error) {
       if (asked) throw error;
+      this.trouble = error instanceof Error ? error.message : String(error);
       logger.warn({ err: error }, 'the stash cannot be opened: the server runs without its node');
     }
   }
@@ -105,6 +108,7 @@ export class ServerStash extends DeferredDesk {
       },
     );
     this.#service = service;
+    this.trouble = null;
     const { here } = service;
     const desk = new LazyStash({ engine, clock, random }, { token, zone, ca, here });
     if (this.#space !== null) await service.start(this.#space);

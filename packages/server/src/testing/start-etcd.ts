@@ -7,6 +7,7 @@ import {
   systemClock,
   systemRandom,
 } from 'waymark/engine';
+import { Access } from '../access/access.js';
 import { createEtcdFace } from '../etcd/face.js';
 import { loopbackNames } from '../http/origin.js';
 import { overHttp2 } from '../http/over-http2.js';
@@ -50,6 +51,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const { engine: given = createMemoryEngine({ clock, random }) } = options;
   const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
   const host = createLocalHost(engine, { clock, random });
+  const access = await Access.open({ engine, clock, random });
   const stopping = new AbortController();
   const http = createServer((request, response) => {
     if (!face.answer(request, response)) response.writeHead(404).end();
@@ -57,6 +59,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const face = createEtcdFace({
     engine,
     host,
+    access,
     clock,
     random,
     progressNotifyMs: options.progressNotifyMs,
@@ -95,6 +98,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
     stopping.abort();
     listener.stop();
     await face.drain(graceMs);
+    await access[Symbol.asyncDispose]();
     listener.destroy();
     await host[Symbol.asyncDispose]();
     if (engine !== options.engine) await engine[Symbol.asyncDispose]();

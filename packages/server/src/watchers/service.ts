@@ -85,6 +85,11 @@ export class WatcherService implements AsyncDisposable {
     return this.#processor?.tenure ?? null;
   }
 
+  /** Something is registered, and this process can deliver none of it: its processor has no lease. */
+  get stalled(): boolean {
+    return this.#processor !== null && this.#processor.tenure === null;
+  }
+
   /** History after this revision is still to be told; null where nothing is registered, and all until that is known. */
   get needed(): number | null {
     return this.#processor?.needed ?? (this.#looked ? null : 0);

@@ -105,8 +105,8 @@ function refuseMember(member: MemberFile | null, directory: string): void {
 async function newMember({ directory, settings, random }: PrepareOptions): Promise<MemberFile> {
   const { name = `m-${random.id().replace(/\W/g, '').slice(0, 8)}`, memory = false } = settings;
   const { advertise = '127.0.0.1', bind = bindOf(advertise) } = settings;
-  const clientPort = settings.clientPort ?? (await freePort(bind));
-  const peerPort = settings.peerPort ?? (await freePort(bind));
+  const clientPort = settings.clientPort ?? (await freePort(bind, random));
+  const peerPort = settings.peerPort ?? (await freePort(bind, random, clientPort));
   const { tlsCert, tlsKey, tlsCa } = settings;
   return {
     format: 1,
@@ -142,15 +142,23 @@ function memoryDirectory(name: string): string {
   throw new WaymarkError('invalid', text);
 }
 
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** A member keeps its ports: Linux gives none of these to a connection that goes out, which would bar it when it starts again. */
+const ports = { first: 20_000, last: 32_767 };
+
+async function freePort(host: string, random: Random, but?: number): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const port = ports.first + Math.floor(random.next() * (ports.last - ports.first + 1));
+    const failure = await failureToListen(host, port);
+    if (failure === null && port !== but) return port;
+    if (failure !== null && (failure.code !== 'EADDRINUSE' || tries === 100))
+      throw new WaymarkError('invalid', `cannot listen on ${host}`, {}, failure);
+  }
+}
+
+function failureToListen(host: string, port: number): Promise<NodeJS.ErrnoException | null> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (error) => {
-      reject(new WaymarkError('invalid', `cannot listen on ${host}`, {}, error));
-    });
-    server.listen(0, host, () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
+    server.once('error', resolve);
+    server.listen(port, host, () => server.close(() => resolve(null)));
   });
 }

@@ -58,6 +58,8 @@ export interface LocalHostOptions {
   readonly reach?: Reach | undefined;
   /** The registry of watches, where they are delivered. */
   readonly watchers?: WatcherDesk | undefined;
+  /** What hosts of one process over the same engine know by that they share it. Default: the engine; for a wrapper of one, what it wraps. */
+  readonly root?: object | undefined;
   /** Who coordinates the stash; default: this host, which reaches its nodes so. */
   readonly stash?: StashDesk | StashReach | undefined;
 }
@@ -81,6 +83,7 @@ export function createLocalHost(engine: Engine, options: LocalHostOptions = {}):
 
 class LocalHost implements Host {
   readonly #engine: Engine;
+  readonly #root: object;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #rooms = new Map<string, Room>();
@@ -92,6 +95,7 @@ class LocalHost implements Host {
 
   constructor(engine: Engine, options: LocalHostOptions) {
     this.#engine = engine;
+    this.#root = options.root ?? engine;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#watchers = options.watchers;
@@ -272,16 +276,14 @@ class LocalHost implements Host {
       namespace: engine,
     };
     const shared = { clock: this.#clock, random: this.#random, peers: this.#peers };
-    const watchers = this.#watchers;
-    const stash = this.#stash;
     const beneath = { engine: this.#engine, prefix };
     const ground = new Ground({
       engine,
       namespace,
-      root: this.#engine,
+      root: this.#root,
       beneath,
-      watchers,
-      stash,
+      watchers: this.#watchers,
+      stash: this.#stash,
       ...shared,
     });
     const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };

@@ -8,7 +8,7 @@ import type { Codec } from './types.js';
  */
 export const structured: Codec<unknown> = {
   encode: (value) => Uint8Array.from(encodeStructured(value)),
-  decode: (bytes) => decodeStructured(asBuffer(bytes), 0, bytes.length),
+  decode: (bytes) => decodeStructured(bytes, 0, bytes.length),
 };
 
 /** As `structured.encode`, into bytes that hold until the next call. */
@@ -20,8 +20,8 @@ export function encodeStructured(value: unknown): Uint8Array {
 }
 
 /** As `structured.decode`, of a part of a block. */
-export function decodeStructured(block: Buffer, start: number, end: number): unknown {
-  const reader = new StructuredReader(block, start, end);
+export function decodeStructured(block: Uint8Array, start: number, end: number): unknown {
+  const reader = new StructuredReader(asBuffer(block), start, end);
   const found = reader.byte();
   if (found !== version) throw new TypeError(`its version is ${found}, not ${version}`);
   const value = reader.value(0);

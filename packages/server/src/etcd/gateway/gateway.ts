@@ -25,6 +25,8 @@ export function createGateway(options: GatewayOptions): Accept {
     const asked = {
       host: stream.authority,
       origin: stream.header('origin'),
+      site: stream.header('sec-fetch-site'),
+      marked: stream.header('x-waymark-csrf') !== undefined,
       reads: false,
       secure: isSecure(stream.socket),
     };

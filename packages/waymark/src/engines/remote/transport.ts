@@ -2,9 +2,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { WaymarkError } from '../../core/errors.js';
 import { preface } from '../../wire/frames.js';
-
-/** A WebSocket message is cut here, wherever in a frame that is: messages carry a stream of bytes. */
-const webSocketMessageBytesMax = 1_048_576;
+import { overWebSocket, type WebSocketLike } from './web-socket.js';
 
 /** A stream of bytes to a server: TCP, a Unix socket, or WebSocket messages that carry the same frames. */
 export interface Transport {
@@ -50,7 +48,7 @@ export async function openTransport(url: string, events: TransportEvents): Promi
     }
     case 'ws:':
     case 'wss:':
-      return await overWebSocket(url, events, protocol === 'wss:' ? tlsFilesOf(searchParams) : {});
+      return await openWebSocket(url, events, protocol === 'wss:' ? tlsFilesOf(searchParams) : {});
     default:
       throw new WaymarkError('invalid', `no server speaks '${protocol}': take http, unix or ws`);
   }
@@ -123,60 +121,25 @@ function overSocket(socket: Socket, ready: string, events: TransportEvents): Tra
   };
 }
 
-/** Browsers and newer Node have a WebSocket of their own; else the `ws` package brings one with the same face. */
-async function overWebSocket(
+async function openWebSocket(
   url: string,
   events: TransportEvents,
   files: TlsFiles,
 ): Promise<Transport> {
   const target = new URL(url);
-  if (target.pathname === '/') target.pathname = '/v1/socket';
   const own = Object.keys(files).length > 0;
   if (own) target.search = '';
   const Constructor = await webSocketConstructor({ own });
-  const socket = new Constructor(target.href, ...(own ? [files] : []));
-  let failure: Error | undefined;
-  socket.binaryType = 'arraybuffer';
-  socket.addEventListener('open', () => events.opened());
-  socket.addEventListener('message', (event) => {
-    if (typeof event.data !== 'string') events.data(Buffer.from(event.data as ArrayBuffer));
-  });
-  socket.addEventListener('error', (event) => {
-    failure = event.error ?? new Error('the WebSocket failed');
-  });
-  socket.addEventListener('close', () => events.closed(failure));
-  return {
-    send(bytes) {
-      if (socket.readyState !== 1) return;
-      for (let at = 0; at < bytes.length; at += webSocketMessageBytesMax) {
-        socket.send(bytes.subarray(at, at + webSocketMessageBytesMax));
-      }
-    },
-    get buffered() {
-      return socket.bufferedAmount;
-    },
-    end: () => socket.close(),
-    destroy: () => (socket.terminate === undefined ? socket.close() : socket.terminate()),
-  };
-}
-
-/** What is used of a WebSocket, whoever made it. */
-interface WebSocketLike {
-  binaryType: string;
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  send(bytes: Uint8Array): void;
-  close(): void;
-  terminate?(): void;
-  addEventListener(
-    type: string,
-    listener: (event: { data?: unknown; error?: Error }) => void,
-  ): void;
+  return overWebSocket(target, events, (href) => new Constructor(href, ...(own ? [files] : [])));
 }
 
 type WebSocketConstructor = new (url: string, options?: TlsFiles) => WebSocketLike;
 
-/** @param call.own  it is to take files, which that of a browser does not */
+/**
+ * Newer Node has a WebSocket of its own; else the `ws` package brings one with the same face.
+ *
+ * @param call.own  it is to take files, which Node's own does not
+ */
 async function webSocketConstructor(call: {
   readonly own: boolean;
 }): Promise<WebSocketConstructor> {

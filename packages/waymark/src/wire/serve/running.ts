@@ -1,6 +1,8 @@
 import type { CallOptions } from '../../core/engine.js';
 import { settledValue } from '../../core/settled.js';
+import type { Admission } from './admission.js';
 import { LateSignal } from './late-signal.js';
+import type { ServeOptions } from './serve-options.js';
 import type { PlainCall } from './served-calls.js';
 
 /** What a call came to: its result, or the error it failed with. */
@@ -9,17 +11,35 @@ export interface CallEnd {
   readonly failed: boolean;
 }
 
+export interface RunningEvents {
+  finished(running: Running, end: CallEnd): void;
+  /** Nobody is there for the answer. */
+  gone(): boolean;
+}
+
+export type RunningLimits = Pick<ServeOptions, 'admission' | 'spend'>;
+
+const uncounted = -1;
+
 /** A call under way: made once and used again, so that a call costs no closures. */
 export class Running {
   id = 0;
   call: PlainCall | null = null;
   #late = new LateSignal();
+  readonly #events: RunningEvents;
+  readonly #admission: Admission | undefined;
+  readonly #spend: RunningLimits['spend'];
+  /** What it counts for where work under way is bounded. */
+  #counted = uncounted;
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
-  constructor(finished: (running: Running, end: CallEnd) => void) {
-    this.ok = (value) => finished(this, { value, failed: false });
-    this.failed = (error) => finished(this, { value: error, failed: true });
+  constructor(events: RunningEvents, { admission, spend }: RunningLimits) {
+    this.#events = events;
+    this.#admission = admission;
+    this.#spend = spend;
+    this.ok = (value) => this.#over({ value, failed: false });
+    this.failed = (error) => this.#over({ value: error, failed: true });
   }
 
   /** For a call that may wait: those of the last one, unless that was given up. */
@@ -28,8 +48,32 @@ export class Running {
     return this.#late;
   }
 
+  /**
+   * Begins, or waits for its turn where too much is under way.
+   *
+   * @param bytes  of its message
+   */
+  start(args: unknown, bytes: number, options?: CallOptions): void {
+    const admission = this.#admission;
+    if (this.call?.urgent === true) return this.#begin(args, options);
+    const refusal = this.#spend?.() ?? null;
+    if (refusal !== null) return this.failed(refusal);
+    if (admission === undefined) return this.#begin(args, options);
+    if (admission.enter(bytes)) return this.#counting(args, bytes, options);
+    const begin = (): void => this.#counting(args, bytes, options);
+    admission.wait({ bytes, begin, refused: this.failed });
+  }
+
+  #counting(args: unknown, bytes: number, options: CallOptions | undefined): void {
+    this.#counted = bytes;
+    if (this.#events.gone()) return this.#leave();
+    this.#begin(args, options);
+    // What waits for others is no work.
+    if (this.call?.waits === true) this.#leave();
+  }
+
   /** What a call refuses at once is its answer, as what it refuses later. */
-  start(args: unknown, options?: CallOptions): void {
+  #begin(args: unknown, options: CallOptions | undefined): void {
     let answer: Promise<unknown>;
     try {
       answer = (this.call as PlainCall).run(args, options);
@@ -39,5 +83,17 @@ export class Running {
     const value = settledValue(answer);
     if (value === undefined) answer.then(this.ok, this.failed);
     else this.ok(value);
+  }
+
+  #over(end: CallEnd): void {
+    this.#leave();
+    this.#events.finished(this, end);
+  }
+
+  #leave(): void {
+    if (this.#counted === uncounted) return;
+    const bytes = this.#counted;
+    this.#counted = uncounted;
+    this.#admission?.leave(bytes);
   }
 }

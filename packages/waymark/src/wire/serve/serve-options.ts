@@ -1,6 +1,9 @@
 import type { Clock } from '../../core/clock.js';
 import type { EngineStatus } from '../../core/engine.js';
+import type { WaymarkError } from '../../core/errors.js';
 import type { Hello } from '../hello.js';
+import type { Method } from '../method.js';
+import type { Admission } from './admission.js';
 import type { ChangeCache } from './change-cache.js';
 import type { FlushQueue } from './flush-queue.js';
 import type { CallTable } from './served-calls.js';
@@ -34,11 +37,24 @@ export interface ServeOptions {
   /** Name and version, told to the client. */
   readonly server?: string | undefined;
   readonly limits?: Partial<SocketLimits> | undefined;
+  /** Of all connections, and other faces, together. Absent: as much as comes. */
+  readonly admission?: Admission | undefined;
+  /** Counts a call of the client of one connection. @returns why it may not */
+  readonly spend?: (() => WaymarkError | null) | undefined;
   /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
   readonly faulted?: ((error: unknown) => void) | undefined;
+  /** Told of each call as it comes, and of each that is answered by an error. */
+  readonly called?: ((method: Pick<Method<unknown, unknown>, 'verb' | 'name'>) => void) | undefined;
+  readonly failed?: ((error: unknown) => void) | undefined;
   /** Shared by the connections of one port. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;
-  /** Throws to refuse a client (`unauthenticated`, `denied`). */
-  readonly admit?: ((hello: Hello) => void | Promise<void>) | undefined;
+  /** Throws to refuse a client (`unauthenticated`, `denied`); what it returns holds for that client. */
+  readonly admit?: ((hello: Hello) => ServedTo | void | Promise<void>) | undefined;
+}
+
+/** What one client is served, instead of what all are. */
+export interface ServedTo {
+  readonly table: CallTable;
+  readonly raw: boolean;
 }

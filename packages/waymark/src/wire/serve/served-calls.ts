@@ -11,6 +11,8 @@ export interface PlainCall {
   readonly waits: boolean;
   /** It is not left to wait then. */
   readonly endsWithCaller?: boolean | undefined;
+  /** It is never refused for too much work: it keeps alive what is there, or gives it back. */
+  readonly urgent?: boolean | undefined;
   /** How many plain reads and writes it costs, about: see `Intake`. */
   readonly weight: number;
 }
@@ -45,7 +47,7 @@ export function tableOf(calls: Iterable<ServedCall>): CallTable {
 }
 
 /** How each kind of call is written down. */
-export const serve = { plain, recipe, waiting, watch, listen, refused };
+export const serve = { plain, urgent, recipe, waiting, watch, listen, refused };
 
 function plain<A, R>(
   method: Method<A, R>,
@@ -54,11 +56,20 @@ function plain<A, R>(
   return { kind: 'plain', method, run, waits: false, weight: 1 } as unknown as PlainCall;
 }
 
-function recipe<A, R>(
+function urgent<A, R>(
   method: Method<A, R>,
   run: (args: A, options?: CallOptions) => Promise<R>,
 ): ServedCall {
-  return { kind: 'plain', method, run, waits: false, weight: recipeWeight } as unknown as PlainCall;
+  return { ...plain(method, run), urgent: true } as ServedCall;
+}
+
+function recipe<A, R>(
+  method: Method<A, R>,
+  run: (args: A, options?: CallOptions) => Promise<R>,
+  isUrgent = false,
+): ServedCall {
+  const call = { kind: 'plain', method, run, waits: false, weight: recipeWeight, urgent: isUrgent };
+  return call as unknown as PlainCall;
 }
 
 function waiting<A, R>(

@@ -6,7 +6,7 @@ import { Intake } from './intake.js';
 import { Outlet } from './outlet.js';
 import { goingAway, overloaded } from './refusals.js';
 import { type CallEnd, Running } from './running.js';
-import type { ListenCall, PlainCall, WatchCall } from './served-calls.js';
+import type { CallTable, ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 import type { ServedStream } from './stream.js';
@@ -21,6 +21,7 @@ const cancelled = new WaymarkError('unavailable', 'the call was cancelled');
  */
 export class ServedConnection {
   readonly #options: ServeOptions;
+  #table: CallTable;
   readonly #limits: SocketLimits;
   readonly #intake: Intake;
   readonly #outlet: Outlet;
@@ -45,10 +46,11 @@ export class ServedConnection {
 
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
     this.#options = options;
+    this.#table = options.table;
     this.#limits = { ...defaultSocketLimits, ...options.limits };
     this.#intake = new Intake(options.clock, prefaced, {
       message: (reader) => this.#read(reader),
-      failed: (error) => this.#refuse(error),
+      failed: (error) => this.refuse(error),
     });
     this.#outlet = new Outlet(options, this.#limits.bufferedBytesMax, {
       congested: () => this.#intake.stop(),
@@ -138,13 +140,14 @@ export class ServedConnection {
   #hello(hello: Hello): void {
     if (this.#greeted !== 'no') throw malformed('a second hello');
     this.#greeted = 'admitting';
-    this.#welcome(hello).catch((error: unknown) => this.#refuse(error));
+    this.#welcome(hello).catch((error: unknown) => this.refuse(error));
   }
 
   async #welcome(hello: Hello): Promise<void> {
-    const { admit, status, raw, server = 'waymark' } = this.#options;
+    const { admit, status, server = 'waymark' } = this.#options;
     const version = commonVersion(hello);
-    await admit?.(hello);
+    const { table, raw } = (await admit?.(hello)) ?? this.#options;
+    this.#table = table;
     const { callsMax, watchesMax, idleMsMax } = this.#limits;
     const { engine, identity } = (await status?.()) ?? { engine: '', identity: '' };
     const told = { version, server, engine, identity, raw };
@@ -154,14 +157,17 @@ export class ServedConnection {
 
   #request(verb: number, r: Reader): number {
     if (this.#greeted !== 'yes') throw malformed('a call before the handshake');
-    const call = this.#options.table[verb];
+    const call = this.#table[verb];
     if (call === undefined) throw malformed(`there is no verb ${verb}`);
     const id = r.uint();
     if (id === 0) throw malformed('a call has an id of its own');
+    this.#options.called?.(call.method);
+    const from = r.position;
     const args = call.method.readArgs(r);
-    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args);
+    const bytes = r.position - from;
+    if (call.kind === 'plain' && !call.waits) this.#begin(call, id)?.start(args, bytes);
     else if (this.#ongoing.has(id)) throw malformed(`the id ${id} is in use`);
-    else if (call.kind === 'plain') this.#wait(call, id, args);
+    else if (call.kind === 'plain') this.#wait(call, id, args, bytes);
     else this.#last(call, id, args);
     return call.kind === 'plain' ? call.weight : 1;
   }
@@ -175,7 +181,7 @@ export class ServedConnection {
   }
 
   /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. */
-  #wait(call: PlainCall, id: number, args: unknown): void {
+  #wait(call: PlainCall, id: number, args: unknown, bytes: number): void {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
@@ -184,7 +190,7 @@ export class ServedConnection {
     this.#ongoing.set(id, () => {
       if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
     });
-    running.start(args, options);
+    running.start(args, bytes, options);
   }
 
   #begin(call: PlainCall, id: number): Running | null {
@@ -194,13 +200,18 @@ export class ServedConnection {
       return null;
     }
     this.#calls++;
-    const running = this.#idle.pop() ?? new Running(this.#finished);
+    const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
     running.call = call;
     return running;
   }
 
-  readonly #finished = (running: Running, end: CallEnd): void => {
+  readonly #events = {
+    finished: (running: Running, end: CallEnd) => this.#finished(running, end),
+    gone: () => this.#ended,
+  };
+
+  #finished(running: Running, end: CallEnd): void {
     this.#calls--;
     if (running.call?.waits === true) {
       this.#waiting--;
@@ -209,7 +220,7 @@ export class ServedConnection {
     if (this.#ended) return;
     if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running, end));
     else this.#answer(running, end);
-  };
+  }
 
   #answer(running: Running, { value, failed }: CallEnd): void {
     const { id, call } = running;
@@ -221,6 +232,7 @@ export class ServedConnection {
 
   #fail(id: number, error: unknown): void {
     if (error === cancelled) return this.#outlet.cancelled(id);
+    this.#options.failed?.(error);
     if (!isWaymarkError(error) || error.code === 'internal') this.#options.faulted?.(error);
     this.#outlet.error(id, error);
   }
@@ -264,8 +276,8 @@ export class ServedConnection {
     if (over) stop();
   }
 
-  /** Tells what was wrong, and ends. */
-  #refuse(error: unknown): void {
+  /** Tells what was wrong, and ends: the client does not come back with the same. */
+  refuse(error: unknown): void {
     if (this.#ended) return;
     this.#outlet.error(0, error);
     this.#outlet.finish();

@@ -5,6 +5,9 @@ import type { ServeOptions } from './serve-options.js';
 import { ServedConnection } from './served-connection.js';
 import { overDuplex, type ServedStream } from './stream.js';
 
+/** What holds of one connection alone. */
+export type OwnOptions = Pick<ServeOptions, 'spend' | 'admit'>;
+
 /** The binary protocol as one port serves it, with all its connections. */
 export class ServedConnections {
   readonly #options: ServeOptions;
@@ -19,14 +22,19 @@ export class ServedConnections {
     return this.#open.size;
   }
 
-  /** Serves a socket, the preface still to be read. */
-  serve(socket: Duplex): ServedConnection {
-    return this.begin(true, (connection) => overDuplex(socket, connection));
+  /** Serves a socket, the preface still to be read. @param own  instead of the port's */
+  serve(socket: Duplex, own?: OwnOptions): ServedConnection {
+    return this.begin(true, (connection) => overDuplex(socket, connection), own);
   }
 
   /** Serves a stream of another kind. */
-  begin(prefaced: boolean, over: (connection: ServedConnection) => ServedStream): ServedConnection {
-    const connection = new ServedConnection(this.#options, { prefaced });
+  begin(
+    prefaced: boolean,
+    over: (connection: ServedConnection) => ServedStream,
+    own: OwnOptions = {},
+  ): ServedConnection {
+    const { spend = this.#options.spend, admit = this.#options.admit } = own;
+    const connection = new ServedConnection({ ...this.#options, spend, admit }, { prefaced });
     connection.start(over(connection));
     this.#open.add(connection);
     void connection.closed.then(() => this.#open.delete(connection));

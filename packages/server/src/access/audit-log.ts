@@ -1,0 +1,49 @@
+import type { Clock } from 'waymark/engine';
+
+export interface Refusal {
+  readonly face: string;
+  readonly from: string;
+  readonly who: string | null;
+  readonly action: string;
+  readonly namespace?: string | undefined;
+  readonly path?: string | undefined;
+}
+
+/** Longer texts are cut: a caller could fill the log with its own. */
+const textMax = 512;
+
+/** Refusals and administrative acts, one JSON object a line: who, what, when, and what came of it. */
+export class AuditLog {
+  readonly #clock: Clock;
+  readonly #write: (line: string) => void;
+
+  constructor(clock: Clock, write: (line: string) => void) {
+    this.#clock = clock;
+    this.#write = write;
+  }
+
+  refusal(what: Refusal & { readonly code: string }): void {
+    this.#line({ event: 'refused', ...what });
+  }
+
+  act(what: Refusal): void {
+    this.#line({ event: 'done', ...what });
+  }
+
+  #line(facts: object): void {
+    const at = new Date(this.#clock.wallNow()).toISOString();
+    // JSON escapes what ends lines; two that it does not, and that some readers take for such, are escaped as well.
+    const line = JSON.stringify({ audit: true, at, ...facts }, cut);
+    this.#write(`${line.replace(/[\u007f-\u009f\u2028\u2029]/g, escaped)}\n`);
+  }
+}
+
+function cut(_name: string, value: unknown): unknown {
+  return typeof value === 'string' && value.length > textMax
+    ? `${value.slice(0, textMax)}…`
+    : value;
+}
+
+function escaped(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}

@@ -1,0 +1,40 @@
+import type { Duplex } from 'node:stream';
+import { type Clock, validateWholeNumber, type WaymarkError } from 'waymark/engine';
+import { Admission } from 'waymark/wire';
+import type { Metrics } from './metrics.js';
+import { Rates } from './rates.js';
+import type { ServerOptions } from './server-options.js';
+import { addressOf } from './who.js';
+
+/** What all faces ask before they begin a call. */
+export interface WorkLimits {
+  readonly admission: Admission;
+  /** Counts a call of the client behind a connection; absent: clients may call as often as they like. @returns why it may not */
+  readonly spend: ((socket: Duplex) => WaymarkError | null) | undefined;
+}
+
+/** @throws {WaymarkError} `invalid` */
+export function workLimits(options: ServerOptions, metrics: Metrics, clock: Clock): WorkLimits {
+  const { inFlightMax, inFlightBytesMax, inFlightWaitMs, rate } = options;
+  const given = Object.entries({ inFlightMax, inFlightBytesMax, inFlightWaitMs });
+  for (const [name, value] of given) validateWholeNumber(name, value);
+  const asked = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  const admission = new Admission(clock, asked);
+  const rates = rate === undefined ? null : new Rates(clock, rate);
+  const shed = (): number => admission.refused;
+  const limited = (): number => rates?.refused ?? 0;
+  metrics.gauge('waymark_calls_in_flight', 'Calls under way.', () => admission.calls);
+  metrics.gauge('waymark_calls_waiting', 'Calls waiting for their turn.', () => admission.waiting);
+  metrics.total('waymark_calls_shed_total', 'Calls refused: the server had too much to do.', shed);
+  metrics.total(
+    'waymark_calls_limited_total',
+    'Calls refused: their client has its rate.',
+    limited,
+  );
+  return { admission, spend: rates === null ? undefined : (socket) => rates.spend(who(socket)) };
+}
+
+/** Who has no address is on this machine. */
+function who(socket: Duplex): string {
+  return addressOf(socket) ?? 'local';
+}

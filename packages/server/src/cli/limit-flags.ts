@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { WaymarkError } from 'waymark';
+import type { ServerOptions } from '../server-options.js';
+
+export interface LimitFlags {
+  readonly connections?: number;
+  readonly streams?: number;
+  readonly inFlight?: number;
+  readonly inFlightBytes?: number;
+  readonly rate?: number;
+  readonly rateBurst?: number;
+}
+
+export function addLimitFlags(command: Command): Command {
+  return command
+    .option('--connections <n>', 'serve at most so many; default 10000', Number)
+    .option('--streams <n>', 'watches over HTTP at most; default 10000', Number)
+    .option('--in-flight <n>', 'calls under way at most, more wait; default 10000', Number)
+    .option('--in-flight-bytes <n>', 'and bytes of them at most; default 134217728', Number)
+    .option('--rate <n>', 'calls a second of one client at most; default no limit', Number)
+    .option('--rate-burst <n>', 'and at once after a pause; default twice the rate', Number);
+}
+
+/** @throws {WaymarkError} `invalid` */
+export function limitsOf(
+  flags: LimitFlags,
+): Pick<
+  ServerOptions,
+  'connectionsMax' | 'streamsMax' | 'inFlightMax' | 'inFlightBytesMax' | 'rate'
+> {
+  const { rate, rateBurst } = flags;
+  if (rate === undefined && rateBurst !== undefined) {
+    throw new WaymarkError('invalid', '--rate-burst is of a --rate: give that, too');
+  }
+  return {
+    connectionsMax: flags.connections,
+    streamsMax: flags.streams,
+    inFlightMax: flags.inFlight,
+    inFlightBytesMax: flags.inFlightBytes,
+    rate: rate === undefined ? undefined : { perSecond: rate, burst: rateBurst },
+  };
+}

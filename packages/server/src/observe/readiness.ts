@@ -1,0 +1,126 @@
+import { WaymarkError } from 'waymark';
+import type { Cluster } from 'waymark/cluster';
+import type { Clock, Engine, EngineStatus } from 'waymark/engine';
+import type { Metrics } from '../metrics.js';
+import type { StashNodeService } from '../stash/node-service.js';
+
+/** What is looked at, in the order it is told in. docs/reference/rest.md says what each means. */
+export type CheckName = 'serving' | 'engine' | 'writable' | 'cluster' | 'stash' | 'watchers';
+
+export interface ReadyCheck {
+  readonly name: CheckName;
+  readonly ok: boolean;
+  /** Why not. */
+  readonly reason?: string;
+}
+
+export interface Ready {
+  readonly ok: boolean;
+  readonly checks: readonly ReadyCheck[];
+  /** Null while the engine does not answer. */
+  readonly status: EngineStatus | null;
+}
+
+export interface ReadinessParts {
+  readonly engine: Engine;
+  readonly cluster: Cluster | undefined;
+  readonly stash: { readonly service: StashNodeService | null; readonly trouble: string | null };
+  /** Of registered watches; undefined where this server delivers none. */
+  readonly watchers: { readonly stalled: boolean } | undefined;
+  readonly clock: Clock;
+  /** Aborts when the server stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** How long one look waits for an engine that is elsewhere. */
+const lookMsMax = 3_000;
+
+/**
+ * Whether this server can be given work whose outcome would be safe: it asks its engine for a commit that writes nothing and fails where a
+ * write would, and looks at what else keeps data here.
+ */
+export class Readiness {
+  readonly #parts: ReadinessParts;
+
+  constructor(parts: ReadinessParts) {
+    this.#parts = parts;
+  }
+
+  /** Never rejects. */
+  async look(): Promise<Ready> {
+    const { engine, clock, cluster, watchers, stopping } = this.#parts;
+    const late = new AbortController();
+    const why = new WaymarkError('unavailable', `no answer within ${lookMsMax} ms`);
+    const disarm = clock.after(lookMsMax, () => late.abort(why), true);
+    const { signal } = late;
+    const [status, writable, clustered] = await Promise.all([
+      attempt('engine', () => unlessAborted(engine.status({ signal }), signal)),
+      attempt('writable', () => unlessAborted(engine.commit({}, { signal }), signal)),
+      cluster === undefined
+        ? null
+        : attempt('cluster', () => unlessAborted(refuseMinority(cluster), signal)),
+    ]);
+    disarm();
+    const checks: ReadyCheck[] = [
+      check('serving', stopping.aborted ? 'the server stops' : null),
+      status.check,
+      writable.check,
+      ...(clustered === null ? [] : [clustered.check]),
+      check('stash', this.#stash()),
+    ];
+    if (watchers !== undefined)
+      checks.push(
+        check('watchers', watchers.stalled ? 'the processor of watchers has no lease' : null),
+      );
+    return { ok: checks.every(({ ok }) => ok), checks, status: status.value };
+  }
+
+  #stash(): string | null {
+    const { service, trouble } = this.#parts.stash;
+    if (service === null) return trouble;
+    if (!service.store.writable) return 'the node takes no writes: its disk is full or has failed';
+    const { state } = service;
+    return state === 'starting' || state === 'joining' ? `the node is ${state}` : null;
+  }
+}
+
+/** The same for whoever measures. */
+export function describeReadiness(metrics: Metrics, readiness: Readiness): void {
+  metrics.gauges(
+    'waymark_ready_check',
+    'Whether each check of readyz is well: 1 or 0.',
+    async () => {
+      const { checks } = await readiness.look();
+      return checks.map(({ name, ok }) => [{ check: name }, ok ? 1 : 0] as const);
+    },
+  );
+}
+
+function check(name: CheckName, reason: string | null): ReadyCheck {
+  return reason === null ? { name, ok: true } : { name, ok: false, reason };
+}
+
+async function attempt<T>(
+  name: CheckName,
+  work: () => Promise<T>,
+): Promise<{ readonly check: ReadyCheck; readonly value: T | null }> {
+  try {
+    return { check: check(name, null), value: await work() };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { check: check(name, reason), value: null };
+  }
+}
+
+/** An engine that does not look at the signal is not waited for either. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  return await Promise.race([work, aborted]);
+}
+
+async function refuseMinority(cluster: Cluster): Promise<void> {
+  const { state, why } = await cluster.status();
+  if (state !== 'member') throw new Error(why ?? `the member is ${state}`);
+}

@@ -1,0 +1,148 @@
+import type { Clock } from '../../core/clock.js';
+import { WaymarkError } from '../../core/errors.js';
+
+/**
+ * Work under way at a server, with a bound on all of it. What finds no room waits for its turn, oldest first, and is refused when it has
+ * waited too long. To refuse at once would be simpler; but an answer that says no costs not much less than one that says yes, and who asks
+ * again at once would have the server say nothing else. Who waits asks nothing meanwhile, so the work that is done stays what it was.
+ * What waits is bounded as what is under way is.
+ */
+
+export interface AdmissionLimits {
+  /** Calls under way; as many may wait. Default 10 000. */
+  readonly inFlightMax: number;
+  /** Bytes of these calls; as many may wait. Default 128 MiB. */
+  readonly inFlightBytesMax: number;
+  /** How long a call waits for its turn. Default 250. */
+  readonly inFlightWaitMs: number;
+}
+
+export const defaultAdmission: AdmissionLimits = {
+  inFlightMax: 10_000,
+  inFlightBytesMax: 134_217_728,
+  inFlightWaitMs: 250,
+};
+
+/** A call that waits. */
+export interface Turn {
+  readonly bytes: number;
+  /** It counts from now on: `leave` is called once it is over. */
+  readonly begin: () => void;
+  readonly refused: (error: WaymarkError) => void;
+}
+
+interface Waiting extends Turn {
+  readonly until: number;
+}
+
+/** Clients that obey come back after so long. */
+const retryAfterMs = 1_000;
+
+export class Admission {
+  /** Calls refused so far. */
+  refused = 0;
+  calls = 0;
+  readonly #clock: Clock;
+  readonly #limits: AdmissionLimits;
+  #bytes = 0;
+  #queue: Waiting[] = [];
+  /** The first that still waits: what is before it had its turn. */
+  #first = 0;
+  #waitingBytes = 0;
+  #armed = false;
+  #serving = false;
+
+  constructor(clock: Clock, limits: Partial<AdmissionLimits> = {}) {
+    this.#clock = clock;
+    this.#limits = { ...defaultAdmission, ...limits };
+  }
+
+  get waiting(): number {
+    return this.#queue.length - this.#first;
+  }
+
+  /** @returns whether it may begin; else it waits for its turn */
+  enter(bytes: number): boolean {
+    if (this.waiting > 0 || !this.#hasRoom(bytes)) return false;
+    this.#count(bytes);
+    return true;
+  }
+
+  wait(turn: Turn): void {
+    const { inFlightMax, inFlightBytesMax, inFlightWaitMs } = this.#limits;
+    const bytes = this.#waitingBytes + turn.bytes;
+    if (this.waiting >= inFlightMax || (bytes > inFlightBytesMax && this.waiting > 0)) {
+      return this.#refuse(turn);
+    }
+    this.#waitingBytes = bytes;
+    this.#queue.push({ ...turn, until: this.#clock.now() + inFlightWaitMs });
+    this.#arm(inFlightWaitMs);
+  }
+
+  leave(bytes: number): void {
+    this.calls--;
+    this.#bytes -= bytes;
+    if (this.waiting > 0) this.#serve();
+  }
+
+  /** One that is larger than all may be has its turn when nothing else is under way. */
+  #hasRoom(bytes: number): boolean {
+    const { inFlightMax, inFlightBytesMax } = this.#limits;
+    if (this.calls >= inFlightMax) return false;
+    return this.#bytes + bytes <= inFlightBytesMax || this.calls === 0;
+  }
+
+  #count(bytes: number): void {
+    this.calls++;
+    this.#bytes += bytes;
+  }
+
+  /** A call may be over as soon as it has begun, and leave: the loop goes on with the next. */
+  #serve(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    try {
+      while (this.waiting > 0 && this.#hasRoom((this.#queue[this.#first] as Waiting).bytes)) {
+        const turn = this.#take();
+        this.#count(turn.bytes);
+        turn.begin();
+      }
+    } finally {
+      this.#serving = false;
+    }
+  }
+
+  #take(): Waiting {
+    const turn = this.#queue[this.#first++] as Waiting;
+    this.#waitingBytes -= turn.bytes;
+    if (this.#first > 1_024 && this.#first * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#first);
+      this.#first = 0;
+    }
+    return turn;
+  }
+
+  #arm(ms: number): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#clock.after(ms, () => {
+      this.#armed = false;
+      this.#refuseLate();
+    });
+  }
+
+  #refuseLate(): void {
+    const now = this.#clock.now();
+    while (this.waiting > 0 && (this.#queue[this.#first] as Waiting).until <= now) {
+      this.#refuse(this.#take());
+    }
+    if (this.waiting > 0) this.#arm((this.#queue[this.#first] as Waiting).until - now);
+  }
+
+  #refuse(turn: Turn): void {
+    this.refused++;
+    const { inFlightMax: max } = this.#limits;
+    const text = 'the server has more to do than it can: try again later';
+    turn.refused(new WaymarkError('overloaded', text, { limit: 'inFlightMax', max, retryAfterMs }));
+  }
+}

@@ -1,0 +1,141 @@
+import type { Clock } from '../core/clock.js';
+import type {
+  Batch,
+  CallOptions,
+  CommitOptions,
+  Engine,
+  GrantOptions,
+  KeyRange,
+  Lease,
+  LeaseId,
+  Outcome,
+  Query,
+  Reading,
+  ReadOptions,
+  Revision,
+  Txn,
+  WatchOptions,
+} from '../core/engine.js';
+import { settledValue } from '../core/settled.js';
+import { ForwardingEngine } from './forward.js';
+import { mapWatch } from './map-watch.js';
+
+/** The calls of an engine whose ends are told. */
+export type MeasuredCall = 'read' | 'commit' | 'grant' | 'renew' | 'revoke' | 'compact';
+
+/** Who is told what an engine does. It is called within the engine's calls: it throws nothing and does little. */
+export interface EngineMeter {
+  /** @param tookMs  from the call to its answer. @param error  what it failed with; undefined: it did not */
+  ended(call: MeasuredCall, tookMs: number, error?: unknown): void;
+  /** A call that was answered at once, and was not timed: take it for as long as the last of its kind. */
+  endedAlike(call: MeasuredCall): void;
+  watchOpened(): void;
+  watchClosed(): void;
+  /** A batch was read from a watch; without changes it is a bookmark. */
+  batch(changes: number): void;
+}
+
+/** Of calls that are answered at once, one is timed and so many that follow are taken to be like it: two looks at the clock cost a fifth of a put in memory. */
+const alikeMax = 7;
+const untimed = -1;
+
+/** An engine that tells how long its calls take and how they end. What is answered at once is still answered at once. Disposes what it wraps. */
+export function measured(engine: Engine, clock: Clock, meter: EngineMeter): Engine {
+  return new MeasuredEngine(engine, clock, meter);
+}
+
+class MeasuredEngine extends ForwardingEngine {
+  readonly #clock: Clock;
+  readonly #meter: EngineMeter;
+  /** How many more are not timed. */
+  #alike = 0;
+
+  constructor(engine: Engine, clock: Clock, meter: EngineMeter) {
+    super(engine);
+    this.#clock = clock;
+    this.#meter = meter;
+  }
+
+  override read(query: Query, options?: ReadOptions): Promise<Reading> {
+    const began = this.#begin();
+    return this.#told('read', began, this.engine.read(query, options));
+  }
+
+  override commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
+    const began = this.#begin();
+    return this.#told('commit', began, this.engine.commit(txn, options));
+  }
+
+  override grant(ttlMs: number, options?: GrantOptions): Promise<Lease> {
+    return this.#told('grant', this.#clock.now(), this.engine.grant(ttlMs, options));
+  }
+
+  override renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
+    return this.#told('renew', this.#clock.now(), this.engine.renew(id, options));
+  }
+
+  override revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly revision: Revision }> {
+    return this.#told('revoke', this.#clock.now(), this.engine.revoke(id, options));
+  }
+
+  override compact(through: Revision, options?: CallOptions): Promise<void> {
+    return this.#told('compact', this.#clock.now(), this.engine.compact(through, options));
+  }
+
+  override watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
+    const meter = this.#meter;
+    const signal = options?.signal;
+    let open = true;
+    const over = (): void => {
+      if (!open) return;
+      open = false;
+      signal?.removeEventListener('abort', over);
+      meter.watchClosed();
+    };
+    const watch = mapWatch(
+      () => this.engine.watch(ranges, options),
+      (batch) => {
+        meter.batch(batch.changes.length);
+        return batch;
+      },
+      (error) => {
+        over();
+        return error;
+      },
+    );
+    meter.watchOpened();
+    // One that is aborted while nobody reads it is never read again.
+    signal?.addEventListener('abort', over, { once: true });
+    const leave = watch.return?.bind(watch);
+    watch.return = async () => {
+      over();
+      return (await leave?.()) ?? { value: undefined, done: true };
+    };
+    return watch;
+  }
+
+  #begin(): number {
+    return this.#alike > 0 ? untimed : this.#clock.now();
+  }
+
+  #told<T>(call: MeasuredCall, began: number, answer: Promise<T>): Promise<T> {
+    if (settledValue(answer) === undefined) {
+      this.#alike = 0;
+      this.#await(call, began === untimed ? this.#clock.now() : began, answer);
+    } else if (began === untimed) {
+      this.#alike--;
+      this.#meter.endedAlike(call);
+    } else {
+      this.#alike = alikeMax;
+      this.#meter.ended(call, this.#clock.now() - began);
+    }
+    return answer;
+  }
+
+  #await(call: MeasuredCall, began: number, answer: Promise<unknown>): void {
+    answer.then(
+      () => this.#meter.ended(call, this.#clock.now() - began),
+      (error: unknown) => this.#meter.ended(call, this.#clock.now() - began, error),
+    );
+  }
+}
