@@ -218,7 +218,9 @@ export class Link {
       },
       refused: (error: WaymarkError) => {
         const others = this.#options.addresses.length > 1 && error.code === 'unavailable';
-        if (this.welcome === null && !others) this.#events.refused(error);
+        // Who was known and is not any more: its token has ended, at all servers of the engine.
+        const ended = this.welcome !== null && error.code === 'unauthenticated';
+        if (ended || (this.welcome === null && !others)) this.#events.refused(error);
         else this.broke(error);
       },
       goaway: () => {
