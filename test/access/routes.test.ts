@@ -10,8 +10,10 @@ import { type RunningServer, startServer } from '@waymark/server';
 
 const canary = 'canary-7c1f';
 const hidden = `/hidden/${canary}`;
+const absent = '/hidden/absent';
 const paths = [
   '',
+  absent,
   '/hidden',
   hidden,
   `${hidden}/below`,
@@ -166,7 +168,7 @@ function urlsOf({ url }: Route): string[] {
 for (const who of ['one with a place of its own', 'nobody']) {
   test(`[A4.7] no route tells ${who} of what is hidden`, async () => {
     const leaks: string[] = [];
-    let asked = 0;
+    const statuses = new Map<string, number>();
     const gets = routes.filter(({ method, url }) => method === 'GET' && !url.includes('/watch'));
     expect(gets.length).toBeGreaterThan(30);
     const shown = who === 'nobody' ? undefined : token;
@@ -176,7 +178,7 @@ for (const who of ['one with a place of its own', 'nobody']) {
           status: 0,
           text: '',
         }));
-        asked++;
+        statuses.set(url, status);
         const told = text
           .replaceAll(decodeURIComponent(url), '')
           .replaceAll(hidden, (found) => (url.includes(canary) ? '' : found));
@@ -184,7 +186,12 @@ for (const who of ['one with a place of its own', 'nobody']) {
       }
     }
     expect(leaks).toEqual([]);
-    expect(asked).toBeGreaterThan(300);
+    expect(statuses.size).toBeGreaterThan(300);
+    const told = [...statuses].filter(
+      ([url, status]) =>
+        url.includes(absent) && statuses.get(url.replace(absent, hidden)) !== status,
+    );
+    expect(told).toEqual([]);
   });
 }
 
