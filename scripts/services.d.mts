@@ -12,6 +12,8 @@ export type ServiceName =
   | 'libfaketime'
   | 'nghttp2'
   | 'curl'
+  | 'prometheus'
+  | 'python-etcd3'
   | 'chromium'
   | 'node-22'
   | 'node-24'

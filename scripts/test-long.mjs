@@ -7,7 +7,7 @@ const parts = {
   elections: ['test/elections'],
   messages: ['test/messages'],
   durability: ['test/durability'],
-  'power-loss': ['test/durability/power-loss.test.ts'],
+  'power-loss': ['test/durability/power-loss.test.ts', 'test/durability/stash-power-loss.test.ts'],
   engines: ['test/engines'],
   'recipes-elsewhere': ['test/recipes/etcd.test.ts', 'test/recipes/postgres.test.ts'],
   linearizability: ['test/linearizability'],
@@ -20,6 +20,7 @@ const parts = {
     'test/faults/postgres-standby.test.ts',
   ],
   stash: ['test/faults/stash-nodes-lost.test.ts', 'test/faults/stash-moves.test.ts'],
+  big: ['test/faults/stash-big.test.ts'],
   delivery: [
     'test/delivery/rig.test.ts',
     'test/delivery/engines.test.ts',
@@ -28,6 +29,9 @@ const parts = {
   'etcd-api': ['test/etcd/differential', 'test/etcd/auth-matrix.test.ts'],
   http2: ['test/http2'],
   semaphores: ['test/recipes/semaphore-histories.test.ts'],
+  overload: ['test/overload/overload.test.ts', 'test/overload/reconnect.test.ts'],
+  rolling: ['test/overload/rolling.test.ts'],
+  soak: ['test/overload/soak.test.ts'],
   patterns: ['test/watchers/glob.test.ts', 'test/watchers/pattern-index.test.ts'],
   postgres: ['test/engines/postgres-order.test.ts', 'test/engines/postgres-faults.test.ts'],
 };
