@@ -27,6 +27,7 @@ const parts = {
     'test/delivery/zombies.test.ts',
   ],
   'etcd-api': ['test/etcd/differential', 'test/etcd/auth-matrix.test.ts'],
+  access: ['test/access/matrix.test.ts'],
   http2: ['test/http2'],
   semaphores: ['test/recipes/semaphore-histories.test.ts'],
   overload: ['test/overload/overload.test.ts', 'test/overload/reconnect.test.ts'],

@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly mirror?: OpenOptions['mirror'];
   /** Switches access on at the start, where it is off, and tells one token of root; then it may listen beyond loopback. Default: as it is. */
   readonly access?: boolean | undefined;
+  /** Makes one more token of root, for those who lost theirs: whoever starts a server on an engine may do everything with it anyway. Default false. */
+  readonly accessRecover?: boolean | undefined;
   /** Takes each line of the audit log. Default: standard error, as the log. */
   readonly audit?: ((line: string) => void) | undefined;
   /** Told the token of root that `access` made. Default: it is written to standard error. */

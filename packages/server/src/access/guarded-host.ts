@@ -68,7 +68,7 @@ class GuardedHost implements Host {
       }
       const leases = leasesOf(txn);
       if (leases.length === 0) return this.#host.commit(namespace, txn, options);
-      return this.#attach(leases, () => this.#host.commit(namespace, txn, options));
+      return this.#touch('attach', leases).then(() => this.#host.commit(namespace, txn, options));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -255,9 +255,8 @@ class GuardedHost implements Host {
     return { ...status, keys: 0, leases: 0, bytes: 0 };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    // The host is the server's.
-  }
+  /** The host is the server's. */
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   /** @returns the path in its canonical form */
   #demand(any: Parameters<Caller['demandPath']>[0], namespace: string, path: string): string {
@@ -278,11 +277,6 @@ class GuardedHost implements Host {
         throw leaseNotFound(id);
       }
     }
-  }
-
-  async #attach<T>(leases: readonly LeaseId[], commit: () => Promise<T>): Promise<T> {
-    await this.#touch('attach', leases);
-    return await commit();
   }
 
   /** A call that may wait ends when it is not permitted any more. */

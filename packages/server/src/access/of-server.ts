@@ -16,6 +16,7 @@ export async function accessOf(
       const token = await access.enable();
       if (token !== null) firstToken(token);
     }
+    if (options.accessRecover === true) firstToken(await access.recover());
     // Who listens elsewhere because of it never stands open.
     if (access.on && !insecure && !isMutual(tls) && listensElsewhere(options)) access.require();
     return access;

@@ -24,6 +24,7 @@ interface ServeOptions extends TlsFlags, DeliveryFlags, StashFlags, LimitFlags {
   readonly http2: 'own' | 'node';
   readonly insecure: boolean;
   readonly access: boolean;
+  readonly accessRecover: boolean;
   readonly historyRevisions?: number;
   readonly historyBytes?: number;
   readonly heldRevisions?: number;
@@ -52,6 +53,7 @@ export function serveCommand(program: Command, run: Run): void {
       'switch access on where it is off, and print one token of root; then it may listen beyond loopback',
       false,
     )
+    .option('--access-recover', 'print one more token of root, for who lost theirs', false)
     .option('--insecure', 'listen beyond loopback though there are no access rules', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
@@ -158,6 +160,7 @@ async function startServerOn(
     http2: options.http2,
     insecure,
     access: options.access,
+    accessRecover: options.accessRecover,
     tls: tlsOf(options),
     watchers: options.watchers && deliveryOf(options, options.watchersTtl),
     stash: stashOf(options),
