@@ -72,7 +72,7 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const { allowEngine = access.on || !elsewhere } = options;
   const { metrics } = observed;
   const hosts = elsewhere ? null : loopbackNames;
-  const work = workLimits(options, metrics, clock);
+  const work = workLimits(options, { metrics, clock, access });
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener().addresses),

@@ -3,6 +3,7 @@ import { WaymarkError } from 'waymark';
 import {
   createLocalHost,
   createSpace,
+  type Engine,
   openEngine,
   systemClock,
   systemRandom,
@@ -95,13 +96,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     });
     const [first] = listener.addresses;
     reachable ??= first === undefined ? undefined : urlOf(first, schemeOf(options));
-    logger.info(
-      {
-        addresses: listener.addresses,
-        engine: typeof url === 'string' ? withoutPassword(url) : 'given',
-      },
-      'serving',
-    );
+    logger.info({ addresses: listener.addresses, engine: shown(url) }, 'serving');
     let closed: Promise<void> | undefined;
     return {
       addresses: listener.addresses,
@@ -112,6 +107,10 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await closeAll();
     throw error;
   }
+}
+
+function shown(engine: Engine | string): string {
+  return typeof engine === 'string' ? withoutPassword(engine) : 'given';
 }
 
 function loggerOf({ logLevel = 'info' }: ServerOptions): Logger {
