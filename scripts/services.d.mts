@@ -13,6 +13,7 @@ export type ServiceName =
   | 'nghttp2'
   | 'curl'
   | 'prometheus'
+  | 'python-etcd3'
   | 'chromium'
   | 'node-22'
   | 'node-24'

@@ -97,6 +97,15 @@ const services = {
     find: () => debianFile('prometheus', /\/bin\/promtool$/),
     get: () => ensureDebian(['prometheus']),
   },
+  'python-etcd3': {
+    need: "etcd's client for Python",
+    find: () => {
+      const version = debianVersion('python3-etcd3');
+      const path = '/usr/bin/python3';
+      return version === null ? null : { path, directory: dirname(path), version };
+    },
+    get: () => ensureDebian(['python3-etcd3']),
+  },
   chromium: {
     need: 'pages in a browser',
     find: () => debianFile('chromium', /\/bin\/chromium$/),

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { service } from '#services';
 import { Command, serve, waymark } from '../support/command.js';
 import { root } from './sources.js';
 
@@ -142,8 +143,11 @@ test.each(programs)('[docs] $name runs', async ({ name, text }) => {
 test.each(blocks.filter(({ language }) => language === 'py'))(
   '[docs] $name runs',
   async ({ text }) => {
-    const program = text.replaceAll('http://127.0.0.1:7420', url);
-    const { code, out, err } = await new Command('python3', ['-c', program], { cwd: folder }).done;
+    const program = text
+      .replaceAll('http://127.0.0.1:7420', url)
+      .replaceAll('port=7420', `port=${new URL(url).port}`);
+    const python = service('python-etcd3').path;
+    const { code, out, err } = await new Command(python, ['-c', program], { cwd: folder }).done;
     expect(code, err).toBe(0);
     expectTold(text, out);
   },
