@@ -13,6 +13,7 @@ export type ServiceName =
   | 'nghttp2'
   | 'curl'
   | 'python-etcd3'
+  | 'prometheus'
   | 'chromium'
   | 'node-22'
   | 'node-24'

@@ -101,6 +101,11 @@ const services = {
     },
     get: () => ensureDebian(['python3-etcd3']),
   },
+  prometheus: {
+    need: 'checks of metrics and alert rules, by promtool',
+    find: () => debianFile('prometheus', /\/bin\/promtool$/),
+    get: () => ensureDebian(['prometheus']),
+  },
   chromium: {
     need: 'pages in a browser',
     find: () => debianFile('chromium', /\/bin\/chromium$/),

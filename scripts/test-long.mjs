@@ -28,6 +28,9 @@ const parts = {
   'etcd-api': ['test/etcd/differential', 'test/etcd/auth-matrix.test.ts'],
   http2: ['test/http2'],
   semaphores: ['test/recipes/semaphore-histories.test.ts'],
+  overload: ['test/overload/overload.test.ts', 'test/overload/reconnect.test.ts'],
+  rolling: ['test/overload/rolling.test.ts'],
+  soak: ['test/overload/soak.test.ts'],
   patterns: ['test/watchers/glob.test.ts', 'test/watchers/pattern-index.test.ts'],
   postgres: ['test/engines/postgres-order.test.ts', 'test/engines/postgres-faults.test.ts'],
 };

@@ -101,7 +101,7 @@ test('[limits] calls under way: the last one begins, one more waits for its turn
   await ns.put('/c', 2);
 });
 
-test('[limits] a call that waits has its turn when there is room, the oldest first, and as many may wait as may be under way', async () => {
+test('[limits] a call that waits has its turn when there is room, the oldest first, and four times as many may wait as may be under way', async () => {
   await using here = await rig({ inFlightMax: 2, inFlightWaitMs: 60_000 });
   const { gate, served, put, standing } = here;
   gate.close();
@@ -116,9 +116,11 @@ test('[limits] a call that waits has its turn when there is room, the oldest fir
   waiting.push(put('y', '3'));
   await waits(2);
   expect(gate.held).toBe(2);
-  expect((await put('y', '4')).json).toMatchObject(refusal);
+  const others = Array.from({ length: 6 }, (_, n) => put(`z${n}`));
+  await waits(8);
+  expect((await put('one-more')).json).toMatchObject(refusal);
   gate.open();
-  await Promise.all(first);
+  await Promise.all([...first, ...others]);
   const revisions = (await Promise.all(waiting)).map(({ json }) => json['revision']);
   expect(revisions).toEqual([3, 4]);
 });

@@ -4,7 +4,7 @@ import { open } from 'waymark';
 import { FakeClock } from 'waymark/testing';
 import { KV } from 'waymark/etcd';
 import { EtcdApi } from '../etcd/client.js';
-import { serve } from './served.js';
+import { type Answer, serve } from './served.js';
 
 test('[limits] the rate of one client is one over every face: the last call is answered, one more is refused, others go on', async () => {
   // Time stands still: nothing is earned.
@@ -31,7 +31,7 @@ test('[limits] the rate of one client is one over every face: the last call is a
   expect((await served.call('GET', '/healthz')).status).toBe(200);
   // From another address.
   expect(await getFrom('127.0.0.2', port)).toContain('HTTP/1.1 200');
-  await clock.advance(100);
+  clock.advance(100);
   expect((await served.call('GET', '/v1/ns/etcd/keys/a')).status).toBe(200);
   expect((await served.call('GET', '/v1/ns/etcd/keys/a')).status).toBe(429);
 });
@@ -45,3 +45,41 @@ function getFrom(localAddress: string, port: number): Promise<string> {
     socket.write('GET /v1/ns/etcd/keys/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   });
 }
+
+test('[limits] where access is on the rate is a user’s, whatever token it shows, and another’s at the same address is its own', async () => {
+  let root = '';
+  const clock = new FakeClock();
+  const firstToken = (token: string): void => void (root = token);
+  const rate = { perSecond: 10, burst: 12 };
+  await using served = await serve({ rate, clock, access: true, firstToken, audit: () => {} });
+  const as = async (
+    token: string,
+    method: string,
+    path: string,
+    body?: object,
+  ): Promise<Answer> => {
+    const headers = { authorization: `Bearer ${token}` };
+    return await served.call(method, path, { headers, ...(body !== undefined && { body }) });
+  };
+  await as(root, 'PUT', '/v1/access/users/ann', {});
+  await as(root, 'POST', '/v1/access/users/ann/roles', { role: 'root' });
+  const tokens: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    const made = await as(root, 'POST', '/v1/access/tokens', { user: 'ann' });
+    expect(made.status, made.text).toBe(201);
+    tokens.push(String(made.json['token']));
+  }
+  const [first = '', second = ''] = tokens;
+  await using space = await open(served.base, { token: second });
+  using etcd = new EtcdApi(served.address, { token: first });
+  const key = Buffer.from('a');
+  for (let n = 0; n < 4; n++) {
+    expect((await as(first, 'PUT', '/v1/ns/etcd/keys/a', {})).status).toBe(200);
+    await space.namespace('etcd').put('/a', n);
+    await etcd.call(KV.method.put, { key, value: key });
+  }
+  expect((await as(second, 'GET', '/v1/ns/etcd/keys/a')).status).toBe(429);
+  await expect(space.namespace('etcd').get('/a')).rejects.toMatchObject({ code: 'overloaded' });
+  await expect(etcd.call(KV.method.range, { key })).rejects.toMatchObject({ code: 8 });
+  expect((await as(root, 'GET', '/v1/ns/etcd/keys/a')).status).toBe(200);
+});

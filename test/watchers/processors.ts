@@ -48,6 +48,7 @@ export function process(
       return sinks.kind.open(target, settings, undefined as never);
     },
     tried: () => undefined,
+    tracing: null,
     failed: (what, error) => failures.push(`${what}: ${String(error)}`),
     ...options,
   });

@@ -41,6 +41,16 @@ test(`[K10] ${leases} leases that end at once do not block the event loop for ${
   const { revision, leases: granted } = await engine.status();
   expect(granted).toBe(leases);
   expect(performance.now(), 'all are granted before the first ends').toBeLessThan(endMs);
+  // Another client keeps its own alive meanwhile.
+  const kept = await engine.grant(1_000);
+  let renewals = 0;
+  let storming = true;
+  const keeping = (async () => {
+    for (; storming; renewals++) {
+      await engine.renew(kept.id);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
   const delay = probe();
   let expired = 0;
   let firstMs = 0;
@@ -50,11 +60,15 @@ test(`[K10] ${leases} leases that end at once do not block the event loop for ${
     if (expired === leases) break;
   }
   delay.stop();
+  storming = false;
+  await keeping;
   const lateMs = performance.now() - endMs;
   console.log(
-    `lease storm: ${leases} ended within ${Math.round(lateMs)} ms, longest stall ${delay.gapMs().toFixed(1)} ms`,
+    `lease storm: ${leases} ended within ${Math.round(lateMs)} ms, longest stall ${delay.gapMs().toFixed(1)} ms, ${renewals} renewals meanwhile`,
   );
   expect(firstMs, 'none ended early').toBeGreaterThanOrEqual(endMs);
   expect(delay.gapMs()).toBeLessThanOrEqual(gapMsMax);
   expect((await engine.status()).keys).toBe(0);
+  expect((await engine.status()).leases).toBe(1);
+  expect(renewals).toBeGreaterThan(10);
 });

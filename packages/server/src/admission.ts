@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, validateWholeNumber, type WaymarkError } from 'waymark/engine';
+import type { Access } from './access/access.js';
+import { certificateNames } from './access/certificate.js';
 import { Admission } from 'waymark/wire';
 import type { Metrics } from './metrics.js';
 import { Rates } from './rates.js';
@@ -10,11 +12,18 @@ import { addressOf } from './who.js';
 export interface WorkLimits {
   readonly admission: Admission;
   /** Counts a call of the client behind a connection; absent: clients may call as often as they like. @returns why it may not */
-  readonly spend: ((socket: Duplex) => WaymarkError | null) | undefined;
+  readonly spend: ((socket: Duplex, token?: string) => WaymarkError | null) | undefined;
 }
 
 /** @throws {WaymarkError} `invalid` */
-export function workLimits(options: ServerOptions, metrics: Metrics, clock: Clock): WorkLimits {
+export function workLimits(
+  options: ServerOptions,
+  {
+    metrics,
+    clock,
+    access,
+  }: { readonly metrics: Metrics; readonly clock: Clock; readonly access: Access },
+): WorkLimits {
   const { inFlightMax, inFlightBytesMax, inFlightWaitMs, rate } = options;
   const given = Object.entries({ inFlightMax, inFlightBytesMax, inFlightWaitMs });
   for (const [name, value] of given) validateWholeNumber(name, value);
@@ -31,10 +40,16 @@ export function workLimits(options: ServerOptions, metrics: Metrics, clock: Cloc
     'Calls refused: their client has its rate.',
     limited,
   );
-  return { admission, spend: rates === null ? undefined : (socket) => rates.spend(who(socket)) };
+  if (rates === null) return { admission, spend: undefined };
+  return { admission, spend: (socket, token) => rates.spend(who(socket, access, token)) };
 }
 
-/** Who has no address is on this machine. */
-function who(socket: Duplex): string {
-  return addressOf(socket) ?? 'local';
+/** Where access is on, whose token or certificate it is; else an address, and who has none is on this machine. */
+function who(socket: Duplex, access: Access, token: string | undefined): string {
+  const from = addressOf(socket) ?? 'local';
+  if (!access.on) return from;
+  const bearer = token === undefined ? null : access.bearer(token);
+  if (bearer !== null) return `user ${bearer.name}`;
+  const [name] = token === undefined ? (certificateNames(socket) ?? []) : [];
+  return name === undefined ? from : `user ${name}`;
 }

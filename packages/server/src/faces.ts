@@ -72,7 +72,7 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const { allowEngine = access.on || !elsewhere } = options;
   const { metrics } = observed;
   const hosts = elsewhere ? null : loopbackNames;
-  const work = workLimits(options, metrics, clock);
+  const work = workLimits(options, { metrics, clock, access });
   const etcd = createEtcdFace({
     ...parts,
     ...etcdOptions(options, () => listener().addresses),
@@ -94,7 +94,7 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   const { app, watches } = await createApp({
     ...looked,
     ...{ callers, host: callers.host, space: callers.space },
-    ...{ readiness, metrics, hosts, version },
+    ...{ readiness, metrics, hosts, version, tracing: observed.tracing },
     ...work,
     status: { ...looked, ...observed, readiness, connections },
     before: (request, response) => etcd.answer(request, response),
@@ -103,7 +103,7 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
   });
   const rest = overHttp2(app.server);
   const binary = createSocketFace({
-    ...observed.binary,
+    ...{ ...observed.binary, ...observed.traced },
     ...{ host, access, clock },
     ...work,
     engine: allowEngine ? engine : undefined,

@@ -69,7 +69,7 @@ export interface ServerOptions {
   readonly inFlightBytesMax?: number | undefined;
   /** A call that has waited so long for its turn is refused, `overloaded`. Default 250. */
   readonly inFlightWaitMs?: number | undefined;
-  /** How often one client, that is one address, may call. Default: as often as it likes. */
+  /** How often one client may call: where access is on the user, else the address. Default: as often as it likes. */
   readonly rate?: RateOptions | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;

@@ -16,6 +16,7 @@ import { describe } from './figures.js';
 import { urlOf } from './listen-address.js';
 import { listen, type Listener } from './listener.js';
 import type { Metrics } from './metrics.js';
+import { publish } from './observe/channels.js';
 import { Observation } from './observe/observation.js';
 import { describeProcess } from './observe/process-figures.js';
 import { describeReadiness } from './observe/readiness.js';
@@ -51,7 +52,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Who delivers nothing does not know.
   const history = { ...options.history, ...(options.watchers !== false && { needed }) };
   const opened = { clock, random, history, mirror: options.mirror, told };
-  const observed = new Observation(clock);
+  const observed = await Observation.begin(clock);
   const root = typeof url === 'string' ? await openEngine(url, opened) : url;
   const engine = observed.engine(root);
   const closeEngine = async (): Promise<void> => {
@@ -145,7 +146,11 @@ async function serve(parts: ServerParts): Promise<Serving> {
   describe(metrics, { host, clock }, faces.connections);
   describeReadiness(metrics, faces.readiness);
   stash.flushed = describeStash(metrics, () => stash.service);
-  watchers?.start({ space, tried: describeWatchers(metrics, watchers) });
+  watchers?.start({
+    space,
+    tracing: observed.tracing,
+    tried: describeWatchers(metrics, watchers),
+  });
   const stop = async (): Promise<void> => {
     reload?.stop();
     stopping.abort(
@@ -163,5 +168,8 @@ function refusalsOf(metrics: Metrics): (reason: string) => void {
     'waymark_connections_refused_total',
     'Connections not served, by reason.',
   );
-  return (reason) => refusals.add({ reason });
+  return (reason) => {
+    refusals.add({ reason });
+    publish('refused', () => ({ reason }));
+  };
 }

@@ -16,5 +16,6 @@ export type * from './space/barrier-types.js';
 export type * from './space/names-types.js';
 export type * from './space/stash-types.js';
 export { lists, nameLimits, type NameList } from './space/name-lists.js';
+export type { CallMessage } from './core/call-channel.js';
 export { open, type OpenOptions } from './open.js';
 export type * from './core/watchers.js';

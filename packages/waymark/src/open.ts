@@ -3,6 +3,9 @@ import { systemClock, systemRandom } from './core/system-clock.js';
 import type { Clock, Random } from './core/clock.js';
 import type { Engine } from './core/engine.js';
 import { WaymarkError } from './core/errors.js';
+import { callChannel } from './core/call-channel.js';
+import type { Host } from './core/host.js';
+import { loadTracing } from './core/open-telemetry.js';
 import { withoutPassword } from './core/shown-url.js';
 import { validateWholeNumber } from './core/validate.js';
 import type { HistoryBounds } from './engines/kit/keyspace.js';
@@ -12,6 +15,8 @@ import { createSpace } from './space/space.js';
 import type { StashReach } from './space/stash-desk.js';
 import type { Space } from './space/types.js';
 import { mirror, type MirrorState } from './wrap/mirror.js';
+import { traced } from './wrap/traced.js';
+import { tracedHost } from './wrap/traced-host.js';
 
 export interface OpenOptions {
   /** Who to show as holder in `explain` and events. Default: `host:pid`. */
@@ -52,18 +57,26 @@ export async function open(url = 'memory:', options: OpenOptions = {}): Promise<
     random = systemRandom,
     owner = `${hostname()}:${process.pid}`,
   } = options;
+  const tracing = await loadTracing();
+  const watched = (host: Host, kind: 'client' | 'internal'): Host =>
+    [tracing, callChannel(clock)].reduce(
+      (seen, spans) => (spans === null ? seen : tracedHost(seen, spans, kind)),
+      host,
+    );
   if (isServer(url)) {
     if (options.mirror !== undefined && options.mirror !== false) {
       const text = 'a mirror is of an engine: let the server have one, and its clients read stale';
       throw new WaymarkError('invalid', text);
     }
     const { connectHost } = await import('./space/remote-host.js');
-    const host = await connectHost(url, { ...options, client: owner });
-    return createSpace(host, { clock, random, owner });
+    const trace = tracing === null ? undefined : () => tracing.current();
+    const host = await connectHost(url, { ...options, client: owner, trace });
+    return createSpace(watched(host, 'client'), { clock, random, owner });
   }
   const engine = await openEngine(url, options);
-  const host = createLocalHost(engine, { clock, random, stash: options.stash });
-  return createSpace(host, { clock, random, owner, engine });
+  const seen = tracing === null ? engine : traced(engine, tracing);
+  const host = createLocalHost(seen, { clock, random, root: engine, stash: options.stash });
+  return createSpace(watched(host, 'internal'), { clock, random, owner, engine });
 }
 
 /** The engine alone, for a server or a tool. @throws as `open` */

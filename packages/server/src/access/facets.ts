@@ -28,7 +28,8 @@ export interface Place {
 /** @returns null for what spans facets, or is none of them */
 export function placeOf({ key, end }: KeyRange): Place | null {
   const facet = facetOf(key);
-  if (facet === null) return null;
+  // What Waymark keeps for itself stands at no path.
+  if (facet === null || facet === 'w') return null;
   const data = facet === 'd';
   const rest = key.slice(facet.length);
   if (end === undefined) return { facet, data, range: { key: rest } };

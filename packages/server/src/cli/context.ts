@@ -9,7 +9,9 @@ import {
   WaymarkError,
 } from 'waymark';
 import { errorTable, serverAddresses, systemClock } from 'waymark/engine';
+import type { Response } from 'undici';
 import { errColors } from './colors.js';
+import { fetchAt } from './server-http.js';
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -63,12 +65,14 @@ export async function askServer(
   method: string,
   path: string,
   body?: object,
+  signal?: AbortSignal,
 ): Promise<Response> {
   const token = tokenOf(options);
   let cause: unknown;
   for (const address of serverAddresses(options.server)) {
     try {
-      const response = await fetch(new URL(path, address), {
+      const response = await fetchAt(address, path, {
+        ...(signal !== undefined && { signal }),
         method,
         headers: {
           ...(token !== undefined && { authorization: `Bearer ${token}` }),
@@ -80,6 +84,7 @@ export async function askServer(
       throw refusalIn(await response.text(), response.status);
     } catch (error) {
       if (isWaymarkError(error)) throw error;
+      signal?.throwIfAborted();
       cause = error;
     }
   }

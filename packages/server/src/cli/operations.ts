@@ -6,25 +6,15 @@ import { createDataDirectory, describeFact, inspectFiles } from 'waymark/engine'
 import { readBackup } from './backup-file.js';
 import { askServer, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
+import { statusCommand } from './status.js';
+import { topCommand } from './top.js';
 
 /** A restored engine begins so far above the backup that no revision, and so no token, is given out twice. */
 const revisionBump = 1_000_000_000;
 
 export function operationCommands(program: Command, run: Run): void {
-  program
-    .command('status')
-    .description('what the server holds')
-    .action(
-      run(async (options) => {
-        const status = await withNamespace(options, (_ns, space, signal) =>
-          space.status({ signal }),
-        );
-        const lines = Object.entries(status).map(
-          ([name, value]) => `${name.padEnd(10)} ${String(value)}`,
-        );
-        print(options, status, lines.join('\n'));
-      }),
-    );
+  statusCommand(program, run);
+  topCommand(program, run);
   prune(program, run);
   backup(program, run);
   restore(program, run);

@@ -1,3 +1,4 @@
+import type { TraceContext } from 'waymark/engine';
 import type { Dialer } from './kit/dialer.js';
 import type { SharedConnections } from './kit/shared-connections.js';
 
@@ -33,6 +34,8 @@ export interface DeliveredEvent {
   readonly state?: boolean | undefined;
   /** Whether it is told again, as asked, or told late to a watcher that begins in the past. */
   readonly replay?: boolean | undefined;
+  /** Where in a trace it was committed, where that is known. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** Whole revisions in order, or one part of a revision that is too large. */
@@ -51,6 +54,8 @@ export interface Delivery {
   readonly events: readonly DeliveredEvent[];
   /** Of a revision in parts: from 1. */
   readonly part?: { readonly index: number; readonly of: number } | undefined;
+  /** Where in a trace this try stands. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** What a registration says of its endpoint, beside the URI. Read once, when the endpoint is opened. */

@@ -57,7 +57,7 @@ export interface EtcdFaceOptions {
   /** Bounds the work under way of all faces. */
   readonly admission?: Admission | undefined;
   /** Counts a call of the client behind a connection. @returns why it may not */
-  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
+  readonly spend?: ((socket: Duplex, token?: string) => Error | null) | undefined;
   readonly refused?: ((reason: string) => void) | undefined;
   /** Host names that requests in JSON may carry; null for any. */
   readonly hosts: ReadonlySet<string> | null;

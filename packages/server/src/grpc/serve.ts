@@ -17,7 +17,7 @@ export interface GrpcOptions {
   /** Bounds the work under way; conversations have bounds of their own. */
   readonly admission?: Admission | undefined;
   /** Counts a call of the client behind a connection. @returns why it may not */
-  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
+  readonly spend?: ((socket: Duplex, token?: string) => Error | null) | undefined;
   /** Aborts when the server stops: conversations end then. */
   readonly stopping: AbortSignal;
 }

@@ -12,7 +12,7 @@ export interface CallParts {
   /** What clients are told of an error. */
   readonly explain: (error: unknown) => GrpcError;
   readonly admission?: Admission | undefined;
-  readonly spend?: ((socket: Duplex) => Error | null) | undefined;
+  readonly spend?: ((socket: Duplex, token?: string) => Error | null) | undefined;
 }
 
 const uncounted = -1;
@@ -50,7 +50,8 @@ export class UnaryCall implements StreamHandler {
     }
     const { admission, spend, call } = this.#parts;
     if (this.#method.load === 'urgent') return this.#run();
-    const refusal = spend?.(call.socket) ?? null;
+    const refusal =
+      spend?.(call.socket, call.metadata('token') ?? call.metadata('authorization')) ?? null;
     if (refusal !== null) return this.#fail(refusal);
     if (admission === undefined) return this.#run();
     const bytes = this.#request.length;

@@ -8,7 +8,7 @@ export interface HttpAdmission {
   /** Bounds the work under way of all faces. */
   readonly admission: Admission;
   /** Counts a call of the client behind a connection. @returns why it may not */
-  readonly spend?: ((socket: Duplex) => WaymarkError | null) | undefined;
+  readonly spend?: ((socket: Duplex, token?: string) => WaymarkError | null) | undefined;
 }
 
 /** Requests that still count as work under way, and how they stop. */
@@ -25,7 +25,7 @@ export function admitted(
 ): RequestListener {
   return (request, response) => {
     if (isUrgent(request)) return handler(request, response);
-    const refusal = spend?.(request.socket) ?? null;
+    const refusal = spend?.(request.socket, request.headers.authorization) ?? null;
     if (refusal !== null) return refuse(response, refusal);
     const bytes = bytesOf(request);
     const begin = (): void => {

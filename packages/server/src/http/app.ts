@@ -3,8 +3,10 @@ import swagger from '@fastify/swagger';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { limits, type Space, WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
-import type { Clock, Engine, Host, Random } from 'waymark/engine';
+import type { Clock, Engine, Host, Random, Tracing } from 'waymark/engine';
 import { consoleRoutes } from '../console/routes.js';
+import { publish } from '../observe/channels.js';
+import { traceRequests } from '../observe/tracing.js';
 import type { Metrics } from '../metrics.js';
 import type { Access } from '../access/access.js';
 import { accessRoutes } from './access.js';
@@ -26,6 +28,7 @@ import { memberRoutes } from './members.js';
 import { nameRoutes } from './names.js';
 import { onceRoutes } from './once.js';
 import { frontPage, type OperationParts, operationRoutes } from './operations.js';
+import { requestIdOf } from './request-id.js';
 import { askedBy, checkOrigin } from './origin.js';
 import { refuseMalformed, sendProblem, toWaymarkError } from './problem.js';
 import { compileCheck } from './schema-check.js';
@@ -56,6 +59,8 @@ export interface AppParts extends OperationParts, HttpAdmission {
   readonly requestMs: number;
   readonly clock: Clock;
   readonly random: Random;
+  /** Null where nobody traces. */
+  readonly tracing: Tracing | null;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
   readonly streamsMax: number;
@@ -103,6 +108,7 @@ export async function createApp(
     if (parts.stopping.aborted) void reply.header('connection', 'close');
   });
   measure(app, metrics);
+  if (parts.tracing !== null) traceRequests(app, parts.tracing);
   const { clock, stopping, heartbeatMs } = parts;
   const watches = {
     space,
@@ -130,7 +136,10 @@ export async function createApp(
 function bareApp(parts: AppParts): FastifyInstance {
   return fastify({
     loggerInstance: parts.logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'requestId',
+    }),
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
     serverFactory: (handler) => {
@@ -146,7 +155,7 @@ function bareApp(parts: AppParts): FastifyInstance {
       );
     },
     exposeHeadRoutes: false,
-    genReqId: () => parts.random.id(),
+    genReqId: requestIdOf(parts.random),
     clientErrorHandler: refuseMalformed,
     frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',
@@ -186,7 +195,9 @@ function measure(app: FastifyInstance, metrics: Metrics): void {
     const route = request.routeOptions.url ?? 'none';
     const labels = { method: request.method, route, status: String(reply.statusCode) };
     if (reply.raw.getHeader('content-type') === 'text/event-stream') return;
-    seconds.observe(labels, reply.elapsedTime / 1_000);
-    request.log.debug({ ...labels, id: request.id, ms: Math.round(reply.elapsedTime) }, 'answered');
+    const { elapsedTime: tookMs } = reply;
+    seconds.observe(labels, tookMs / 1_000);
+    publish('request', () => ({ ...labels, requestId: request.id, tookMs }));
+    request.log.debug({ ...labels, ms: Math.round(tookMs) }, 'answered');
   });
 }

@@ -33,7 +33,7 @@ export function operationRoutes(app: FastifyInstance, parts: OperationParts): vo
 
 function readyRoute(app: FastifyInstance, { readiness, callers }: OperationParts): void {
   const schema = { tags: ['operations'], response: answers.ready as object };
-  app.get('/readyz', { schema }, async (_request, reply) => {
+  app.get('/readyz', { schema }, async (request, reply) => {
     const { ok, checks, status } = await readiness.look();
     // Who may not look at the server learns that it is well, and no more.
     if (!callers.current.caller.observes) return await reply.code(ok ? 200 : 503).send({ ok });
@@ -41,7 +41,7 @@ function readyRoute(app: FastifyInstance, { readiness, callers }: OperationParts
     const failed = checks.filter((check) => !check.ok);
     const why = failed.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
     const problem = new WaymarkError('unavailable', `not ready: ${why}`, { retryAfterMs: 1_000 });
-    const told = JSON.parse(problemOf(problem)) as object;
+    const told = JSON.parse(problemOf(problem, request.id)) as object;
     return await reply
       .code(503)
       .header('content-type', 'application/problem+json')

@@ -40,7 +40,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (problem.facts.retryAfterMs !== undefined) {
     void reply.header('retry-after', Math.ceil(problem.facts.retryAfterMs / 1_000));
   }
-  void reply.code(http).header('content-type', 'application/problem+json').send(problemOf(problem));
+  const told = problemOf(problem, request.id);
+  void reply.code(http).header('content-type', 'application/problem+json').send(told);
 }
 
 /** What is too much for the whole server is no fault of the one who asks. */
@@ -49,7 +50,8 @@ export function statusOf({ code, facts }: WaymarkError): number {
   return errorTable[code].http;
 }
 
-export function problemOf(error: WaymarkError): string {
+/** @param requestId  by which the server's log tells of the same request */
+export function problemOf(error: WaymarkError, requestId?: string): string {
   const { code, message, facts } = error;
   return JSON.stringify({
     type: `urn:waymark:error:${code}`,
@@ -58,6 +60,7 @@ export function problemOf(error: WaymarkError): string {
     detail: message,
     code,
     ...facts,
+    requestId,
   });
 }
 

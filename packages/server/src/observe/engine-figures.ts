@@ -1,5 +1,6 @@
 import { type EngineMeter, isWaymarkError, type MeasuredCall } from 'waymark/engine';
 import type { Counter, Metrics, ObservedSeries } from '../metrics.js';
+import { publish } from './channels.js';
 
 /** Seconds: from a commit in memory to one that waits for a disk or a cluster. */
 export const engineBuckets = [
@@ -48,6 +49,7 @@ export class EngineFigures implements EngineMeter {
   ended(call: MeasuredCall, tookMs: number, error?: unknown): void {
     this.calls[call].observe(tookMs / 1_000);
     if (error !== undefined) this.#errors.add({ call, code: codeOf(error) });
+    publish('engine', () => ({ call, tookMs, error }));
   }
 
   endedAlike(call: MeasuredCall): void {

@@ -18,13 +18,21 @@ import { overWebSocket } from './web-socket-stream.js';
 export type SocketFaceOptions = Partial<
   Pick<
     ServeOptions,
-    'clock' | 'server' | 'limits' | 'faulted' | 'admit' | 'admission' | 'called' | 'failed'
+    | 'clock'
+    | 'server'
+    | 'limits'
+    | 'faulted'
+    | 'admit'
+    | 'admission'
+    | 'called'
+    | 'failed'
+    | 'traced'
   >
 > & {
   /** Namespaces, guard and recipes. Absent: those verbs are refused. */
   readonly host?: Host | undefined;
   /** Counts a call of the client behind a connection. @returns why it may not */
-  readonly spend?: ((socket: Duplex) => WaymarkError | null) | undefined;
+  readonly spend?: ((socket: Duplex, token?: string) => WaymarkError | null) | undefined;
   /** The raw engine, for those with the engine right. Absent: `denied`. */
   readonly engine?: Engine | undefined;
   /** Who may do what. Absent: everyone may do everything. */
@@ -34,6 +42,11 @@ export type SocketFaceOptions = Partial<
 /** What came with a connection before its first message. */
 export interface Brought extends Shown {
   readonly from: string;
+}
+
+/** What a client has shown by now. */
+interface Greeting {
+  token: string | undefined;
 }
 
 /** The binary protocol of one server, with all its connections. */
@@ -59,15 +72,17 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
     raw: engine !== undefined,
     status: behind && (() => behind.status()),
   });
-  const spendOf = (socket: Duplex): (() => WaymarkError | null) | undefined =>
-    spend && (() => spend(socket));
+  const spendOf = (socket: Duplex, greeting: Greeting): (() => WaymarkError | null) | undefined =>
+    spend && (() => spend(socket, greeting.token));
   const admitting = (
     brought: Brought | undefined,
+    greeting: Greeting,
     connection: () => ServedConnection,
   ): ServeOptions['admit'] =>
     access === undefined || host === undefined
       ? rest.admit
       : ({ token }) => {
+          greeting.token = token;
           const { from = '', ...shown } = brought ?? {};
           const all = { ...shown, ...(token !== undefined && { token }) };
           const caller = new Caller(access, all, { face: 'binary', from });
@@ -85,15 +100,19 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
       return told === 'more' ? undefined : told === 'waymark';
     },
     serve(socket, brought) {
-      const admit = admitting(brought, () => served);
-      const served = connections.serve(socket, { spend: spendOf(socket), admit });
+      const greeting: Greeting = { token: undefined };
+      const admit = admitting(brought, greeting, () => served);
+      const spends = spendOf(socket, greeting);
+      const served = connections.serve(socket, { spend: spends, admit });
       return served;
     },
     serveWebSocket(socket, under, brought) {
-      const admit = admitting(brought, () => served);
+      const greeting: Greeting = { token: undefined };
+      const admit = admitting(brought, greeting, () => served);
+      const spends = spendOf(under, greeting);
       const over = (connection: ServedConnection): ServedStream =>
         overWebSocket(socket, connection);
-      const served = connections.begin(false, over, { spend: spendOf(under), admit });
+      const served = connections.begin(false, over, { spend: spends, admit });
       return served;
     },
     get connections() {

@@ -1,4 +1,5 @@
 import type { Labels, Metrics } from '../metrics.js';
+import { publish } from '../observe/channels.js';
 import type { SenderParts } from './sender.js';
 import type { WatcherService } from './service.js';
 
@@ -36,6 +37,7 @@ export function describeWatchers(metrics: Metrics, service: WatcherService): Sen
     const labels = known.get(kind) ?? labelsOf(kind);
     known.set(kind, labels);
     deliveries.add(labels[outcome]);
+    publish('delivery', () => ({ kind, outcome, events: count, tookMs }));
     seconds.observe(labels.all, tookMs / 1_000);
     if (outcome === 'accepted') events.add(labels.all, count);
   };

@@ -1,4 +1,4 @@
-import type { Clock } from 'waymark/engine';
+import type { Clock, Tracing } from 'waymark/engine';
 import {
   type DeliveredEvent,
   type Delivery,
@@ -8,12 +8,26 @@ import {
 import { TrySignal } from '../endpoints/kit/try-signal.js';
 import type { Believed } from './endpoint-store.js';
 import type { EndpointView } from './registry.js';
+import { traceDelivery } from './trace-delivery.js';
 import type { Turns } from './turns.js';
 
 /** How long an endpoint that is told nothing keeps its connection. */
 const idleMs = 60_000;
 
-export interface SenderParts {
+/** Who is told of tries. */
+export interface Told {
+  /** Of one try, for metrics. */
+  readonly tried: (
+    kind: string,
+    outcome: 'accepted' | 'again' | 'gone' | 'refused',
+    events: number,
+    tookMs: number,
+  ) => void;
+  /** Null where nobody traces. */
+  readonly tracing: Tracing | null;
+}
+
+export interface SenderParts extends Told {
   readonly clock: Clock;
   readonly endpoint: EndpointView;
   readonly lease: Believed;
@@ -23,13 +37,6 @@ export interface SenderParts {
   /** Opens it as it is registered now. */
   readonly open: (endpoint: EndpointView) => Endpoint;
   readonly turns: Turns;
-  /** Of one try, for metrics. */
-  readonly tried: (
-    kind: string,
-    outcome: 'accepted' | 'again' | 'gone' | 'refused',
-    events: number,
-    tookMs: number,
-  ) => void;
 }
 
 /** Makes tries at one endpoint: in its turn, while the hold is believed in, within its time. */
@@ -73,7 +80,7 @@ export class Sender {
     part: Delivery['part'],
     failed: number,
   ): Promise<DeliveryFailure | null> {
-    const { clock, endpoint, turns, tried, fence } = this.#parts;
+    const { clock, endpoint, turns, tried, tracing, fence } = this.#parts;
     const { kind } = endpoint.record;
     let began = clock.now();
     let leave = (): void => {};
@@ -81,7 +88,7 @@ export class Sender {
       leave = await turns.enter(failed > 0, this.#tries.signal);
       began = clock.now();
       const first = events[0] as DeliveredEvent;
-      await this.deliver({
+      const delivery = {
         id: `${endpoint.id.slice(0, 16)}.${first.sequence}.${events.length}`,
         stream: this.stream,
         fence,
@@ -89,7 +96,9 @@ export class Sender {
         sentAt: clock.wallNow(),
         events,
         ...(part !== undefined && { part }),
-      });
+      };
+      if (tracing === null) await this.deliver(delivery);
+      else await traceDelivery(tracing, kind, delivery, (seen) => this.deliver(seen));
       tried(kind, 'accepted', events.length, clock.now() - began);
       return null;
     } catch (error) {

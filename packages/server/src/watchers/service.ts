@@ -4,6 +4,7 @@ import {
   type Engine,
   pause,
   type Random,
+  type Tracing,
   type WatcherDesk,
   WaymarkError,
 } from 'waymark/engine';
@@ -44,6 +45,7 @@ export interface WatcherServiceParts {
 export interface WatcherServiceStart {
   readonly space: Space;
   readonly tried?: SenderParts['tried'] | undefined;
+  readonly tracing?: Tracing | null | undefined;
 }
 
 const ttlMsDefault = 5_000;
@@ -133,12 +135,13 @@ export class WatcherService implements AsyncDisposable {
     signal.throwIfAborted();
   }
 
-  #process({ space, tried = () => undefined }: WatcherServiceStart): Processor {
+  #process({ space, tracing = null, tried = () => undefined }: WatcherServiceStart): Processor {
     const { ttlMs = ttlMsDefault, checkpointMs = checkpointMsDefault } = this.#parts;
     return Processor.start({
       ...this.#parts,
       space,
       tried,
+      tracing,
       ttlMs,
       checkpointMs,
       turns: new Turns(turns),

@@ -11,7 +11,7 @@ import { Lane, WaitingBytes } from './lane.js';
 import { encodeRecord } from './records.js';
 import type { EndpointView, Registry } from './registry.js';
 import { sharedAs, shareOut } from './sharing.js';
-import { Sender, type SenderParts } from './sender.js';
+import { Sender, type Told } from './sender.js';
 import { Teller } from './teller.js';
 import type { Turns } from './turns.js';
 import { type Kept, Upkeep, type UpkeepParts } from './upkeep.js';
@@ -20,7 +20,7 @@ import { type Kept, Upkeep, type UpkeepParts } from './upkeep.js';
 const waitingBytesMax = 64 * 1_048_576;
 const againMs = 200;
 
-export interface TenureParts extends Pick<UpkeepParts, 'checkpointMs' | 'lagMs' | 'heldMs'> {
+export interface TenureParts extends Told, Pick<UpkeepParts, 'checkpointMs' | 'lagMs' | 'heldMs'> {
   readonly engine: Engine;
   readonly space: Space;
   readonly clock: Clock;
@@ -31,7 +31,6 @@ export interface TenureParts extends Pick<UpkeepParts, 'checkpointMs' | 'lagMs' 
   readonly kinds: readonly EndpointKind[];
   readonly turns: Turns;
   readonly open: (endpoint: EndpointView) => Endpoint;
-  readonly tried: SenderParts['tried'];
   readonly failed: (what: string, error: unknown) => void;
 }
 
@@ -237,7 +236,7 @@ export class Tenure {
   }
 
   #begin({ endpoint, fence, state }: Taken): void {
-    const { engine, clock, random, turns, open, tried, kinds, failed } = this.#parts;
+    const { engine, clock, random, turns, open, tried, tracing, kinds, failed } = this.#parts;
     const identity = this.#identity;
     const { id } = endpoint;
     const lane = new Lane(id, beginning(state.cursor), this.#waiting);
@@ -245,7 +244,8 @@ export class Tenure {
     const refused = (error: unknown): void =>
       failed(`delivering to endpoint ${id.slice(0, 16)}`, error);
     const store = new EndpointStore({ engine, clock, random, refused }, endpoint, { fence, lease });
-    const sender = new Sender({ clock, endpoint, lease, fence, identity, open, turns, tried });
+    const sent = { endpoint, lease, fence, identity, open, turns, tried, tracing };
+    const sender = new Sender({ clock, ...sent });
     const shared = { engine, endpoint, store, sender };
     const { bell } = lane;
     const teller = new Teller({ ...shared, clock, random, lease, fence, bell }, state);

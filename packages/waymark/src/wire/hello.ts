@@ -24,6 +24,8 @@ export interface Welcome {
   readonly watchesMax: number;
   /** Without a message for so long, the server ends the connection: the client pings more often. */
   readonly idleMsMax: number;
+  /** Whether calls may be told where in a trace they stand. */
+  readonly traces?: boolean | undefined;
 }
 
 export function writeHello(w: Writer, hello: Hello): void {
@@ -73,6 +75,7 @@ export function readWelcome(r: Reader): Welcome {
     callsMax: number('callsMax'),
     watchesMax: number('watchesMax'),
     idleMsMax: number('idleMsMax'),
+    traces: told['traces'] === true,
   };
 }
 

@@ -11,6 +11,8 @@ export const messages = {
   goaway: 0x05,
   /** The caller gave up on a call; the call is still answered, exactly once. */
   cancel: 0x06,
+  /** Where in a trace the next call stands; only to a server that says that it knows this. */
+  trace: 0x07,
   ok: 0x10,
   error: 0x11,
   /** A piece of a message too long for a frame. */

@@ -78,6 +78,9 @@ function tellPlace(
   headers['waymark-attempt'] = String(delivery.attempt);
   if (sequence !== '') headers['waymark-sequence'] = sequence;
   if (previous !== '') headers['waymark-previous'] = previous;
+  const { trace } = delivery;
+  if (trace !== undefined) headers['traceparent'] = trace.traceparent;
+  if (trace !== undefined && trace.tracestate !== '') headers['tracestate'] = trace.tracestate;
 }
 
 function messageId(id: string): string {

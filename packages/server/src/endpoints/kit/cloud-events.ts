@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { TraceContext } from 'waymark/engine';
 import type { DeliveredEvent, Delivery } from '../endpoint.js';
 
 /**
@@ -108,7 +109,8 @@ function documentOf(delivery: Delivery, event: DeliveredEvent, shared: Shared): 
     (sequence === '' ? '' : `,"sequence":"${sequence}"`) +
     (previous === '' ? '' : `,"previous":"${previous}"`) +
     (event.state === true ? ',"state":true' : '') +
-    (event.replay === true ? ',"replay":true' : '');
+    (event.replay === true ? ',"replay":true' : '') +
+    (event.trace === undefined ? '' : traceMembers(event.trace));
   const watchers = watchersOf(event, shared);
   const told = value === undefined ? '' : `,${data(value)}`;
   return `{${shared.members}"id":${quoted(id)},"source":"${source}","type":"dev.waymark.${kind}","subject":${quoted(path)},"revision":"${revision}"${order},"watchers":${watchers}${told}}`;
@@ -139,7 +141,18 @@ function attributesOf(delivery: Delivery, event: DeliveredEvent): EventAttribute
   if (previous !== '') told.push(['previous', previous]);
   if (event.state === true) told.push(['state', 'true']);
   if (event.replay === true) told.push(['replay', 'true']);
+  if (event.trace !== undefined) {
+    const { traceparent, tracestate } = event.trace;
+    told.push(['traceparent', traceparent]);
+    if (tracestate !== '') told.push(['tracestate', tracestate]);
+  }
   return told;
+}
+
+/** CloudEvents' extension for distributed tracing: where the event was made. */
+function traceMembers({ traceparent, tracestate }: TraceContext): string {
+  const state = tracestate === '' ? '' : `,"tracestate":${quoted(tracestate)}`;
+  return `,"traceparent":"${traceparent}"${state}`;
 }
 
 /** Nothing in it is to be escaped. */

@@ -69,10 +69,12 @@ export class CallStream implements ServedStream {
 const metadataPrefix = 'grpc-metadata-';
 
 /** The metadata a request has: the fields that say so, and two that are known. */
+const passedOn = new Set(['authorization', 'grpc-timeout', 'traceparent', 'tracestate']);
+
 function metadataOf(fields: Fields): Fields {
   const metadata: [string, string][] = [[gatewayKey, '']];
   for (const [name, value] of fields) {
-    if (name === 'authorization' || name === 'grpc-timeout') metadata.push([name, value]);
+    if (passedOn.has(name)) metadata.push([name, value]);
     if (name.startsWith(metadataPrefix)) metadata.push([name.slice(metadataPrefix.length), value]);
   }
   return metadata;

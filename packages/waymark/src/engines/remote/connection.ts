@@ -2,9 +2,11 @@ import type { Clock, Random } from '../../core/clock.js';
 import { WaymarkError } from '../../core/errors.js';
 import { soon } from '../../core/soon.js';
 import { systemClock, systemRandom } from '../../core/system-clock.js';
+import type { TraceContext } from '../../core/tracing.js';
 import type { Welcome } from '../../wire/hello.js';
 import { messages } from '../../wire/messages.js';
 import type { Method } from '../../wire/method.js';
+import { writeTrace } from '../../wire/trace-codec.js';
 import { addressesOf } from './addresses.js';
 import { Link } from './link.js';
 import type { Pending, Sink } from './pending.js';
@@ -26,6 +28,8 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** A new transport is made when one breaks. Default true; false: the connection is closed then. */
   readonly reconnect?: boolean | undefined;
+  /** Where in a trace a call that is made now stands. Default: in none. */
+  readonly trace?: (() => TraceContext | null) | undefined;
   /** Told once the connection is closed, by whom ever. */
   readonly closed?: (() => void) | undefined;
 }
@@ -51,6 +55,7 @@ const bufferedBytesMax = 1_048_576;
 export class Connection {
   readonly #callTicks: number;
   readonly #told: (() => void) | undefined;
+  readonly #trace: ConnectOptions['trace'];
   readonly #table = new PlaceTable();
   readonly #link: Link;
   readonly #pulse: Pulse;
@@ -63,6 +68,7 @@ export class Connection {
     const { random = systemRandom, client = 'waymark', token, reconnect = true } = options;
     const { callTimeoutMs = 30_000 } = options;
     this.#told = options.closed;
+    this.#trace = options.trace;
     const addresses = addressesOf(url);
     this.#link = new Link({ addresses, clock, random, client, token }, this.#table, {
       ready: () => {
@@ -130,6 +136,7 @@ export class Connection {
       const place = this.#table.take(method as Method<unknown, unknown>);
       if (place === null) return reject(overloaded());
       place.args = args;
+      if (this.#trace !== undefined) place.trace = this.#trace();
       place.resolve = resolve;
       place.reject = reject;
       const withinMs = extras?.withinMs;
@@ -182,6 +189,8 @@ export class Connection {
   #write(place: Pending): void {
     const method = place.method as Method<unknown, unknown>;
     const { writer } = this.#link;
+    if (place.trace !== null && this.#link.welcome?.traces === true)
+      writeTrace(writer, place.trace);
     const mark = writer.begin();
     try {
       writer.byte(method.verb);

@@ -1,3 +1,4 @@
+import type { TraceContext } from '../../core/tracing.js';
 import type { Method } from '../../wire/method.js';
 import type { Reader } from '../../wire/reader.js';
 
@@ -23,6 +24,8 @@ export class Pending {
   state: PendingState = 'free';
   method: Method<unknown, unknown> | null = null;
   args: unknown = undefined;
+  /** Where in a trace its caller stands. */
+  trace: TraceContext | null = null;
   resolve: ((result: unknown) => void) | null = null;
   reject: ((error: unknown) => void) | null = null;
   sink: Sink | null = null;
@@ -61,6 +64,7 @@ export class Pending {
     this.state = 'free';
     this.method = null;
     this.args = undefined;
+    this.trace = null;
     this.resolve = null;
     this.reject = null;
     this.sink = null;

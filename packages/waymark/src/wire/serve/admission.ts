@@ -9,9 +9,9 @@ import { WaymarkError } from '../../core/errors.js';
  */
 
 export interface AdmissionLimits {
-  /** Calls under way; as many may wait. Default 10 000. */
+  /** Calls under way; four times as many may wait. Default 10 000. */
   readonly inFlightMax: number;
-  /** Bytes of these calls; as many may wait. Default 128 MiB. */
+  /** Bytes of these calls, and of those that wait. Default 128 MiB. */
   readonly inFlightBytesMax: number;
   /** How long a call waits for its turn. Default 250. */
   readonly inFlightWaitMs: number;
@@ -34,6 +34,9 @@ export interface Turn {
 interface Waiting extends Turn {
   readonly until: number;
 }
+
+/** With them a server has five times the callers that it serves at once, and refuses none of them in haste. */
+const waitingEach = 4;
 
 /** Clients that obey come back after so long. */
 const retryAfterMs = 1_000;
@@ -71,7 +74,10 @@ export class Admission {
   wait(turn: Turn): void {
     const { inFlightMax, inFlightBytesMax, inFlightWaitMs } = this.#limits;
     const bytes = this.#waitingBytes + turn.bytes;
-    if (this.waiting >= inFlightMax || (bytes > inFlightBytesMax && this.waiting > 0)) {
+    if (
+      this.waiting >= waitingEach * inFlightMax ||
+      (bytes > inFlightBytesMax && this.waiting > 0)
+    ) {
       return this.#refuse(turn);
     }
     this.#waitingBytes = bytes;

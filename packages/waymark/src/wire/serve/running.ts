@@ -1,8 +1,9 @@
 import type { CallOptions } from '../../core/engine.js';
 import { settledValue } from '../../core/settled.js';
+import type { TraceContext } from '../../core/tracing.js';
 import type { Admission } from './admission.js';
 import { LateSignal } from './late-signal.js';
-import type { ServeOptions } from './serve-options.js';
+import type { ServeOptions, TracedCall } from './serve-options.js';
 import type { PlainCall } from './served-calls.js';
 
 /** What a call came to: its result, or the error it failed with. */
@@ -17,7 +18,7 @@ export interface RunningEvents {
   gone(): boolean;
 }
 
-export type RunningLimits = Pick<ServeOptions, 'admission' | 'spend'>;
+export type RunningLimits = Pick<ServeOptions, 'admission' | 'spend' | 'traced'>;
 
 const uncounted = -1;
 
@@ -25,19 +26,23 @@ const uncounted = -1;
 export class Running {
   id = 0;
   call: PlainCall | null = null;
+  /** Where in a trace its client stands. */
+  parent: TraceContext | null = null;
   #late = new LateSignal();
   readonly #events: RunningEvents;
   readonly #admission: Admission | undefined;
   readonly #spend: RunningLimits['spend'];
+  readonly #traced: TracedCall | undefined;
   /** What it counts for where work under way is bounded. */
   #counted = uncounted;
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
-  constructor(events: RunningEvents, { admission, spend }: RunningLimits) {
+  constructor(events: RunningEvents, { admission, spend, traced }: RunningLimits) {
     this.#events = events;
     this.#admission = admission;
     this.#spend = spend;
+    this.#traced = traced;
     this.ok = (value) => this.#over({ value, failed: false });
     this.failed = (error) => this.#over({ value: error, failed: true });
   }
@@ -76,13 +81,24 @@ export class Running {
   #begin(args: unknown, options: CallOptions | undefined): void {
     let answer: Promise<unknown>;
     try {
-      answer = (this.call as PlainCall).run(args, options);
+      answer = this.#traced === undefined ? this.#run(args, options) : this.#span(args, options);
     } catch (error) {
       return this.failed(error);
     }
     const value = settledValue(answer);
     if (value === undefined) answer.then(this.ok, this.failed);
     else this.ok(value);
+  }
+
+  #run(args: unknown, options?: CallOptions): Promise<unknown> {
+    return (this.call as PlainCall).run(args, options);
+  }
+
+  #span(args: unknown, options?: CallOptions): Promise<unknown> {
+    const { method } = this.call as PlainCall;
+    const { parent } = this;
+    this.parent = null;
+    return (this.#traced as TracedCall)(method, parent, () => this.#run(args, options));
   }
 
   #over(end: CallEnd): void {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { EngineStatus } from '../../core/engine.js';
+import type { TraceContext } from '../../core/tracing.js';
 import type { WaymarkError } from '../../core/errors.js';
 import type { Hello } from '../hello.js';
 import type { Method } from '../method.js';
@@ -27,6 +28,12 @@ export const defaultSocketLimits: SocketLimits = {
   idleMsMax: 30_000,
 };
 
+export type TracedCall = (
+  method: Pick<Method<unknown, unknown>, 'name'>,
+  parent: TraceContext | null,
+  run: () => Promise<unknown>,
+) => Promise<unknown>;
+
 export interface ServeOptions {
   readonly clock: Clock;
   readonly table: CallTable;
@@ -46,6 +53,8 @@ export interface ServeOptions {
   /** Told of each call as it comes, and of each that is answered by an error. */
   readonly called?: ((method: Pick<Method<unknown, unknown>, 'verb' | 'name'>) => void) | undefined;
   readonly failed?: ((error: unknown) => void) | undefined;
+  /** Runs a call where spans are made of calls. @param parent  where in a trace its client stands */
+  readonly traced?: TracedCall | undefined;
   /** Shared by the connections of one port. */
   readonly changes: ChangeCache;
   readonly flushes: FlushQueue;

@@ -1,18 +1,16 @@
-import { isWaymarkError, WaymarkError } from '../../core/errors.js';
+import { isWaymarkError } from '../../core/errors.js';
 import { commonVersion, type Hello, readHello } from '../hello.js';
 import { malformed, type Reader } from '../reader.js';
 import { messages } from '../messages.js';
+import { readTrace } from '../trace-codec.js';
 import { Intake } from './intake.js';
 import { Outlet } from './outlet.js';
-import { goingAway, overloaded } from './refusals.js';
+import { cancelled, goingAway, overloaded } from './refusals.js';
 import { type CallEnd, Running } from './running.js';
 import type { CallTable, ListenCall, PlainCall, WatchCall } from './served-calls.js';
 import { ServedWatch } from './served-watch.js';
 import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 import type { ServedStream } from './stream.js';
-
-/** The reason of an abort that the client asked for; it never leaves this file. */
-const cancelled = new WaymarkError('unavailable', 'the call was cancelled');
 
 /**
  * One client. Requests are started in their order, a slice at a time, and their answers leave together. While the client reads
@@ -43,6 +41,7 @@ export class ServedConnection {
   /** All that the client sent before it was told to leave has come. */
   #heardLast = false;
   #stopTimer: () => void = () => {};
+  #traceOfNext: ReturnType<typeof readTrace> = null;
 
   constructor(options: ServeOptions, { prefaced }: { prefaced: boolean }) {
     this.#options = options;
@@ -65,8 +64,7 @@ export class ServedConnection {
     this.#intake.attach(stream);
     this.#outlet.attach(stream);
     this.#stopTimer = this.#options.clock.after(this.#limits.helloMsMax, () => {
-      if (this.#greeted !== 'yes') return this.destroy();
-      this.#watchIdle();
+      return this.#greeted === 'yes' ? this.#watchIdle() : this.destroy();
     });
   }
 
@@ -126,12 +124,13 @@ export class ServedConnection {
         return this.#hello(readHello(r));
       case messages.cancel:
         return this.#ongoing.get(r.uint())?.();
+      case messages.trace:
+        return void (this.#traceOfNext = readTrace(r));
       case messages.ping:
         return this.#outlet.signal(messages.pong);
       case messages.pong:
         this.#heardLast = this.#draining;
-        if (this.#draining) this.#endIfDrained();
-        return;
+        return this.#draining ? this.#endIfDrained() : undefined;
       default:
         throw malformed(`a message of the unknown type ${type}`);
     }
@@ -144,13 +143,13 @@ export class ServedConnection {
   }
 
   async #welcome(hello: Hello): Promise<void> {
-    const { admit, status, server = 'waymark' } = this.#options;
+    const { admit, status, server = 'waymark', traced } = this.#options;
     const version = commonVersion(hello);
     const { table, raw } = (await admit?.(hello)) ?? this.#options;
     this.#table = table;
     const { callsMax, watchesMax, idleMsMax } = this.#limits;
     const { engine, identity } = (await status?.()) ?? { engine: '', identity: '' };
-    const told = { version, server, engine, identity, raw };
+    const told = { version, server, engine, identity, raw, traces: traced !== undefined };
     this.#outlet.welcome({ ...told, callsMax, watchesMax, idleMsMax });
     this.#greeted = 'yes';
   }
@@ -203,6 +202,8 @@ export class ServedConnection {
     const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
     running.call = call;
+    running.parent = this.#traceOfNext;
+    this.#traceOfNext = null;
     return running;
   }
 
@@ -293,8 +294,7 @@ export class ServedConnection {
   #watchIdle(): void {
     this.#heard = false;
     this.#stopTimer = this.#options.clock.after(this.#limits.idleMsMax, () => {
-      if (!this.#heard && !this.#intake.stopped) return this.destroy();
-      this.#watchIdle();
+      return this.#heard || this.#intake.stopped ? this.#watchIdle() : this.destroy();
     });
   }
 }

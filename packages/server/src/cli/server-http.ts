@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { Agent, fetch, type RequestInit, type Response } from 'undici';
+
+/**
+ * Asks one server over HTTP, at an address as `--server` has them: `http:`, `https:` with files for TLS, or `unix:`. The connection ends with the
+ * answer: a command asks once, or once a second.
+ */
+export async function fetchAt(
+  address: string,
+  path: string,
+  init: Omit<RequestInit, 'dispatcher'>,
+): Promise<Response> {
+  const { base, connect } = wayTo(address);
+  const dispatcher = new Agent({ pipelining: 0, connect });
+  return await fetch(new URL(path, base), { ...init, dispatcher });
+}
+
+function wayTo(address: string): {
+  readonly base: string;
+  readonly connect: Agent.Options['connect'];
+} {
+  if (address.startsWith('unix:')) {
+    const socketPath = address.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
+    return { base: 'http://localhost', connect: { socketPath } };
+  }
+  const { protocol, host, searchParams } = new URL(address);
+  if (!/^(https|wss):$/.test(protocol)) return { base: `http://${host}`, connect: {} };
+  const files = ['ca', 'cert', 'key'].flatMap((name) => {
+    const file = searchParams.get(name);
+    return file === null ? [] : [[name, readFileSync(file)] as const];
+  });
+  return { base: `https://${host}`, connect: Object.fromEntries(files) };
+}

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import type { Cluster } from 'waymark/cluster';
+import { createMemoryEngine, type Engine, systemClock, WaymarkError } from 'waymark/engine';
+import type { StashNodeService } from '../stash/node-service.js';
+import { Readiness, type ReadinessParts } from './readiness.js';
+
+async function reasons(parts: Partial<ReadinessParts>): Promise<Record<string, string>> {
+  const readiness = new Readiness({
+    engine: createMemoryEngine(),
+    cluster: undefined,
+    stash: { service: null, trouble: null },
+    watchers: { stalled: false },
+    clock: systemClock,
+    stopping: new AbortController().signal,
+    ...parts,
+  });
+  const { ok, checks } = await readiness.look();
+  expect(ok).toBe(checks.every((check) => check.ok));
+  return Object.fromEntries(checks.map(({ name, reason = 'ok' }) => [name, reason]));
+}
+
+const well = { serving: 'ok', engine: 'ok', writable: 'ok', stash: 'ok', watchers: 'ok' };
+
+function node(state: string, writable: boolean): ReadinessParts['stash'] {
+  return { service: { state, store: { writable } } as StashNodeService, trouble: null };
+}
+
+function member(state: string, why: string | null): Cluster {
+  return { status: () => Promise.resolve({ state, why }) } as unknown as Cluster;
+}
+
+test('[ready] each check says why it is not well, and the others are not touched', async () => {
+  expect(await reasons({})).toEqual(well);
+  const full: Engine = Object.assign(createMemoryEngine(), {
+    commit: () => Promise.reject(new WaymarkError('storage_full', 'no room left in /data')),
+  });
+  expect(await reasons({ engine: full })).toEqual({ ...well, writable: 'no room left in /data' });
+  const stopping = AbortSignal.abort(new Error('it stops'));
+  expect(await reasons({ stopping })).toEqual({ ...well, serving: 'the server stops' });
+  const stalled = 'the processor of watchers has no lease';
+  expect(await reasons({ watchers: { stalled: true } })).toEqual({ ...well, watchers: stalled });
+});
+
+test('[ready] a node of the stash takes writes and has its share, or could not be opened', async () => {
+  expect(await reasons({ stash: node('active', true) })).toEqual(well);
+  expect(await reasons({ stash: node('left', true) })).toEqual(well);
+  expect((await reasons({ stash: node('joining', true) }))['stash']).toBe('the node is joining');
+  expect((await reasons({ stash: node('active', false) }))['stash']).toMatch(/takes no writes/);
+  const trouble = { service: null, trouble: 'its disk is damaged' };
+  expect((await reasons({ stash: trouble }))['stash']).toBe('its disk is damaged');
+});
+
+test('[ready] a member of a cluster without a majority is not ready, in the words of its status', async () => {
+  expect(await reasons({ cluster: member('member', null) })).toEqual({ ...well, cluster: 'ok' });
+  const alone = member('no_majority', 'one of three members answers');
+  expect((await reasons({ cluster: alone }))['cluster']).toBe('one of three members answers');
+});
+
+test('[ready] an engine that does not answer is not waited for', async () => {
+  let late = (): void => {};
+  const clock = {
+    ...systemClock,
+    after: (_ms: number, task: () => void) => ((late = task), () => {}),
+  };
+  const never = (): Promise<never> => new Promise(() => {});
+  const silent: Engine = Object.assign(createMemoryEngine(), { status: never, commit: never });
+  const told = reasons({ engine: silent, clock });
+  late();
+  expect(await told).toMatchObject({
+    engine: 'no answer within 3000 ms',
+    writable: 'no answer within 3000 ms',
+  });
+});

@@ -1,0 +1,88 @@
+import { open, type Space } from 'waymark';
+import { KV } from 'waymark/etcd';
+import { EtcdApi } from '../etcd/client.js';
+import { startHttpReceiver } from '../support/http-receiver.js';
+
+/** What came and went, by kind. */
+export type Churned = Record<string, number>;
+
+/** Clients that come and go with all they can have, until `going` says no more. Whatever fails ends it. */
+export async function churn(url: string, going: () => boolean): Promise<Churned> {
+  const churned: Churned = {};
+  await using receiver = await startHttpReceiver();
+  let taken = 0;
+  receiver.answer = ({ response }) => {
+    response.writeHead(204).end();
+    receiver.heard.splice(0, receiver.heard.length - 1);
+    taken++;
+  };
+  const endpoint = `http://127.0.0.1:${receiver.port}/hook`;
+  const kinds: Record<string, (space: Space, turn: number) => Promise<unknown>> = {
+    watch,
+    lease: (space, turn) => lease(space, turn, url),
+    lock: (space, turn) => lock(space, turn, url),
+    rest: () => restWatch(url),
+    etcd: (_space, turn) => etcdCall(url, turn),
+    watcher: async (space, turn) => {
+      const { watcher } = await space.watchers.add({
+        pattern: '/told/*',
+        endpoint: `${endpoint}/${turn % 5}`,
+      });
+      const before = taken;
+      while (taken === before) await space.namespace('default').put(`/told/${turn % 10}`, turn);
+      await space.watchers.remove(watcher.id);
+    },
+  };
+  const one = async ([kind, act]: [string, (typeof kinds)[string]]): Promise<void> => {
+    for (let turn = 0; going(); turn++) {
+      await using space = await open(url, { owner: `${kind} ${turn}` });
+      await act(space, turn);
+      churned[kind] = turn + 1;
+    }
+  };
+  await Promise.all(Object.entries(kinds).map(one));
+  return churned;
+}
+
+async function watch(space: Space, turn: number): Promise<void> {
+  const ns = space.namespace('churn');
+  const stop = new AbortController();
+  const path = `/watched/${turn % 10}`;
+  await ns.put(path, turn);
+  for await (const event of ns.watch(path, { signal: stop.signal }))
+    if (event.kind === 'put') break;
+}
+
+/** Every other one is nobody's, and left to end by itself. */
+async function lease(space: Space, turn: number, url: string): Promise<void> {
+  if (turn % 2 === 1) {
+    const headers = { 'content-type': 'application/json' };
+    await fetch(`${url}/v1/leases`, { method: 'POST', headers, body: '{"ttlMs":1000}' });
+    return;
+  }
+  const held = await space.lease(10_000);
+  await space.namespace('churn').put(`/leased/${turn % 10}`, turn, { lease: held });
+  await held.release();
+}
+
+async function lock(space: Space, turn: number, url: string): Promise<void> {
+  await using first = await space.namespace('churn').lock(`/locked/${turn % 3}`);
+  await using other = await open(url);
+  const waiting = other.namespace('churn').lock(`/locked/${turn % 3}`);
+  await first.release();
+  await (await waiting).release();
+}
+
+async function restWatch(url: string): Promise<void> {
+  const gone = new AbortController();
+  const watched = await fetch(`${url}/v1/ns/churn/watch/rest`, { signal: gone.signal });
+  await fetch(`${url}/v1/ns/churn/keys/rest`, { method: 'PUT', body: '1' });
+  await watched.body?.getReader().read();
+  gone.abort();
+}
+
+async function etcdCall(url: string, turn: number): Promise<void> {
+  using etcd = new EtcdApi(new URL(url).host);
+  const key = Buffer.from(`churned ${turn % 10}`);
+  await etcd.call(KV.method.put, { key, value: key });
+}
