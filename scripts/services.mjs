@@ -92,6 +92,11 @@ const services = {
     find: () => debianFile('curl', /\/bin\/curl$/),
     get: () => ensureDebian(['curl']),
   },
+  prometheus: {
+    need: 'checks of metrics and alert rules, by promtool',
+    find: () => debianFile('prometheus', /\/bin\/promtool$/),
+    get: () => ensureDebian(['prometheus']),
+  },
   'python-etcd3': {
     need: "etcd's client for Python",
     find: () => {
@@ -100,11 +105,6 @@ const services = {
       return version === null ? null : { path, directory: dirname(path), version };
     },
     get: () => ensureDebian(['python3-etcd3']),
-  },
-  prometheus: {
-    need: 'checks of metrics and alert rules, by promtool',
-    find: () => debianFile('prometheus', /\/bin\/promtool$/),
-    get: () => ensureDebian(['prometheus']),
   },
   chromium: {
     need: 'pages in a browser',

@@ -7,7 +7,7 @@ const parts = {
   elections: ['test/elections'],
   messages: ['test/messages'],
   durability: ['test/durability'],
-  'power-loss': ['test/durability/power-loss.test.ts'],
+  'power-loss': ['test/durability/power-loss.test.ts', 'test/durability/stash-power-loss.test.ts'],
   engines: ['test/engines'],
   'recipes-elsewhere': ['test/recipes/etcd.test.ts', 'test/recipes/postgres.test.ts'],
   linearizability: ['test/linearizability'],
@@ -20,6 +20,7 @@ const parts = {
     'test/faults/postgres-standby.test.ts',
   ],
   stash: ['test/faults/stash-nodes-lost.test.ts', 'test/faults/stash-moves.test.ts'],
+  big: ['test/faults/stash-big.test.ts'],
   delivery: [
     'test/delivery/rig.test.ts',
     'test/delivery/engines.test.ts',

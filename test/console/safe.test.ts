@@ -152,5 +152,15 @@ async function plant(space: Space): Promise<void> {
   await theirs.semaphore(`/${first}`, { limit: 2 }).acquire();
   await theirs.names(`/${first}`, [first]).claim(first);
   await theirs.members(`/${first}`).join({ meta: { first } });
+  const role = `/v1/access/roles/${encodeURIComponent(first)}/rules`;
+  await post(role, { actions: ['read'], path: `/${first}` });
+  await post('/v1/access/tokens', { user: first, roles: [first], note: first });
   await space.watchers.add({ pattern: `/${first}`, endpoint: 'https://receiver.invalid/hook' });
+}
+
+async function post(path: string, body: object): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const init = { method: 'POST', headers, body: JSON.stringify(body) };
+  const response = await fetch(url + path, init);
+  expect(response.ok, await response.text()).toBe(true);
 }

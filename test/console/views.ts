@@ -10,4 +10,5 @@ export const views = [
   'logs/default',
   'watchers',
   'stash',
+  'access',
 ] as const;

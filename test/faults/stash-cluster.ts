@@ -22,6 +22,7 @@ import {
   ViewWatch,
 } from 'waymark/stash';
 import { Command, waymark } from '../support/command.js';
+import type { MemoryGroup } from '../support/memory-group.js';
 import { type RunningEtcd, startEtcd } from '../support/etcd.js';
 
 export const patience = { timeout: 120_000, interval: 100 };
@@ -38,6 +39,8 @@ export interface NodeFlags {
   readonly data?: string | undefined;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** What it runs in. */
+  readonly memory?: MemoryGroup | undefined;
 }
 
 /** Storage nodes in processes of their own over one etcd, and what there is to know of them. */
@@ -90,10 +93,12 @@ export class StashCluster implements AsyncDisposable {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  async node({ data, flags = [], env = {} }: NodeFlags = {}): Promise<NodeProcess> {
+  async node({ data, flags = [], env = {}, memory }: NodeFlags = {}): Promise<NodeProcess> {
     const directory = data ?? join(this.directory, `node-${this.#made++}`);
     const args = ['--data', directory, '--space', this.url, '--log-level', 'silent', ...flags];
-    const command = new Command(process.execPath, [waymark, '--json', 'stash', ...args], { env });
+    const line = [process.execPath, waymark, '--json', 'stash', ...args] as const;
+    const [file, ...rest] = memory?.around(line) ?? line;
+    const command = new Command(file, rest, { env });
     const { id } = JSON.parse(await command.says('\n')) as { id: string };
     const node = { id, command, data: directory };
     this.nodes.set(id, node);

@@ -61,3 +61,23 @@ test('[rest] in-use: a lock that was released is not told', async () => {
   await served.call('DELETE', `/v1/ns/n/locks/gone?id=${String(id)}&lease=${String(lease)}`);
   expect(await pathsOf('locks', '/gone')).toEqual([]);
 });
+
+test('[rest] in-use: with access on, it is told of what may be read, and of nothing else', async () => {
+  await using guarded = await serve();
+  const on = await guarded.call('POST', '/v1/access/on');
+  const root = { authorization: `Bearer ${String(on.json['token'])}` };
+  const as = { headers: root };
+  const body = { actions: ['read'], namespace: 'n', path: '/mine' };
+  await guarded.call('POST', '/v1/access/roles/reader/rules', { body, ...as });
+  const wish = { body: { user: 'r', roles: ['reader'] }, ...as };
+  const made = await guarded.call('POST', '/v1/access/tokens', wish);
+  const headers = { authorization: `Bearer ${String(made.json['token'])}` };
+  for (const of of ['locks', 'elections', 'semaphores', 'names', 'groups', 'logs']) {
+    const at = async (path: string): Promise<number> =>
+      (await guarded.call('GET', `/v1/ns/n/in-use${path}?of=${of}`, { headers })).status;
+    expect([await at('/mine'), await at('/mine/below')], of).toEqual([200, 200]);
+    expect([await at(''), await at('/minefield'), await at('/theirs')], of).toEqual([
+      403, 403, 403,
+    ]);
+  }
+});

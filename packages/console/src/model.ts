@@ -210,3 +210,26 @@ export interface ServerStatus {
     }[];
   };
 }
+
+export interface AccessStatus {
+  readonly on: boolean;
+}
+
+export interface AccessToken {
+  readonly id: string;
+  readonly user: string;
+  readonly note: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly roles: readonly string[];
+}
+
+export interface AccessRole {
+  readonly role: string;
+  readonly rules: readonly {
+    readonly actions: readonly string[];
+    readonly namespace?: string;
+    readonly path?: string;
+    readonly stash?: string;
+  }[];
+}

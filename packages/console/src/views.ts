@@ -1,4 +1,5 @@
 import type { ComponentType } from 'preact';
+import { Access } from './views/access.js';
 import { Locks } from './views/locks.js';
 import { Logs } from './views/logs.js';
 import { Overview } from './views/overview.js';
@@ -33,6 +34,7 @@ export const views: readonly View[] = [
   { name: 'logs', title: 'Logs', spaced: true, component: Logs },
   { name: 'watchers', title: 'Watchers', spaced: false, component: Watchers },
   { name: 'stash', title: 'Stash', spaced: false, component: Stash },
+  { name: 'access', title: 'Access', spaced: false, component: Access },
 ];
 
 export function viewOf(name: string): ComponentType<ViewProps> {

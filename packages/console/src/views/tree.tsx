@@ -26,7 +26,7 @@ export function Tree({ ns, path }: ViewProps): JSX.Element {
 function Crumbs({ ns, path }: ViewProps): JSX.Element {
   const segments = path === '/' ? [] : path.slice(1).split('/');
   return (
-    <nav aria-label="Path">
+    <nav aria-label="Breadcrumb">
       <ol class="crumbs">
         <li>
           <a href={linkTo('tree', ns)}>{ns}</a>

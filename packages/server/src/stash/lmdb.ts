@@ -112,6 +112,7 @@ const noRecord = Buffer.alloc(0);
  *
  * - A commit is seen before it is flushed (`overlappingSync`, the package's default): who acknowledges waits for `flushed`.
  * - `safeRestore`: after a crash the last *flushed* commit is taken, never one of which only the page cache of this boot knows.
+ * - `noReadAhead`: keys are spread over the file, so what lies beside a page is not what is read next, and where memory is short it drives out what is (decision 19).
  * - Never `noSync` and `useWritemap`, which trade the disk's order of writes for speed.
  * - Groups are made here (group-commit.ts), so the package makes none of its own (`eventTurnBatching`): of those it keeps promises that nobody could catch.
  *
@@ -127,6 +128,7 @@ export async function openTables(directory: string, keys: DiskKeys): Promise<Tab
       maxDbs: 4,
       eventTurnBatching: false,
       safeRestore: true,
+      noReadAhead: true,
     } as Parameters<typeof open>[0]);
     const entries = root.openDB('entries', {
       encoding: 'binary',
