@@ -3,6 +3,7 @@ import type { Caller } from './caller.js';
 import { peerName } from './access.js';
 import type { Action } from './rules.js';
 import { permitStash } from './permit-stash.js';
+import { shownWaits } from './shown-explanation.js';
 import { permitWatchers } from './permit-watchers.js';
 
 export interface AskedCall<Args, Result> {
@@ -81,7 +82,9 @@ export async function permitCall<Args, Result>(asked: AskedCall<Args, Result>): 
   for (const lease of [args.lease, args.keeper]) {
     if (lease !== undefined && lease !== 0) await asked.touch(lease);
   }
-  return await asked.run(args as Args, check);
+  const told = await asked.run(args as Args, check);
+  if (!call.name.endsWith('.explain')) return told;
+  return shownWaits(told, (at) => caller.mayPath(['lock', 'lead', 'read'], namespace, at));
 }
 
 /** The form that is checked is the form that is used. */

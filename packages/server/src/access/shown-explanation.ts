@@ -15,3 +15,18 @@ export function shownTo(told: Explanation, may: (path: string) => boolean): Expl
     summary: `${told.path} is held or waited for; not all of it may be shown to you`,
   };
 }
+
+/** What a recipe's `explain` tells of who waits for whom; all else is about its own path. */
+interface Waits {
+  readonly path?: string;
+  readonly cycle?: Explanation['cycle'];
+  readonly summary?: string;
+}
+
+/** As `shownTo`, of any other recipe: those who wait in a ring do so at paths of their own. */
+export function shownWaits<Result>(told: Result, may: (path: string) => boolean): Result {
+  const { path = '', cycle = [], summary } = (told ?? {}) as Waits;
+  if (cycle.every((step) => may(step.path))) return told;
+  const words = `${path} is waited for in a ring; not all of it may be shown to you`;
+  return { ...told, cycle: [], ...(summary !== undefined && { summary: words }) };
+}

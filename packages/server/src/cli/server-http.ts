@@ -17,7 +17,7 @@ export async function fetchAt(
 
 function wayTo(address: string): {
   readonly base: string;
-  readonly connect: Agent.Options['connect'];
+  readonly connect: NonNullable<Agent.Options['connect']>;
 } {
   if (address.startsWith('unix:')) {
     const socketPath = address.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
