@@ -37,7 +37,7 @@ async function world(): Promise<World> {
         authorization: `Bearer ${token}`,
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
-      body: body === undefined ? null : JSON.stringify(body),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
   return {
     ...{ url, lines, ask },
