@@ -13,6 +13,7 @@ import { Access } from './access.js';
 import { AccessEdits } from './access-edits.js';
 import { AccessLayout, type AccessState } from './access-state.js';
 import type { Edit } from './access-store.js';
+import { Caller } from './caller.js';
 import { accessLimits } from './limits.js';
 import { Passwords } from './passwords.js';
 
@@ -248,4 +249,21 @@ test('what is no rule is not taken for one', async () => {
   const engine = createMemoryEngine();
   await engine.commit({ apply: [{ type: 'put', key: `${prefix}role/r`, value: '{"grants' }] });
   await expect(open(engine)).rejects.toMatchObject({ code: 'corrupt' });
+});
+
+test('[A6.2] another server is known by its secret, whichever server over the engine it asks; a user of the same name is a user', async () => {
+  const engine = createMemoryEngine();
+  const [here, there] = [await open(engine), await open(engine)];
+  await here.enable();
+  await change(there, (state) => edits.addUser(state, 'other', null));
+  const origin = { face: 'binary', from: '127.0.0.1' };
+  const callerOf = (token: string | undefined): Caller => new Caller(there, { token }, origin);
+  const secret = await here.peerToken();
+  await change(there, (state) => edits.addUser(state, 'last', null));
+  expect(callerOf(secret).isPeer).toBe(true);
+  expect(callerOf(`${secret}x`).isPeer).toBe(false);
+  const name = callerOf(secret).user as string;
+  const { token } = await there.giveToken({ user: name });
+  expect(callerOf(token).user).toBe(name);
+  expect(callerOf(token).isPeer).toBe(false);
 });

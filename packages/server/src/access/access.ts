@@ -33,7 +33,8 @@ export interface TokenWish {
 const defaultPrefix = 'w/etcd/auth/';
 /** What a server shows another one. */
 const peerStem = 'wmp_';
-export const peerName = '(server)';
+/** How the audit log names one. */
+const peerName = '(server)';
 
 /** Who may do what: users, roles, rules and tokens in the engine, tokens for passwords in this process. */
 export class Access implements AsyncDisposable {
@@ -59,7 +60,7 @@ export class Access implements AsyncDisposable {
     this.standing = new Standing(clock, () => this.on && this.#someEnd);
     this.#clock = clock;
     this.#random = random;
-    this.#peer = new Principal(peerName, { root: false, grantedIn: '' });
+    this.#peer = new Principal(peerName, { root: false, grantedIn: '', peer: true });
     this.#unlisten = store.onChange(this.standing.look);
   }
 

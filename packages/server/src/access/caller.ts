@@ -46,6 +46,11 @@ export class Caller {
     return this.#principalOrNull()?.name ?? null;
   }
 
+  /** Whether it is another server over the same engine. */
+  get isPeer(): boolean {
+    return this.#principalOrNull()?.peer === true;
+  }
+
   /** Whether access is on. */
   get controlled(): boolean {
     return this.#access.on;

@@ -1,6 +1,5 @@
 import { type Host, type LeaseId, type RecipeCall, resolvePath } from 'waymark/engine';
 import type { Caller } from './caller.js';
-import { peerName } from './access.js';
 import type { Action } from './rules.js';
 import { permitStash } from './permit-stash.js';
 import { shownWaits } from './shown-explanation.js';
@@ -70,7 +69,7 @@ export async function permitCall<Args, Result>(asked: AskedCall<Args, Result>): 
   const args = canonical(asked.args as Placed);
   const path = args.path ?? args.group;
   const check = (): void => {
-    if (passedOn.has(call.name) && caller.user === peerName) return;
+    if (passedOn.has(call.name) && caller.isPeer) return;
     if (any === undefined || path === undefined) return caller.demandRoot(call.name);
     caller.demandPath(any, namespace, path);
     if (telling.has(call.name)) caller.demandPath(['read'], namespace, path);

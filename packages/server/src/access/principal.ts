@@ -17,6 +17,8 @@ export interface PrincipalParts {
   readonly rules?: readonly Rule[];
   /** The namespace that grants are about. */
   readonly grantedIn: string;
+  /** Default false. */
+  readonly peer?: boolean | undefined;
 }
 
 /** Who acts, and what all their roles together permit. */
@@ -24,6 +26,8 @@ export class Principal {
   readonly name: string;
   /** May do everything. */
   readonly root: boolean;
+  /** Another server over the same engine, known by its secret and never by a name. */
+  readonly peer: boolean;
   readonly rules: RuleSet;
   readonly #grantedIn: string;
   readonly #grants: readonly Grant[];
@@ -33,6 +37,7 @@ export class Principal {
     this.name = name;
     this.rules = new RuleSet(parts.rules ?? []);
     this.root = parts.root || this.rules.everything;
+    this.peer = parts.peer === true;
     this.#grants = parts.grants ?? [];
     this.#grantedIn = parts.grantedIn;
   }

@@ -21,8 +21,9 @@ async function reasons(parts: Partial<ReadinessParts>): Promise<Record<string, s
 
 const well = { serving: 'ok', engine: 'ok', writable: 'ok', stash: 'ok', watchers: 'ok' };
 
-function node(state: string, writable: boolean): ReadinessParts['stash'] {
-  return { service: { state, store: { writable } } as StashNodeService, trouble: null };
+function node(state: string, broken: Error | null): ReadinessParts['stash'] {
+  const store = { writable: broken === null, broken };
+  return { service: { state, store } as StashNodeService, trouble: null };
 }
 
 function member(state: string, why: string | null): Cluster {
@@ -41,11 +42,12 @@ test('[ready] each check says why it is not well, and the others are not touched
   expect(await reasons({ watchers: { stalled: true } })).toEqual({ ...well, watchers: stalled });
 });
 
-test('[ready] a node of the stash takes writes and has its share, or could not be opened', async () => {
-  expect(await reasons({ stash: node('active', true) })).toEqual(well);
-  expect(await reasons({ stash: node('left', true) })).toEqual(well);
-  expect((await reasons({ stash: node('joining', true) }))['stash']).toBe('the node is joining');
-  expect((await reasons({ stash: node('active', false) }))['stash']).toMatch(/takes no writes/);
+test('[ready] a node of the stash has its share, and its disk has not failed; or it could not be opened', async () => {
+  expect(await reasons({ stash: node('active', null) })).toEqual(well);
+  expect(await reasons({ stash: node('left', null) })).toEqual(well);
+  const of = async (stash: ReadinessParts['stash']) => (await reasons({ stash }))['stash'];
+  expect(await of(node('joining', null))).toBe('the node of the stash: joining');
+  expect(await of(node('active', new Error('EIO')))).toBe('the node of the stash: EIO');
   const trouble = { service: null, trouble: 'its disk is damaged' };
   expect((await reasons({ stash: trouble }))['stash']).toBe('its disk is damaged');
 });

@@ -2,6 +2,7 @@ import { WaymarkError } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
 import type { Clock, Engine, EngineStatus } from 'waymark/engine';
 import type { Metrics } from '../metrics.js';
+import { readyNode } from '../stash/node-ready.js';
 import type { StashNodeService } from '../stash/node-service.js';
 
 /** What is looked at, in the order it is told in. docs/reference/rest.md says what each means. */
@@ -24,6 +25,7 @@ export interface Ready {
 export interface ReadinessParts {
   readonly engine: Engine;
   readonly cluster: Cluster | undefined;
+  /** Its own node, and why there is none where one should be. */
   readonly stash: { readonly service: StashNodeService | null; readonly trouble: string | null };
   /** Of registered watches; undefined where this server delivers none. */
   readonly watchers: { readonly stalled: boolean } | undefined;
@@ -78,9 +80,9 @@ export class Readiness {
   #stash(): string | null {
     const { service, trouble } = this.#parts.stash;
     if (service === null) return trouble;
-    if (!service.store.writable) return 'the node takes no writes: its disk is full or has failed';
-    const { state } = service;
-    return state === 'starting' || state === 'joining' ? `the node is ${state}` : null;
+    // Where its disk is full others take the writes, and it takes them again by itself.
+    const { ok, reason } = readyNode(service);
+    return ok ? null : `the node of the stash: ${reason}`;
   }
 }
 

@@ -10,7 +10,6 @@ import {
   WaymarkError,
 } from 'waymark/engine';
 import type { Flushed } from './group-commit.js';
-import { type Readiness, readyNode } from './node-ready.js';
 import type { StashNodeOptions, StashNodeService } from './node-service.js';
 
 export interface ServerStashOptions extends Omit<StashNodeOptions, 'directory'> {
@@ -65,12 +64,6 @@ export class ServerStash extends DeferredDesk {
       this.trouble = error instanceof Error ? error.message : String(error);
       logger.warn({ err: error }, 'the stash cannot be opened: the server runs without its node');
     }
-  }
-
-  /** Of its own node. A server without one is ready, and so is one that was asked for nothing of its stash yet. */
-  ready(): Readiness {
-    const { service } = this;
-    return service === null ? { ok: true, reason: 'no node' } : readyNode(service);
   }
 
   close(): Promise<void> {
