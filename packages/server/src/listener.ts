@@ -15,7 +15,7 @@ export interface Face {
 export interface ListenOptions {
   /** `host:port` (port 0: a free one), `[ipv6]:port`, `unix:/path`. */
   readonly listen: readonly string[];
-  /** Listen beyond loopback though there are no access rules. */
+  /** Listen beyond loopback though everyone who connects may do everything. */
   readonly insecure: boolean;
   /** One more is closed at once. */
   readonly connectionsMax: number;

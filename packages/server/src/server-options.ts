@@ -31,7 +31,7 @@ export interface ServerOptions {
   readonly audit?: ((line: string) => void) | undefined;
   /** Told the token of root that `access` made. Default: it is written to standard error. */
   readonly firstToken?: ((token: string) => void) | undefined;
-  /** Listen beyond loopback though there are no access rules. */
+  /** Listen beyond loopback though everyone who connects may do everything. */
   readonly insecure?: boolean | undefined;
   /**
    * TLS on every address, beside plain text: a connection is told apart by its first byte. With `only` and clients' certificates required it

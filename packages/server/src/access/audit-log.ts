@@ -11,11 +11,19 @@ export interface Refusal {
 
 /** Longer texts are cut: a caller could fill the log with its own. */
 const textMax = 512;
+/** So could one who does nothing but be refused: of more within a second the number is told. */
+const refusalsMax = 100;
+const secondMs = 1_000;
 
 /** Refusals and administrative acts, one JSON object a line: who, what, when, and what came of it. */
 export class AuditLog {
   readonly #clock: Clock;
   readonly #write: (line: string) => void;
+  /** Of the second under way. */
+  #refusals = 0;
+  #since = -Infinity;
+  /** Not told yet. */
+  #omitted = 0;
 
   constructor(clock: Clock, write: (line: string) => void) {
     this.#clock = clock;
@@ -23,11 +31,25 @@ export class AuditLog {
   }
 
   refusal(what: Refusal & { readonly code: string }): void {
-    this.#line({ event: 'refused', ...what });
+    const now = this.#clock.now();
+    if (now - this.#since >= secondMs) {
+      this.#since = now;
+      this.#refusals = 0;
+    }
+    if (++this.#refusals <= refusalsMax) this.#line({ event: 'refused', ...what });
+    else if (this.#omitted++ === 0) this.#tellOmitted(now);
   }
 
   act(what: Refusal): void {
     this.#line({ event: 'done', ...what });
+  }
+
+  /** Once the second is over. */
+  #tellOmitted(now: number): void {
+    this.#clock.after(this.#since + secondMs - now, () => {
+      this.#line({ event: 'refused', omitted: this.#omitted });
+      this.#omitted = 0;
+    });
   }
 
   #line(facts: object): void {

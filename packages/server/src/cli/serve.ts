@@ -54,7 +54,11 @@ export function serveCommand(program: Command, run: Run): void {
       false,
     )
     .option('--access-recover', 'print one more token of root, for who lost theirs', false)
-    .option('--insecure', 'listen beyond loopback though there are no access rules', false)
+    .option(
+      '--insecure',
+      'listen beyond loopback, where everyone who connects may do everything',
+      false,
+    )
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'warn')
     .addHelpText(
       'after',
