@@ -18,12 +18,12 @@ interface World extends AsyncDisposable {
   readonly tokenFor: (actions: readonly string[]) => Promise<{ token: string; id: string }>;
 }
 
-async function world(): Promise<World> {
+async function world(on = true): Promise<World> {
   const engine = createMemoryEngine({ clock: systemClock, random: systemRandom });
   const lines: string[] = [];
   let root = '';
   const server = await startServer({
-    ...{ engine, access: true, logLevel: 'silent', watchers: false, stash: false },
+    ...{ engine, access: on, logLevel: 'silent', watchers: false, stash: false },
     listen: ['127.0.0.1:0'],
     firstToken: (token) => (root = token),
     audit: (line) => void lines.push(line),
@@ -122,6 +122,22 @@ test('[A5.2] a watch ends when its rule does, and one that is permitted still go
   await here.ask('DELETE', '/v1/access/roles/r/rules?namespace=etcd&path=/a');
   expect(await lasted(last)).toBeLessThan(1_000);
   expect(await last).toBe('denied');
+});
+
+test('[A5.2] what was opened while access was off ends once it is on; with a token it comes back, to what its rules permit', async () => {
+  await using here = await world(false);
+  const { token } = await here.tokenFor(['write']);
+  const [known, nobody] = [await here.as(token), await here.as('')];
+  for (const space of [known, nobody]) await space.namespace('etcd').put('/b', 1);
+  expect((await here.ask('POST', '/v1/access/on')).status).toBe(200);
+  const codeOf = (call: Promise<unknown>): Promise<string> =>
+    call.then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    );
+  expect(await codeOf(nobody.namespace('etcd').put('/b', 2))).toBe('unauthenticated');
+  await expect.poll(() => codeOf(known.namespace('etcd').put('/a', 2))).toBe('done');
+  expect(await codeOf(known.namespace('etcd').put('/b', 2))).toBe('denied');
 });
 
 test('[A2.1] [A2.3] [A7.2] a token is kept as its hash alone, ends at its time, and stands in no line of the log', async () => {

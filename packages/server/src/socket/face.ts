@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Engine, type Host, systemClock, type WaymarkError } from 'waymark/engine';
+import { type Engine, type Host, systemClock, WaymarkError } from 'waymark/engine';
 import {
   firstBytes,
   type ServedConnection,
@@ -86,10 +86,16 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
           const { from = '', ...shown } = brought ?? {};
           const all = { ...shown, ...(token !== undefined && { token }) };
           const caller = new Caller(access, all, { face: 'binary', from });
-          const check = (): void => void caller.authenticate();
+          const off = !access.on;
+          const check = (): void => {
+            caller.authenticate();
+            if (off && access.on) throw new WaymarkError('unavailable', 'access was switched on');
+          };
           check();
           const served = connection();
           void served.closed.then(caller.whileAllowed(check, (error) => served.refuse(error)));
+          // Nothing stands in its way, and the table of all is its own; once access is on, it is to come back.
+          if (off) return undefined;
           const raw = engine !== undefined && caller.unlimited;
           const guarded = engine && guardEngine(engine, caller);
           return { table: callTable(guardHost(host, caller), guarded), raw };
