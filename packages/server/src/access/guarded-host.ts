@@ -214,12 +214,12 @@ class GuardedHost implements Host {
       call,
       args,
       touch: (lease) => this.#touch(call.name, [lease]),
-      run: (asked, check) =>
-        call.waits === true
-          ? this.#lasting(options, check, (own) =>
-              this.#host.run(call, namespace, asked, { ...options, ...own }),
-            )
-          : this.#host.run(call, namespace, asked, options),
+      run: (asked, check) => {
+        const run = (own: CallOptions): Promise<Result> =>
+          this.#host.run(call, namespace, asked, { ...options, ...own });
+        if (call.waits !== true) check();
+        return call.waits === true ? this.#lasting(options, check, run) : run({});
+      },
     });
   }
 

@@ -1,0 +1,196 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RunningServer, type ServerOptions, startServer } from '@waymark/server';
+import { afterEach, expect, test } from 'vitest';
+import { isWaymarkError, open, type Reply, type Space } from 'waymark';
+import { createMemoryEngine, type Engine } from 'waymark/engine';
+
+/** What access asks of several servers, where they listen, and of the parts beside namespaces. */
+
+const ending: (() => Promise<unknown> | void)[] = [];
+
+afterEach(async () => {
+  for (const end of ending.splice(0).reverse()) await end();
+});
+
+interface Asked {
+  readonly server: RunningServer;
+  readonly url: string;
+  /** Of root; empty where access was on already. */
+  readonly root: string;
+}
+
+async function start(options: ServerOptions): Promise<Asked> {
+  let root = '';
+  const server = await startServer({
+    ...{ listen: ['127.0.0.1:0'], logLevel: 'silent', watchers: false, stash: false },
+    ...{ audit: () => {}, firstToken: (token: string) => (root = token) },
+    ...options,
+  });
+  ending.push(() => server.close());
+  return { server, url: `http://${server.addresses[0]}`, root };
+}
+
+async function ask(
+  at: string,
+  token: string,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<Response> {
+  return await fetch(at + path, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+}
+
+/** A token of a new user whose one role has these rules. */
+async function tokenFor({ url, root }: Asked, user: string, ...rules: object[]): Promise<string> {
+  for (const rule of rules) {
+    const made = await ask(url, root, 'POST', `/v1/access/roles/${user}/rules`, rule);
+    expect(made.status, await made.clone().text()).toBe(200);
+  }
+  const made = await ask(url, root, 'POST', '/v1/access/tokens', { user, roles: [user] });
+  return ((await made.json()) as { token: string }).token;
+}
+
+async function as(url: string, token: string): Promise<Space> {
+  const space = await open(url, { token });
+  ending.push(() => space.close());
+  return space;
+}
+
+/** What a call failed with; `done` where it did not. */
+async function codeOf(call: Promise<unknown>): Promise<string> {
+  return await call.then(
+    () => 'done',
+    (error: unknown) => {
+      expect(isWaymarkError(error), String(error)).toBe(true);
+      return (error as { code: string }).code;
+    },
+  );
+}
+
+async function twoServers(): Promise<{ engine: Engine; first: Asked; second: Asked }> {
+  const engine = createMemoryEngine();
+  const first = await start({ engine, access: true });
+  const second = await start({ engine });
+  return { engine, first, second };
+}
+
+test('[A5.1] a token made at one server is good at the other within a second, and so is its end', async () => {
+  const { first, second } = await twoServers();
+  const token = await tokenFor(first, 'u', { actions: ['read'], path: '/a' });
+  const status = async (): Promise<number> =>
+    (await ask(second.url, token, 'GET', '/v1/ns/default/keys/a')).status;
+  await expect.poll(status, { timeout: 1_000 }).toBe(404);
+  expect((await ask(second.url, token, 'GET', '/v1/ns/default/keys/b')).status).toBe(403);
+  const listed = await ask(first.url, first.root, 'GET', '/v1/access/tokens');
+  const { tokens } = (await listed.json()) as { tokens: { id: string; user: string }[] };
+  const { id } = tokens.find(({ user }) => user === 'u') as { id: string };
+  await ask(first.url, first.root, 'DELETE', `/v1/access/tokens/${id}`);
+  await expect.poll(status, { timeout: 1_000 }).toBe(401);
+});
+
+test('[A6.2] servers pass on messages of members that may send, and of nobody else', async () => {
+  const { first, second } = await twoServers();
+  const member = await tokenFor(first, 'member', { actions: ['lead', 'send'], path: '/g' });
+  const other = await tokenFor(first, 'other', { actions: ['read', 'lead'], path: '/g' });
+  await expect
+    .poll(async () => (await ask(second.url, other, 'GET', '/v1/ns/default/keys/g')).status)
+    .toBe(404);
+  const [here, there] = [await as(first.url, member), await as(second.url, member)];
+  const one = await here.namespace('default').members('/g').join({ id: 'one' });
+  await there
+    .namespace('default')
+    .members('/g')
+    .join({ id: 'two', handle: () => 'heard' });
+  const send = (): Promise<Reply> => one.sendTo('two', 1);
+  await expect.poll(async () => (await send()).outcome, { timeout: 10_000 }).toBe('delivered');
+  expect(await send()).toMatchObject({ outcome: 'delivered', value: 'heard' });
+  const mute = await (
+    await as(first.url, other)
+  )
+    .namespace('default')
+    .members('/g')
+    .join({ id: 'x' });
+  const told = await mute.sendTo('two', 1).then(
+    ({ outcome }) => outcome,
+    (error: { code: string }) => error.code,
+  );
+  expect(told).toBe('denied');
+});
+
+test('[A6.1] beyond loopback a server listens with access on, keeps it on there, and not at all without', async () => {
+  const everywhere = { listen: ['0.0.0.0:0'] };
+  expect(await codeOf(start({ engine: createMemoryEngine(), ...everywhere }))).toBe('denied');
+  const asked = await start({ engine: createMemoryEngine(), access: true, ...everywhere });
+  const at = asked.url.replace('0.0.0.0', '127.0.0.1');
+  expect((await fetch(`${at}/v1/ns`)).status).toBe(401);
+  expect((await ask(at, asked.root, 'GET', '/v1/ns')).status).toBe(200);
+  expect((await ask(at, asked.root, 'POST', '/v1/access/off')).status).toBe(403);
+  expect((await fetch(`${at}/v1/ns`)).status).toBe(401);
+});
+
+test('[A3.3] a rule of the stash is about one index, and neither about others nor about namespaces', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'waymark-access-'));
+  ending.push(() => rmSync(directory, { recursive: true, force: true }));
+  const engine = createMemoryEngine();
+  const served = await start({ engine, access: true, stash: { directory } });
+  const reader = await tokenFor(served, 'reader', { actions: ['read'], stash: 'mine' });
+  const writer = await tokenFor(served, 'writer', { actions: ['read', 'write'], stash: 'mine' });
+  const [read, write] = [await as(served.url, reader), await as(served.url, writer)];
+  await write.stash.index('mine').put('k', 1);
+  expect(await read.stash.index('mine').get('k')).toBe(1);
+  expect(await codeOf(read.stash.index('mine').put('k', 2))).toBe('denied');
+  for (const call of [
+    write.stash.index('theirs').put('k', 1),
+    write.stash.index('theirs').get('k'),
+    write.namespace('default').get('/mine'),
+    write.stash.repair(),
+  ]) {
+    expect(await codeOf(call)).toBe('denied');
+  }
+  const root = await as(served.url, served.root);
+  await root.stash.index('theirs').put('k', 1);
+  expect(await root.stash.indexes()).toEqual(['mine', 'theirs']);
+  expect(await read.stash.indexes()).toEqual(['mine']);
+});
+
+test('[A3.2] [A4.6] watchers are registered below the path of a rule that has watch too; those of others are not there', async () => {
+  const served = await start({ engine: createMemoryEngine(), access: true, watchers: {} });
+  const blind = await tokenFor(served, 'blind', { actions: ['watchers'], path: '/a' });
+  const rule = { actions: ['watchers', 'watch'], path: '/a' };
+  const seer = await tokenFor(served, 'seer', rule);
+  const endpoint = 'http://127.0.0.1:9/hook';
+  const add = async (token: string, pattern: string): Promise<string> =>
+    await codeOf((await as(served.url, token)).watchers.add({ pattern, endpoint }));
+  const other = await as(served.url, served.root);
+  const theirs = await other.watchers.add({ pattern: '/b/*', endpoint });
+  expect(await add(blind, '/a/*')).toBe('denied');
+  expect(await add(seer, '/b/*')).toBe('denied');
+  expect(await add(seer, '/*')).toBe('denied');
+  expect(await add(seer, '/a/*')).toBe('done');
+  const space = await as(served.url, seer);
+  const listed = await space.watchers.list();
+  expect(JSON.stringify(listed)).toContain('/a/*');
+  expect(JSON.stringify(listed)).not.toContain('/b/*');
+  const { id } = theirs.watcher;
+  expect(await space.watchers.get(id)).toBeNull();
+  expect(await space.watchers.remove(id)).toBe(false);
+  expect(await codeOf(space.watchers.pause(id))).toBe('not_found');
+  for (const call of [
+    space.watchers.processors(),
+    space.watchers.mode(),
+    space.watchers.setMode({ by: 'kind' }),
+    space.watchers.reseal(),
+  ]) {
+    expect(await codeOf(call)).toBe('denied');
+  }
+  expect(await other.watchers.get(id)).toMatchObject({ id, pattern: '/b/*' });
+});
