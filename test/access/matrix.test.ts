@@ -133,6 +133,9 @@ async function answerOf(call: Promise<unknown>, hidden: boolean): Promise<Answer
   }
 }
 
+/** Each request has one of its own. */
+const requestId = /"requestId":"[^"]*"/;
+
 /** What is there and what is not is refused in the same words. */
 function sameWords(all: readonly Case[]): string[] {
   const byName = new Map(all.map((one) => [`${one.role.user} ${one.name} ${one.path}`, one]));
@@ -143,7 +146,7 @@ function sameWords(all: readonly Case[]): string[] {
     if (absent === undefined || answer.refused === null || absent.answer.refused === null)
       return [];
     const words = ({ refused, text }: Answer): string =>
-      `${refused} ${text.replaceAll(none, 'PATH').replaceAll(path, 'PATH')}`;
+      `${refused} ${text.replaceAll(none, 'PATH').replaceAll(path, 'PATH').replace(requestId, '')}`;
     const [one, other] = [words(answer), words(absent.answer)];
     return one === other ? [] : [`other words: ${one} | ${other}`];
   });

@@ -83,7 +83,7 @@ export class Caller {
       throw this.#refused(asked, error as WaymarkError);
     }
     if (principal !== null) return principal;
-    const how = '--token, WAYMARK_ACCESS_TOKEN, or Authorization: Bearer …';
+    const how = '--access-token, WAYMARK_ACCESS_TOKEN, or Authorization: Bearer …';
     const text = `access is controlled here: show a token (${how})`;
     throw this.#refused(asked, new WaymarkError('unauthenticated', text));
   }

@@ -19,8 +19,8 @@ export interface GlobalOptions {
   readonly namespace: string;
   readonly json: boolean;
   readonly timeout?: string;
-  readonly token?: string;
-  readonly tokenFile?: string;
+  readonly accessToken?: string;
+  readonly accessTokenFile?: string;
 }
 
 const connectTimeoutMs = 3_000;
@@ -45,7 +45,10 @@ export async function withNamespace<T>(
 }
 
 /** From the option, its file or the environment, in this order. @throws {WaymarkError} `invalid` for a file that cannot be read */
-export function tokenOf({ token, tokenFile }: GlobalOptions): string | undefined {
+export function tokenOf({
+  accessToken: token,
+  accessTokenFile: tokenFile,
+}: GlobalOptions): string | undefined {
   if (token !== undefined) return token;
   // WAYMARK_TOKEN is what commands under a hold find their fencing token in.
   const { WAYMARK_ACCESS_TOKEN: named, WAYMARK_ACCESS_TOKEN_FILE: other } = process.env;

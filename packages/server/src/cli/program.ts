@@ -81,8 +81,8 @@ function describe(program: Command): void {
       server ?? 'http://127.0.0.1:7420',
     )
     .option('--namespace <name>', 'the tree to work in (WAYMARK_NAMESPACE)', namespace ?? 'default')
-    .option('--token <token>', 'says who asks, where access is on (WAYMARK_ACCESS_TOKEN)')
-    .option('--token-file <file>', 'a file with the token (WAYMARK_ACCESS_TOKEN_FILE)')
+    .option('--access-token <token>', 'says who asks, where access is on (WAYMARK_ACCESS_TOKEN)')
+    .option('--access-token-file <file>', 'a file with the token (WAYMARK_ACCESS_TOKEN_FILE)')
     .option('--json', 'print JSON: one document, or one a line for streams', false)
     .option(
       '--timeout <duration>',

@@ -73,10 +73,7 @@ export async function runStashNode(options: GlobalOptions, flags: NodeFlags): Pr
   const tls = cert === undefined || key === undefined ? undefined : { cert, key };
   const { runNode } = await import('../stash/alone.js');
   const owner = `${hostname()}:${process.pid}`;
-  // Where a command and the program have an option of one name, the program is given it.
-  const token = options.token ?? flags.token;
-  const shown = { ...more, token, tls, ca };
-  const running = await runNode({ ...shown, directory, space, owner, quotaBytes: quota });
+  const running = await runNode({ ...more, directory, space, owner, tls, ca, quotaBytes: quota });
   const { service, metricsPort: metrics } = running;
   const { address, state } = service;
   const { id } = service.store;

@@ -9,9 +9,7 @@ export async function withStash<T>(
   work: (stash: Space['stash'], signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
   const flags = stash.opts<{ space?: string; token?: string; tlsCa?: string; zone?: string }>();
-  const { space: server = options.server, tlsCa: ca, zone } = flags;
-  // The program has an option of that name too, and is given it.
-  const token = options.token ?? flags.token;
+  const { space: server = options.server, token, tlsCa: ca, zone } = flags;
   return await withNamespace(
     { ...options, server },
     (_namespace, space, signal) => work(space.stash, signal),

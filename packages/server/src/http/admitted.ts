@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { limits, type WaymarkError } from 'waymark';
@@ -38,7 +39,23 @@ export function admitted(
       handler(request, response);
     };
     if (admission.enter(bytes)) return begin();
-    admission.wait({ bytes, begin, refused: (error) => refuse(response, error) });
+    const refused = (error: WaymarkError): void => refuse(response, error);
+    admission.wait({ bytes, begin: AsyncResource.bind(begin), refused });
+  };
+}
+
+/**
+ * One request of a connection after the other. Node hands on all that came together, but tells only the first that its client has gone: what
+ * was begun for the others would never be over.
+ */
+export function inTurn(handler: RequestListener): RequestListener {
+  return (request, response) => {
+    if (response.socket !== null) return handler(request, response);
+    // It is no part of what was answered before it.
+    response.once(
+      'socket',
+      AsyncResource.bind(() => handler(request, response)),
+    );
   };
 }
 

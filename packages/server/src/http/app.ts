@@ -10,7 +10,7 @@ import { traceRequests } from '../observe/tracing.js';
 import type { Metrics } from '../metrics.js';
 import type { Access } from '../access/access.js';
 import { accessRoutes } from './access.js';
-import { admitted, type HttpAdmission } from './admitted.js';
+import { admitted, type HttpAdmission, inTurn } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
@@ -151,7 +151,9 @@ function bareApp(parts: AppParts): FastifyInstance {
           keepAliveTimeout: 72_000,
           connectionsCheckingInterval: 1_000,
         },
-        (request, response) => void (parts.before(request, response) || rest(request, response)),
+        inTurn(
+          (request, response) => void (parts.before(request, response) || rest(request, response)),
+        ),
       );
     },
     exposeHeadRoutes: false,

@@ -83,9 +83,8 @@ export class Callers {
       if (ground !== this.#nobody) grounds.set(request, ground);
     });
     app.addHook('preHandler', (request, _reply, done) => {
-      const ground = grounds.get(request);
-      if (ground === undefined) done();
-      else this.#under.run(ground, done);
+      // Also where it is nobody's: it may have its turn by what was somebody's.
+      this.#under.run(grounds.get(request) ?? this.#nobody, done);
     });
   }
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { codecs, type Members, type Reply } from 'waymark';
 import { undelivered } from '../undelivered.js';
+import { stopCounting } from './admitted.js';
 import { durationMs, goneSignal, groupOf } from './inputs.js';
 import { utf8 } from './keys.js';
 import { problemOf, toWaymarkError } from './problem.js';
@@ -152,6 +153,8 @@ function asked(
 } {
   const { namespace, path } = groupOf(request);
   const { deadline, owner } = request.query as MessageQuery;
+  // It waits for a member, who may need a turn to answer.
+  stopCounting(reply.raw);
   const group = parts.space.namespace(namespace, { codec: codecs.bytes }).members(path, { owner });
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const deadlineMs = deadline === undefined ? undefined : durationMs(deadline);

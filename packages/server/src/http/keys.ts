@@ -215,8 +215,8 @@ async function longPoll(
   const from = resumed === undefined ? undefined : resumeFrom(resumed);
   const leave = parts.streams.enter('long-poll');
   const disarm = parts.clock.after(waitMs, () => late.abort());
-  let revision = from?.after ?? (await parts.space.status()).revision;
   try {
+    let revision = from?.after ?? (await parts.space.status()).revision;
     const { pattern } = callOf(params, undefined);
     const tree = isSet(query.tree);
     const call = { tree, identity: from?.identity, after: revision, signal, pattern };

@@ -62,6 +62,8 @@ class Passage implements StreamHandler {
 
   #begin({ body }: { readonly body: boolean }): ClientRequest {
     const [near, far] = duplexPair();
+    // One side does not tell the other that it is gone.
+    near.once('close', () => far.destroy());
     this.#server.emit('connection', Object.assign(far, peerOf(this.#stream.socket)));
     const { method, path, fields, authority } = this.#stream;
     const headers = ['host', authority];

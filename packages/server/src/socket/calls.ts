@@ -110,8 +110,8 @@ function recipeRun(host: Host, call: RecipeCall<unknown, unknown>): ServedCall {
     : serve.recipe(method, run, givesBack.test(call.name));
 }
 
-/** Recipes' calls that end what somebody has: refused, they would leave others to wait for it. */
-const givesBack = /\.(release|give-up|resign|leave|step-back|unclaim|settle)$/;
+/** Recipes' calls that end what somebody has, or waits for: refused, they would leave others to wait for it. */
+const givesBack = /\.(answer|release|give-up|resign|leave|step-back|unclaim|settle)$/;
 
 function allOf(methods: object): Method<unknown, unknown>[] {
   return Object.values(methods) as Method<unknown, unknown>[];

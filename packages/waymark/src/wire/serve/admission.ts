@@ -142,6 +142,8 @@ export class Admission {
     while (this.waiting > 0 && (this.#queue[this.#first] as Waiting).until <= now) {
       this.#refuse(this.#take());
     }
+    // What was refused may have stood before what has room.
+    this.#serve();
     if (this.waiting > 0) this.#arm((this.#queue[this.#first] as Waiting).until - now);
   }
 
