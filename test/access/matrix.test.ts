@@ -133,9 +133,6 @@ async function answerOf(call: Promise<unknown>, hidden: boolean): Promise<Answer
   }
 }
 
-/** Each request has one of its own. */
-const requestId = /"requestId":"[^"]*"/;
-
 /** What is there and what is not is refused in the same words. */
 function sameWords(all: readonly Case[]): string[] {
   const byName = new Map(all.map((one) => [`${one.role.user} ${one.name} ${one.path}`, one]));
@@ -146,7 +143,7 @@ function sameWords(all: readonly Case[]): string[] {
     if (absent === undefined || answer.refused === null || absent.answer.refused === null)
       return [];
     const words = ({ refused, text }: Answer): string =>
-      `${refused} ${text.replaceAll(none, 'PATH').replaceAll(path, 'PATH').replace(requestId, '')}`;
+      `${refused} ${text.replaceAll(none, 'PATH').replaceAll(path, 'PATH')}`;
     const [one, other] = [words(answer), words(absent.answer)];
     return one === other ? [] : [`other words: ${one} | ${other}`];
   });
@@ -231,8 +228,9 @@ async function faceCases(operations: readonly FaceOperation[]): Promise<Case[]> 
   return all;
 }
 
-/** The gateway's bytes are base64: what hides in them is looked for as well. */
-function decoded(text: string): string {
+/** The gateway's bytes are base64: what hides in them is looked for as well. Each request has an id of its own, which tells nothing. */
+function decoded(answer: string): string {
+  const text = answer.replace(/"requestId":"[^"]*"/, '');
   const found = [...text.matchAll(/"([A-Za-z0-9+/]{8,}={0,2})"/g)];
   return text + found.map(([, one = '']) => Buffer.from(one, 'base64').toString()).join(' ');
 }

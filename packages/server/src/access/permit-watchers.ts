@@ -15,16 +15,6 @@ import type { AskedCall } from './permit-call.js';
 
 /** What is done with one watcher. */
 const ofOne: ReadonlySet<string> = new Set(['get', 'remove', 'pause', 'resume']);
-/** What is done with its endpoint, which other watchers may share. */
-const ofEndpoint: ReadonlySet<string> = new Set([
-  'change',
-  'replay',
-  'test',
-  'dead-letters',
-  'replay-dead-letters',
-  'drop-dead-letters',
-]);
-
 /** The registry: a watcher is its owner's who may register such below the path that its pattern begins with. Other watchers are not there. */
 export async function permitWatchers<Args, Result>(
   asked: AskedCall<Args, Result>,
@@ -42,7 +32,8 @@ export async function permitWatchers<Args, Result>(
     const watchers = page.watchers.filter((one) => mayWatcher(caller, one));
     return { ...page, watchers } as Result;
   }
-  if (!ofOne.has(verb) && !ofEndpoint.has(verb)) {
+  // Also what is done with an endpoint: it tells what it was told, which may be by watchers of others, some of them gone.
+  if (!ofOne.has(verb)) {
     return await run(args, () => caller.demandRoot(call.name));
   }
   free();
@@ -51,7 +42,6 @@ export async function permitWatchers<Args, Result>(
   if (!may && verb === 'get') return null as Result;
   if (!may && verb === 'remove') return false as Result;
   if (!may) throw new WaymarkError('not_found', `there is no watcher ${String(ask.id)}`);
-  if (ofEndpoint.has(verb)) await permitEndpoint(asked, found);
   return await run(args, () => {
     if (!mayWatcher(caller, found)) throw caller.denied({ action: call.name });
   });
@@ -70,22 +60,6 @@ async function add<Args, Result>(
   caller.tell({ action: call.name, namespace, path });
   // Ids of others' are theirs.
   return { ...added, covers: [], coveredBy: [] } as Result;
-}
-
-/** An endpoint tells what it was told to who may read all of it. */
-async function permitEndpoint<Args, Result>(
-  { caller, call, host }: AskedCall<Args, Result>,
-  { endpoint }: WatcherInfo,
-): Promise<void> {
-  for (let after: string | undefined; ;) {
-    const ask = JSON.stringify({ endpoint, after });
-    const page = await host.run(watcherCalls.list, 'default', { ask });
-    if (!page.watchers.every((one) => mayWatcher(caller, one))) {
-      throw caller.denied({ action: call.name });
-    }
-    if (!page.more) return;
-    after = page.watchers.at(-1)?.id;
-  }
 }
 
 async function watcherOf(host: Host, id: string): Promise<WatcherInfo | null> {
