@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect as http2, constants } from 'node:http2';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { isWaymarkError, open } from 'waymark';
@@ -188,4 +190,44 @@ test('[limits] who is gone before its turn leaves no trace', async () => {
   expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
   expect((await put('c')).status).toBe(200);
   expect((await served.call('GET', '/v1/ns/etcd/keys/left')).status).toBe(404);
+});
+
+const inFlight = async (served: Served): Promise<number> =>
+  Number(/^waymark_calls_in_flight (\d+)$/m.exec((await served.call('GET', '/metrics')).text)?.[1]);
+
+test('[limits] requests that came in one packet are over when their client has gone', async () => {
+  await using here = await rig({ inFlightMax: 40, inFlightWaitMs: 100 });
+  const { gate, served, put, standing } = here;
+  gate.close();
+  const one = 'PUT /v1/ns/etcd/keys/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1';
+  const together = connect(served.port, '127.0.0.1');
+  together.write(one.repeat(30));
+  await standing(1);
+  expect(await inFlight(served)).toBe(1);
+  together.destroy();
+  while ((await inFlight(served)) > 0);
+  gate.open();
+  expect((await put('after')).status).toBe(200);
+});
+
+test('[limits] requests over HTTP/2 are over when their client takes them back', async () => {
+  await using here = await rig({ inFlightMax: 40, inFlightWaitMs: 100 });
+  const { gate, served, put } = here;
+  const session = http2(served.base);
+  await once(session, 'remoteSettings');
+  gate.close();
+  const streams = Array.from({ length: 6 }, (_, at) =>
+    session.request({ ':method': 'PUT', ':path': `/v1/ns/etcd/keys/${at}` }).on('error', () => {}),
+  );
+  // The last is half of an upload.
+  for (const [at, stream] of streams.entries()) {
+    if (at < 5) stream.end('1');
+    else stream.write('1');
+  }
+  while ((await inFlight(served)) < 6);
+  for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+  while ((await inFlight(served)) > 0);
+  gate.open();
+  session.destroy();
+  expect((await put('after')).status).toBe(200);
 });
