@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type RunningServer, type ServerOptions, startServer } from '@waymark/server';
 import { afterEach, expect, test } from 'vitest';
 import { isWaymarkError, open, type Reply, type Space } from 'waymark';
-import { createMemoryEngine, type Engine } from 'waymark/engine';
+import { connectHost, createMemoryEngine, type Engine, watcherCalls } from 'waymark/engine';
 
 /** What access asks of several servers, where they listen, and of the parts beside namespaces. */
 
@@ -193,4 +193,59 @@ test('[A3.2] [A4.6] watchers are registered below the path of a rule that has wa
     expect(await codeOf(call)).toBe('denied');
   }
   expect(await other.watchers.get(id)).toMatchObject({ id, pattern: '/b/*' });
+});
+
+test('[A3.6] who may register watchers shares an endpoint of others by showing what it has, and changes nothing of it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'waymark-access-'));
+  ending.push(() => rmSync(folder, { recursive: true }));
+  const served = await start({
+    engine: `file:${join(folder, 'data')}`,
+    ...{ access: true, watchers: {} },
+  });
+  const { root, url } = served;
+  const seer = await tokenFor(served, 'seer', { actions: ['watchers', 'watch'], path: '/a' });
+  const [other, space] = [await as(url, root), await as(url, seer)];
+  const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+  const at = (account: string): string => `http://${account}127.0.0.1:9/hook`;
+  await other.watchers.add({ pattern: '/b/*', endpoint: at('u:right@'), secret });
+  const add = (account: string, more: object = {}): Promise<string> =>
+    codeOf(space.watchers.add({ pattern: '/a/*', endpoint: at(account), ...more }));
+  expect(await add('u:wrong@', { secret })).toBe('conflict');
+  expect(await add('u@', { secret })).toBe('conflict');
+  expect(await add('u:right@')).toBe('conflict');
+  expect(await add('u:right@', { secret: `whsec_${Buffer.alloc(32, 2).toString('base64')}` })).toBe(
+    'conflict',
+  );
+  expect(await add('u:right@', { secret, batch: 7 })).toBe('conflict');
+  expect(await add('u:right@', { secret })).toBe('done');
+  expect(await codeOf(other.watchers.add({ pattern: '/b/*', endpoint: at('u:next@') }))).toBe(
+    'done',
+  );
+  expect(await add('u:right@', { secret }), 'root had it changed for all').toBe('conflict');
+  expect(await add('u:next@', { secret })).toBe('done');
+});
+
+test('[A4.6] no page of watchers tells of those that are left out', async () => {
+  const served = await start({ engine: createMemoryEngine(), access: true, watchers: {} });
+  const seer = await tokenFor(served, 'seer', { actions: ['watchers', 'watch'], path: '/a' });
+  const [other, space] = [await as(served.url, served.root), await as(served.url, seer)];
+  const endpoint = 'http://127.0.0.1:9/hook';
+  const add = async (by: Space, pattern: string): Promise<string> =>
+    (await by.watchers.add({ pattern, endpoint, labels: { team: 'x' } })).watcher.id;
+  for (let i = 0; i < 8; i++) await add(other, `/b/${i}`);
+  const mine = [await add(space, '/a/1'), await add(space, '/a/2')].toSorted();
+  for (const call of [{}, { label: 'team' }, { endpoint }]) {
+    const first = await space.watchers.list({ ...call, limit: 1 });
+    expect([first.watchers.map(({ id }) => id), first.more]).toEqual([mine.slice(0, 1), true]);
+    const rest = await space.watchers.list({ ...call, limit: 1, after: mine[0] });
+    expect([rest.watchers.map(({ id }) => id), rest.more]).toEqual([mine.slice(1), false]);
+    for (const after of ['0'.repeat(64), mine[1] as string]) {
+      const told = await space.watchers.list({ ...call, limit: 5, after });
+      expect(told.more).toBe(false);
+    }
+  }
+  await using host = await connectHost(served.url, { token: seer });
+  for (const ask of ['null', '[', '{"pattern":1}', '{"namespace":{}}']) {
+    expect(await codeOf(host.run(watcherCalls.add, 'default', { ask }))).toBe('invalid');
+  }
 });
