@@ -32,7 +32,7 @@ import {
   type RulesOf,
   watchRules,
 } from './auth-rules.js';
-import { explain } from './errors.js';
+import { explain, isAbsentLease } from './errors.js';
 import { type Ground, namespaceOf } from './ground.js';
 
 /** The rule of each method, by its path. */
@@ -77,6 +77,7 @@ const maintenance = ['Hash', 'HashKV', 'Defragment', 'Snapshot'];
 const bare = new Set(maintenance.map((name) => `/${Maintenance.typeName}/${name}`));
 const open = `/${Auth.typeName}/Authenticate`;
 const watch = `/${Watch.typeName}/Watch`;
+const timeToLive = `/${Lease.typeName}/LeaseTimeToLive`;
 const keepAlive = `/${Lease.typeName}/LeaseKeepAlive`;
 
 /** One method's rule at its door. */
@@ -174,7 +175,11 @@ class Gate {
     request: unknown,
     call: Call,
   ): Promise<unknown> {
-    const caller = await this.#check(request, call);
+    const caller = await this.#check(request, call).catch((error: unknown) => {
+      if (this.#path !== timeToLive || !isAbsentLease(error)) throw error;
+      return null;
+    });
+    if (caller === null) return await this.#noLease(request, -1n);
     // Of a rule that asked nothing a bad token is bad all the same.
     caller.token();
     const answer = await handle(request, call);
@@ -189,8 +194,10 @@ class Gate {
       await this.#check(request, call);
       return true;
     } catch (error) {
-      if (this.#path !== watch) throw error;
-      await call.send(await this.#noWatch(explain(error)));
+      if (this.#path === watch) await call.send(await this.#noWatch(explain(error)));
+      else if (this.#path === keepAlive && isAbsentLease(error))
+        await call.send(await this.#noLease(request, 0n));
+      else throw error;
       return false;
     }
   }
@@ -208,6 +215,13 @@ class Gate {
       canceled: true,
       cancelReason: `rpc error: code = ${goNames.get(code) ?? 'Unknown'} desc = ${message}`,
     };
+  }
+
+  /** As of one that never was: somebody else's is not there. */
+  async #noLease(request: unknown, TTL: bigint): Promise<object> {
+    const { ID } = request as { readonly ID: bigint };
+    const { revision } = await this.#ground.host.status();
+    return { header: this.#ground.header(revision), ID, TTL };
   }
 
   async #check(request: unknown, call: Call): Promise<Caller> {
