@@ -82,7 +82,7 @@ test('[ready] an engine that does not answer is not waited for', async () => {
   });
 });
 
-test('[O1] the status waits no longer for a cluster that does not answer than for an engine', async () => {
+test('[OB1] the status waits no longer for a cluster that does not answer than for an engine', async () => {
   const { clock, late } = stopped();
   const cluster = { status: () => new Promise(() => {}) } as unknown as Cluster;
   const told = statusOf({

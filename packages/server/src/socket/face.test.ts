@@ -568,7 +568,7 @@ describe('bad input', () => {
   });
 });
 
-test('[O2] a trace is the next call’s alone, also where that is a watch', async () => {
+test('[OB2] a trace is the next call’s alone, also where that is a watch', async () => {
   const parents: unknown[] = [];
   const traced: NonNullable<SocketFaceOptions['traced']> = (_, parent, run) => {
     parents.push(parent?.traceparent);

@@ -198,10 +198,7 @@ export class ServedConnection {
     const parent = this.#traceOfNext;
     this.#traceOfNext = null;
     const { callsMax } = this.#limits;
-    if (this.#calls >= callsMax) {
-      this.#outlet.error(id, overloaded({ callsMax }));
-      return null;
-    }
+    if (this.#calls >= callsMax) return (this.#outlet.error(id, overloaded({ callsMax })), null);
     this.#calls++;
     const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
