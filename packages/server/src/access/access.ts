@@ -3,7 +3,7 @@ import { AccessEdits, rootUser } from './access-edits.js';
 import { AccessLayout, type AccessState, rootRole, type Token } from './access-state.js';
 import { AccessStore } from './access-store.js';
 import { AuditLog } from './audit-log.js';
-import { Passwords } from './passwords.js';
+import { type PasswordCost, Passwords } from './passwords.js';
 import { Principal } from './principal.js';
 import { makeToken, sameText, secretMatches, tokenId } from './secrets.js';
 import { Standing } from './standing.js';
@@ -19,6 +19,8 @@ export interface AccessOptions {
   readonly grantedIn?: string | undefined;
   /** Takes the lines of the audit log. Default: nobody. */
   readonly audit?: ((line: string) => void) | undefined;
+  /** What new passwords take to hash. Default: what people's need (passwords.ts). */
+  readonly passwordCost?: PasswordCost | undefined;
 }
 
 export interface TokenWish {
@@ -54,7 +56,7 @@ export class Access implements AsyncDisposable {
     const { clock, random, audit = () => {} } = options;
     this.store = store;
     this.edits = new AccessEdits(store.layout);
-    this.passwords = new Passwords(random);
+    this.passwords = new Passwords(random, undefined, options.passwordCost);
     this.tokens = new Tokens(clock, random);
     this.audit = new AuditLog(clock, audit);
     this.standing = new Standing(clock, () => this.on && this.#someEnd);
