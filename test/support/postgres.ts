@@ -3,6 +3,7 @@ import { chown, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { service } from '#services';
@@ -144,6 +145,7 @@ async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> 
       child.kill('SIGKILL');
       throw new Error(`PostgreSQL did not start: ${said}`);
     }
+    await sleep(10);
   }
   return child;
 }
