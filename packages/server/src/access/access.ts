@@ -4,7 +4,7 @@ import { AccessLayout, type AccessState, rootRole, type Token } from './access-s
 import { AccessStore } from './access-store.js';
 import { AuditLog } from './audit-log.js';
 import { ownerPut } from './lease-owner.js';
-import { Passwords } from './passwords.js';
+import { type PasswordCost, Passwords } from './passwords.js';
 import { Principal } from './principal.js';
 import { makeToken, sameText, secretMatches, tokenId } from './secrets.js';
 import { Standing } from './standing.js';
@@ -20,6 +20,8 @@ export interface AccessOptions {
   readonly grantedIn?: string | undefined;
   /** Takes the lines of the audit log. Default: nobody. */
   readonly audit?: ((line: string) => void) | undefined;
+  /** What new passwords take to hash. Default: what people's need (passwords.ts). */
+  readonly passwordCost?: PasswordCost | undefined;
 }
 
 export interface TokenWish {
@@ -57,7 +59,7 @@ export class Access implements AsyncDisposable {
     this.#engine = engine;
     this.store = store;
     this.edits = new AccessEdits(store.layout);
-    this.passwords = new Passwords(random);
+    this.passwords = new Passwords(random, undefined, options.passwordCost);
     this.tokens = new Tokens(clock, random);
     this.audit = new AuditLog(clock, audit);
     this.standing = new Standing(clock, () => this.on && this.#someEnd);
