@@ -83,7 +83,7 @@ class GuardedHost implements Host {
     const caller = this.#caller;
     checkNamespaceName(namespace);
     const asked = ranges.filter((range) => !isAuditRange(range));
-    const check = (): void => caller.demandKeys('watch', namespace, asked);
+    const check = (): void => caller.demandWatch(namespace, asked);
     check();
     const audited = asked.length < ranges.length;
     const ending = endable(options.signal);
