@@ -1,8 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const root = '/sys/fs/cgroup';
-
 /** A control group of Linux that bounds the memory of processes, pages of files that they read, write and map among it. */
 export class MemoryGroup implements Disposable {
   readonly #path: string;
@@ -13,8 +11,13 @@ export class MemoryGroup implements Disposable {
     this.#names = names;
   }
 
-  /** @throws saying what to do, where this machine lets nobody make one */
-  static make(): MemoryGroup {
+  /**
+   * By the version of control groups that has the memory of this machine.
+   *
+   * @param root  where they are mounted
+   * @throws saying what to do, where this machine lets nobody make one
+   */
+  static make(root = '/sys/fs/cgroup'): MemoryGroup {
     const isFirst = existsSync(join(root, 'memory/memory.limit_in_bytes'));
     const path = join(root, isFirst ? 'memory' : '', `waymark-test-${process.pid}`);
     const group = new MemoryGroup(path, isFirst ? first : second);

@@ -129,7 +129,7 @@ export async function createApp(
   operationRoutes(app, parts);
   await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
-  if (parts.allowBackup) backupRoute(app, parts.engine);
+  if (parts.allowBackup) backupRoute(app, parts.engine, parts.callers);
   await app.ready();
   return { app, watches };
 }

@@ -6,12 +6,17 @@ import type { Tables, ValuePart } from './lmdb.js';
 import type { RecordReader } from './record.js';
 import type { Room } from './room.js';
 
-/** A group takes no more than about so many bytes: the loop hands it to LMDB at one stretch, some 20 ms for short records. */
-const groupBytesMax = 4_194_304;
+/** A group takes no more than about so many bytes. */
+const groupBytesMax = 16_777_216;
+/** LMDB is handed so many at one stretch, which takes the loop some 20 ms where records are short, and commits them. */
+const sliceBytesMax = 4_194_304;
 /** So much is not waited for more: it is committed at once. */
 const smallBytesMax = 65_536;
 /** While more comes with each turn, a group that is neither small nor full waits so long at most. */
 const gatherMsMax = 20;
+/** Where it was told that more of the same batch follows at once: so long until it comes, and so long in all. */
+const followMsMax = 25;
+const batchMsMax = 300;
 
 /** What of a key is under way. */
 export interface Pending {
@@ -25,8 +30,9 @@ export type Flushed = (ms: number, entries: number) => void;
 
 /**
  * Commits in groups (rule D4.3): while one is being flushed what comes is gathered into the next. One at a time, so that there is a moment between two of them at which the disk holds exactly
- * what was acknowledged. Keys are spread over all partitions, so a commit of a thousand keys changes and flushes about as many pages as one of ten thousand: while writes come in turn after turn, as
- * those of a large batch do, they are gathered for a while longer.
+ * what was acknowledged. Keys are spread over all partitions, so a commit of a thousand keys changes and flushes about as many pages as one of ten thousand: while writes come in turn after turn, and
+ * while more of a batch is known to follow, they are gathered for a while longer. A large group is committed slice by slice, each with partitions of its own: all of it in one transaction
+ * would hold up the loop, and as many transactions in the order of arrival would each write all pages, over and over, with their free pages scattered over the file.
  */
 export class GroupCommit {
   readonly #tables: Tables;
@@ -43,6 +49,11 @@ export class GroupCommit {
   /** Of the group that is next: since when it waits, and what it had a turn ago. */
   #since = 0;
   #hadBytes = 0;
+  /** Of what was gathered last: whether more of its batch follows, and when it came. */
+  #more = false;
+  #grewAt = 0;
+  /** Ends the wait for it. */
+  #disarm: (() => void) | null = null;
   #closed = false;
 
   constructor(parts: {
@@ -76,6 +87,17 @@ export class GroupCommit {
     this.#waiting.push(group);
     if (this.#writing === null) this.#schedule();
     return group;
+  }
+
+  /** Something was put into what is gathered now. @param more  of its batch more follows at once, which is waited for */
+  grew(more: boolean): void {
+    this.#more = more;
+    this.#grewAt = this.#clock.now();
+    const isFull = (this.#waiting.at(-1)?.bytes ?? 0) >= groupBytesMax;
+    if (this.#disarm === null || (more && !isFull)) return;
+    this.#disarm();
+    this.#disarm = null;
+    this.#clock.nextTurn(this.#look);
   }
 
   /** What is to be written of a key and is not on the disk yet: which group has it last. */
@@ -127,10 +149,15 @@ export class GroupCommit {
   }
 
   readonly #look = (): void => {
+    this.#disarm = null;
     const [group] = this.#waiting;
-    if (this.#writing === null && group !== undefined && this.#isGrowing(group)) {
-      this.#hadBytes = group.bytes;
-      return this.#clock.nextTurn(this.#look);
+    if (this.#writing === null && group !== undefined && !this.#closed) {
+      const waitMs = this.#followMs(group);
+      if (waitMs > 0) return void (this.#disarm = this.#clock.after(waitMs, this.#look, true));
+      if (this.#isGrowing(group)) {
+        this.#hadBytes = group.bytes;
+        return this.#clock.nextTurn(this.#look);
+      }
     }
     this.#scheduled = false;
     if (this.#writing !== null || group === undefined) return;
@@ -139,16 +166,27 @@ export class GroupCommit {
     void this.#write(group);
   };
 
+  /** How long more of a batch is waited for, as it stands. */
+  #followMs({ bytes }: Group): number {
+    if (!this.#more || bytes >= groupBytesMax) return 0;
+    return Math.min(this.#grewAt + followMsMax, this.#since + batchMsMax) - this.#clock.now();
+  }
+
   #isGrowing({ bytes }: Group): boolean {
     if (bytes <= smallBytesMax || bytes >= groupBytesMax || bytes === this.#hadBytes) return false;
-    return !this.#closed && this.#clock.now() - this.#since < gatherMsMax;
+    return this.#clock.now() - this.#since < gatherMsMax;
   }
 
   async #write(group: Group): Promise<void> {
     const began = this.#clock.now();
-    const before = this.#tables.seen();
+    let before = this.#tables.seen();
+    let written = 0;
     try {
-      await this.#bounded(this.#commit(group));
+      for (const end of group.slices(sliceBytesMax)) {
+        before = this.#tables.seen();
+        await this.#bounded(this.#commit(group, written, end));
+        written = end;
+      }
       this.#writing = null;
       group.eachToggle((partition, high, low) => this.#digests.toggle(partition, high, low));
       for (const partition of group.doubtful) this.#digests.doubt(partition);
@@ -158,22 +196,26 @@ export class GroupCommit {
       // The package tells failures of both alike: what is seen all the same failed to be flushed.
       const seen = this.#tables.seen() !== before;
       const error = await this.#room.failed(await causeOf(cause), { bytes: group.bytes, seen });
+      const refused = this.#room.error();
       // What came meanwhile was compared with what is not there now.
       const after = this.#waiting;
       this.#waiting = [];
       this.#writing = null;
-      group.settle(error);
-      const also = error.code === 'uncertain' ? this.#room.error() : error;
-      for (const one of after) one.settle(also);
+      if (written > 0) group.eachToggle((partition) => this.#digests.doubt(partition));
+      // Slices before this one are on the disk, and nobody knows of his writes in which they were.
+      const partly = (): WaymarkError => new WaymarkError('uncertain', error.message, {}, error);
+      group.settle(written > 0 && error.code !== 'uncertain' ? partly() : error);
+      for (const one of after) one.settle(refused);
     }
     this.#next();
   }
 
-  async #commit(group: Group): Promise<void> {
+  /** Changes of other tables go with the first slice: what tells when an entry is due must not be missing beside it. */
+  async #commit(group: Group, from: number, to: number): Promise<void> {
     const { entries, flushed } = this.#tables;
     const keys = this.#keys;
     await entries.batch(() => {
-      group.eachPut((block, keyStart, keyEnd, end) => {
+      group.eachPut(from, to, (block, keyStart, keyEnd, end) => {
         const key = keys.point(block, keyStart, keyEnd);
         if (end === keyEnd) return void entries.remove(key);
         const part = block as ValuePart;
@@ -181,7 +223,7 @@ export class GroupCommit {
         part.end = end;
         entries.put(key, part);
       });
-      for (const change of group.alongside) change();
+      if (from === 0) for (const change of group.alongside) change();
     });
     await flushed();
   }

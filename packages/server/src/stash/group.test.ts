@@ -46,11 +46,18 @@ test('[D4.3] a group tells the last that is to be written of each key, and hands
       const absent = Buffer.from([0, 0, 1]);
       expect(group.find(absent, 3, hashOf('a'), record)).toBeNull();
       const seen: string[] = [];
-      group.eachPut((from, keyStart, keyEnd, end) => {
-        if (end > keyEnd) record.take(from, keyEnd, end);
-        const stamp = end > keyEnd ? record.stamp : 0;
-        seen.push(`${from.toString('latin1', keyStart, keyEnd)} ${stamp}`);
-      });
+      let from = 0;
+      for (const to of group.slices(500)) {
+        let bytes = 0;
+        group.eachPut(from, to, (of, keyStart, keyEnd, end) => {
+          expect(bytes).toBeLessThan(500);
+          bytes += end - keyStart;
+          if (end > keyEnd) record.take(of, keyEnd, end);
+          const stamp = end > keyEnd ? record.stamp : 0;
+          seen.push(`${of.toString('latin1', keyStart, keyEnd)} ${stamp}`);
+        });
+        from = to;
+      }
       const came = list.map(
         (one) => `${keyOf(one).toString('latin1')} ${one.removed ? 0 : one.stamp}`,
       );

@@ -30,6 +30,7 @@ export class Group {
   #slots = new Int32Array(rowsMin * 2);
   #toggles = new Int32Array(rowsMin * toggleWidth);
   #toggleCount = 0;
+  #order: Int32Array | null = null;
   #settle: (error?: WaymarkError) => void = () => undefined;
 
   constructor() {
@@ -101,19 +102,46 @@ export class Group {
     return 'record';
   }
 
-  /** All writes by partition, those of one in the order they came: so a page of the tree is changed by one after the other, and looked for once. */
-  eachPut(visit: (block: Buffer, keyStart: number, keyEnd: number, end: number) => void): void {
-    const rows = this.#rows;
-    const order = this.#order();
+  /**
+   * Cuts what was gathered into slices of about so many bytes, by partition: a page of the tree is changed in one of them alone. Nothing is put from then on.
+   *
+   * @returns where they end, as positions for `eachPut`: at least one
+   */
+  slices(bytesMax: number): number[] {
+    this.#order = this.#sorted();
+    const ends: number[] = [];
+    let bytes = 0;
     for (let i = 0; i < this.#count; i++) {
-      const at = (order === null ? i : (order[i] as number)) * width;
+      const at = this.#rowAt(i);
+      if (bytes >= bytesMax) {
+        ends.push(i);
+        bytes = 0;
+      }
+      bytes += (this.#rows[at + 3] as number) - (this.#rows[at + 1] as number);
+    }
+    return [...ends, this.#count];
+  }
+
+  /** Writes by partition, those of one in the order they came: so a page of the tree is changed by one after the other, and looked for once. */
+  eachPut(
+    from: number,
+    to: number,
+    visit: (block: Buffer, keyStart: number, keyEnd: number, end: number) => void,
+  ): void {
+    const rows = this.#rows;
+    for (let i = from; i < to; i++) {
+      const at = this.#rowAt(i);
       const block = this.#blocks[rows[at] as number] as Buffer;
       visit(block, rows[at + 1] as number, rows[at + 2] as number, rows[at + 3] as number);
     }
   }
 
-  /** Sorted by counting: a key on disk begins with its partition. */
-  #order(): Int32Array | null {
+  #rowAt(position: number): number {
+    return (this.#order === null ? position : (this.#order[position] as number)) * width;
+  }
+
+  /** By counting: a key on disk begins with its partition. Null: as they came. */
+  #sorted(): Int32Array | null {
     const count = this.#count;
     if (count < sortedMin) return null;
     const next = new Int32Array(partitionCount + 1);

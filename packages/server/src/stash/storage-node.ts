@@ -27,14 +27,14 @@ export class StorageNode implements StashNode {
     return this.#store.read(index, keys, versionsOnly);
   }
 
-  async write({ epoch, index, entries }: NodeWrite): Promise<number> {
+  async write({ epoch, index, entries, more }: NodeWrite): Promise<number> {
     // What is there is compared with what comes.
     if (this.#store.cold) await this.#store.warm(index, entries, true);
     // Nothing is waited for between these and the group that it goes into: whoever hears of a later view from here finds it there.
     for (;;) {
       if (!this.#store.writable) await this.#store.checkRoom();
       else if (!this.#isPresent(epoch)) await this.follow(epoch);
-      else return await this.#store.write(index, entries);
+      else return await this.#store.write(index, entries, more);
     }
   }
 

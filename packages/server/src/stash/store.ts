@@ -147,16 +147,17 @@ export class StashStore {
   /**
    * Puts the packed entries that are newer than what is there. Resolves when they are on the disk.
    *
+   * @param more  of the same batch more follows at once
    * @returns as StashNode.write
    * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
    */
-  async write(index: string, entries: Uint8Array): Promise<number> {
+  async write(index: string, entries: Uint8Array, more = false): Promise<number> {
     if (!this.writable) await this.checkRoom();
     const { keys, floors } = this.#parts;
     const { bytes, hash } = this.#indexes.of(index);
     const part = measureEntries(entries, bytes.length);
     this.admit(part);
-    const written = this.#writes.begin(part.diskBytes);
+    const written = this.#writes.begin(part.diskBytes, more);
     const cursor = new PackedCursor(entries);
     while (!cursor.done) {
       cursor.nextKey();

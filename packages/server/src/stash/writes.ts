@@ -43,15 +43,15 @@ export class Writes {
     this.parts = parts;
   }
 
-  /** @param bytes  of keys and records together, at most */
-  begin(bytes: number): PartWrite {
+  /** @param bytes  of keys and records together, at most. @param more  of the same batch more follows at once */
+  begin(bytes: number, more = false): PartWrite {
     const group = this.parts.commits.gather();
     if (group !== this.#lastGroup) {
       this.#lastGroup = group;
       const { tables, stamps } = this.parts;
       group.alongside.push(() => tables.meta.put(highKey, encodeHigh(stamps.high)));
     }
-    return new PartWrite(this, group, bytes);
+    return new PartWrite(this, group, bytes, more);
   }
 
   /**
@@ -106,14 +106,16 @@ export class PartWrite {
   readonly #writes: Writes;
   readonly #group: Group;
   readonly #block: Buffer;
+  readonly #more: boolean;
   /** Groups of others that have the same version already under way. */
   readonly #others = new Set<Group>();
   #end = 0;
   #count = 0;
 
-  constructor(writes: Writes, group: Group, bytes: number) {
+  constructor(writes: Writes, group: Group, bytes: number, more: boolean) {
     this.#writes = writes;
     this.#group = group;
+    this.#more = more;
     this.#block = Buffer.allocUnsafeSlow(bytes);
   }
 
@@ -154,6 +156,7 @@ export class PartWrite {
   /** @returns `newest`, once all of it is on the disk */
   async done(): Promise<number> {
     if (this.#count > 0) this.#group.bytes += this.#end;
+    this.#writes.parts.commits.grew(this.#more);
     const waits = [...this.#others].map(({ done }) => done);
     if (this.#count > 0) waits.push(this.#group.done);
     if (waits.length === 1) await waits[0];

@@ -155,6 +155,8 @@ export interface StashWrite extends StashCall {
    * Of a key that is there twice the later one counts. The block is written to.
    */
   readonly entries: Uint8Array;
+  /** Of the same batch more follows at once, before this is answered: nodes may commit both together. Default: none. */
+  readonly more?: boolean | undefined;
 }
 
 export interface StashScan extends StashCall {

@@ -34,7 +34,12 @@ export const write = recipeCall({
   verb: 0xc8,
   whenBroken: 'uncertain',
   ...waits,
-  args: shape.record({ index: shape.text, entries: shape.blob, deadlineMs }),
+  args: shape.record({
+    index: shape.text,
+    entries: shape.blob,
+    deadlineMs,
+    more: shape.optional(shape.flag),
+  }),
   result: shape.record({ replicas: shape.whole, flushed: shape.whole }),
   run: (ground, ask, options) => deskOf(ground).write({ ...ask, ...options }),
 });

@@ -11,7 +11,7 @@ import { decodeStructured, encodeStructured, structured } from './structured.js'
 import type { Codec } from './types.js';
 import type { UnderWay } from './under-way.js';
 
-export { UnderWay } from './under-way.js';
+export { type Pace, UnderWay } from './under-way.js';
 
 /** Batches of the stash on the client's side: keys and values into blocks, findings into values, several blocks under way. */
 
@@ -20,6 +20,8 @@ type Many<T> = Iterable<T> | AsyncIterable<T>;
 export interface Part<I> {
   readonly block: Uint8Array;
   readonly items: readonly I[];
+  /** Another one is there. False as well where that is not known yet. */
+  readonly more: boolean;
 }
 
 type Pack<I> = (packer: Packer, item: I) => void;
@@ -60,28 +62,37 @@ class Gathering<I> {
   }
 
   *now(items: Iterable<I>): Generator<Part<I>> {
-    for (const item of items) if (this.#add(item)) yield this.#take();
-    if (this.#items.length > 0) yield this.#take();
+    for (const item of items) {
+      if (this.#full) yield this.#take(true);
+      this.#add(item);
+    }
+    if (this.#items.length > 0) yield this.#take(false);
   }
 
   async *later(items: AsyncIterable<I>): AsyncGenerator<Part<I>> {
-    for await (const item of items) if (this.#add(item)) yield this.#take();
-    if (this.#items.length > 0) yield this.#take();
+    for await (const item of items) {
+      this.#add(item);
+      // The next item may be long in coming.
+      if (this.#full) yield this.#take(false);
+    }
+    if (this.#items.length > 0) yield this.#take(false);
   }
 
-  /** @returns whether the block is full */
-  #add(item: I): boolean {
-    this.#pack(this.#packer, item);
-    this.#items.push(item);
+  get #full(): boolean {
     return this.#items.length === partKeysMax || this.#packer.bytes >= answerBytesMax;
   }
 
-  #take(): Part<I> {
+  #add(item: I): void {
+    this.#pack(this.#packer, item);
+    this.#items.push(item);
+  }
+
+  #take(more: boolean): Part<I> {
     const items = this.#items;
     this.#items = [];
     const block = this.#packer.take();
     this.#packer.reserve(block.length);
-    return { block, items };
+    return { block, items, more };
   }
 }
 

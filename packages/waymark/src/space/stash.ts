@@ -4,7 +4,7 @@ import { WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import * as calls from '../recipes/stash.js';
 import type { HostSpace } from './space.js';
-import type { Part } from './stash-batches.js';
+import type { Pace, Part } from './stash-batches.js';
 import { encodePrefix } from './stash-keys.js';
 import { structured } from './structured.js';
 import type { StashChangeKind, StashPage } from '../core/stash.js';
@@ -41,6 +41,8 @@ let loading: Promise<Batches> | undefined;
 const batches = (): Promise<Batches> => (loading ??= import('./stash-batches.js'));
 
 export class HostStash implements Stash {
+  /** Of writes; made with the first batch. */
+  pace: Pace | undefined;
   readonly #space: HostSpace;
 
   constructor(space: HostSpace) {
@@ -249,16 +251,23 @@ class HostStashIndex<T> implements StashIndex<T> {
 
   async #writeAll<I>(parts: Many<Part<I>>, options: StashCallOptions): Promise<number> {
     const { inTurn, UnderWay } = await batches();
-    const underWay = UnderWay.ofWrites(this.#stash.clock);
-    const write = ({ block }: Part<I>): Promise<unknown> => this.#write(block, options);
+    const pace = (this.#stash.pace ??= UnderWay.newPace());
+    const underWay = UnderWay.ofWrites(this.#stash.clock, pace);
+    // Not where this one's answer is waited for before the next is sent.
+    const write = ({ block, more }: Part<I>): Promise<unknown> =>
+      this.#write(block, options, more && !underWay.fills(block.length));
     let count = 0;
     for await (const [{ items }] of inTurn(parts, write, underWay)) count += items.length;
     return count;
   }
 
-  #write(entries: Uint8Array, options: StashCallOptions): Promise<StashAcknowledged> {
+  #write(
+    entries: Uint8Array,
+    options: StashCallOptions,
+    more?: boolean,
+  ): Promise<StashAcknowledged> {
     const { deadlineMs } = options;
-    return this.#stash.run(calls.write, { index: this.name, entries, deadlineMs }, options);
+    return this.#stash.run(calls.write, { index: this.name, entries, deadlineMs, more }, options);
   }
 
   #ttlOf({ ttlMs }: StashPutOptions): number {

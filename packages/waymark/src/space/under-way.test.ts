@@ -7,7 +7,9 @@ async function round(underWay: UnderWay, clock: FakeClock, tookMs: number, block
   const watched: Promise<void>[] = [];
   const answers: (() => void)[] = [];
   while (!underWay.full) {
+    const fills = underWay.fills(blockBytes);
     underWay.sent(blockBytes);
+    expect(underWay.full).toBe(fills);
     watched.push(underWay.watch(new Promise<void>((resolve) => answers.push(resolve))));
   }
   clock.advance(tookMs);
@@ -19,18 +21,21 @@ async function round(underWay: UnderWay, clock: FakeClock, tookMs: number, block
 
 test('[D3.5] more of a batch is under way while answers are quick, and less when they are slow', async () => {
   const clock = new FakeClock();
-  const writes = UnderWay.ofWrites(clock);
+  const pace = UnderWay.newPace();
+  const writes = UnderWay.ofWrites(clock, pace);
   const blocks: number[] = [];
-  for (const tookMs of [20, 20, 20, 20, 600, 600, 1_500, 600, 20, 20]) {
+  for (const tookMs of [20, 20, 20, 20, 20, 600, 600, 1_500, 600, 20, 20]) {
     blocks.push(await round(writes, clock, tookMs));
   }
-  expect(blocks).toEqual([8, 16, 32, 64, 64, 64, 64, 4, 4, 8]);
+  expect(blocks).toEqual([8, 16, 32, 64, 128, 128, 128, 128, 64, 64, 128]);
+  expect(await round(UnderWay.ofWrites(clock, pace), clock, 20), 'the next batch').toBe(128);
 });
 
-test('[D3.5] of large blocks there are 4 MiB under way; of reads eight blocks, however quick they are', async () => {
+test('[D3.5] of large blocks there are 16 MiB under way; of reads eight, and 4 MiB, however quick they are', async () => {
   const clock = new FakeClock();
-  const writes = UnderWay.ofWrites(clock);
-  for (let i = 0; i < 5; i++) expect(await round(writes, clock, 1, 1_048_576)).toBe(4);
+  const writes = UnderWay.ofWrites(clock, { blocks: 100, slowAt: 0 });
+  for (let i = 0; i < 5; i++) expect(await round(writes, clock, 1, 1_048_576)).toBe(16);
   const reads = UnderWay.ofReads(clock);
   for (let i = 0; i < 5; i++) expect(await round(reads, clock, 1)).toBe(8);
+  expect(await round(reads, clock, 1, 1_048_576)).toBe(4);
 });

@@ -100,7 +100,7 @@ export class Coordinator implements StashDesk {
     return deadline.bound(new ReadRun(parts));
   }
 
-  async write({ index, entries, ...call }: StashWrite): Promise<StashAcknowledged> {
+  async write({ index, entries, more = false, ...call }: StashWrite): Promise<StashAcknowledged> {
     const hash = this.#hashOf(index);
     const deadline = new Deadline(this.#clock, call);
     const batch = new Batch(entries, checkWritten);
@@ -116,7 +116,7 @@ export class Coordinator implements StashDesk {
           mayShow ||= mayBeWritten(run);
           asked.place(routes, hash);
           const { leftMs: deadlineMs } = deadline;
-          run = new WriteRun({ routes, index, batch: asked, deadlineMs });
+          run = new WriteRun({ routes, index, batch: asked, deadlineMs, more });
           return deadline.bound(run);
         });
         this.#stamps.saw(tried);

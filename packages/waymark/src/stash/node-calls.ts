@@ -32,7 +32,12 @@ const read = recipeCall<NodeRead, Uint8Array>({
 const write = recipeCall<NodeWrite, number>({
   name: 'stash-node.write',
   verb: 0xd1,
-  args: shape.record({ epoch: shape.whole, index: shape.text, entries: shape.blob }),
+  args: shape.record({
+    epoch: shape.whole,
+    index: shape.text,
+    entries: shape.blob,
+    more: shape.optional(shape.flag),
+  }),
   result: shape.whole,
   whenBroken: 'uncertain',
   run: refuse,

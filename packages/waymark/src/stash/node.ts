@@ -51,6 +51,8 @@ export interface NodeWrite {
   readonly index: string;
   /** Packed keys with their versions. */
   readonly entries: Uint8Array;
+  /** Of the same batch more follows at once: the node may wait for it before it commits. Default: none. */
+  readonly more?: boolean | undefined;
 }
 
 export interface NodeHint {

@@ -18,6 +18,8 @@ export interface WriteParts {
   /** Of entries that are stamped. */
   readonly batch: Batch;
   readonly deadlineMs: number;
+  /** Another one of the same caller follows at once. */
+  readonly more: boolean;
 }
 
 /** A replica holds something newer than what was to be written: it is to be stamped anew, above this. */
@@ -113,8 +115,8 @@ export class WriteRun implements Run<StashAcknowledged> {
   }
 
   #tell(link: number, places: Places): void {
-    const { routes, index, deadlineMs } = this.#parts;
-    const ask = { epoch: routes.epoch, index, entries: this.#parts.batch.blockOf(places) };
+    const { routes, index, deadlineMs, more } = this.#parts;
+    const ask = { epoch: routes.epoch, index, entries: this.#parts.batch.blockOf(places), more };
     this.#underWay++;
     const answer = routes.links[link]?.run((node) => node.write(ask, { withinMs: deadlineMs }));
     answer?.then(
