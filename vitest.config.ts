@@ -5,7 +5,9 @@ import { LongestFirst } from './test/support/longest-first.js';
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 const testsOf = (part: string) => `test/${part}/**/*.test.ts`;
-/** Tests that load both cores with processes of their own, or wait for them. */
+/** Pure logic, beside its source: nothing of one file is left for the next, so they share their processes. */
+const units = ['packages/*/src/**/*.test.ts'];
+/** Tests that start processes of their own, and wait for them. */
 const processes = [
   'cluster',
   'faults',
@@ -18,19 +20,27 @@ const processes = [
   'delivery',
   'deploy',
 ].map(testsOf);
-/** Tests that judge time: one file at a time, after all others. */
-const timed = [
-  ...['elections', 'overload', 'watches'].map(testsOf),
+const soak = ['test/overload/soak.test.ts'];
+/** Tests that judge, to a second or so, what comes after a wait: two files at a time, with nothing beside them that computes. */
+const paced = [
+  testsOf('elections'),
   'test/cli/{elect,lock-ends,once,semaphore}.test.ts',
   'test/cluster/namespaces.test.ts',
-  'test/delivery/many.test.ts',
-  'test/durability/snapshot.test.ts',
-  'test/faults/{clock,etcd-silent,stash-zones}.test.ts',
+  'test/faults/{clock,etcd-silent}.test.ts',
   'test/locks/expiry.test.ts',
   'test/server/silent.test.ts',
 ];
+/** Tests that judge how much or how fast: one file at a time, after all others. */
+const timed = [
+  'test/overload/!(soak).test.ts',
+  testsOf('watches'),
+  'test/delivery/many.test.ts',
+  'test/durability/snapshot.test.ts',
+];
 /** What is in `test:long` alone: docs/reference/tested.md says why. */
 const long = process.env['WAYMARK_LONG'] === '1' ? [] : ['test/overload/overload.test.ts'];
+/** Three files at a time on two cores, since many wait: while some do, others compute. */
+const together = { maxWorkers: 3, sequence: { groupOrder: 0 } };
 const built = ['**/node_modules/**', '**/dist/**', ...long];
 
 export default defineConfig({
@@ -60,25 +70,39 @@ export default defineConfig({
     reporters: ['default', './test/support/reporter.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
+        test: { name: 'units', include: units, exclude: built, isolate: false, ...together },
+      },
+      {
+        extends: true,
         test: {
           name: 'fast',
-          include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
-          exclude: [...built, ...processes, ...timed],
-          sequence: { groupOrder: 0 },
+          include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+          exclude: [...built, ...processes, ...soak, ...paced, ...timed],
+          ...together,
         },
       },
       {
         extends: true,
         test: {
           name: 'processes',
-          include: processes,
-          exclude: [...built, ...timed],
+          include: [...processes, ...soak],
+          exclude: [...built, ...paced, ...timed],
           testTimeout: 600_000,
+          ...together,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'paced',
+          include: paced,
+          exclude: built,
+          testTimeout: 600_000,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
@@ -88,8 +112,8 @@ export default defineConfig({
           name: 'timed',
           include: timed,
           exclude: built,
-          maxWorkers: 1,
           testTimeout: 600_000,
+          maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
       },

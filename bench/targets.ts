@@ -59,6 +59,14 @@ const rows: readonly Row[] = [
   ['file', 'put flushed, 16 in flight', 'redis AOF always', 'more', 0.6, 1.0],
   ['cluster', 'put through the etcd engine, 128 in flight', 'etcd3', 'more', 10, 20],
   ['cluster', 'put through the etcd engine, 128 in flight', 'plain grpc-js', 'more', 3, 6],
+  [
+    'cluster',
+    'put through the etcd engine, 128 in flight, etcd in memory',
+    'etcd3',
+    'more',
+    10,
+    20,
+  ],
   ['cluster', 'put through the etcd engine, 128 in flight, etcd 3.5', 'etcd3', 'more', 10, 20],
   [
     'cluster',

@@ -91,8 +91,8 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-export function temporaryDirectory(name: string): Promise<string> {
-  return mkdtemp(join(tmpdir(), `waymark-bench-${name}-`));
+export function temporaryDirectory(name: string, where = tmpdir()): Promise<string> {
+  return mkdtemp(join(where, `waymark-bench-${name}-`));
 }
 
 /** Resident memory of a process, bytes. */

@@ -39,12 +39,16 @@ export async function startRedis(call: RedisCall = {}): Promise<Running> {
 export interface EtcdCall {
   /** Default: Debian's own, 3.4. */
   readonly version?: '3.5';
+  /** Its data in memory, as those of `serve --cluster --memory`: a flush costs nothing there. */
+  readonly memory?: boolean;
 }
 
-export async function startEtcd({ version }: EtcdCall = {}): Promise<Running> {
+const tmpfs = '/dev/shm';
+
+export async function startEtcd({ version, memory }: EtcdCall = {}): Promise<Running> {
   if (version === undefined) ensureDebian(['etcd-server']);
   const command = version === undefined ? 'etcd' : service(`etcd-${version}`).path;
-  const directory = await temporaryDirectory('etcd');
+  const directory = await temporaryDirectory('etcd', memory === true ? tmpfs : undefined);
   const [client, peer] = [await freePort(), await freePort()];
   const clientUrl = `http://127.0.0.1:${client}`;
   const peerUrl = `http://127.0.0.1:${peer}`;

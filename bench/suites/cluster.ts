@@ -6,6 +6,7 @@ import { none, type Stage } from './stage.js';
 /** Engines that are elsewhere: what one process writes through them, and what watchers cost them. */
 export async function clusterSuite(stage: Stage): Promise<void> {
   await throughEtcd(stage, 'etcd', startEtcd, ['engine', 'namespace']);
+  await throughEtcd(stage, 'etcd in memory', () => startEtcd({ memory: true }), ['engine']);
   await throughEtcd(stage, 'etcd 3.5', () => startEtcd({ version: '3.5' }), ['engine']);
   await postgres(stage);
   await stage.clear();

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type ClientRequest, request as ask } from 'node:http';
 import { startServer } from '@waymark/server';
 import { open, type Space } from 'waymark';
 import { createMemoryEngine, systemClock, systemRandom } from 'waymark/engine';
@@ -178,4 +180,43 @@ test('[A7.1] [A7.2] what a path holds is one line of the audit log, whatever it 
     ...{ event: 'refused', who: 'u', action: 'read', namespace: 'etcd', code: 'denied' },
     path: crooked,
   });
+});
+
+test('[A5.2] who may do everything no more does nothing by a request whose body it held back', async () => {
+  await using here = await world();
+  const made = await here.ask('POST', '/v1/access/tokens', { user: 'root' });
+  const { token, id } = (await made.json()) as { token: string; id: string };
+  const { hostname, port } = new URL(here.url);
+  const answered = (
+    path: string,
+    body: object,
+  ): { request: ClientRequest; status: Promise<number> } => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const request = ask({ ...{ hostname, port, path, headers }, method: 'POST' });
+    const status = once(request, 'response').then(
+      ([answer]) => (answer as { statusCode: number }).statusCode,
+    );
+    request.write(JSON.stringify(body).slice(0, 2));
+    return { request, status };
+  };
+  const wish = { user: 'mallory', roles: ['root'] };
+  const held = answered('/v1/access/tokens', wish);
+  // The server has its head: one that came after it on another connection was answered.
+  await here.ask('GET', '/v1/access');
+  await here.ask('DELETE', `/v1/access/tokens/${id}`);
+  held.request.end(JSON.stringify(wish).slice(2));
+  expect(await held.status).toBe(401);
+  expect(await here.stored()).not.toContain('mallory');
+});
+
+test('[A5.2] a backup that is read slowly goes no further than the right to it', async () => {
+  await using here = await world();
+  const body = 'v'.repeat(500_000);
+  for (let i = 0; i < 20; i++) await here.ask('PUT', `/v1/ns/etcd/keys/${i}`, { body });
+  const made = await here.ask('POST', '/v1/access/tokens', { user: 'root' });
+  const { token, id } = (await made.json()) as { token: string; id: string };
+  const backup = await here.ask('GET', '/v1/backup', undefined, token);
+  expect(backup.status).toBe(200);
+  await here.ask('DELETE', `/v1/access/tokens/${id}`);
+  await expect(backup.text()).rejects.toThrow();
 });

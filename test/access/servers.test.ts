@@ -4,7 +4,21 @@ import { join } from 'node:path';
 import { type RunningServer, type ServerOptions, startServer } from '@waymark/server';
 import { afterEach, expect, test } from 'vitest';
 import { isWaymarkError, open, type Reply, type Space } from 'waymark';
-import { createMemoryEngine, type Engine } from 'waymark/engine';
+import {
+  connectHost,
+  createMemoryEngine,
+  createSpace,
+  type Engine,
+  type RecipeCall,
+  recipeCalls,
+  systemClock,
+  systemRandom,
+  watcherCalls,
+} from 'waymark/engine';
+import { Lease } from 'waymark/etcd';
+import { Access } from '../../packages/server/src/access/access.js';
+import { answer } from '../etcd/auth-world.js';
+import { EtcdApi } from '../etcd/client.js';
 
 /** What access asks of several servers, where they listen, and of the parts beside namespaces. */
 
@@ -65,6 +79,11 @@ async function as(url: string, token: string): Promise<Space> {
   return space;
 }
 
+const deliverCall = recipeCalls.find(({ name }) => name === 'messages.deliver') as RecipeCall<
+  object,
+  unknown
+>;
+
 /** What a call failed with; `done` where it did not. */
 async function codeOf(call: Promise<unknown>): Promise<string> {
   return await call.then(
@@ -124,6 +143,46 @@ test('[A6.2] servers pass on messages of members that may send, and of nobody el
     (error: { code: string }) => error.code,
   );
   expect(told).toBe('denied');
+});
+
+test('[A6.2] the secret of servers is good for passing on alone, and for nothing once it was renewed', async () => {
+  const { engine, first, second } = await twoServers();
+  const access = await Access.open({ engine, clock: systemClock, random: systemRandom });
+  ending.push(() => access[Symbol.asyncDispose]());
+  const secret = (await access.peerToken()) as string;
+  await using host = await connectHost(first.url, { token: secret, reconnect: false });
+  const denied = [
+    host.grant(10_000),
+    host.lease(1),
+    host.renew(1),
+    host.status(),
+    host.namespaces(),
+    host.read('default', { key: 'd/a' }),
+    host.removeNamespace('n'),
+    (async () => {
+      for await (const batch of host.watch('default', [{ key: 'd/a' }])) void batch;
+    })(),
+  ];
+  for (const call of denied) expect(await codeOf(call)).toBe('denied');
+  await using space = createSpace(host, { clock: systemClock, random: systemRandom, owner: 'x' });
+  for (const call of [space.stash.indexes(), space.watchers.list(), space.watchers.mode()]) {
+    expect(await codeOf(call)).toBe('denied');
+  }
+  expect((await ask(first.url, secret, 'GET', '/v1/namespaces')).status).toBe(403);
+  expect((await ask(first.url, secret, 'GET', '/v1/status')).status).toBe(403);
+  using api = new EtcdApi(first.url.slice('http://'.length), { token: secret });
+  expect(await answer(api, Lease.method.leaseGrant, { TTL: 60n })).toBe(
+    '16 etcdserver: invalid auth token',
+  );
+  const message = { group: '/g', member: 'm', from: 'x', kind: 'send', body: '' } as const;
+  const passed = { ...message, deadlineMs: 1_000, relayed: true, guest: false, term: undefined };
+  const pass = (): Promise<unknown> => host.run(deliverCall, 'default', passed);
+  expect(await pass()).toMatchObject({ outcome: 'refused' });
+  expect((await ask(first.url, first.root, 'POST', '/v1/access/peers/renew')).status).toBe(204);
+  await expect.poll(() => codeOf(pass()), { timeout: 1_000 }).not.toBe('done');
+  const again = connectHost(second.url, { token: secret, reconnect: false });
+  await expect(again).rejects.toMatchObject({ code: 'unauthenticated' });
+  expect(await access.peerToken()).not.toBe(secret);
 });
 
 test('[A6.1] beyond loopback a server listens with access on, keeps it on there, and not at all without', async () => {
@@ -193,4 +252,59 @@ test('[A3.2] [A4.6] watchers are registered below the path of a rule that has wa
     expect(await codeOf(call)).toBe('denied');
   }
   expect(await other.watchers.get(id)).toMatchObject({ id, pattern: '/b/*' });
+});
+
+test('[A3.6] who may register watchers shares an endpoint of others by showing what it has, and changes nothing of it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'waymark-access-'));
+  ending.push(() => rmSync(folder, { recursive: true }));
+  const served = await start({
+    engine: `file:${join(folder, 'data')}`,
+    ...{ access: true, watchers: {} },
+  });
+  const { root, url } = served;
+  const seer = await tokenFor(served, 'seer', { actions: ['watchers', 'watch'], path: '/a' });
+  const [other, space] = [await as(url, root), await as(url, seer)];
+  const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+  const at = (account: string): string => `http://${account}127.0.0.1:9/hook`;
+  await other.watchers.add({ pattern: '/b/*', endpoint: at('u:right@'), secret });
+  const add = (account: string, more: object = {}): Promise<string> =>
+    codeOf(space.watchers.add({ pattern: '/a/*', endpoint: at(account), ...more }));
+  expect(await add('u:wrong@', { secret })).toBe('conflict');
+  expect(await add('u@', { secret })).toBe('conflict');
+  expect(await add('u:right@')).toBe('conflict');
+  expect(await add('u:right@', { secret: `whsec_${Buffer.alloc(32, 2).toString('base64')}` })).toBe(
+    'conflict',
+  );
+  expect(await add('u:right@', { secret, batch: 7 })).toBe('conflict');
+  expect(await add('u:right@', { secret })).toBe('done');
+  expect(await codeOf(other.watchers.add({ pattern: '/b/*', endpoint: at('u:next@') }))).toBe(
+    'done',
+  );
+  expect(await add('u:right@', { secret }), 'root had it changed for all').toBe('conflict');
+  expect(await add('u:next@', { secret })).toBe('done');
+});
+
+test('[A4.6] no page of watchers tells of those that are left out', async () => {
+  const served = await start({ engine: createMemoryEngine(), access: true, watchers: {} });
+  const seer = await tokenFor(served, 'seer', { actions: ['watchers', 'watch'], path: '/a' });
+  const [other, space] = [await as(served.url, served.root), await as(served.url, seer)];
+  const endpoint = 'http://127.0.0.1:9/hook';
+  const add = async (by: Space, pattern: string): Promise<string> =>
+    (await by.watchers.add({ pattern, endpoint, labels: { team: 'x' } })).watcher.id;
+  for (let i = 0; i < 8; i++) await add(other, `/b/${i}`);
+  const mine = [await add(space, '/a/1'), await add(space, '/a/2')].toSorted();
+  for (const call of [{}, { label: 'team' }, { endpoint }]) {
+    const first = await space.watchers.list({ ...call, limit: 1 });
+    expect([first.watchers.map(({ id }) => id), first.more]).toEqual([mine.slice(0, 1), true]);
+    const rest = await space.watchers.list({ ...call, limit: 1, after: mine[0] });
+    expect([rest.watchers.map(({ id }) => id), rest.more]).toEqual([mine.slice(1), false]);
+    for (const after of ['0'.repeat(64), mine[1] as string]) {
+      const told = await space.watchers.list({ ...call, limit: 5, after });
+      expect(told.more).toBe(false);
+    }
+  }
+  await using host = await connectHost(served.url, { token: seer });
+  for (const ask of ['null', '[', '{"pattern":1}', '{"namespace":{}}']) {
+    expect(await codeOf(host.run(watcherCalls.add, 'default', { ask }))).toBe('invalid');
+  }
 });

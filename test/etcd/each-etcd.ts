@@ -57,7 +57,7 @@ export function onFreshEtcds(suite: (start: StartAnEtcd, kind: EtcdKind) => void
   for (const version of ['3.4', '3.5'] as const) {
     if (orNotRun(`etcd-${version}`, `the suite on etcd ${version} itself`) === null) continue;
     const interval = `--experimental-watch-progress-notify-interval=${progressNotifyMs}ms`;
-    const flags = version === '3.5' ? [interval] : [];
+    const flags = ['--bcrypt-cost=4', ...(version === '3.5' ? [interval] : [])];
     describe(`etcd ${version}`, () =>
       suite(() => startEtcd({ version, flags }), `etcd ${version}`));
   }

@@ -6,8 +6,12 @@ import { startHttpReceiver } from '../support/http-receiver.js';
 /** What came and went, by kind. */
 export type Churned = Record<string, number>;
 
-/** Clients that come and go with all they can have, until `going` says no more. Whatever fails ends it. */
-export async function churn(url: string, going: () => boolean): Promise<Churned> {
+/**
+ * Clients that come and go with all they can have, until `going` says no more. Whatever fails ends it.
+ *
+ * @param turnMs  from one turn of a kind to its next, at the least: it is there to leave something behind, not to load the server
+ */
+export async function churn(url: string, turnMs: number, going: () => boolean): Promise<Churned> {
   const churned: Churned = {};
   await using receiver = await startHttpReceiver();
   let taken = 0;
@@ -35,9 +39,13 @@ export async function churn(url: string, going: () => boolean): Promise<Churned>
   };
   const one = async ([kind, act]: [string, (typeof kinds)[string]]): Promise<void> => {
     for (let turn = 0; going(); turn++) {
-      await using space = await open(url, { owner: `${kind} ${turn}` });
-      await act(space, turn);
+      const next = new Promise((resolve) => setTimeout(resolve, turnMs));
+      {
+        await using space = await open(url, { owner: `${kind} ${turn}` });
+        await act(space, turn);
+      }
       churned[kind] = turn + 1;
+      await next;
     }
   };
   await Promise.all(Object.entries(kinds).map(one));

@@ -212,19 +212,20 @@ test('[limits] requests that came in one packet are over when their client has g
 
 test('[limits] requests over HTTP/2 are over when their client takes them back', async () => {
   await using here = await rig({ inFlightMax: 40, inFlightWaitMs: 100 });
-  const { gate, served, put } = here;
+  const { gate, served, put, standing } = here;
   const session = http2(served.base);
   await once(session, 'remoteSettings');
   gate.close();
   const streams = Array.from({ length: 6 }, (_, at) =>
     session.request({ ':method': 'PUT', ':path': `/v1/ns/etcd/keys/${at}` }).on('error', () => {}),
   );
-  // The last is half of an upload.
+  // The last is half of an upload, and no work before the other half is there.
   for (const [at, stream] of streams.entries()) {
     if (at < 5) stream.end('1');
     else stream.write('1');
   }
-  while ((await inFlight(served)) < 6);
+  while ((await inFlight(served)) < 5);
+  await standing(5);
   for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
   while ((await inFlight(served)) > 0);
   gate.open();

@@ -1,6 +1,8 @@
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
+import WebSocket from 'ws';
 import { open } from 'waymark';
+import { createMemoryEngine } from 'waymark/engine';
 import { FakeClock } from 'waymark/testing';
 import { KV } from 'waymark/etcd';
 import { EtcdApi } from '../etcd/client.js';
@@ -34,6 +36,50 @@ test('[limits] the rate of one client is one over every face: the last call is a
   clock.advance(100);
   expect((await served.call('GET', '/v1/ns/etcd/keys/a')).status).toBe(200);
   expect((await served.call('GET', '/v1/ns/etcd/keys/a')).status).toBe(429);
+});
+
+test('[limits] a WebSocket that is opened is a call, and so is each move of a cursor: acks that come too often wait for their turn', async () => {
+  const clock = new FakeClock();
+  await using engine = createMemoryEngine();
+  await using served = await serve({ engine, rate: { perSecond: 10, burst: 3 }, clock });
+  await engine.commit({ apply: [{ type: 'put', key: 'n/default/d/a', value: '1' }] });
+  const url = `${served.base.replace('http', 'ws')}/v1/ns/default/watch?tree`;
+  const opened = (more = ''): Promise<{ status: number; socket: WebSocket; id: string }> =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(url + more);
+      socket.on('error', () => {});
+      socket.on('unexpected-response', (_, answer) => {
+        resolve({ status: answer.statusCode ?? 0, socket, id: '' });
+        answer.destroy();
+      });
+      socket.on('message', (data: Buffer) => {
+        const { id } = JSON.parse(data.toString()) as { id?: string };
+        if (id !== undefined) resolve({ status: 101, socket, id });
+      });
+      socket.on('close', reject);
+    });
+  const at = async (): Promise<string | undefined> =>
+    (await engine.read({ key: 'r/u/default/billing' })).entries[0]?.value;
+  const { socket, id } = await opened('&cursor=billing');
+  const [revision = '', ...identity] = id.split('-');
+  const ack = (by: number): void =>
+    socket.send(JSON.stringify({ ack: [Number(revision) - by, ...identity].join('-') }));
+  ack(1);
+  await expect.poll(at).toBeDefined();
+  const first = await at();
+  const other = await opened();
+  expect(other.status).toBe(101);
+  expect((await opened()).status).toBe(429);
+  const { timers } = clock;
+  ack(0);
+  // It is heard, and waits: another call comes after it.
+  expect((await served.call('GET', '/v1/ns/default/keys/a')).status).toBe(429);
+  expect(await at()).toBe(first);
+  await expect.poll(() => clock.timers).toBeGreaterThan(timers);
+  clock.advance(100);
+  await expect.poll(at).not.toBe(first);
+  socket.terminate();
+  other.socket.terminate();
 });
 
 function getFrom(localAddress: string, port: number): Promise<string> {

@@ -1,30 +1,50 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files of a minute and more on two cores, the longest first: begun last, one would keep a single worker busy while the other waits. */
+/** Files of half a minute and more on two cores, the longest first: begun last, one would keep a single worker busy while the others wait. */
 const long = [
+  'overload/soak',
   'cluster/recover',
-  'etcd/etcdctl',
   'faults/stash-moves',
+  'faults/stash-zones',
   'faults/cluster',
-  'faults/stash-nodes-lost',
-  'delivery/rig',
   'recipes/postgres',
-  'recipes/etcd',
-  'locks/lock-set',
+  'faults/stash-nodes-lost',
+  'etcd/etcdctl',
+  'delivery/rig',
   'linearizability/remote',
+  'locks/lock-set',
+  'recipes/etcd',
   'cluster/restarts',
   'cluster/servers',
-  'endpoints/xmpp',
   'watchers/take-over',
   'engines/remote-elsewhere',
+  'endpoints/xmpp',
   'cluster/applications',
+  'engines/mirror',
+  'engines/postgres',
+  'faults/cluster-locks',
+  'engines/postgres-order',
+  'stash/own-nodes',
+  'tidy/docs',
+  'durability/kill',
+  'etcd/differential/fuzz',
+  'cluster/mirror',
+  'recipes/recipes',
+  'engines/etcd',
+  'engines/etcd-3.5',
+  'delivery/engines',
+  'faults/rig',
+  'etcd/watch',
+  'deploy/image',
+  'server/streams',
 ].map((name) => `/test/${name}.test.ts`);
 
-/** Files in the order of the list, then the others as Vitest would have them. */
+/** Files in the order of the list, then the others as Vitest would have them; units last, so that what shares a process is together. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const others = await super.sort(files);
-    const rank = ({ moduleId }: TestSpecification): number => {
+    const rank = ({ moduleId, project }: TestSpecification): number => {
+      if (project.name === 'units') return long.length + 1;
       const at = long.findIndex((name) => moduleId.endsWith(name));
       return at === -1 ? long.length : at;
     };

@@ -1,8 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chown, existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { service } from '#services';
@@ -45,7 +46,7 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
   const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
   const data = join(folder, 'data');
   await own(folder);
-  if (call.standbyOf === undefined) initialize(binaries, data);
+  if (call.standbyOf === undefined) copy(await newCluster(binaries), data);
   else copyOf(call.standbyOf, binaries, data);
   if (hba !== undefined) await writeFile(join(data, 'pg_hba.conf'), hba.join('\n'));
   const port = await freePort();
@@ -88,10 +89,29 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
   };
 }
 
-function initialize(binaries: string, data: string): void {
+/** initdb computes for a second and copying what it made does not, so each release's is made once and kept. */
+async function newCluster(binaries: string): Promise<string> {
+  const initdb = join(binaries, 'initdb');
+  const release = /[\d.]+\w*/.exec(execFileSync(initdb, ['--version'], { encoding: 'utf8' }))?.[0];
+  const kept = join(tmpdir(), 'waymark-services', `postgres-${release}-data-${process.getuid?.()}`);
+  if (existsSync(kept)) return kept;
+  await mkdir(dirname(kept), { recursive: true });
+  const folder = await mkdtemp(join(tmpdir(), 'waymark-postgres-'));
+  await own(folder);
+  const data = join(folder, 'data');
   const user = ['-U', 'waymark', '--auth=trust'];
   const args = ['-D', data, ...user, '--no-sync', '-E', 'UTF8', '--locale=C'];
-  execFileSync(...asNobody(join(binaries, 'initdb'), args), { stdio: 'pipe', cwd: '/' });
+  execFileSync(...asNobody(initdb, args), { stdio: 'pipe', cwd: '/' });
+  // Whoever is first leaves it there, whole: another's is the same.
+  await rename(data, kept).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
+  await rm(folder, { recursive: true });
+  return kept;
+}
+
+function copy(cluster: string, data: string): void {
+  execFileSync('cp', ['--archive', '--reflink=auto', cluster, data]);
 }
 
 function copyOf({ port }: RunningPostgres, binaries: string, data: string): void {
@@ -125,6 +145,7 @@ async function begin({ binary, args, port, env }: Start): Promise<ChildProcess> 
       child.kill('SIGKILL');
       throw new Error(`PostgreSQL did not start: ${said}`);
     }
+    await sleep(10);
   }
   return child;
 }

@@ -94,7 +94,9 @@ for (const { name, start } of enginesFor('taking endpoints over')) {
         await victim?.running[Symbol.asyncDispose]();
       }
       const distinct = (sink: string): string[] => [...new Set(sinks.paths(sink))];
-      const whole = (): boolean => names.every((sink) => distinct(sink).length === written);
+      const whole = (): boolean =>
+        names.every((sink) => sinks.accepted(sink).length >= written) &&
+        names.every((sink) => distinct(sink).length === written);
       await sinks.until(whole, 30_000).catch((error: unknown) => {
         throw new Error(
           `${String(error)}: ${names.map((sink) => distinct(sink).length).join(' ')} of ${written}; ${replay}`,

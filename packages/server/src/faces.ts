@@ -110,7 +110,7 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
     server: `waymark ${version}`,
     faulted: (error) => logger.error({ err: error }, 'a call over the binary protocol failed'),
   });
-  upgrades(app, binary, { ...watches, hosts, callers });
+  upgrades(app, binary, { ...watches, hosts, callers, spend: work.spend });
   return { app, binary, etcd, all: told(app, binary, etcd), readiness, connections };
 }
 

@@ -28,6 +28,8 @@ export { validateWholeNumber } from './core/validate.js';
 export { pause } from './core/pause.js';
 export { Bell } from './core/bell.js';
 export { soon } from './core/soon.js';
+export { AlikeTimer } from './core/alike-timer.js';
+export { settledValue } from './core/settled.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';
 export { lockDirectory } from './engines/kit/directory-lock.js';

@@ -54,7 +54,8 @@ export class AccessEdits {
     if (state.enabled) return unchanged;
     if (!state.users.has(rootUser)) throw new AccessRefusal('root_user_absent');
     if (!state.hasRole(rootUser, rootRole)) throw new AccessRefusal('root_role_absent');
-    return { operations: [put(this.#layout.enabled)], counted: false };
+    // Whoever had the servers' secret while everyone could read it has nothing by it.
+    return { operations: [put(this.#layout.enabled), this.#dropPeers()], counted: false };
   }
 
   disable(state: AccessState): Edit {
@@ -175,6 +176,15 @@ export class AccessEdits {
   /** What servers of the engine show each other. */
   keepPeerSecret(state: AccessState, secret: string): Edit {
     return state.peerSecret === null ? edit(put(this.#layout.peers, written(secret))) : unchanged;
+  }
+
+  /** Each may make another then. */
+  dropPeerSecret(state: AccessState): Edit {
+    return state.peerSecret === null ? unchanged : edit(this.#dropPeers());
+  }
+
+  #dropPeers(): Operation {
+    return drop({ key: this.#layout.peers });
   }
 
   #role({ name, grants, rules }: Role): Operation {

@@ -1,9 +1,10 @@
-import { type Clock, type Engine, type Random } from 'waymark/engine';
+import { type Clock, type Engine, type LeaseId, type Random } from 'waymark/engine';
 import { AccessEdits, rootUser } from './access-edits.js';
 import { AccessLayout, type AccessState, rootRole, type Token } from './access-state.js';
 import { AccessStore } from './access-store.js';
 import { AuditLog } from './audit-log.js';
-import { Passwords } from './passwords.js';
+import { ownerPut } from './lease-owner.js';
+import { type PasswordCost, Passwords } from './passwords.js';
 import { Principal } from './principal.js';
 import { makeToken, sameText, secretMatches, tokenId } from './secrets.js';
 import { Standing } from './standing.js';
@@ -19,6 +20,8 @@ export interface AccessOptions {
   readonly grantedIn?: string | undefined;
   /** Takes the lines of the audit log. Default: nobody. */
   readonly audit?: ((line: string) => void) | undefined;
+  /** What new passwords take to hash. Default: what people's need (passwords.ts). */
+  readonly passwordCost?: PasswordCost | undefined;
 }
 
 export interface TokenWish {
@@ -44,6 +47,7 @@ export class Access implements AsyncDisposable {
   readonly tokens: Tokens;
   readonly audit: AuditLog;
   readonly standing: Standing;
+  readonly #engine: Engine;
   readonly #clock: Clock;
   #required = false;
   readonly #random: Random;
@@ -51,10 +55,11 @@ export class Access implements AsyncDisposable {
   readonly #unlisten: () => void;
 
   private constructor(store: AccessStore, options: AccessOptions) {
-    const { clock, random, audit = () => {} } = options;
+    const { engine, clock, random, audit = () => {} } = options;
+    this.#engine = engine;
     this.store = store;
     this.edits = new AccessEdits(store.layout);
-    this.passwords = new Passwords(random);
+    this.passwords = new Passwords(random, undefined, options.passwordCost);
     this.tokens = new Tokens(clock, random);
     this.audit = new AuditLog(clock, audit);
     this.standing = new Standing(clock, () => this.on && this.#someEnd);
@@ -166,6 +171,21 @@ export class Access implements AsyncDisposable {
       await this.store.change((state) => this.edits.keepPeerSecret(state, token));
     }
     return `${peerStem}${this.state.peerSecret}`;
+  }
+
+  /** Servers show each other another secret from now on, made by the first that needs one: what was shown before is good for nothing. */
+  async renewPeers(): Promise<void> {
+    await this.store.change((state) => this.edits.dropPeerSecret(state));
+  }
+
+  /** A lease that was just granted is the user's, or goes again. @throws as `Engine.commit` */
+  async own(lease: LeaseId, user: string): Promise<void> {
+    try {
+      await this.#engine.commit({ apply: [ownerPut(lease, user)] });
+    } catch (error) {
+      await this.#engine.revoke(lease).catch(() => undefined);
+      throw error;
+    }
   }
 
   #isPeer(token: string): boolean {

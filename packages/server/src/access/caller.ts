@@ -1,7 +1,14 @@
-import { bytesToText, type KeyRange, textToBytes, WaymarkError } from 'waymark/engine';
+import {
+  bytesToText,
+  type KeyRange,
+  type LeaseId,
+  textToBytes,
+  WaymarkError,
+} from 'waymark/engine';
 import type { Access } from './access.js';
 import { permitting, placeOf, touching } from './facets.js';
-import type { Principal } from './principal.js';
+import { keptBy } from './lease-owner.js';
+import { peerActions, type Principal } from './principal.js';
 import type { Action } from './rules.js';
 
 /** What a caller shows of itself. */
@@ -82,6 +89,7 @@ export class Caller {
     } catch (error) {
       throw this.#refused(asked, error as WaymarkError);
     }
+    if (principal?.peer === true && !connects.has(asked.action)) throw this.denied(asked);
     if (principal !== null) return principal;
     const how = '--access-token, WAYMARK_ACCESS_TOKEN, or Authorization: Bearer …';
     const text = `access is controlled here: show a token (${how})`;
@@ -143,11 +151,19 @@ export class Caller {
     return principal !== null && allowsPath(principal, any, namespace, path);
   }
 
-  /** Whether it may touch all that a lease keeps. @param keys  whole ones, of the engine */
-  mayTouch(keys: readonly string[]): boolean {
+  /** Whether a lease is its own, as far as that is known, and it may touch all that the lease keeps. @param all  its keys, whole ones of the engine */
+  mayTouch(all: readonly string[]): boolean {
     if (this.unlimited) return true;
     const principal = this.principal();
-    return principal !== null && keys.every((key) => allowsTouch(principal, key));
+    if (principal === null) return false;
+    const { owner, keys } = keptBy(all);
+    if (owner !== null && owner !== principal.name) return false;
+    return keys.every((key) => allowsTouch(principal, key));
+  }
+
+  /** A lease that was just granted is its own from now on. @throws as `Engine.commit`; then the lease is gone again */
+  async own(lease: LeaseId): Promise<void> {
+    if (this.#access.on && this.user !== null) await this.#access.own(lease, this.user);
   }
 
   /** An administrative act. */
@@ -191,6 +207,9 @@ export class Caller {
     return error;
   }
 }
+
+/** Servers among themselves do nothing else. */
+const connects: ReadonlySet<string> = new Set(['connect', ...peerActions]);
 
 function allowsKeys(
   principal: Principal,

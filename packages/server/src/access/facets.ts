@@ -35,8 +35,10 @@ export function placeOf({ key, end }: KeyRange): Place | null {
   if (end === undefined) return { facet, data, range: { key: rest } };
   if (end.startsWith(facet)) {
     const to = end.slice(facet.length);
-    // A range that ends where its facet begins holds nothing, and an empty end would mean the opposite.
-    return to === '' ? null : { facet, data, range: { key: rest, end: to } };
+    // A range that ends where its facet begins holds nothing, and an empty end would mean the opposite. Behind a facet stand a slash or NUL, and
+    // behind those other facets whose names begin as its own.
+    const within = to !== '' && (data || to <= '0');
+    return within ? { facet, data, range: { key: rest, end: to } } : null;
   }
   return data && end === 'e' ? { facet, data, range: { key: rest, end: '' } } : null;
 }

@@ -31,6 +31,7 @@ import {
 import { auditKept, auditRange, isAuditRange } from './audit-changes.js';
 import type { Caller } from './caller.js';
 import { GuardedWatch } from './guarded-watch.js';
+import { keptBy } from './lease-owner.js';
 import { permitCall } from './permit-call.js';
 import { shownTo } from './shown-explanation.js';
 import { endable } from './standing.js';
@@ -106,7 +107,9 @@ class GuardedHost implements Host {
 
   async grant(ttlMs: number, options?: GrantOptions): Promise<Lease> {
     this.#caller.authenticate({ action: 'grant' });
-    return await this.#host.grant(ttlMs, options);
+    const lease = await this.#host.grant(ttlMs, options);
+    await this.#caller.own(lease.id);
+    return lease;
   }
 
   async renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
@@ -122,7 +125,8 @@ class GuardedHost implements Host {
   async lease(id: LeaseId, options?: CallOptions): Promise<LeaseState | null> {
     this.#caller.authenticate({ action: 'lease' });
     const state = await this.#host.lease(id, options);
-    return state !== null && this.#caller.mayTouch(state.keys) ? state : null;
+    if (state === null || !this.#caller.mayTouch(state.keys)) return null;
+    return { ...state, keys: keptBy(state.keys).keys };
   }
 
   acquire(
@@ -187,10 +191,7 @@ class GuardedHost implements Host {
     });
     const leave = this.#caller.whileAllowed(check, () => {
       stop();
-      lost({
-        kind: 'forced',
-        detail: 'it may not be looked at any more: the right to it was taken away',
-      });
+      lost({ kind: 'forced', detail: 'the right to look at it was taken away' });
     });
     return () => {
       leave();
@@ -266,7 +267,7 @@ class GuardedHost implements Host {
     return canonical;
   }
 
-  /** A lease that keeps what the caller may not touch is not there for it. @throws {WaymarkError} `not_found` */
+  /** A lease of somebody else, or that keeps what the caller may not touch, is not there for it. @throws {WaymarkError} `not_found` */
   async #touch(action: string, leases: readonly LeaseId[]): Promise<void> {
     this.#caller.authenticate({ action });
     if (this.#caller.unlimited) return;

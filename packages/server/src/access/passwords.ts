@@ -7,7 +7,13 @@ import { accessLimits } from './limits.js';
  * password storage cheat sheet, the variant that takes least memory (16 MiB a hash), since several may be under way.
  */
 
-const cost = { N: 16_384, r: 8, p: 5 };
+export interface PasswordCost {
+  readonly N: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+const usualCost: PasswordCost = { N: 16_384, r: 8, p: 5 };
 const hashBytes = 32;
 
 type PasswordLimits = Readonly<
@@ -18,21 +24,23 @@ type PasswordLimits = Readonly<
 export class Passwords {
   readonly #random: Random;
   readonly #limits: PasswordLimits;
+  readonly #cost: PasswordCost;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   /** What a user who does not exist is compared with: an answer must not tell by its time who does. */
   #nobody: Promise<string> | null = null;
 
-  constructor(random: Random, limits: PasswordLimits = accessLimits) {
+  constructor(random: Random, limits: PasswordLimits = accessLimits, cost = usualCost) {
     this.#random = random;
     this.#limits = limits;
+    this.#cost = cost;
   }
 
   /** @throws {WaymarkError} `too_large`, `overloaded` */
   async hash(password: string): Promise<string> {
     const salt = this.#random.id();
-    const { N, r, p } = cost;
-    const hash = await this.#derive(password, salt, cost);
+    const { N, r, p } = this.#cost;
+    const hash = await this.#derive(password, salt, this.#cost);
     return ['scrypt', N, r, p, salt, hash.toString('base64url')].join('$');
   }
 
@@ -55,7 +63,7 @@ export class Passwords {
     return known.length === given.length && timingSafeEqual(known, given);
   }
 
-  async #derive(password: string, salt: string, options: typeof cost): Promise<Buffer> {
+  async #derive(password: string, salt: string, options: PasswordCost): Promise<Buffer> {
     const { passwordBytesMax, loginsAtOnceMax, loginsWaitingMax } = this.#limits;
     const actual = Buffer.byteLength(password);
     if (actual > passwordBytesMax) {
@@ -78,7 +86,7 @@ export class Passwords {
   }
 }
 
-function derived(password: string, salt: string, options: typeof cost): Promise<Buffer> {
+function derived(password: string, salt: string, options: PasswordCost): Promise<Buffer> {
   const maxmem = 256 * options.N * options.r;
   return new Promise((resolve, reject) => {
     scrypt(password, salt, hashBytes, { ...options, maxmem }, (error, hash) => {

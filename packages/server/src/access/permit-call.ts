@@ -1,5 +1,6 @@
 import { type Host, type LeaseId, type RecipeCall, resolvePath } from 'waymark/engine';
 import type { Caller } from './caller.js';
+import { peerActions } from './principal.js';
 import type { Action } from './rules.js';
 import { permitStash } from './permit-stash.js';
 import { shownWaits } from './shown-explanation.js';
@@ -48,8 +49,6 @@ const neededByAll: Readonly<Record<string, readonly Action[]>> = {
 
 /** What tells what was there before. */
 const telling: ReadonlySet<string> = new Set(['counter.add']);
-/** What servers ask of each other for their clients. */
-const passedOn: ReadonlySet<string> = new Set(['messages.deliver', 'streams.push', 'streams.pull']);
 
 interface Placed {
   readonly path?: string;
@@ -69,7 +68,7 @@ export async function permitCall<Args, Result>(asked: AskedCall<Args, Result>): 
   const args = canonical(asked.args as Placed);
   const path = args.path ?? args.group;
   const check = (): void => {
-    if (passedOn.has(call.name) && caller.isPeer) return;
+    if (peerActions.has(call.name) && caller.isPeer) return;
     if (any === undefined || path === undefined) return caller.demandRoot(call.name);
     caller.demandPath(any, namespace, path);
     if (telling.has(call.name)) caller.demandPath(['read'], namespace, path);

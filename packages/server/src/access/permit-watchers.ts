@@ -6,10 +6,12 @@ import {
   watcherCalls,
   WaymarkError,
   type WatcherInfo,
+  type WatcherListCall,
   type WatcherPage,
-  type WatcherWish,
 } from 'waymark/engine';
+import { readLimit } from '../watchers/desk-list.js';
 import { readPattern } from '../watchers/glob.js';
+import type { RegistrationAsk } from '../watchers/wishes.js';
 import type { Caller } from './caller.js';
 import type { AskedCall } from './permit-call.js';
 
@@ -22,16 +24,10 @@ export async function permitWatchers<Args, Result>(
   const { caller, call, args, run } = asked;
   const verb = call.name.slice('watchers.'.length);
   if (caller.unlimited) return await run(args, () => void caller.authenticate());
-  const ask = JSON.parse((args as { readonly ask: string }).ask) as Partial<WatcherWish> & {
-    readonly id?: string;
-  };
+  const ask = askOf(args);
   const free = (): void => void caller.authenticate({ action: call.name });
   if (verb === 'add') return await add(asked, ask);
-  if (verb === 'list') {
-    const page = (await run(args, free)) as WatcherPage;
-    const watchers = page.watchers.filter((one) => mayWatcher(caller, one));
-    return { ...page, watchers } as Result;
-  }
+  if (verb === 'list') return (await list(asked, ask, free)) as Result;
   // Also what is done with an endpoint: it tells what it was told, which may be by watchers of others, some of them gone.
   if (!ofOne.has(verb)) {
     return await run(args, () => caller.demandRoot(call.name));
@@ -47,12 +43,34 @@ export async function permitWatchers<Args, Result>(
   });
 }
 
+type WatcherAsk = Partial<RegistrationAsk> &
+  Pick<WatcherListCall, 'after' | 'limit'> & { readonly id?: string };
+
+/** @throws {WaymarkError} `invalid` */
+function askOf(args: unknown): WatcherAsk {
+  let ask: unknown = null;
+  try {
+    ask = JSON.parse((args as { readonly ask: string }).ask);
+  } catch {
+    // Said below.
+  }
+  const { namespace = '', pattern = '' } = (ask ?? {}) as Record<string, unknown>;
+  if (typeof ask === 'object' && ask !== null && `${typeof namespace} ${typeof pattern}` === texts)
+    return ask as WatcherAsk;
+  throw new WaymarkError('invalid', 'what is asked of watchers is an object');
+}
+
+const texts = 'string string';
+
 async function add<Args, Result>(
-  { caller, call, args, run }: AskedCall<Args, Result>,
-  { namespace = 'default', pattern = '/*' }: Partial<WatcherWish>,
+  { caller, call, run }: AskedCall<Args, Result>,
+  ask: WatcherAsk,
 ): Promise<Result> {
+  const { namespace = 'default', pattern = '/*' } = ask;
   const path = beginningOf(pattern);
-  const added = (await run(args, () => {
+  // Others' watchers tell by the same endpoint, and it is no more this caller's than theirs.
+  const own = { ask: JSON.stringify({ ...ask, sharing: 'as it stands' }) };
+  const added = (await run(own as Args, () => {
     caller.demandPath(['watchers'], namespace, path);
     // Whoever registers it has every value told.
     caller.demandPath(['watch'], namespace, path);
@@ -60,6 +78,24 @@ async function add<Args, Result>(
   caller.tell({ action: call.name, namespace, path });
   // Ids of others' are theirs.
   return { ...added, covers: [], coveredBy: [] } as Result;
+}
+
+/** Page by page, until there are as many as were asked for: neither a page cut short nor `more` tells of those that are left out. */
+async function list<Args, Result>(
+  { caller, run }: AskedCall<Args, Result>,
+  ask: WatcherAsk,
+  free: () => void,
+): Promise<WatcherPage> {
+  const limit = readLimit(ask.limit);
+  const found: WatcherInfo[] = [];
+  for (let { after } = ask; ;) {
+    const all = { ask: JSON.stringify({ ...ask, after, limit: undefined }) };
+    const page = (await run(all as Args, free)) as WatcherPage;
+    found.push(...page.watchers.filter((one) => mayWatcher(caller, one)));
+    after = page.watchers.at(-1)?.id;
+    if (page.more && after !== undefined && found.length <= limit) continue;
+    return { watchers: found.slice(0, limit), more: found.length > limit };
+  }
 }
 
 async function watcherOf(host: Host, id: string): Promise<WatcherInfo | null> {

@@ -11,6 +11,13 @@ export interface Grant {
   readonly actions: readonly KeyAction[];
 }
 
+/** All that servers ask of each other: they pass on what a client of theirs may do. */
+export const peerActions: ReadonlySet<string> = new Set([
+  'messages.deliver',
+  'streams.push',
+  'streams.pull',
+]);
+
 export interface PrincipalParts {
   readonly root: boolean;
   readonly grants?: readonly Grant[];

@@ -56,6 +56,14 @@ function switches(command: Command, run: Run): void {
     .command('off')
     .description('let everyone do everything again')
     .action(run((options) => status(options, 'POST', '/v1/access/off')));
+  command
+    .command('renew-peers')
+    .description('let servers show each other another secret; the one before is good for nothing')
+    .action(
+      run(async (options) => {
+        await askServer(options, 'POST', '/v1/access/peers/renew');
+      }),
+    );
 }
 
 function tokens(command: Command, run: Run): void {

@@ -1,9 +1,10 @@
-import { type LeaseState, prefixRange, type KeyRange, toLeaseId } from 'waymark/engine';
+import { prefixRange, type KeyRange, toLeaseId } from 'waymark/engine';
 import type { Access } from '../access/access.js';
+import { type Kept, keptBy } from '../access/lease-owner.js';
 import { Principal } from '../access/principal.js';
 import type { Action } from '../access/rules.js';
 import type { Call } from '../grpc/call.js';
-import { etcdError } from './errors.js';
+import { etcdError, isAbsentLease } from './errors.js';
 import type { Ground } from './ground.js';
 import { certificateNames } from '../access/certificate.js';
 import { bareKeysOf } from './key-area.js';
@@ -72,11 +73,11 @@ export class Caller {
     this.may(action, prefixRange(prefix));
   }
 
-  /** May do this to every key of a lease. One that is not there has none. */
+  /** May do this to every key of a lease; one without keys is whose it is. One that is not there is anybody's. */
   async mayLease(action: Action, id: bigint): Promise<void> {
     if (id === 0n || this.user().root) return;
-    const state = await this.#lease(id);
-    const keys = state?.keys ?? [];
+    const { owner, keys } = await this.#kept(id);
+    if (keys.length === 0 && this.#isOthers(owner)) throw etcdError('leaseNotFound');
     const own = bareKeysOf(this.#ground.namespace, keys);
     // What others keep alive by it, in other namespaces or as the library does, is no etcd key that could be permitted.
     if (own.length < keys.length) throw etcdError('permissionDenied');
@@ -84,11 +85,25 @@ export class Caller {
     this.stillValid();
   }
 
+  /** May know that it is there. */
+  async maySee(id: bigint): Promise<void> {
+    if (this.user().root || !this.#isOthers((await this.#kept(id)).owner)) return;
+    try {
+      await this.mayLease('read', id);
+    } catch {
+      throw etcdError('leaseNotFound');
+    }
+  }
+
   async mayReadAllLeases(): Promise<void> {
     this.readsOnly();
     if (this.user().root) return;
-    for (const id of await this.#ground.engine.leases({ signal: this.#call.signal })) {
-      await this.mayLease('read', BigInt(id));
+    try {
+      for (const id of await this.#ground.engine.leases({ signal: this.#call.signal })) {
+        await this.mayLease('read', BigInt(id));
+      }
+    } catch (error) {
+      throw isAbsentLease(error) ? etcdError('permissionDenied') : error;
     }
   }
 
@@ -104,8 +119,13 @@ export class Caller {
     }
   }
 
-  #lease(id: bigint): Promise<LeaseState | null> {
-    return this.#ground.host.lease(toLeaseId(id), { signal: this.#call.signal });
+  async #kept(id: bigint): Promise<Kept> {
+    const state = await this.#ground.host.lease(toLeaseId(id), { signal: this.#call.signal });
+    return keptBy(state?.keys ?? []);
+  }
+
+  #isOthers(owner: string | null): boolean {
+    return owner !== null && owner !== this.name;
   }
 
   #principal(): Principal | null {
@@ -124,7 +144,8 @@ export class Caller {
       const token = this.#call.metadata(key);
       if (token === undefined) continue;
       const principal = this.#access.bearer(token);
-      if (principal === null) throw etcdError('invalidAuthToken');
+      // What servers show each other is good for none of this.
+      if (principal === null || principal.peer) throw etcdError('invalidAuthToken');
       return principal;
     }
     return this.#certified();

@@ -8,16 +8,18 @@ import {
   Lock,
   Maintenance,
   Watch,
+  type WatchRequest,
   type WatchResponseSchema,
   type MessageInitShape,
 } from 'waymark/etcd';
 import { assert } from 'waymark/engine';
 import type { Access } from '../access/access.js';
-import { endable } from '../access/standing.js';
 import type { Call, StreamCall, StreamHandlerOf, UnaryHandler } from '../grpc/call.js';
 import type { Method } from '../grpc/methods.js';
 import { grpcCode, type GrpcCode, GrpcError } from '../grpc/status.js';
+import { whenOver } from '../grpc/when-over.js';
 import { Caller } from './auth-caller.js';
+import { FollowedCall, FollowedStream, Lasting } from './auth-lasting.js';
 import {
   authRules,
   clusterRules,
@@ -30,7 +32,7 @@ import {
   type RulesOf,
   watchRules,
 } from './auth-rules.js';
-import { explain } from './errors.js';
+import { explain, isAbsentLease } from './errors.js';
 import { type Ground, namespaceOf } from './ground.js';
 
 /** The rule of each method, by its path. */
@@ -64,7 +66,7 @@ export function guarded(
     assert(rule !== undefined, `${method.path} has a rule`);
     const gate = new Gate(method.path, rule, ground, access);
     return method.kind === 'unary'
-      ? { ...method, handle: gate.unary(method.handle) }
+      ? { ...method, handle: gate.unary(method.handle, method.load) }
       : { ...method, handle: gate.stream(method.handle) };
   });
 }
@@ -75,7 +77,8 @@ const maintenance = ['Hash', 'HashKV', 'Defragment', 'Snapshot'];
 const bare = new Set(maintenance.map((name) => `/${Maintenance.typeName}/${name}`));
 const open = `/${Auth.typeName}/Authenticate`;
 const watch = `/${Watch.typeName}/Watch`;
-const lasting: ReadonlySet<string> = new Set([watch, `/${Election.typeName}/Observe`]);
+const timeToLive = `/${Lease.typeName}/LeaseTimeToLive`;
+const keepAlive = `/${Lease.typeName}/LeaseKeepAlive`;
 
 /** One method's rule at its door. */
 class Gate {
@@ -91,46 +94,76 @@ class Gate {
     this.#access = access;
   }
 
-  unary(handle: UnaryHandler<unknown, unknown>): UnaryHandler<unknown, unknown> {
+  unary(
+    handle: UnaryHandler<unknown, unknown>,
+    load: Method['load'],
+  ): UnaryHandler<unknown, unknown> {
+    if (load === 'waits') return (request, call) => this.#waiting(handle, request, call);
     return (request, call) =>
       this.#isOpen ? handle(request, call) : this.#admitted(handle, request, call);
   }
 
   stream(handle: StreamHandlerOf<unknown, unknown>): StreamHandlerOf<unknown, unknown> {
-    if (!lasting.has(this.#path)) {
-      return (call) => handle(new GuardedCall(call, (request) => this.#admits(request, call)));
+    return (call) => this.#streamed(handle, call);
+  }
+
+  /** Who waits for others is told when rules change that it waits in vain. */
+  async #waiting(
+    handle: UnaryHandler<unknown, unknown>,
+    request: unknown,
+    call: Call,
+  ): Promise<unknown> {
+    const lasting = this.#lastingOf(call);
+    lasting.add(request);
+    const followed = new FollowedCall(call, lasting);
+    try {
+      return await (this.#isOpen
+        ? handle(request, followed)
+        : this.#admitted((asked) => handle(asked, followed), request, call));
+    } catch (error) {
+      throw lasting.reason ?? error;
+    } finally {
+      lasting.close();
     }
-    return (call) => this.#lasting(handle, call);
   }
 
   /** What is told for long is looked at again when rules change, with all that was asked for. */
-  async #lasting(
+  async #streamed(
     handle: StreamHandlerOf<unknown, unknown>,
     call: StreamCall<unknown, unknown>,
   ): Promise<void> {
-    const asked: unknown[] = [];
-    const ending = endable(call.signal);
-    const lookAgain = async (): Promise<void> => {
-      if (this.#isOpen) return;
-      for (const request of asked) await this.#check(request, call);
-    };
-    const leave = this.#access.standing.add({
-      check: () => void lookAgain().catch(ending.end),
-      end: ending.end,
-    });
+    const lasting = this.#lastingOf(call);
     const admits = async (request: unknown): Promise<boolean> => {
+      const stays = this.#path === watch ? isCreate(request) : this.#path !== keepAlive;
+      if (stays) lasting.add(request);
       const admitted = await this.#admits(request, call);
-      if (admitted) asked.push(request);
+      if (stays && !admitted) lasting.drop();
       return admitted;
     };
     try {
-      await handle(new GuardedCall(call, admits, ending.signal));
-      // What ends because it was ended says why.
-      if (ending.signal.aborted && !call.signal.aborted) throw ending.signal.reason;
+      const over = whenOver(lasting.signal);
+      // A handler may wait for its client to read: who is ended is told at once.
+      await Promise.race([over, handle(new FollowedStream({ call, lasting, admits }))]);
+    } catch (error) {
+      throw lasting.reason ?? error;
     } finally {
-      leave();
-      ending.leave();
+      lasting.close();
     }
+  }
+
+  #lastingOf(call: Call): Lasting {
+    return new Lasting({
+      access: this.#access,
+      call,
+      check: async (request) => void (await this.#check(request, call)),
+      known: () => {
+        try {
+          new Caller(this.#ground, this.#access, call).token();
+        } catch (error) {
+          throw this.#told(explain(error));
+        }
+      },
+    });
   }
 
   get #isOpen(): boolean {
@@ -142,7 +175,11 @@ class Gate {
     request: unknown,
     call: Call,
   ): Promise<unknown> {
-    const caller = await this.#check(request, call);
+    const caller = await this.#check(request, call).catch((error: unknown) => {
+      if (this.#path !== timeToLive || !isAbsentLease(error)) throw error;
+      return null;
+    });
+    if (caller === null) return await this.#noLease(request, -1n);
     // Of a rule that asked nothing a bad token is bad all the same.
     caller.token();
     const answer = await handle(request, call);
@@ -157,8 +194,10 @@ class Gate {
       await this.#check(request, call);
       return true;
     } catch (error) {
-      if (this.#path !== watch) throw error;
-      await call.send(await this.#noWatch(explain(error)));
+      if (this.#path === watch) await call.send(await this.#noWatch(explain(error)));
+      else if (this.#path === keepAlive && isAbsentLease(error))
+        await call.send(await this.#noLease(request, 0n));
+      else throw error;
       return false;
     }
   }
@@ -176,6 +215,13 @@ class Gate {
       canceled: true,
       cancelReason: `rpc error: code = ${goNames.get(code) ?? 'Unknown'} desc = ${message}`,
     };
+  }
+
+  /** As of one that never was: somebody else's is not there. */
+  async #noLease(request: unknown, TTL: bigint): Promise<object> {
+    const { ID } = request as { readonly ID: bigint };
+    const { revision } = await this.#ground.host.status();
+    return { header: this.#ground.header(revision), ID, TTL };
   }
 
   async #check(request: unknown, call: Call): Promise<Caller> {
@@ -207,41 +253,6 @@ const goNames: ReadonlyMap<GrpcCode, string> = new Map([
   [grpcCode.unauthenticated, 'Unauthenticated'],
 ]);
 
-/** A conversation whose handler sees what its caller may ask for. */
-class GuardedCall implements StreamCall<unknown, unknown> {
-  readonly #call: StreamCall<unknown, unknown>;
-  readonly #admits: (request: unknown) => Promise<boolean>;
-  readonly signal: AbortSignal;
-
-  constructor(
-    call: StreamCall<unknown, unknown>,
-    admits: (request: unknown) => Promise<boolean>,
-    signal = call.signal,
-  ) {
-    this.#call = call;
-    this.#admits = admits;
-    this.signal = signal;
-  }
-
-  metadata(key: string): string | undefined {
-    return this.#call.metadata(key);
-  }
-
-  get socket(): StreamCall<unknown, unknown>['socket'] {
-    return this.#call.socket;
-  }
-
-  send(response: unknown): Promise<void> | undefined {
-    return this.#call.send(response);
-  }
-
-  sendBytes(message: Uint8Array): Promise<void> | undefined {
-    return this.#call.sendBytes(message);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<unknown> {
-    for await (const request of this.#call) {
-      if (await this.#admits(request)) yield request;
-    }
-  }
+function isCreate(request: unknown): boolean {
+  return (request as WatchRequest).requestUnion.case === 'createRequest';
 }

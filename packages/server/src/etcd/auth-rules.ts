@@ -114,7 +114,7 @@ export const leaseRules: RulesOf<typeof Lease> = {
   leaseKeepAlive: (request, caller) => changesLease(request, caller),
   leaseTimeToLive: async ({ ID, keys }, caller) => {
     caller.user();
-    if (!keys) return;
+    if (!keys) return caller.maySee(ID);
     caller.readsOnly();
     await caller.mayLease('read', ID);
   },

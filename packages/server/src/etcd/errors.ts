@@ -55,6 +55,10 @@ export function etcdError(name: EtcdErrorName, cause?: unknown): GrpcError {
   return new GrpcError(code, `etcdserver: ${text}`, cause);
 }
 
+export function isAbsentLease(error: unknown): boolean {
+  return error instanceof GrpcError && error.message === etcdError('leaseNotFound').message;
+}
+
 /** What a client of etcd is told of any error. */
 export function explain(error: unknown): GrpcError {
   if (error instanceof GrpcError) return error;

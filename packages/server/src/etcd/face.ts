@@ -177,7 +177,7 @@ function methodsFor(ground: Ground, access: Access): Method[] {
   return [
     ...methodsOf(KV, new KvService(ground).handlers, { put: putCodec(ground.header) }),
     ...methodsOf(Watch, new WatchService(ground).handlers),
-    ...methodsOf(Lease, new LeaseService(ground).handlers),
+    ...methodsOf(Lease, new LeaseService(ground, access).handlers),
     ...methodsOf(Lock, new LockService(ground).handlers),
     ...methodsOf(Election, new ElectionService(ground).handlers),
     ...methodsOf(Cluster, new ClusterService(ground).handlers),

@@ -12,10 +12,12 @@ import type {
   MessageInitShape,
 } from 'waymark/etcd';
 import { bytesToArray, isWaymarkError, type LeaseId, limits, toLeaseId } from 'waymark/engine';
+import type { Access } from '../access/access.js';
 import type { Call, StreamCall } from '../grpc/call.js';
 import type { Service } from '../grpc/methods.js';
 import { grpcCode, GrpcError } from '../grpc/status.js';
 import { whenOver } from '../grpc/when-over.js';
+import { Caller } from './auth-caller.js';
 import { etcdError } from './errors.js';
 import { type Ground, type Header, namespaceOf } from './ground.js';
 import { bareKeysOf } from './key-area.js';
@@ -32,9 +34,11 @@ const engineTtlMax = BigInt(limits.ttlMsMax) / 1_000n;
 /** Leases are the engine's: those of the library are listed as well, and live and end as etcd's do. */
 export class LeaseService {
   readonly #ground: Ground;
+  readonly #access: Access;
 
-  constructor(ground: Ground) {
+  constructor(ground: Ground, access: Access) {
     this.#ground = ground;
+    this.#access = access;
   }
 
   get handlers(): Service<typeof Lease> {
@@ -59,10 +63,17 @@ export class LeaseService {
       const lease = await this.#ground.host.grant(ttlMs, {
         id: knownId(ID) ?? undefined,
       });
+      await this.#own(lease.id, call);
       return { header: await this.#header(), ID: BigInt(lease.id), TTL: seconds(lease.ttlMs) };
     } catch (error) {
       throw isWaymarkError(error, 'conflict') ? etcdError('leaseExists', error) : error;
     }
+  }
+
+  /** From now on it is the caller's. */
+  async #own(id: LeaseId, call: Call): Promise<void> {
+    if (this.#access.on)
+      await this.#access.own(id, new Caller(this.#ground, this.#access, call).name);
   }
 
   async revoke(

@@ -42,6 +42,7 @@ export function accessRoutes(app: FastifyInstance, access: Access): void {
     await access.store.change(plan);
   };
   switchRoutes(app, access, change);
+  peerRoutes(app, access);
   tokenRoutes(app, access, change);
   roleRoutes(app, access, change);
   userRoutes(app, access, change);
@@ -70,6 +71,15 @@ function switchRoutes(app: FastifyInstance, access: Access, change: Change): voi
     }
     await told(() => change((state) => access.edits.disable(state)));
     return status();
+  });
+}
+
+function peerRoutes(app: FastifyInstance, access: Access): void {
+  const summary = 'let servers show each other another secret';
+  const schema = { tags, summary, response: answers.nothing };
+  app.post(`${root}/peers/renew`, { schema }, async (_request, reply) => {
+    await access.renewPeers();
+    return await reply.code(204).send();
   });
 }
 

@@ -1,9 +1,12 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { limits, type WaymarkError } from 'waymark';
 import type { Admission } from 'waymark/wire';
+import type { Metrics } from '../metrics.js';
 import { problemOf, statusOf } from './problem.js';
+import { type Upload, Uploads } from './uploads.js';
 
 export interface HttpAdmission {
   /** Bounds the work under way of all faces. */
@@ -12,36 +15,106 @@ export interface HttpAdmission {
   readonly spend?: ((socket: Duplex, token?: string) => WaymarkError | null) | undefined;
 }
 
+interface HeadParts extends HttpAdmission {
+  readonly requestId: (request: IncomingMessage) => string;
+}
+
 /** Requests that still count as work under way, and how they stop. */
 const counting = new WeakMap<ServerResponse, () => void>();
 
+/** Requests whose turn comes once their body is there, and what of it is. */
+const coming = new WeakMap<IncomingMessage, Upload | null>();
+
 /**
- * Hands on what has its turn. Nothing is read of a body before, and what is refused costs no more than its head.
+ * Hands on what has its turn, and what has a body, which has its turn once that is there: `bodyTurns`. What is refused for its rate, or because
+ * too much waits already, costs no more than its head.
  *
  * @param handler  answers the request
  */
 export function admitted(
-  { admission, spend }: HttpAdmission,
+  { admission, spend, requestId }: HeadParts,
   handler: RequestListener,
 ): RequestListener {
   return (request, response) => {
     if (isUrgent(request)) return handler(request, response);
-    const refusal = spend?.(request.socket, request.headers.authorization) ?? null;
-    if (refusal !== null) return refuse(response, refusal);
-    const bytes = bytesOf(request);
-    const begin = (): void => {
-      if (response.destroyed) return admission.leave(bytes);
-      const leave = (): void => {
-        if (counting.delete(response)) admission.leave(bytes);
-      };
-      counting.set(response, leave);
-      response.once('close', leave);
-      handler(request, response);
-    };
-    if (admission.enter(bytes)) return begin();
-    const refused = (error: WaymarkError): void => refuse(response, error);
-    admission.wait({ bytes, begin: AsyncResource.bind(begin), refused });
+    const refused = (error: WaymarkError): void => refuse(response, error, requestId(request));
+    const refusal =
+      spend?.(request.socket, request.headers.authorization) ?? admission.refusal() ?? null;
+    if (refusal !== null) return refused(refusal);
+    if (hasBody(request)) {
+      coming.set(request, null);
+      return handler(request, response);
+    }
+    takeTurn(admission, response, {
+      bytes: 0,
+      begin: () => handler(request, response),
+      refused,
+    });
   };
+}
+
+/**
+ * What has a body has its turn once that is there: one who announces much and sends little keeps nobody else from their turn. What comes
+ * meanwhile is bounded by itself.
+ */
+export function bodyTurns(
+  app: FastifyInstance,
+  { admission, metrics }: { readonly admission: Admission; readonly metrics: Metrics },
+): void {
+  const uploads = new Uploads(admission.limits.inFlightBytesMax);
+  const help = 'Bytes of bodies that are still coming over HTTP, as far as they are counted.';
+  metrics.gauge('waymark_http_bodies_coming_bytes', help, () => uploads.bytes);
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    if (!coming.has(request.raw) || isStreamed(request)) return done(null, payload);
+    const refused = (error: WaymarkError): void => {
+      // As if it had broken off by itself: whoever reads it answers, and closes the connection.
+      if (payload.listenerCount('error') > 0) payload.emit('error', error);
+    };
+    const upload = uploads.begin(refused);
+    coming.set(request.raw, upload);
+    payload.on('data', (bytes: Buffer) => upload.add(bytes.length));
+    reply.raw.once('close', () => upload.end());
+    // The one who reads it listens from the same turn of the event loop on.
+    done(null, payload);
+  });
+  app.addHook('preValidation', (request, reply, done) => {
+    const upload = coming.get(request.raw);
+    if (upload === undefined) return done();
+    upload?.end();
+    const bytes = Math.min(upload?.bytes ?? 0, limits.requestBytesMax);
+    takeTurn(admission, reply.raw, { bytes, begin: done, refused: done });
+  });
+}
+
+/** Whoever takes a body as it comes holds it back by not reading on: to listen to it would let it flow. */
+function isStreamed({ headers, routeOptions }: FastifyRequest): boolean {
+  const { streamed } = routeOptions.config as { readonly streamed?: string };
+  return streamed !== undefined && headers['content-type']?.startsWith(streamed) === true;
+}
+
+interface HttpTurn {
+  readonly bytes: number;
+  readonly begin: () => void;
+  readonly refused: (error: WaymarkError) => void;
+}
+
+/** It counts until it is answered, or its client has gone. */
+function takeTurn(admission: Admission, response: ServerResponse, turn: HttpTurn): void {
+  const { bytes, refused } = turn;
+  const begin = (): void => {
+    if (response.destroyed) return admission.leave(bytes);
+    const leave = (): void => {
+      if (counting.delete(response)) admission.leave(bytes);
+    };
+    counting.set(response, leave);
+    response.once('close', leave);
+    turn.begin();
+  };
+  if (admission.enter(bytes)) return begin();
+  // What is done then belongs to this request, not to the one that made room. Not `AsyncResource.bind`: in Node 20 each of its functions is
+  // given properties of its own, which costs as much as the head of a request.
+  const own = new AsyncResource('WaymarkTurn');
+  admission.wait({ bytes, begin: () => own.runInAsyncScope(begin), refused });
 }
 
 /**
@@ -52,10 +125,8 @@ export function inTurn(handler: RequestListener): RequestListener {
   return (request, response) => {
     if (response.socket !== null) return handler(request, response);
     // It is no part of what was answered before it.
-    response.once(
-      'socket',
-      AsyncResource.bind(() => handler(request, response)),
-    );
+    const own = new AsyncResource('WaymarkTurn');
+    response.once('socket', () => own.runInAsyncScope(handler, null, request, response));
   };
 }
 
@@ -64,11 +135,10 @@ export function stopCounting(response: ServerResponse): void {
   counting.get(response)?.();
 }
 
-/** A body without a length is as long as one may be. */
-function bytesOf({ headers }: IncomingMessage): number {
-  if (headers['transfer-encoding'] !== undefined) return limits.requestBytesMax;
-  const length = Number(headers['content-length'] ?? 0);
-  return Number.isNaN(length) ? 0 : Math.min(length, limits.requestBytesMax);
+function hasBody({ headers }: IncomingMessage): boolean {
+  if (headers['transfer-encoding'] !== undefined) return true;
+  const length = headers['content-length'];
+  return length !== undefined && length !== '0';
 }
 
 /** Keeps alive what is there, gives it back, or tells how the server is. */
@@ -79,13 +149,19 @@ function isUrgent({ method, url = '' }: IncomingMessage): boolean {
   return method === 'POST' && /^\/v1\/leases\/[^/]+\/renew$/.test(url);
 }
 
-function refuse(response: ServerResponse, error: WaymarkError): void {
+/** What is left of a body is read and forgotten, and the connection serves on; unless more is announced than any request may have. */
+function refuse(response: ServerResponse, error: WaymarkError, requestId: string): void {
   if (response.destroyed) return;
-  const body = problemOf(error);
+  const body = problemOf(error, requestId);
+  const announced = Number(response.req.headers['content-length'] ?? 0);
   response.writeHead(statusOf(error), {
     'content-type': 'application/problem+json',
     'content-length': Buffer.byteLength(body),
     'retry-after': String(Math.ceil((error.facts.retryAfterMs ?? 1_000) / 1_000)),
+    'x-request-id': requestId,
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+    ...(announced > limits.requestBytesMax && { connection: 'close' }),
   });
   response.end(body);
 }

@@ -10,7 +10,7 @@ import { traceRequests } from '../observe/tracing.js';
 import type { Metrics } from '../metrics.js';
 import type { Access } from '../access/access.js';
 import { accessRoutes } from './access.js';
-import { admitted, type HttpAdmission, inTurn } from './admitted.js';
+import { admitted, bodyTurns, type HttpAdmission, inTurn } from './admitted.js';
 import { problem, problemAnswer } from './answers.js';
 import { backupRoute } from './backup.js';
 import { barrierRoutes } from './barriers.js';
@@ -102,6 +102,7 @@ export async function createApp(
   });
   app.addHook('onRequest', async (request) => checkOrigin(askedBy(request.raw), parts.hosts));
   parts.callers.guard(app);
+  bodyTurns(app, parts);
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
@@ -128,12 +129,13 @@ export async function createApp(
   operationRoutes(app, parts);
   await consoleRoutes(app, frontPage(parts.version));
   if (parts.cluster !== undefined) clusterRoutes(app, parts.cluster);
-  if (parts.allowBackup) backupRoute(app, parts.engine);
+  if (parts.allowBackup) backupRoute(app, parts.engine, parts.callers);
   await app.ready();
   return { app, watches };
 }
 
 function bareApp(parts: AppParts): FastifyInstance {
+  const requestId = requestIdOf(parts.random);
   return fastify({
     loggerInstance: parts.logger,
     logController: new LogController({
@@ -143,7 +145,7 @@ function bareApp(parts: AppParts): FastifyInstance {
     bodyLimit: limits.requestBytesMax,
     requestTimeout: parts.requestMs,
     serverFactory: (handler) => {
-      const rest = admitted(parts, handler);
+      const rest = admitted({ ...parts, requestId }, handler);
       return createServer(
         {
           requestTimeout: parts.requestMs,
@@ -157,7 +159,7 @@ function bareApp(parts: AppParts): FastifyInstance {
       );
     },
     exposeHeadRoutes: false,
-    genReqId: requestIdOf(parts.random),
+    genReqId: requestId,
     clientErrorHandler: refuseMalformed,
     frameworkErrors: sendProblem,
     onProtoPoisoning: 'error',

@@ -79,12 +79,23 @@ export class Callers {
     const grounds = new WeakMap<FastifyRequest, CallerGround>();
     app.addHook('onRequest', async (request) => {
       const ground = this.groundOf(request.raw);
-      if (!openRoutes.has(request.routeOptions.url ?? '')) demandRoute(ground.caller, request);
+      if (!openRoutes.has(request.routeOptions.url ?? '')) {
+        const asked = { action: `${request.method} ${request.routeOptions.url ?? ''}` };
+        ground.caller.authenticate(asked);
+        demandHere(ground.caller, request);
+      }
       if (ground !== this.#nobody) grounds.set(request, ground);
     });
     app.addHook('preHandler', (request, _reply, done) => {
+      const ground = grounds.get(request) ?? this.#nobody;
+      try {
+        // A body takes as long as its client likes.
+        if (demandHere(ground.caller, request)) tellAct(ground.caller, request);
+      } catch (error) {
+        return done(error as Error);
+      }
       // Also where it is nobody's: it may have its turn by what was somebody's.
-      this.#under.run(grounds.get(request) ?? this.#nobody, done);
+      this.#under.run(ground, done);
     });
   }
 }
@@ -101,21 +112,27 @@ const openRoutes: ReadonlySet<string> = new Set([
 ]);
 const rootRoutes = ['/v1/backup', '/v1/access'];
 
-function demandRoute(caller: Caller, request: FastifyRequest): void {
+/** What no host is asked for. @returns whether it is root's */
+function demandHere(caller: Caller, request: FastifyRequest): boolean {
   const { url = '' } = request.routeOptions;
   const action = `${request.method} ${url}`;
-  caller.authenticate({ action });
-  if (url === '/metrics' || url === '/v1/status') return caller.demandObserving(action);
+  if (url === '/metrics' || url === '/v1/status') caller.demandObserving(action);
   if (rootRoutes.some((root) => url === root || url.startsWith(`${root}/`))) {
     caller.demandRoot(action);
-    if (caller.controlled && (request.method !== 'GET' || url === '/v1/backup'))
-      caller.tell({ action, path: rawPath(request.url) });
-    return;
+    return true;
   }
   // A cursor is of no path: whoever moves it decides what its reader is told.
   const { cursor } = request.query as { readonly cursor?: string };
   if (cursor !== undefined || url.startsWith('/v1/ns/:ns/cursors'))
     caller.demandPath(['watch'], namespaceOf(request), '/');
+  return false;
+}
+
+function tellAct(caller: Caller, request: FastifyRequest): void {
+  const { method, url } = request;
+  const route = request.routeOptions.url ?? '';
+  if (caller.controlled && (method !== 'GET' || route === '/v1/backup'))
+    caller.tell({ action: `${method} ${route}`, path: rawPath(url) });
 }
 
 /** Does what the one there is at the time of each call does. */

@@ -34,8 +34,8 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toWaymarkError(error);
   const http = statusOf(problem);
-  // What became of a message is no fault of the server.
-  if (http >= 500 && problem.facts.outcome === undefined)
+  // What became of a message is no fault of the server, and what is too much for it is counted, not told one by one.
+  if (http >= 500 && problem.facts.outcome === undefined && problem.code !== 'overloaded')
     request.log.error({ err: error }, problem.message);
   if (problem.facts.retryAfterMs !== undefined) {
     void reply.header('retry-after', Math.ceil(problem.facts.retryAfterMs / 1_000));
@@ -46,7 +46,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 
 /** What is too much for the whole server is no fault of the one who asks. */
 export function statusOf({ code, facts }: WaymarkError): number {
-  if (code === 'overloaded' && facts.limit === 'inFlightMax') return 503;
+  if (code === 'overloaded' && facts.limit?.startsWith('inFlight') === true) return 503;
   return errorTable[code].http;
 }
 

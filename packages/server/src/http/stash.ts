@@ -135,11 +135,11 @@ function entryRoutes(app: FastifyInstance, space: Space): void {
   );
 }
 
+const ndjson = 'application/x-ndjson';
+
 /** `POST /v1/stash/{index}:batch`, in JSON at once, or as lines of JSON of any number. */
 function batchRoutes(app: FastifyInstance, space: Space): void {
-  app.addContentTypeParser('application/x-ndjson', (_request, payload, done) =>
-    done(null, payload),
-  );
+  app.addContentTypeParser(ndjson, (_request, payload, done) => done(null, payload));
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     try {
       done(null, JSON.parse(String(body)));
@@ -153,7 +153,7 @@ function batchRoutes(app: FastifyInstance, space: Space): void {
   app.post(
     '/v1/stash/:index',
     // In the document: {index}:batch.
-    { schema, config: { shownUrl: '/v1/stash/:index(.+)::batch' } },
+    { schema, config: { shownUrl: '/v1/stash/:index(.+)::batch', streamed: ndjson } },
     async (request, reply) => {
       const index = batchIndexOf(space, request);
       if (request.body instanceof Readable) return await streamed(index, request, reply);
@@ -187,7 +187,7 @@ async function streamed(
   const signal = goneSignal(reply);
   const tally: BatchTally = { put: 0, deleted: 0, got: 0 };
   const lines = runBatch(index, jsonLines(request.body as Readable), { signal, tally });
-  return await reply.type('application/x-ndjson').send(Readable.from(lines));
+  return await reply.type(ndjson).send(Readable.from(lines));
 }
 
 /** `30s`, `12h`; a number is of milliseconds. Longer than other durations: up to a year. */

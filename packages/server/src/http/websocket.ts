@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { limits } from 'waymark';
-import { errorTable } from 'waymark/engine';
+import { limits, type WaymarkError } from 'waymark';
+import { type Clock, errorTable, pause } from 'waymark/engine';
 import { chosenProtocol, shownBy } from '../access/shown.js';
+import type { WorkLimits } from '../admission.js';
 import type { Brought } from '../socket/face.js';
 import type { Callers } from './callers.js';
 import { namespaceFrom, pathFrom, rawPath } from './inputs.js';
@@ -15,6 +16,8 @@ import { callOf, eventJson, openWatch, type OpenWatch, resumeReader } from './wa
 export interface UpgradeParts extends WatchParts {
   readonly hosts: ReadonlySet<string> | null;
   readonly callers: Callers;
+  /** Counts a call of the client behind a connection. @returns why it may not */
+  readonly spend: WorkLimits['spend'];
   /** Serves the binary protocol over `GET /v1/socket`. */
   readonly binary: (socket: WebSocket, under: Duplex, brought: Brought) => void;
 }
@@ -54,6 +57,10 @@ async function answer(
   }
   if (!/^\/v1\/ns\/[^/]+\/watch(\/|$)/.test(path))
     return refuseStatus(socket, 404, 'no WebSocket here');
+  const spend = (): WaymarkError | null =>
+    parts.spend?.(socket, shownBy(request).token ?? undefined) ?? null;
+  const tooOften = spend();
+  if (tooOften !== null) throw tooOften;
   const { space, caller } = parts.callers.groundOf(request, 'websocket');
   caller.authenticate({ action: 'watch' });
   const gone = new AbortController();
@@ -71,7 +78,13 @@ async function answer(
     const watch = await openWatch(space, namespace, pathFrom(url), call);
     if (gone.signal.aborted) return;
     upgrade((ws) => {
-      if (cursor !== null) moveByAcks(ws, (id) => parts.cursors.move(namespace, cursor, id));
+      if (cursor !== null) {
+        const move = async (id: string): Promise<unknown> => {
+          await ownTurn(parts.clock, spend, gone.signal);
+          return await parts.cursors.move(namespace, cursor, id);
+        };
+        moveByAcks(ws, move);
+      }
       void serveWatch(ws, watch, parts, gone.signal);
     });
   } catch (error) {
@@ -80,17 +93,29 @@ async function answer(
   }
 }
 
+/** Waits until one more call may be made: what is acknowledged meanwhile is one. */
+async function ownTurn(
+  clock: Clock,
+  spend: () => WaymarkError | null,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let late = spend(); late !== null; late = spend()) {
+    await pause(clock, late.facts.retryAfterMs ?? 1_000, signal);
+    signal.throwIfAborted();
+  }
+}
+
 /** A client that resumes by a cursor says what it has: `{"ack":"ID"}`. What it says wrong ends the connection, and is told. */
 function moveByAcks(ws: WebSocket, move: (id: string) => Promise<unknown>): void {
-  let latest: string | null = null;
+  let latest: Buffer | null = null;
   let moving = false;
   const moveOn = async (): Promise<void> => {
     moving = true;
     try {
       // Several that come while one is kept are one: the last.
-      for (let id = latest; id !== null; id = latest) {
+      for (let ack = latest; ack !== null; ack = latest) {
         latest = null;
-        await move(id);
+        await move(ackIn(ack));
       }
       moving = false;
     } catch (error) {
@@ -99,7 +124,7 @@ function moveByAcks(ws: WebSocket, move: (id: string) => Promise<unknown>): void
     }
   };
   ws.on('message', (data: Buffer) => {
-    latest = ackIn(data);
+    latest = data;
     if (!moving) void moveOn();
   });
 }

@@ -75,16 +75,22 @@ export class HostFigures {
     return begun;
   }
 
-  lockAsked(namespace: string): void {
-    this.of(namespace).calls++;
+  /** A request that was not answered at once. */
+  lockAwaited(): void {
     this.#waiters++;
   }
 
-  lockAnswered(tookMs: number, token: number | null): void {
+  lockCame(tookMs: number, token: number | null): void {
     this.#waiters--;
+    this.lockAnswered(tookMs, token);
+  }
+
+  /** @param tookMs  null: as long as the last */
+  lockAnswered(tookMs: number | null, token: number | null): void {
     if (token === null) return this.#locks.add(taken);
     this.#granted.value++;
-    this.lockWaits.observe(tookMs / 1_000);
+    if (tookMs === null) this.lockWaits.again();
+    else this.lockWaits.observe(tookMs / 1_000);
   }
 
   lockFailed(error: unknown): void {

@@ -1,4 +1,5 @@
 import {
+  AlikeTimer,
   type AcquireRequest,
   type Batch,
   type CallOptions,
@@ -15,6 +16,7 @@ import {
   type ReadOptions,
   type RecipeCall,
   type RunOptions,
+  settledValue,
   type Txn,
   type WatchOptions,
 } from 'waymark/engine';
@@ -28,11 +30,13 @@ export function measuredHost(host: Host, clock: Clock, figures: HostFigures): Ho
 class MeasuredHost extends ForwardingHost {
   readonly #clock: Clock;
   readonly #figures: HostFigures;
+  readonly #timer: AlikeTimer;
 
   constructor(host: Host, clock: Clock, figures: HostFigures) {
     super(host);
     this.#clock = clock;
     this.#figures = figures;
+    this.#timer = new AlikeTimer(clock);
   }
 
   override read(namespace: string, query: Query, options?: ReadOptions): Promise<Reading> {
@@ -63,14 +67,12 @@ class MeasuredHost extends ForwardingHost {
     request: AcquireRequest,
     options?: CallOptions,
   ): Promise<number | null> {
-    const began = this.#clock.now();
-    const figures = this.#figures;
+    const began = this.#timer.begin();
     const answer = this.host.acquire(namespace, request, options);
-    figures.lockAsked(namespace);
-    answer.then(
-      (token) => figures.lockAnswered(this.#clock.now() - began, token),
-      (error: unknown) => figures.lockFailed(error),
-    );
+    this.#figures.of(namespace).calls++;
+    const token = settledValue(answer);
+    if (token === undefined) this.#awaitLock(this.#timer.underWay(began), answer);
+    else this.#figures.lockAnswered(this.#timer.answered(began), token);
     return answer;
   }
 
@@ -114,6 +116,15 @@ class MeasuredHost extends ForwardingHost {
       },
     );
     return answer;
+  }
+
+  #awaitLock(tookMs: () => number, answer: Promise<number | null>): void {
+    const figures = this.#figures;
+    figures.lockAwaited();
+    answer.then(
+      (token) => figures.lockCame(tookMs(), token),
+      (error: unknown) => figures.lockFailed(error),
+    );
   }
 
   #ended(figures: CallFigures, began: number): void {

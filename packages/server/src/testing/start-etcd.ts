@@ -40,6 +40,8 @@ export interface EtcdForTests extends AsyncDisposable {
 const firstByteMs = 10_000;
 const connectionsMax = 10_000;
 const graceMs = 100;
+/** Passwords here keep nothing that matters: each login takes microseconds, not the quarter of a second that guards people's. */
+const passwordCost = { N: 16, r: 1, p: 1 };
 
 /**
  * An etcd in this process, for tests: it starts within milliseconds, keeps everything in memory, and is gone when it is closed.
@@ -51,7 +53,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const { engine: given = createMemoryEngine({ clock, random }) } = options;
   const engine = typeof given === 'string' ? await openEngine(given, { clock, random }) : given;
   const host = createLocalHost(engine, { clock, random });
-  const access = await Access.open({ engine, clock, random });
+  const access = await Access.open({ engine, clock, random, passwordCost });
   const stopping = new AbortController();
   const http = createServer((request, response) => {
     if (!face.answer(request, response)) response.writeHead(404).end();

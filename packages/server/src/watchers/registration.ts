@@ -200,12 +200,36 @@ function sharedRecord(
     return { record: { ...defaults, ...named, ...own }, changed: [] };
   }
   const standing = decodeRecord<EndpointRecord>(entry.value);
-  const next = withOptions(parts, endpoint, standing, options, uri);
+  const replaces = !others || wanted.replaces;
+  if (!replaces) shownAll(parts, endpoint, standing, wanted);
+  const next = withOptions(parts, endpoint, standing, options, replaces ? uri : undefined);
   if (!others || next.changed.length === 0) return next;
   throw new WaymarkError(
     'conflict',
     `other watchers of this endpoint stand with another ${next.changed.join(', ')}: leave it out, or change it for all of them`,
   );
+}
+
+/** Whoever has no right to the others' watchers sends by their endpoint what they could send themselves. @throws {WaymarkError} `conflict` */
+function shownAll(
+  { sealer }: DeskParts,
+  endpoint: string,
+  { sealed }: EndpointRecord,
+  { uri, options }: Wanted,
+): void {
+  const kept = openSecrets(sealer, sealed, endpoint);
+  if (isSame(accountIn(kept.uri), accountIn(uri)) && isSame(kept.secrets, options.secrets ?? []))
+    return;
+  throw new WaymarkError(
+    'conflict',
+    'other watchers of this endpoint stand with another password or secret: show those, or have it changed by who may do everything',
+  );
+}
+
+/** All of a URI that its canonical form may leave out. */
+function accountIn(uri: string): readonly string[] {
+  const { username, password } = new URL(uri);
+  return [username, password];
 }
 
 function watcherRecord(

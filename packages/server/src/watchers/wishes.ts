@@ -41,12 +41,20 @@ export interface NamedFacts {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+/** A wish as the server asks it for who has no right to what others registered. */
+export interface RegistrationAsk extends WatcherWish {
+  /** `as it stands`: an endpoint that other watchers have is shared by who shows its password and secrets, and stays what it is. */
+  readonly sharing?: 'as it stands' | undefined;
+}
+
 export interface Wanted {
   readonly namespace: string;
   readonly pattern: string;
   readonly uri: string;
   /** Undefined for now. */
   readonly after: number | undefined;
+  /** Whether the password and secrets of an endpoint that others have are replaced by those that are shown. */
+  readonly replaces: boolean;
   readonly facts: NamedFacts;
   readonly options: NamedOptions;
 }
@@ -54,10 +62,10 @@ export interface Wanted {
 const optionNames = ['retry', 'end', 'batch', 'format', 'secret', 'timeoutMs'] as const;
 const factNames = ['lifetime', 'owner', 'labels'] as const;
 const changeNames: readonly string[] = [...optionNames, ...factNames];
-const wishNames: readonly string[] = [...changeNames, 'namespace', 'pattern', 'endpoint', 'from'];
+const wishNames: readonly string[] = [...changeNames, 'namespace', 'pattern', 'endpoint', 'from', 'sharing'];
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
-export function readWish(wish: WatcherWish): Wanted {
+export function readWish(wish: RegistrationAsk): Wanted {
   checkNames(wish, wishNames, 'a watcher');
   const { namespace = 'default', pattern, endpoint, from = 'now' } = wish;
   checkNamespaceName(namespace);
@@ -66,7 +74,8 @@ export function readWish(wish: WatcherWish): Wanted {
   if (wish.lifetime === null) throw invalid('a lifetime is a duration; leave it out to stay');
   const after = from === 'now' ? undefined : readAfter('from', from);
   const { facts, options } = readChange(wish);
-  return { namespace, pattern, uri: endpoint, after, facts, options };
+  const replaces = wish.sharing === undefined;
+  return { namespace, pattern, uri: endpoint, after, replaces, facts, options };
 }
 
 /** @throws {WaymarkError} `invalid`, `too_large` */

@@ -32,3 +32,26 @@ test('what is refused, and what another look decides, is an ordinary promise', a
   await expect(host.read('n', { key: '' })).rejects.toMatchObject({ code: 'invalid' });
   expect(settledValue(Promise.resolve({}))).toBeUndefined();
 });
+
+test('a lock that is free is granted, and given back, in the same turn; who waits has an ordinary promise', async () => {
+  const host = createLocalHost(createMemoryEngine());
+  const { id: lease } = await host.grant(10_000);
+  const hold = { path: '/a', tree: false, mode: 'exclusive', id: 'one' } as const;
+  const party = { lease, owner: 'o', session: 's', waitMs: undefined };
+  const granted = host.acquire('n', { ...hold, ...party });
+  expect(settledValue(granted)).toBe(1);
+  expect(await granted).toBe(1);
+  const waiting = host.acquire('n', { ...hold, ...party, id: 'two', session: 't' });
+  expect(settledValue(waiting)).toBeUndefined();
+  const released = host.release('n', hold);
+  expect(settledValue(released)).toBe(true);
+  expect(await released).toBe(true);
+  expect(await waiting).toBeGreaterThan(1);
+  expect(settledValue(host.release('n', hold))).toBe(false);
+  await expect(host.acquire('n', { ...hold, ...party, session: '' })).rejects.toMatchObject({
+    code: 'invalid',
+  });
+  await expect(host.release('n', { ...hold, id: '' })).rejects.toMatchObject({ code: 'invalid' });
+  const gone = { ...hold, ...party, path: '/b', lease: 1 };
+  await expect(host.acquire('n', gone)).rejects.toMatchObject({ code: 'lost' });
+});

@@ -9,7 +9,7 @@ interface Settled<T> extends Promise<T> {
 }
 
 /** @param value  best written out as a literal where this is called: then V8 knows that it is no promise, and does not look for its `then` */
-export function settled<T extends object>(value: T): Promise<T> {
+export function settled<T extends object | number | boolean>(value: T): Promise<T> {
   const promise = Promise.resolve(value) as Settled<T>;
   promise.settledValue = value;
   return promise;

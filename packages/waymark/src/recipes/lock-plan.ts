@@ -105,6 +105,8 @@ export class LockPlan {
   readonly markReads: readonly ReadOperation[];
   readonly #place: ByteString;
   readonly #mark: ByteString;
+  #lastId = '';
+  #lastKeys: RequestKeys = { place: '', mark: '' };
 
   constructor(prefix: ByteString, wanted: Wanted) {
     this.wanted = wanted;
@@ -136,8 +138,12 @@ export class LockPlan {
     this.#mark = ownBytes(prefix + markStem(wanted));
   }
 
+  /** Most requests are followed by their own release: its keys are then the same strings, hashed already. */
   keysOf(id: string): RequestKeys {
-    return { place: this.#place + id, mark: this.#mark + id };
+    if (id === this.#lastId) return this.#lastKeys;
+    this.#lastId = id;
+    this.#lastKeys = { place: this.#place + id, mark: this.#mark + id };
+    return this.#lastKeys;
   }
 
   hold(id: string): HeldKeys {

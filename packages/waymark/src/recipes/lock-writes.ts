@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
-import type { ByteString, Engine, LeaseId, Operation } from '../core/engine.js';
+import type { ByteString, Engine, LeaseId, Operation, Outcome } from '../core/engine.js';
 import type { HeldKeys } from '../core/host.js';
+import { settled, settledValue } from '../core/settled.js';
 import type { LockPlans, RequestKeys } from './lock-plan.js';
 import { checkHold } from './lock-request.js';
 import type { Wording } from './wording.js';
@@ -38,9 +39,18 @@ export function removal(keys: RequestKeys): Operation[] {
 }
 
 /** @returns false when nothing was held or waited for */
-export async function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
-  checkHold(hold);
-  const { results } = await engine.commit({ apply: removal(plans.of(hold).keysOf(hold.id)) });
+export function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
+  try {
+    checkHold(hold);
+    const removed = engine.commit({ apply: removal(plans.of(hold).keysOf(hold.id)) });
+    const outcome = settledValue(removed);
+    return outcome === undefined ? removed.then(tellsOfRemoval) : settled(tellsOfRemoval(outcome));
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
+}
+
+function tellsOfRemoval({ results }: Outcome): boolean {
   return results.some((result) => result.type === 'delete' && result.deleted > 0);
 }
 

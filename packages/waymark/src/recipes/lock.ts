@@ -1,7 +1,8 @@
-import type { CallOptions, Entry, Operation, Outcome } from '../core/engine.js';
+import type { CallOptions, Check, Entry, Operation, Outcome } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { AcquireRequest, HeldKeys } from '../core/host.js';
-import type { RequestKeys } from './lock-plan.js';
+import { settled, settledValue } from '../core/settled.js';
+import type { LockPlan, RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
@@ -16,23 +17,57 @@ import { asLost, type Wording } from './wording.js';
  * etcd's client/v3/concurrency does, so a release wakes no herd; unlike there, each grant is a commit guarded by the waiter's own place,
  * so a waiter whose lease died can never be granted.
  */
-export async function acquire(
+export function acquire(
   ground: LockGround,
   request: AcquireRequest,
   options: CallOptions | undefined,
 ): Promise<number | null> {
-  checkRequest(request);
-  const { engine, plans, clock } = ground;
+  try {
+    checkRequest(request);
+    const asked = requested(ground, request);
+    const first = ground.engine.commit({ when: asked.first, apply: asked.apply });
+    // A lock that is free is granted in the turn in which it was asked for, where the engine answers at once.
+    const quick = settledValue(first);
+    if (quick?.succeeded === true) return settled(quick.revision);
+    return unlessFree(ground, request, asked, first, options);
+  } catch (error) {
+    return Promise.reject(asLost(error, ground.words.hold));
+  }
+}
+
+/** A request, as its first commit puts it. */
+interface Asked {
+  readonly plan: LockPlan;
+  readonly keys: RequestKeys;
+  readonly leasedBy: Leased;
+  /** What the first commit looks at: less than `free` does while nobody is thought to wait. */
+  readonly first: readonly Check[];
+  readonly quiet: boolean;
+  readonly apply: readonly Operation[];
+}
+
+function requested({ plans }: LockGround, request: AcquireRequest): Asked {
   const plan = plans.of(request);
   const keys = plan.keysOf(request.id);
   const leasedBy: Leased = { value: encodeParty(request), lease: request.lease };
-  const when = plan.free(keys);
-  const apply: Operation[] = [put(keys.mark, leasedBy)];
   const quiet = plans.presumeQuiet();
+  const first = quiet ? plan.freeWhereQuiet(keys) : plan.free(keys);
+  return { plan, keys, leasedBy, first, quiet, apply: [put(keys.mark, leasedBy)] };
+}
+
+async function unlessFree(
+  ground: LockGround,
+  request: AcquireRequest,
+  { plan, keys, leasedBy, quiet, apply }: Asked,
+  first: Promise<Outcome>,
+  options: CallOptions | undefined,
+): Promise<number | null> {
+  const { engine, plans, clock } = ground;
   try {
-    const quick = await engine.commit({ when: quiet ? plan.freeWhereQuiet(keys) : when, apply });
+    const quick = await first;
     if (quick.succeeded) return quick.revision;
     if (quiet) plans.foundBusy();
+    const when = plan.free(keys);
     const look: Operation[] = readsOf(keys);
     if (request.waitMs === 0) {
       const now = await engine.commit({ when, apply, otherwise: look });

@@ -2,24 +2,25 @@ import type { HostLease, UnderLease } from './kept-lease.js';
 
 /**
  * A request that waits for its answer, unless its lease is lost or its space closes first: the place in the queue goes with the lease, and
- * the engine that would say so may be out of reach. One object in two sets, as every lock that is taken makes one.
+ * the engine that would say so may be out of reach. One object, as every lock that is taken makes one.
  */
 export class Asking<T> implements UnderLease {
   readonly answer: Promise<T>;
   readonly #lease: HostLease;
-  readonly #all: Set<Asking<unknown>>;
+  readonly #apart: Set<UnderLease> | null;
   #resolve!: (value: T) => void;
   #reject!: (reason: unknown) => void;
 
-  constructor(work: Promise<T>, lease: HostLease, all: Set<Asking<unknown>>) {
+  /** @param apart  another set that it is in until it is answered */
+  constructor(work: Promise<T>, lease: HostLease, apart: Set<UnderLease> | null) {
     this.#lease = lease;
-    this.#all = all;
+    this.#apart = apart;
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     lease.losses.add(this);
-    all.add(this as Asking<unknown>);
+    apart?.add(this);
     work.then(
       (value) => {
         this.#leave();
@@ -40,6 +41,6 @@ export class Asking<T> implements UnderLease {
 
   #leave(): void {
     this.#lease.losses.delete(this);
-    this.#all.delete(this as Asking<unknown>);
+    this.#apart?.delete(this);
   }
 }

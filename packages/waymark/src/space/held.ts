@@ -66,19 +66,26 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     return false;
   }
 
-  async release(): Promise<boolean> {
-    if (this.#releasing !== undefined) return await this.#releasedAfter(this.#releasing);
+  release(): Promise<boolean> {
+    if (this.#releasing !== undefined) return this.#releasedAfter(this.#releasing);
     const held = this.#owed || this.isHeld();
     this.#released = true;
     this.#owed = false;
-    if (!held) return false;
+    if (!held) return Promise.resolve(false);
     this.#detach();
-    this.#releasing = this.#giveAllBack();
-    try {
-      return await this.#releasing;
-    } finally {
-      this.#releasing = undefined;
-    }
+    const { ownLease } = this.#parts;
+    this.#releasing = (ownLease ? this.#giveBackWithLease() : this.giveBack()).then(
+      (gone) => {
+        this.#releasing = undefined;
+        return gone;
+      },
+      (error: unknown) => {
+        this.#releasing = undefined;
+        this.#owed = true;
+        throw error;
+      },
+    );
+    return this.#releasing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -126,14 +133,11 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     }
   }
 
-  async #giveAllBack(): Promise<boolean> {
+  async #giveBackWithLease(): Promise<boolean> {
     try {
       return await this.giveBack();
-    } catch (error) {
-      this.#owed = true;
-      throw error;
     } finally {
-      if (this.#parts.ownLease) await this.#parts.lease.release();
+      await this.#parts.lease.release();
     }
   }
 

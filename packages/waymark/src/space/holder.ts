@@ -46,10 +46,8 @@ export class Holder {
   readonly #granted = new Map<number, HostLease>();
   /** Leases that new holds no longer ask for, with what is still held under them. */
   readonly #doubted = new Set<HostLease>();
-  /** Who waits. */
-  readonly #waiting = new Set<Asking<unknown>>();
-  /** What is held under other leases than the shared ones: those know what they hold. */
-  readonly #apart = new Set<Held>();
+  /** What is held, and who waits, under other leases than the shared ones: those know what is under them. */
+  readonly #apart = new Set<Held | Asking<unknown>>();
   readonly #watches: LateWatches;
 
   constructor(host: Host, clock: Clock, random: Random, owner: string) {
@@ -83,7 +81,8 @@ export class Holder {
     try {
       // It may have aborted while the lease was granted; what is free is given without a look at it.
       call.signal?.throwIfAborted();
-      token = await new Asking(ask(asker), lease, this.#waiting).answer;
+      const apart = ownLease || given !== null ? this.#apart : null;
+      token = await new Asking(ask(asker), lease, apart).answer;
     } catch (error) {
       if (ownLease) void lease.release().catch(() => undefined);
       else if (given === null && isWaymarkError(error, 'lost')) this.#doubt(lease);
@@ -116,7 +115,10 @@ export class Holder {
 
   /** Ends those who wait, with a reason. */
   endWaiting(reason: WaymarkError): void {
-    for (const asking of [...this.#waiting]) asking.end(reason);
+    const shared = [...this.#granted.values(), ...this.#doubted];
+    for (const under of [...shared.flatMap(({ losses }) => [...losses]), ...this.#apart]) {
+      if (under instanceof Asking) under.end(reason);
+    }
   }
 
   /** Gives back all that is held, then the leases. */
@@ -124,10 +126,9 @@ export class Holder {
     const asked = await Promise.allSettled(this.#leases.values());
     const granted = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const leases = [...granted, ...this.#doubted];
-    const shared = leases.flatMap((lease) =>
-      [...lease.losses].filter((one) => one instanceof Held),
-    );
-    await Promise.allSettled([...shared, ...this.#apart].map((held) => held.release()));
+    const under = [...leases.flatMap(({ losses }) => [...losses]), ...this.#apart];
+    const held = under.filter((one) => one instanceof Held);
+    await Promise.allSettled(held.map((one) => one.release()));
     await Promise.allSettled(leases.map((lease) => lease.release()));
   }
 

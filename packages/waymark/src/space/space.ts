@@ -101,11 +101,11 @@ export class HostSpace implements Space {
   }
 
   /** @param path  canonical. @throws {WaymarkError} `timeout`, `lost`, `conflict`; null only with `waitMs: 0` */
-  async acquire(namespace: string, path: string, call: LockCall): Promise<Lock | null> {
-    this.checkOpen();
+  acquire(namespace: string, path: string, call: LockCall): Promise<Lock | null> {
+    if (this.#closed !== null) return Promise.reject(this.#closed);
     const { host } = this;
     const { tree = false, mode = 'exclusive', waitMs, signal } = call;
-    return await this.holder.hold({
+    return this.holder.hold({
       path,
       call,
       ask: ({ id, lease, owner, session }) => {

@@ -44,7 +44,7 @@ import {
 } from './query-codec.js';
 import { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 import { method, nothing, readOptional, writeOptional } from './method.js';
-import { malformed } from './reader.js';
+import { malformed, names } from './reader.js';
 
 export interface HostReadArgs {
   readonly namespace: string;
@@ -140,8 +140,8 @@ export const hostMethods = {
       const namespace = r.name();
       const { path, tree, mode, id } = readHeld(r);
       const lease = r.leaseId();
-      const owner = r.text();
-      const session = r.text();
+      const owner = r.name(names.owner);
+      const session = r.name(names.session);
       const waitMs = readOptional(r);
       return { namespace, request: { id, path, tree, mode, lease, owner, session, waitMs } };
     },

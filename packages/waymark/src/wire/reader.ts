@@ -6,13 +6,23 @@ import { readLeaseId } from '../core/lease-id.js';
 /** Longer texts are decoded without a look. */
 const plainMax = 64;
 
+/** Of namespaces, sessions, owners: each has its own last one. */
+export const names = { namespace: 0, session: 1, owner: 2 } as const;
+type NameKind = (typeof names)[keyof typeof names];
+
+/** A text of this frame, and where it lies. */
+interface LastName {
+  text: string;
+  from: number;
+  length: number;
+}
+
 /** Reads one frame. Whatever the bytes are, each call gives a value of its type or throws `invalid`. */
 export class Reader {
   readonly buffer: Buffer;
   position: number;
   readonly #end: number;
-  #lastName = '';
-  #lastNameBytes: Uint8Array | null = null;
+  readonly #last: (LastName | undefined)[] = [];
 
   constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
     this.buffer = asBuffer(buffer);
@@ -108,21 +118,22 @@ export class Reader {
       : utf8Slice(this.buffer, start, this.position);
   }
 
-  /** A text that is mostly the same as the one before: compared, not decoded. */
-  name(): string {
+  /** A text that is mostly the same as the one before of its kind: compared, not decoded. */
+  name(kind: NameKind = 0): string {
     const start = this.position;
     const length = this.uint();
     const from = this.position;
     if (length > this.#end - from) throw malformed('it ends within a text');
-    const last = this.#lastNameBytes;
-    if (last !== null && last.length === length && sameBytes(this.buffer, from, last)) {
+    const last = (this.#last[kind] ??= { text: '', from: 0, length: -1 });
+    if (last.length === length && sameBytes(this.buffer, from, last.from, length)) {
       this.position = from + length;
-      return this.#lastName;
+      return last.text;
     }
     this.position = start;
-    this.#lastName = this.text();
-    this.#lastNameBytes = this.buffer.subarray(from, from + length);
-    return this.#lastName;
+    last.text = this.text();
+    last.from = from;
+    last.length = length;
+    return last.text;
   }
 
   json(): unknown {
@@ -157,7 +168,7 @@ function isAscii(buffer: Uint8Array, start: number, end: number): boolean {
   return bits < 0x80;
 }
 
-function sameBytes(buffer: Uint8Array, start: number, bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (buffer[start + i] !== bytes[i]) return false;
+function sameBytes(buffer: Uint8Array, one: number, other: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (buffer[one + i] !== buffer[other + i]) return false;
   return true;
 }

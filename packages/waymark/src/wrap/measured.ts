@@ -1,3 +1,4 @@
+import { AlikeTimer } from '../core/alike-timer.js';
 import type { Clock } from '../core/clock.js';
 import type {
   Batch,
@@ -35,51 +36,45 @@ export interface EngineMeter {
   batch(changes: number): void;
 }
 
-/** Of calls that are answered at once, one is timed and so many that follow are taken to be like it: two looks at the clock cost a fifth of a put in memory. */
-const alikeMax = 7;
-const untimed = -1;
-
 /** An engine that tells how long its calls take and how they end. What is answered at once is still answered at once. Disposes what it wraps. */
 export function measured(engine: Engine, clock: Clock, meter: EngineMeter): Engine {
   return new MeasuredEngine(engine, clock, meter);
 }
 
 class MeasuredEngine extends ForwardingEngine {
-  readonly #clock: Clock;
+  readonly #timer: AlikeTimer;
   readonly #meter: EngineMeter;
-  /** How many more are not timed. */
-  #alike = 0;
 
   constructor(engine: Engine, clock: Clock, meter: EngineMeter) {
     super(engine);
-    this.#clock = clock;
+    this.#timer = new AlikeTimer(clock);
     this.#meter = meter;
   }
 
   override read(query: Query, options?: ReadOptions): Promise<Reading> {
-    const began = this.#begin();
+    const began = this.#timer.begin();
     return this.#told('read', began, this.engine.read(query, options));
   }
 
   override commit(txn: Txn, options?: CommitOptions): Promise<Outcome> {
-    const began = this.#begin();
+    const began = this.#timer.begin();
     return this.#told('commit', began, this.engine.commit(txn, options));
   }
 
   override grant(ttlMs: number, options?: GrantOptions): Promise<Lease> {
-    return this.#told('grant', this.#clock.now(), this.engine.grant(ttlMs, options));
+    return this.#told('grant', this.#timer.beginTimed(), this.engine.grant(ttlMs, options));
   }
 
   override renew(id: LeaseId, options?: CallOptions): Promise<Lease> {
-    return this.#told('renew', this.#clock.now(), this.engine.renew(id, options));
+    return this.#told('renew', this.#timer.beginTimed(), this.engine.renew(id, options));
   }
 
   override revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly revision: Revision }> {
-    return this.#told('revoke', this.#clock.now(), this.engine.revoke(id, options));
+    return this.#told('revoke', this.#timer.beginTimed(), this.engine.revoke(id, options));
   }
 
   override compact(through: Revision, options?: CallOptions): Promise<void> {
-    return this.#told('compact', this.#clock.now(), this.engine.compact(through, options));
+    return this.#told('compact', this.#timer.beginTimed(), this.engine.compact(through, options));
   }
 
   override watch(ranges: readonly KeyRange[], options?: WatchOptions): AsyncIterable<Batch> {
@@ -114,28 +109,21 @@ class MeasuredEngine extends ForwardingEngine {
     return watch;
   }
 
-  #begin(): number {
-    return this.#alike > 0 ? untimed : this.#clock.now();
-  }
-
   #told<T>(call: MeasuredCall, began: number, answer: Promise<T>): Promise<T> {
-    if (settledValue(answer) === undefined) {
-      this.#alike = 0;
-      this.#await(call, began === untimed ? this.#clock.now() : began, answer);
-    } else if (began === untimed) {
-      this.#alike--;
-      this.#meter.endedAlike(call);
-    } else {
-      this.#alike = alikeMax;
-      this.#meter.ended(call, this.#clock.now() - began);
-    }
+    if (settledValue(answer) === undefined) this.#await(call, this.#timer.underWay(began), answer);
+    else this.#answered(call, this.#timer.answered(began));
     return answer;
   }
 
-  #await(call: MeasuredCall, began: number, answer: Promise<unknown>): void {
+  #answered(call: MeasuredCall, tookMs: number | null): void {
+    if (tookMs === null) this.#meter.endedAlike(call);
+    else this.#meter.ended(call, tookMs);
+  }
+
+  #await(call: MeasuredCall, tookMs: () => number, answer: Promise<unknown>): void {
     answer.then(
-      () => this.#meter.ended(call, this.#clock.now() - began),
-      (error: unknown) => this.#meter.ended(call, this.#clock.now() - began, error),
+      () => this.#meter.ended(call, tookMs()),
+      (error: unknown) => this.#meter.ended(call, tookMs(), error),
     );
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type ErrorCode, isWaymarkError, type WaymarkError } from '../../core/errors.js';
 
@@ -23,6 +24,9 @@ export async function failsWith(code: ErrorCode, call: () => unknown): Promise<W
   throw new Error(`expected ${code}, but the call succeeded`);
 }
 
+/** How soon it is asked again: whoever asks without a rest takes the processor from what is waited for. */
+const againMs = 2;
+
 /** Waits for a fact by asking again, with a bound. */
 export async function eventually(
   what: string,
@@ -32,7 +36,7 @@ export async function eventually(
   const late = AbortSignal.timeout(boundMs);
   while (!(await fact())) {
     if (late.aborted) throw new Error(`not within ${boundMs} ms: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await sleep(againMs);
   }
 }
 

@@ -46,7 +46,7 @@ export class Admission {
   refused = 0;
   calls = 0;
   readonly #clock: Clock;
-  readonly #limits: AdmissionLimits;
+  readonly limits: AdmissionLimits;
   #bytes = 0;
   #queue: Waiting[] = [];
   /** The first that still waits: what is before it had its turn. */
@@ -57,7 +57,7 @@ export class Admission {
 
   constructor(clock: Clock, limits: Partial<AdmissionLimits> = {}) {
     this.#clock = clock;
-    this.#limits = { ...defaultAdmission, ...limits };
+    this.limits = { ...defaultAdmission, ...limits };
   }
 
   get waiting(): number {
@@ -71,8 +71,13 @@ export class Admission {
     return true;
   }
 
+  /** @returns why a call is refused whatever it is, and counts that; null: it begins, or waits */
+  refusal(): WaymarkError | null {
+    return this.waiting < waitingEach * this.limits.inFlightMax ? null : this.#refusal();
+  }
+
   wait(turn: Turn): void {
-    const { inFlightMax, inFlightBytesMax, inFlightWaitMs } = this.#limits;
+    const { inFlightMax, inFlightBytesMax, inFlightWaitMs } = this.limits;
     const bytes = this.#waitingBytes + turn.bytes;
     if (
       this.waiting >= waitingEach * inFlightMax ||
@@ -93,7 +98,7 @@ export class Admission {
 
   /** One that is larger than all may be has its turn when nothing else is under way. */
   #hasRoom(bytes: number): boolean {
-    const { inFlightMax, inFlightBytesMax } = this.#limits;
+    const { inFlightMax, inFlightBytesMax } = this.limits;
     if (this.calls >= inFlightMax) return false;
     return this.#bytes + bytes <= inFlightBytesMax || this.calls === 0;
   }
@@ -148,9 +153,13 @@ export class Admission {
   }
 
   #refuse(turn: Turn): void {
+    turn.refused(this.#refusal());
+  }
+
+  #refusal(): WaymarkError {
     this.refused++;
-    const { inFlightMax: max } = this.#limits;
+    const { inFlightMax: max } = this.limits;
     const text = 'the server has more to do than it can: try again later';
-    turn.refused(new WaymarkError('overloaded', text, { limit: 'inFlightMax', max, retryAfterMs }));
+    return new WaymarkError('overloaded', text, { limit: 'inFlightMax', max, retryAfterMs });
   }
 }

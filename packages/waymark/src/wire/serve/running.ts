@@ -28,6 +28,10 @@ export class Running {
   call: PlainCall | null = null;
   /** Where in a trace its client stands. */
   parent: TraceContext | null = null;
+  /** It has begun, or waits for its turn, and has no answer yet. */
+  underWay = false;
+  /** Its connection knows how to give it up. */
+  listed = false;
   #late = new LateSignal();
   readonly #events: RunningEvents;
   readonly #admission: Admission | undefined;
@@ -59,6 +63,7 @@ export class Running {
    * @param bytes  of its message
    */
   start(args: unknown, bytes: number, options?: CallOptions): void {
+    this.underWay = true;
     const admission = this.#admission;
     if (this.call?.urgent === true) return this.#begin(args, options);
     const refusal = this.#spend?.() ?? null;
@@ -103,6 +108,7 @@ export class Running {
 
   #over(end: CallEnd): void {
     this.#leave();
+    this.underWay = false;
     this.#events.finished(this, end);
   }
 

@@ -179,17 +179,19 @@ export class ServedConnection {
     else this.#listen(call, id, args);
   }
 
-  /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. */
+  /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. Most are answered at once. */
   #wait(call: PlainCall, id: number, args: unknown, bytes: number): void {
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
     const options = running.options();
     this.#waiting++;
+    running.start(args, bytes, options);
+    if (!running.underWay) return;
+    running.listed = true;
     this.#ongoing.set(id, () => {
       if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
     });
-    running.start(args, bytes, options);
   }
 
   #begin(call: PlainCall, id: number): Running | null {
@@ -214,10 +216,9 @@ export class ServedConnection {
 
   #finished(running: Running, end: CallEnd): void {
     this.#calls--;
-    if (running.call?.waits === true) {
-      this.#waiting--;
-      this.#ongoing.delete(running.id);
-    }
+    if (running.call?.waits === true) this.#waiting--;
+    if (running.listed) this.#ongoing.delete(running.id);
+    running.listed = false;
     if (this.#ended) return;
     if (this.#outlet.congested) this.#outlet.whenFree(() => this.#answer(running, end));
     else this.#answer(running, end);
@@ -258,8 +259,7 @@ export class ServedConnection {
   }
 
   #listen(call: ListenCall, id: number, args: unknown): void {
-    let over = false;
-    let stop: () => void = () => {};
+    let [over, stop] = [false, (): void => {}];
     const end = (answer: () => void): void => {
       if (over) return;
       over = true;
