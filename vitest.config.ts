@@ -5,8 +5,11 @@ import { LongestFirst } from './test/support/longest-first.js';
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 const testsOf = (part: string) => `test/${part}/**/*.test.ts`;
-/** Pure logic, beside its source: nothing of one file is left for the next, so they share their processes. */
-const units = ['packages/*/src/**/*.test.ts'];
+/** Many files, most of them small, of which none leaves anything for the next: they share their processes, which load the sources once. */
+const shared = [
+  'packages/*/src/**/*.test.ts',
+  ...['access', 'etcd', 'limits', 'originals', 'recipes', 'stash', 'watchers'].map(testsOf),
+];
 /** Tests that start processes of their own, and wait for them. */
 const processes = [
   'cluster',
@@ -68,20 +71,27 @@ export default defineConfig({
   },
   test: {
     reporters: ['default', './test/support/reporter.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // What hangs ends some time; how long a test takes on a machine with much else to do is no rule of ours.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
-        test: { name: 'units', include: units, exclude: built, isolate: false, ...together },
+        test: {
+          name: 'shared',
+          include: shared,
+          exclude: built,
+          isolate: false,
+          ...together,
+        },
       },
       {
         extends: true,
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-          exclude: [...built, ...processes, ...soak, ...paced, ...timed],
+          exclude: [...built, ...shared, ...processes, ...soak, ...paced, ...timed],
           ...together,
         },
       },

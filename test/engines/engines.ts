@@ -50,7 +50,8 @@ async function serve(engine: string, clock?: FakeClock): Promise<OpenedEngine> {
 
 export async function openServedFile(): Promise<OpenedEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'waymark-suite-'));
-  const opened = await openServed(`file:${directory}`);
+  // The key of what is sealed lies beside the data.
+  const opened = await openServed(`file:${join(directory, 'data')}`);
   const close = async (): Promise<void> => {
     await opened.close();
     await rm(directory, { recursive: true });

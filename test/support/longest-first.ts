@@ -20,8 +20,10 @@ const long = [
   'engines/remote-elsewhere',
   'endpoints/xmpp',
   'cluster/applications',
+  'cluster/namespaces',
   'engines/mirror',
   'engines/postgres',
+  'elections/kills',
   'faults/cluster-locks',
   'engines/postgres-order',
   'stash/own-nodes',
@@ -34,19 +36,20 @@ const long = [
   'engines/etcd-3.5',
   'delivery/engines',
   'faults/rig',
+  'locks/expiry',
   'etcd/watch',
   'deploy/image',
   'server/streams',
-].map((name) => `/test/${name}.test.ts`);
+].map((name) => `test/${name}.test.ts`);
 
-/** Files in the order of the list, then the others as Vitest would have them; units last, so that what shares a process is together. */
+/** Files in the order of the list, then the others as Vitest would have them; those that share their processes last, together. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const others = await super.sort(files);
     const rank = ({ moduleId, project }: TestSpecification): number => {
-      if (project.name === 'units') return long.length + 1;
-      const at = long.findIndex((name) => moduleId.endsWith(name));
-      return at === -1 ? long.length : at;
+      const at = long.findIndex((name) => moduleId.endsWith(`/${name}`));
+      if (at !== -1) return at;
+      return project.config.isolate === false ? long.length + 1 : long.length;
     };
     return others.toSorted((one, other) => rank(one) - rank(other));
   }

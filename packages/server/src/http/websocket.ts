@@ -81,6 +81,7 @@ async function answer(
       if (cursor !== null) {
         const move = async (id: string): Promise<unknown> => {
           await ownTurn(parts.clock, spend, gone.signal);
+          caller.demandPath(['watch'], namespace, '/');
           return await parts.cursors.move(namespace, cursor, id);
         };
         moveByAcks(ws, move);

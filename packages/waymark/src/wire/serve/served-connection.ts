@@ -172,6 +172,8 @@ export class ServedConnection {
   }
 
   #last(call: WatchCall | ListenCall, id: number, args: unknown): void {
+    // It is no span, and what comes after it is another call.
+    this.#traceOfNext = null;
     const { watchesMax } = this.#limits;
     if (this.#watches >= watchesMax) return this.#outlet.error(id, overloaded({ watchesMax }));
     this.#watches++;
@@ -195,17 +197,15 @@ export class ServedConnection {
   }
 
   #begin(call: PlainCall, id: number): Running | null {
+    const parent = this.#traceOfNext;
+    this.#traceOfNext = null;
     const { callsMax } = this.#limits;
-    if (this.#calls >= callsMax) {
-      this.#outlet.error(id, overloaded({ callsMax }));
-      return null;
-    }
+    if (this.#calls >= callsMax) return (this.#outlet.error(id, overloaded({ callsMax })), null);
     this.#calls++;
     const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
     running.call = call;
-    running.parent = this.#traceOfNext;
-    this.#traceOfNext = null;
+    running.parent = parent;
     return running;
   }
 
