@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type ClientRequest, request as ask } from 'node:http';
 import { startServer } from '@waymark/server';
 import { open, type Space } from 'waymark';
-import { createMemoryEngine, systemClock, systemRandom } from 'waymark/engine';
+import { connectHost, createMemoryEngine, systemClock, systemRandom } from 'waymark/engine';
 import { Watch } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -180,6 +180,50 @@ test('[A7.1] [A7.2] what a path holds is one line of the audit log, whatever it 
     ...{ event: 'refused', who: 'u', action: 'read', namespace: 'etcd', code: 'denied' },
     path: crooked,
   });
+});
+
+test('[A4.6] what becomes of a namespace is told to who has anything to do with it', async () => {
+  await using here = await world();
+  const { token } = await here.tokenFor(['read']);
+  await using host = await connectHost(here.url, { token });
+  const audit = { key: 'w/audit/', end: 'w/audit0' };
+  const opened = (namespace: string): Promise<unknown> =>
+    host
+      .watch(namespace, [audit])
+      [Symbol.asyncIterator]()
+      .next()
+      .then(
+        () => 'opened',
+        (error: { code: string }) => error.code,
+      );
+  expect(await opened('etcd')).toBe('opened');
+  expect(await opened('hidden')).toBe('denied');
+});
+
+test('[A5.2] an ack moves a cursor no more once its reader may not', async () => {
+  await using here = await world();
+  const rule = (path: string): Promise<Response> =>
+    here.ask('POST', '/v1/access/roles/r/rules', {
+      actions: ['read', 'watch'],
+      namespace: 'etcd',
+      path,
+    });
+  await rule('/');
+  const { token } = await here.tokenFor(['read', 'watch']);
+  await here.ask('PUT', '/v1/ns/etcd/keys/a', { a: 1 });
+  const url = `${here.url.replace('http', 'ws')}/v1/ns/etcd/watch/a?cursor=mine`;
+  const socket = new WebSocket(url, ['waymark', `waymark.bearer.${token}`]);
+  const id = await new Promise<string>((resolve) => {
+    socket.onmessage = ({ data }) => {
+      const told = JSON.parse(String(data)) as { id?: string };
+      if (told.id !== undefined) resolve(told.id);
+    };
+  });
+  await here.ask('DELETE', '/v1/access/roles/r/rules?namespace=etcd&path=/');
+  const closed = new Promise<number>((resolve) => (socket.onclose = ({ code }) => resolve(code)));
+  socket.send(JSON.stringify({ ack: id }));
+  expect(await closed).toBe(1008);
+  expect(await here.stored()).not.toContain('r/u/etcd/mine');
 });
 
 test('[A5.2] who may do everything no more does nothing by a request whose body it held back', async () => {

@@ -1,6 +1,13 @@
 import { type RunningServer, startServer } from '@waymark/server';
 import { isWaymarkError } from 'waymark';
-import { connectHost, createMemoryEngine, type Engine, type Host, type LeaseId, toLeaseId } from 'waymark/engine';
+import {
+  connectHost,
+  createMemoryEngine,
+  type Engine,
+  type Host,
+  type LeaseId,
+  toLeaseId,
+} from 'waymark/engine';
 import { KV, Lease } from 'waymark/etcd';
 import { expect, test } from 'vitest';
 import { answer, firstOf, keepAliveAnswer } from '../etcd/auth-world.js';

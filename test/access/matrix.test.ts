@@ -47,6 +47,7 @@ beforeAll(async () => {
     firstToken: (token) => (first = token),
     audit: () => {},
     logLevel: 'silent',
+    rate: false,
     watchers: false,
     stash: false,
   });

@@ -41,6 +41,8 @@ test('[H2] what is served: a policy without inline, no frames, no sniffing; data
   expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
   expect(script.headers.get('cache-control')).toContain('immutable');
   expect(script.headers.get('content-security-policy')).toBe(policy);
+  const named = await fetch(`${url}/console/index.html`);
+  expect(named.headers.get('cache-control'), 'its name stays').toBe('no-cache');
   expect((await fetch(`${url}/console/..%2fpackage.json`)).status).toBe(404);
   expect((await fetch(`${url}/console/constructor`)).status).toBe(404);
   expect(await (await fetch(url)).text()).toContain('/openapi.json');

@@ -202,9 +202,9 @@ async function holders(): Promise<Map<string, Set<string>>> {
   return each;
 }
 
-/** Of some keys alone, once all copies of them are there and no more. */
+/** Of some keys alone, once all copies of them are there and no more. Those that were deleted 15 minutes ago are nowhere any more (rule D5.6); what was lost otherwise is found by reading. */
 async function copies(of?: ReadonlySet<string>): Promise<Map<string, Set<string>>> {
-  const keys = of ?? new Set([...(await holders()).values()].flatMap((some) => [...some]));
+  const keys = of ?? union(await holders());
   return await vi.waitFor(async () => {
     const { replicas } = await cluster.view();
     const each = new Map<string, Set<string>>();
@@ -214,9 +214,13 @@ async function copies(of?: ReadonlySet<string>): Promise<Map<string, Set<string>
       each.set(id, here);
       count += here.size;
     }
-    expect(count).toBe(keys.size * replicas);
+    expect(count).toBe(union(each).size * replicas);
     return each;
   }, patience);
+}
+
+function union(each: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
+  return new Set([...each.values()].flatMap((some) => [...some]));
 }
 
 /** Of what was there before a move: copies that lie elsewhere than before, of those that a node of so many should have. */
@@ -226,14 +230,14 @@ async function share(
   change: 'join' | 'drain',
 ): Promise<number> {
   const { nodes, replicas } = await cluster.view();
-  const keys = new Set([...before.values()].flatMap((some) => [...some]));
+  const after = await copies(union(before));
   let gone = 0;
-  for (const [id, some] of await copies(keys)) {
+  for (const [id, some] of after) {
     const had = before.get(id) ?? new Set();
     const gained = [...some].filter((key) => !had.has(key)).length;
     if (change === 'join' && id !== moved) expect(gained, `${id} gained`).toBe(0);
     gone += gained;
   }
   const count = change === 'join' ? nodes.length : nodes.length + 1;
-  return gone / ((keys.size * replicas) / count);
+  return gone / ((union(after).size * replicas) / count);
 }

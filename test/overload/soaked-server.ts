@@ -42,7 +42,7 @@ const server = await startServer({
   listen: ['127.0.0.1:0'],
   logLevel: 'silent',
   // Soon full, and as large from then on.
-  history: { revisions: 2_000, bytes: 2_097_152 },
+  history: { revisions: 1_000, bytes: 131_072 },
   watchers: { allowEndpointNet: ['127.0.0.0/8'] },
 });
 process.on('message', () => void held().then((told) => process.send?.(told)));

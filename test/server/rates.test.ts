@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { open } from 'waymark';
+import { open, type Space } from 'waymark';
 import { createMemoryEngine } from 'waymark/engine';
 import { FakeClock } from 'waymark/testing';
 import { KV } from 'waymark/etcd';
@@ -128,4 +128,45 @@ test('[limits] where access is on the rate is a user’s, whatever token it show
   await expect(space.namespace('etcd').get('/a')).rejects.toMatchObject({ code: 'overloaded' });
   await expect(etcd.call(KV.method.range, { key })).rejects.toMatchObject({ code: 8 });
   expect((await as(root, 'GET', '/v1/ns/etcd/keys/a')).status).toBe(200);
+});
+
+async function asked(space: Space, times: number): Promise<number> {
+  const ns = space.namespace('etcd');
+  const asks = Array.from({ length: times }, () => ns.get('/a').then(() => true));
+  return (await Promise.allSettled(asks)).filter(({ status }) => status === 'fulfilled').length;
+}
+
+test('[limits] where access is on a user calls 1 000 times a second and 2 000 times at once unless told otherwise; root is not limited', async () => {
+  let root = '';
+  const clock = new FakeClock();
+  const firstToken = (token: string): void => void (root = token);
+  await using served = await serve({ clock, access: true, firstToken, audit: () => {} });
+  const authorization = { authorization: `Bearer ${root}` };
+  const make = async (path: string, body: object): Promise<Answer> =>
+    await served.call('POST', path, { headers: authorization, body });
+  await served.call('PUT', '/v1/access/users/ann', { headers: authorization, body: {} });
+  const rule = { namespace: 'etcd', path: '/', actions: ['read'] };
+  expect((await make('/v1/access/roles/reader/rules', rule)).status).toBe(200);
+  await make('/v1/access/users/ann/roles', { role: 'reader' });
+  const made = await make('/v1/access/tokens', { user: 'ann' });
+  await using space = await open(served.base, { token: String(made.json['token']) });
+  expect(await asked(space, 1_999)).toBe(1_999);
+  expect(await asked(space, 1)).toBe(1);
+  expect(await asked(space, 1)).toBe(0);
+  clock.advance(1_000);
+  expect(await asked(space, 1_001)).toBe(1_000);
+  await using mighty = await open(served.base, { token: root });
+  expect(await asked(mighty, 2_100)).toBe(2_100);
+});
+
+test.each([
+  ['access is off', {}],
+  ['it is false', { access: true, rate: false as const }],
+])('[limits] there is no rate where %s', async (_what, options) => {
+  let token: string | undefined;
+  const firstToken = (given: string): void => void (token = given);
+  const clock = new FakeClock();
+  await using served = await serve({ clock, ...options, firstToken, audit: () => {} });
+  await using space = await open(served.base, token === undefined ? {} : { token });
+  expect(await asked(space, 2_100)).toBe(2_100);
 });

@@ -43,10 +43,11 @@ test('[D3.5] a batch has a bounded part under way, and asks its source for no mo
   })();
   const done = index.putMany(endless, { deadlineMs: 60_000 });
   done.catch(() => undefined);
-  while (node.calls.write < 9) await new Promise(setImmediate);
+  while (node.calls.write < 17) await new Promise(setImmediate);
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-  expect(drawn).toBe(8_000);
-  expect(node.calls.write).toBe(9);
+  // One more, to know that more follows.
+  expect(drawn).toBe(16_001);
+  expect(node.calls.write).toBe(17);
   node.down = true;
   node.goOn();
   await expect(done).rejects.toMatchObject({ code: 'unavailable' });

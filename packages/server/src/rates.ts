@@ -7,6 +7,9 @@ export interface RateOptions {
   readonly burst?: number | undefined;
 }
 
+/** Of a client that is known by its token, unless another is given. */
+export const defaultRate: RateOptions = { perSecond: 1_000 };
+
 interface Bucket {
   tokens: number;
   at: number;

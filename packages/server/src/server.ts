@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Logger, pino } from 'pino';
 import { WaymarkError } from 'waymark';
 import {
@@ -131,6 +132,8 @@ async function serve(parts: ServerParts): Promise<Serving> {
   const { firstByteMs = serverLimits.firstByteMs } = options;
   const { metrics } = observed;
   const stopping = new AbortController();
+  // Whatever lasts listens to it, and leaves when it is over.
+  setMaxListeners(0, stopping.signal);
   const refused = refusalsOf(metrics);
   const faces = await createFaces(parts, {
     stopping: stopping.signal,

@@ -139,6 +139,13 @@ export class Caller {
     }
   }
 
+  /** Ranges that are watched. None: what becomes of the namespace, for who has anything to do with it. */
+  demandWatch(namespace: string, ranges: readonly KeyRange[]): void {
+    this.demandKeys('watch', namespace, ranges);
+    if (ranges.length > 0) return;
+    this.demand({ action: 'watch', namespace }, (principal) => principal.names(namespace));
+  }
+
   /** One of the actions on a path, canonical, for a recipe. */
   demandPath(any: readonly Action[], namespace: string, path: string): void {
     const asked = { action: any[0] ?? 'admin', namespace, path };

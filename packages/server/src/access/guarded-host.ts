@@ -83,7 +83,7 @@ class GuardedHost implements Host {
     const caller = this.#caller;
     checkNamespaceName(namespace);
     const asked = ranges.filter((range) => !isAuditRange(range));
-    const check = (): void => caller.demandKeys('watch', namespace, asked);
+    const check = (): void => caller.demandWatch(namespace, asked);
     check();
     const audited = asked.length < ranges.length;
     const ending = endable(options.signal);
@@ -125,8 +125,8 @@ class GuardedHost implements Host {
   async lease(id: LeaseId, options?: CallOptions): Promise<LeaseState | null> {
     this.#caller.authenticate({ action: 'lease' });
     const state = await this.#host.lease(id, options);
-    if (state === null || !this.#caller.mayTouch(state.keys)) return null;
-    return { ...state, keys: keptBy(state.keys).keys };
+    const may = state !== null && this.#caller.mayTouch(state.keys);
+    return may ? { ...state, keys: keptBy(state.keys).keys } : null;
   }
 
   acquire(
@@ -256,7 +256,6 @@ class GuardedHost implements Host {
     return { ...status, keys: 0, leases: 0, bytes: 0 };
   }
 
-  /** The host is the server's. */
   async [Symbol.asyncDispose](): Promise<void> {}
 
   /** @returns the path in its canonical form */

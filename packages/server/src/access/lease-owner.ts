@@ -8,7 +8,12 @@ const area = 'w/lease/';
 
 /** Beside all namespaces, where no path leads. */
 export function ownerPut(id: LeaseId, user: string): Operation {
-  return { type: 'put', key: `${area}${id.toString(16)}/${textToBytes(user)}`, value: '', lease: id };
+  return {
+    type: 'put',
+    key: `${area}${id.toString(16)}/${textToBytes(user)}`,
+    value: '',
+    lease: id,
+  };
 }
 
 export interface Kept {

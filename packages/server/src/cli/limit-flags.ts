@@ -7,7 +7,7 @@ export interface LimitFlags {
   readonly streams?: number;
   readonly inFlight?: number;
   readonly inFlightBytes?: number;
-  readonly rate?: number;
+  readonly rate?: number | false;
   readonly rateBurst?: number;
 }
 
@@ -17,7 +17,11 @@ export function addLimitFlags(command: Command): Command {
     .option('--streams <n>', 'watches over HTTP at most; default 10000', Number)
     .option('--in-flight <n>', 'calls under way at most, more wait; default 10000', Number)
     .option('--in-flight-bytes <n>', 'and bytes of them at most; default 134217728', Number)
-    .option('--rate <n>', 'calls a second of one client at most; default no limit', Number)
+    .option(
+      '--rate <n>',
+      'calls a second of one client at most, or none; default 1000 where access is on, else none',
+      (text: string) => (text === 'none' ? false : Number(text)),
+    )
     .option('--rate-burst <n>', 'and at once after a pause; default twice the rate', Number);
 }
 
@@ -29,7 +33,7 @@ export function limitsOf(
   'connectionsMax' | 'streamsMax' | 'inFlightMax' | 'inFlightBytesMax' | 'rate'
 > {
   const { rate, rateBurst } = flags;
-  if (rate === undefined && rateBurst !== undefined) {
+  if (typeof rate !== 'number' && rateBurst !== undefined) {
     throw new WaymarkError('invalid', '--rate-burst is of a --rate: give that, too');
   }
   return {
@@ -37,6 +41,6 @@ export function limitsOf(
     streamsMax: flags.streams,
     inFlightMax: flags.inFlight,
     inFlightBytesMax: flags.inFlightBytes,
-    rate: rate === undefined ? undefined : { perSecond: rate, burst: rateBurst },
+    rate: typeof rate === 'number' ? { perSecond: rate, burst: rateBurst } : rate,
   };
 }

@@ -24,8 +24,8 @@ export async function consoleRoutes(app: FastifyInstance, frontPage: string): Pr
     const type = new Map(Object.entries(types)).get(file.slice(file.lastIndexOf('.') + 1));
     if (text === undefined || type === undefined)
       throw new WaymarkError('not_found', 'the console has no such file');
-    // Names change with what is in them.
-    const kept = 'public, max-age=31536000, immutable';
+    // Names change with what is in them, but that of the page.
+    const kept = file === 'index.html' ? 'no-cache' : 'public, max-age=31536000, immutable';
     return await guarded(reply).header('cache-control', kept).type(type).send(text);
   });
 }

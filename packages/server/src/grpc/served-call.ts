@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from 'waymark/engine';
+import { endable } from '../access/standing.js';
 import type { Fields, ServedStream } from '../http2/transport.js';
 import type { Call } from './call.js';
 import { encodeMessage, grpcCode, GrpcError } from './status.js';
@@ -18,8 +19,7 @@ export class ServedCall implements Call {
   done = false;
   readonly #stopping: AbortSignal;
   readonly #disarm: (() => void) | undefined;
-  #controller: AbortController | null = null;
-  #signal: AbortSignal | null = null;
+  #ending: ReturnType<typeof endable> | null = null;
   #answered = false;
 
   constructor(stream: ServedStream, clock: Clock, stopping: AbortSignal) {
@@ -46,12 +46,11 @@ export class ServedCall implements Call {
 
   /** Made for those who ask: most calls are over before. */
   get signal(): AbortSignal {
-    if (this.#signal === null) {
-      this.#controller = new AbortController();
-      if (this.done) this.#controller.abort(gaveUp());
-      this.#signal = AbortSignal.any([this.#controller.signal, this.#stopping]);
+    if (this.#ending === null) {
+      this.#ending = endable(this.#stopping);
+      if (this.done) this.#end();
     }
-    return this.#signal;
+    return this.#ending.signal;
   }
 
   /** @returns whether there is room for more */
@@ -91,7 +90,13 @@ export class ServedCall implements Call {
   #over(): void {
     this.done = true;
     this.#disarm?.();
-    this.#controller?.abort(gaveUp());
+    this.#end();
+  }
+
+  /** Who stops the server outlives all calls, and would keep what listens to it. */
+  #end(): void {
+    this.#ending?.leave();
+    this.#ending?.end(gaveUp());
   }
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WaymarkError } from 'waymark';
+import { endable } from '../access/standing.js';
 import { stopCounting } from './admitted.js';
 import { resolvePath, type HoldProof } from 'waymark/engine';
 
@@ -96,14 +97,16 @@ export function durationMs(text: string): number {
 
 /** Of a request that may last: aborts when the client is gone, or, where it may wait for others, the server stops. */
 export function goneSignal(reply: FastifyReply, stopping?: AbortSignal): AbortSignal {
-  const gone = new AbortController();
   const response = reply.raw;
   if (stopping !== undefined) stopCounting(response);
+  // Not AbortSignal.any: in Node 20 a signal that lives on keeps something of each signal that was made of it.
+  const ending = endable(stopping);
   response.once('close', () => {
+    ending.leave();
     if (!response.writableFinished)
-      gone.abort(new WaymarkError('unavailable', 'the client is gone'));
+      ending.end(new WaymarkError('unavailable', 'the client is gone'));
   });
-  return stopping === undefined ? gone.signal : AbortSignal.any([gone.signal, stopping]);
+  return ending.signal;
 }
 
 /** Where to resume: `42`, or `42-IDENTITY` as `id:` gives it, which also tells another engine's revisions apart. */

@@ -372,6 +372,7 @@ test('[openapi] who may do what is told as the document says, to root alone once
     roles: [{ role: 'r', rules: [rule, stash] }],
   });
   await call('DELETE', `${role}/rules`, `${rules}?path=/a`);
+  await call('POST', `${access}/peers/renew`, `${access}/peers/renew`);
   await call('PUT', user, `${access}/users/me`);
   await call('POST', `${user}/roles`, `${access}/users/me/roles`, { body: { role: 'r' } });
   expect(await call('GET', `${access}/users`, `${access}/users`)).toEqual({

@@ -4,6 +4,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { limits, type WaymarkError } from 'waymark';
 import { type Clock, errorTable, pause } from 'waymark/engine';
 import { chosenProtocol, shownBy } from '../access/shown.js';
+import { endable } from '../access/standing.js';
 import type { WorkLimits } from '../admission.js';
 import type { Brought } from '../socket/face.js';
 import type { Callers } from './callers.js';
@@ -64,8 +65,13 @@ async function answer(
   const { space, caller } = parts.callers.groundOf(request, 'websocket');
   caller.authenticate({ action: 'watch' });
   const gone = new AbortController();
-  socket.once('close', () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, parts.stopping]);
+  const ending = endable(parts.stopping);
+  const { signal } = ending;
+  socket.once('close', () => {
+    gone.abort();
+    ending.leave();
+    ending.end(gone.signal.reason);
+  });
   const leave = parts.streams.enter('websocket');
   socket.once('close', leave);
   try {
@@ -81,6 +87,7 @@ async function answer(
       if (cursor !== null) {
         const move = async (id: string): Promise<unknown> => {
           await ownTurn(parts.clock, spend, gone.signal);
+          caller.demandPath(['watch'], namespace, '/');
           return await parts.cursors.move(namespace, cursor, id);
         };
         moveByAcks(ws, move);

@@ -1,19 +1,31 @@
 import { expect, test } from 'vitest';
 import type { Cluster } from 'waymark/cluster';
-import { createMemoryEngine, type Engine, systemClock, WaymarkError } from 'waymark/engine';
+import {
+  type Clock,
+  createMemoryEngine,
+  type Engine,
+  systemClock,
+  WaymarkError,
+} from 'waymark/engine';
 import type { StashNodeService } from '../stash/node-service.js';
+import type { EngineFigures } from './engine-figures.js';
+import type { HostFigures } from './host-figures.js';
 import { Readiness, type ReadinessParts } from './readiness.js';
+import { statusOf } from './server-status.js';
 
-async function reasons(parts: Partial<ReadinessParts>): Promise<Record<string, string>> {
-  const readiness = new Readiness({
+function parts(): ReadinessParts {
+  return {
     engine: createMemoryEngine(),
     cluster: undefined,
     stash: { service: null, trouble: null },
     watchers: { stalled: false },
     clock: systemClock,
     stopping: new AbortController().signal,
-    ...parts,
-  });
+  };
+}
+
+async function reasons(given: Partial<ReadinessParts>): Promise<Record<string, string>> {
+  const readiness = new Readiness({ ...parts(), ...given });
   const { ok, checks } = await readiness.look();
   expect(ok).toBe(checks.every((check) => check.ok));
   return Object.fromEntries(checks.map(({ name, reason = 'ok' }) => [name, reason]));
@@ -59,11 +71,7 @@ test('[ready] a member of a cluster without a majority is not ready, in the word
 });
 
 test('[ready] an engine that does not answer is not waited for', async () => {
-  let late = (): void => {};
-  const clock = {
-    ...systemClock,
-    after: (_ms: number, task: () => void) => ((late = task), () => {}),
-  };
+  const { clock, late } = stopped();
   const never = (): Promise<never> => new Promise(() => {});
   const silent: Engine = Object.assign(createMemoryEngine(), { status: never, commit: never });
   const told = reasons({ engine: silent, clock });
@@ -73,3 +81,29 @@ test('[ready] an engine that does not answer is not waited for', async () => {
     writable: 'no answer within 3000 ms',
   });
 });
+
+test('[OB1] the status waits no longer for a cluster that does not answer than for an engine', async () => {
+  const { clock, late } = stopped();
+  const cluster = { status: () => new Promise(() => {}) } as unknown as Cluster;
+  const told = statusOf({
+    readiness: new Readiness({ ...parts(), cluster, clock }),
+    ...{ clock, cluster, version: '1', watchers: undefined, stash: parts().stash },
+    connections: () => ({ all: 0, binary: 0, etcd: 0, streams: 0 }),
+    engineFigures: { calls: { commit: none, read: none }, watches: 0 } as unknown as EngineFigures,
+    hostFigures: { activity: [], lockWaits: none, waiters: 0 } as unknown as HostFigures,
+  });
+  late();
+  expect(await told).toMatchObject({ cluster: null, version: '1' });
+});
+
+const none = { count: 0, sum: 0, bounds: [], counts: [] };
+
+/** A clock whose timers fire when `late` is called. */
+function stopped(): { readonly clock: Clock; readonly late: () => void } {
+  const tasks: (() => void)[] = [];
+  const after = (_ms: number, task: () => void): (() => void) => {
+    tasks.push(task);
+    return () => {};
+  };
+  return { clock: { ...systemClock, after }, late: () => tasks.forEach((task) => task()) };
+}

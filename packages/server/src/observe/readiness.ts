@@ -51,18 +51,13 @@ export class Readiness {
   /** Never rejects. */
   async look(): Promise<Ready> {
     const { engine, clock, cluster, watchers, stopping } = this.#parts;
-    const late = new AbortController();
-    const why = new WaymarkError('unavailable', `no answer within ${lookMsMax} ms`);
-    const disarm = clock.after(lookMsMax, () => late.abort(why), true);
-    const { signal } = late;
     const [status, writable, clustered] = await Promise.all([
-      attempt('engine', () => unlessAborted(engine.status({ signal }), signal)),
-      attempt('writable', () => unlessAborted(engine.commit({}, { signal }), signal)),
+      attempt('engine', () => inTime(clock, (signal) => engine.status({ signal }))),
+      attempt('writable', () => inTime(clock, (signal) => engine.commit({}, { signal }))),
       cluster === undefined
         ? null
-        : attempt('cluster', () => unlessAborted(refuseMinority(cluster), signal)),
+        : attempt('cluster', () => inTime(clock, () => refuseMinority(cluster))),
     ]);
-    disarm();
     const checks: ReadyCheck[] = [
       check('serving', stopping.aborted ? 'the server stops' : null),
       status.check,
@@ -114,12 +109,26 @@ async function attempt<T>(
   }
 }
 
-/** An engine that does not look at the signal is not waited for either. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+/** What does not look at the signal is not waited for either. @throws {WaymarkError} `unavailable` */
+export async function inTime<T>(
+  clock: Clock,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  let disarm = (): void => {};
+  const over = new Promise<never>((_, reject) => {
+    const why = new WaymarkError('unavailable', `no answer within ${lookMsMax} ms`);
+    const end = (): void => {
+      late.abort(why);
+      reject(why);
+    };
+    disarm = clock.after(lookMsMax, end, true);
   });
-  return await Promise.race([work, aborted]);
+  try {
+    return await Promise.race([work(late.signal), over]);
+  } finally {
+    disarm();
+  }
 }
 
 async function refuseMinority(cluster: Cluster): Promise<void> {

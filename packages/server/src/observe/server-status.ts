@@ -1,10 +1,10 @@
-import type { EngineStatus } from 'waymark/engine';
+import type { Clock, EngineStatus } from 'waymark/engine';
 import type { Cluster, ClusterStatus } from 'waymark/cluster';
 import type { ObservedSeries } from '../metrics.js';
 import type { WatcherService } from '../watchers/service.js';
 import type { HostFigures, NamespaceActivity } from './host-figures.js';
 import type { EngineFigures } from './engine-figures.js';
-import type { Readiness, ReadinessParts, Ready } from './readiness.js';
+import { inTime, type Readiness, type ReadinessParts, type Ready } from './readiness.js';
 
 /** How one server is, for `waymark status`, `waymark top` and the console. */
 export interface ServerStatus {
@@ -70,6 +70,7 @@ export interface StatusParts {
   readonly stash: ReadinessParts['stash'];
   readonly watchers: WatcherService | undefined;
   readonly cluster: Cluster | undefined;
+  readonly clock: Clock;
   readonly connections: () => Connections;
 }
 
@@ -77,20 +78,26 @@ const namespacesMax = 100;
 
 /** Never rejects. */
 export async function statusOf(parts: StatusParts): Promise<ServerStatus> {
-  const { ok, checks, status } = await parts.readiness.look();
-  const cluster = await parts.cluster?.status().catch(() => null);
+  const { readiness } = parts;
+  const [{ ok, checks, status }, cluster] = await Promise.all([readiness.look(), clusterOf(parts)]);
   return {
     version: parts.version,
     uptimeMs: Math.round(process.uptime() * 1_000),
-    safety: safetyOf(status, cluster ?? null),
+    safety: safetyOf(status, cluster),
     ready: { ok, checks },
     engine: status,
     connections: parts.connections(),
-    cluster: shortOf(cluster ?? null),
+    cluster: shortOf(cluster),
     watchers: watchersOf(parts.watchers),
     stash: stashOf(parts.stash),
     load: loadOf(parts),
   };
+}
+
+/** Null where it is none of a cluster, or does not know in time how that is. */
+async function clusterOf({ cluster, clock }: StatusParts): Promise<ClusterStatus | null> {
+  if (cluster === undefined) return null;
+  return await inTime(clock, async () => await cluster.status()).catch(() => null);
 }
 
 function shortOf(cluster: ClusterStatus | null): ServerStatus['cluster'] {

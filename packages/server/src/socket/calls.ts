@@ -62,16 +62,28 @@ function hostCalls(host: Host): ServedCall[] {
     serve.watch(guarded.watch, ({ namespace, ranges, ...rest }, options) =>
       host.watch(namespace, ranges, { ...rest, ...options }),
     ),
-    serve.plain(guarded.grant, ({ ttlMs, id }) =>
-      host.grant(ttlMs, id === undefined ? undefined : { id }),
+    serve.claiming(
+      'lease',
+      serve.plain(guarded.grant, ({ ttlMs, id }) =>
+        host.grant(ttlMs, id === undefined ? undefined : { id }),
+      ),
     ),
     serve.urgent(guarded.renew, (id) => host.renew(id)),
-    serve.urgent(guarded.revoke, (id) => host.revoke(id)),
-    serve.plain(guarded.lease, (id) => host.lease(id)),
-    serve.waiting(guarded.acquire, ({ namespace, request }, options) =>
-      host.acquire(namespace, request, options),
+    serve.claiming(
+      'revoke',
+      serve.urgent(guarded.revoke, (id) => host.revoke(id)),
     ),
-    serve.recipe(guarded.release, ({ namespace, hold }) => host.release(namespace, hold), true),
+    serve.plain(guarded.lease, (id) => host.lease(id)),
+    serve.claiming(
+      'lock',
+      serve.waiting(guarded.acquire, ({ namespace, request }, options) =>
+        host.acquire(namespace, request, options),
+      ),
+    ),
+    serve.claiming(
+      'unlock',
+      serve.recipe(guarded.release, ({ namespace, hold }) => host.release(namespace, hold), true),
+    ),
     serve.waiting(guarded.convert, ({ namespace, hold, to }, options) =>
       host.convert(namespace, hold, to, options),
     ),

@@ -14,8 +14,10 @@ import {
   WaymarkError,
 } from 'waymark/engine';
 import {
+  engineMethods,
   FrameSplitter,
   messages,
+  type Method,
   preface,
   Reader,
   readError,
@@ -24,6 +26,7 @@ import {
 } from 'waymark/wire';
 import { deliver } from '../../../waymark/src/recipes/messages.js';
 import { connectHost } from '../../../waymark/src/space/remote-host.js';
+import { writeTrace } from '../../../waymark/src/wire/trace-codec.js';
 import { openRemoteEngine } from '../../../waymark/src/engines/remote/remote-engine.js';
 import { createSocketFace, type SocketFace, type SocketFaceOptions } from './face.js';
 
@@ -563,6 +566,43 @@ describe('bad input', () => {
       .next();
     await expect(third).rejects.toMatchObject({ code: 'overloaded' });
   });
+});
+
+test('[OB2] a trace is the next call’s alone, also where that is a watch', async () => {
+  const parents: unknown[] = [];
+  const traced: NonNullable<SocketFaceOptions['traced']> = (_, parent, run) => {
+    parents.push(parent?.traceparent);
+    return run();
+  };
+  const { url } = await serve({ traced });
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  cleanups.push(() => socket.destroy());
+  const writer = new Writer();
+  writer.begin();
+  writer.byte(messages.hello);
+  writeHello(writer, { versionMin: 1, versionMax: 1, client: 'test' });
+  writer.end();
+  socket.write(Buffer.concat([preface, writer.take() as Buffer]));
+  await once(socket, 'readable');
+  socket.resume();
+  const call = <A, R>(method: Method<A, R>, id: number, args: NoInfer<A>): void => {
+    writer.begin();
+    writer.byte(method.verb);
+    writer.uint(id);
+    method.writeArgs(writer, args);
+    writer.end();
+  };
+  const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`;
+  const read = { query: { key: 'a' }, stale: false };
+  writeTrace(writer, { traceparent, tracestate: '' });
+  const from = { after: undefined, previous: false, identity: undefined };
+  call(engineMethods.watch, 1, { ranges: [{ key: 'a' }], ...from });
+  call(engineMethods.read, 2, read);
+  writeTrace(writer, { traceparent, tracestate: '' });
+  call(engineMethods.read, 3, read);
+  call(engineMethods.read, 4, read);
+  socket.write(writer.take() as Buffer);
+  await expect.poll(() => parents).toEqual([undefined, traceparent, undefined]);
 });
 
 test('a client that does not read is not read from, and gets everything once it does', async () => {

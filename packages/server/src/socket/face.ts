@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Engine, type Host, systemClock, WaymarkError } from 'waymark/engine';
+import { type Engine, type Host, type LeaseId, systemClock, WaymarkError } from 'waymark/engine';
 import {
   firstBytes,
   type ServedConnection,
@@ -71,6 +71,7 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
     table: callTable(host, engine),
     raw: engine !== undefined,
     status: behind && (() => behind.status()),
+    locksUnder: host && ((lease) => locksUnder(host, lease)),
   });
   const spendOf = (socket: Duplex, greeting: Greeting): (() => WaymarkError | null) | undefined =>
     spend && (() => spend(socket, greeting.token));
@@ -126,4 +127,12 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
     },
     drain: (graceMs) => connections.drain(graceMs),
   };
+}
+
+/** A lock leaves one mark under its lease. */
+const mark = /^n\/[^/]+\/h[/\0]/;
+
+async function locksUnder(host: Host, lease: LeaseId): Promise<number | null> {
+  const state = await host.lease(lease);
+  return state === null ? null : state.keys.filter((key) => mark.test(key)).length;
 }

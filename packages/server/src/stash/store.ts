@@ -147,8 +147,7 @@ export class StashStore {
   /**
    * Puts the packed entries that are newer than what is there. Resolves when they are on the disk.
    *
-   * @param more  of the same batch more follows at once
-   * @returns as StashNode.write
+   * @param more  as in NodeWrite. @returns as StashNode.write
    * @throws {WaymarkError} `invalid` for stamps too far ahead, `storage_full`, `unavailable`, `uncertain`, `overloaded`, `too_large`
    */
   async write(index: string, entries: Uint8Array, more = false): Promise<number> {

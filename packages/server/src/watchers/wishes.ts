@@ -62,7 +62,14 @@ export interface Wanted {
 const optionNames = ['retry', 'end', 'batch', 'format', 'secret', 'timeoutMs'] as const;
 const factNames = ['lifetime', 'owner', 'labels'] as const;
 const changeNames: readonly string[] = [...optionNames, ...factNames];
-const wishNames: readonly string[] = [...changeNames, 'namespace', 'pattern', 'endpoint', 'from', 'sharing'];
+const wishNames: readonly string[] = [
+  ...changeNames,
+  'namespace',
+  'pattern',
+  'endpoint',
+  'from',
+  'sharing',
+];
 
 /** @throws {WaymarkError} `invalid`, `too_large` */
 export function readWish(wish: RegistrationAsk): Wanted {

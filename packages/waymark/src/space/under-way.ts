@@ -34,13 +34,13 @@ export class UnderWay {
   }
 
   static newPace(): Pace {
-    return { blocks: 2 * blocksMin, slowAt: -Infinity };
+    return { blocks: 4 * blocksMin, slowAt: -Infinity };
   }
 
   /** An answer has about 1 MiB at most, and with more of them a coordinator of three nodes gets no further. */
   static ofReads(clock: Clock): UnderWay {
-    const pace = UnderWay.newPace();
-    return new UnderWay(clock, pace, { blocks: pace.blocks, bytes: readBytesMax });
+    const blocks = 2 * blocksMin;
+    return new UnderWay(clock, { blocks, slowAt: -Infinity }, { blocks, bytes: readBytesMax });
   }
 
   static ofWrites(clock: Clock, pace: Pace): UnderWay {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemRandom } from 'waymark/engine';
 import {
+  advanceMove,
   beginMove,
   cancelMove,
   type Coordinator,
@@ -11,6 +12,7 @@ import {
   Placement,
   readView,
   safeToStop,
+  tellMove,
 } from 'waymark/stash';
 import { TestCluster, type TestNode } from './testing.js';
 
@@ -228,6 +230,25 @@ test('[D6.3] a move goes on after who gives, who is given and who conducts it we
   const wrong = failures.filter((told) => !/unavailable|uncertain|confirmed|answers/.test(told));
   expect(wrong).toEqual([]);
   await checkAll();
+});
+
+test('[D6.3] control: where new owners say that they are filled and are not, and the old ones delete what they had, the check of these tests finds what is lost', async () => {
+  await fill(500);
+  await checkAll();
+  const [old] = cluster.nodes as [TestNode];
+  const fresh = [await cluster.start(), await cluster.start(), await cluster.start()];
+  await beginMove(cluster.engine, () => fresh.map(({ placed }) => placed));
+  await vi.waitFor(async () => {
+    const { also } = (await readView(cluster.engine))?.view ?? {};
+    for (const { id } of also?.phase === 'filling' ? fresh : []) {
+      const { since } = also as NonNullable<typeof also>;
+      const claim = { since, partitions: 0, of: 0, entries: 0, beganAt: 0, done: true };
+      await tellMove(cluster.engine, id, claim);
+    }
+    await advanceMove(cluster.engine, await old.views.known());
+    expect(also).toBeUndefined();
+  }, settled);
+  await expect(checkAll()).rejects.toThrow('there from the beginning');
 });
 
 /** Every replica of every partition says the same digest. */

@@ -2,6 +2,7 @@ import type { CallOptions } from '../../core/engine.js';
 import { settledValue } from '../../core/settled.js';
 import type { TraceContext } from '../../core/tracing.js';
 import type { Admission } from './admission.js';
+import { type Claim, Claims } from './claims.js';
 import { LateSignal } from './late-signal.js';
 import type { ServeOptions, TracedCall } from './serve-options.js';
 import type { PlainCall } from './served-calls.js';
@@ -16,9 +17,14 @@ export interface RunningEvents {
   finished(running: Running, end: CallEnd): void;
   /** Nobody is there for the answer. */
   gone(): boolean;
+  /** What its client has, from its first call on that is about that. */
+  claims?: Claims;
 }
 
-export type RunningLimits = Pick<ServeOptions, 'admission' | 'spend' | 'traced'>;
+export type RunningLimits = Pick<
+  ServeOptions,
+  'admission' | 'spend' | 'traced' | 'clock' | 'limits' | 'locksUnder'
+>;
 
 const uncounted = -1;
 
@@ -39,11 +45,15 @@ export class Running {
   readonly #traced: TracedCall | undefined;
   /** What it counts for where work under way is bounded. */
   #counted = uncounted;
+  #claim: Claim | undefined = undefined;
+  readonly #options: RunningLimits;
   readonly ok: (value: unknown) => void;
   readonly failed: (error: unknown) => void;
 
-  constructor(events: RunningEvents, { admission, spend, traced }: RunningLimits) {
+  constructor(events: RunningEvents, options: RunningLimits) {
+    const { admission, spend, traced } = options;
     this.#events = events;
+    this.#options = options;
     this.#admission = admission;
     this.#spend = spend;
     this.#traced = traced;
@@ -64,6 +74,12 @@ export class Running {
    */
   start(args: unknown, bytes: number, options?: CallOptions): void {
     this.underWay = true;
+    const claim = this.call?.claim;
+    if (claim !== undefined) {
+      const refusal = (this.#events.claims ??= new Claims(this.#options)).begin(claim, args);
+      if (refusal !== null) return this.failed(refusal);
+      this.#claim = claim;
+    }
     const admission = this.#admission;
     if (this.call?.urgent === true) return this.#begin(args, options);
     const refusal = this.#spend?.() ?? null;
@@ -108,6 +124,10 @@ export class Running {
 
   #over(end: CallEnd): void {
     this.#leave();
+    if (this.#claim !== undefined) {
+      this.#events.claims?.settle(this.#claim, end.failed ? undefined : end.value);
+      this.#claim = undefined;
+    }
     this.underWay = false;
     this.#events.finished(this, end);
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import type { EngineStatus } from '../../core/engine.js';
+import type { EngineStatus, LeaseId } from '../../core/engine.js';
 import type { TraceContext } from '../../core/tracing.js';
 import type { WaymarkError } from '../../core/errors.js';
 import type { Hello } from '../hello.js';
@@ -14,6 +14,10 @@ export interface SocketLimits {
   readonly callsMax: number;
   /** Watches, and holds listened to, of one connection. Default 10 000. */
   readonly watchesMax: number;
+  /** Leases that are there, of those that one connection made or took locks under. Default 10 000. */
+  readonly leasesMax: number;
+  /** Locks of one connection that it holds or asks for. Default 10 000. */
+  readonly locksMax: number;
   /** With so many bytes unsent nothing is read and no watch is pulled. Default 1 MiB. */
   readonly bufferedBytesMax: number;
   readonly helloMsMax: number;
@@ -23,6 +27,8 @@ export interface SocketLimits {
 export const defaultSocketLimits: SocketLimits = {
   callsMax: 10_000,
   watchesMax: 10_000,
+  leasesMax: 10_000,
+  locksMax: 10_000,
   bufferedBytesMax: 1_048_576,
   helloMsMax: 10_000,
   idleMsMax: 30_000,
@@ -48,6 +54,8 @@ export interface ServeOptions {
   readonly admission?: Admission | undefined;
   /** Counts a call of the client of one connection. @returns why it may not */
   readonly spend?: (() => WaymarkError | null) | undefined;
+  /** How many locks are held under a lease, null when it is gone: looked up when a client has as many as it may. */
+  readonly locksUnder?: ((lease: LeaseId) => Promise<number | null>) | undefined;
   /** Told of errors that are a fault of the server's: the client learns no more than that there was one. */
   readonly faulted?: ((error: unknown) => void) | undefined;
   /** Told of each call as it comes, and of each that is answered by an error. */

@@ -1,6 +1,7 @@
 import type { Batch, CallOptions } from '../../core/engine.js';
 import { WaymarkError } from '../../core/errors.js';
 import type { Method } from '../method.js';
+import type { Claim } from './claims.js';
 
 /** A call answered once. */
 export interface PlainCall {
@@ -13,6 +14,8 @@ export interface PlainCall {
   readonly endsWithCaller?: boolean | undefined;
   /** It is never refused for too much work: it keeps alive what is there, or gives it back. */
   readonly urgent?: boolean | undefined;
+  /** What it does to what its client has. */
+  readonly claim?: Claim | undefined;
   /** How many plain reads and writes it costs, about: see `Intake`. */
   readonly weight: number;
 }
@@ -47,7 +50,7 @@ export function tableOf(calls: Iterable<ServedCall>): CallTable {
 }
 
 /** How each kind of call is written down. */
-export const serve = { plain, urgent, recipe, waiting, watch, listen, refused };
+export const serve = { plain, urgent, recipe, waiting, watch, listen, refused, claiming };
 
 function plain<A, R>(
   method: Method<A, R>,
@@ -97,4 +100,8 @@ function listen<A, R>(
 
 function refused(method: Method<unknown, unknown>, why: string): ServedCall {
   return plain(method, () => Promise.reject(new WaymarkError('denied', `${method.name}: ${why}`)));
+}
+
+function claiming(claim: Claim, call: ServedCall): ServedCall {
+  return { ...call, claim } as ServedCall;
 }

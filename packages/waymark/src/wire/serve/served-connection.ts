@@ -172,6 +172,8 @@ export class ServedConnection {
   }
 
   #last(call: WatchCall | ListenCall, id: number, args: unknown): void {
+    // It is no span, and what comes after it is another call.
+    this.#traceOfNext = null;
     const { watchesMax } = this.#limits;
     if (this.#watches >= watchesMax) return this.#outlet.error(id, overloaded({ watchesMax }));
     this.#watches++;
@@ -179,13 +181,14 @@ export class ServedConnection {
     else this.#listen(call, id, args);
   }
 
-  /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. Most are answered at once. */
+  /** A client that vanished keeps its place in a queue as long as its lease: only its own cancel gives it up, but for calls that say so. Most are answered at once. What clients that were told to leave ask again elsewhere by themselves has no answer here: any would end it. */
   #wait(call: PlainCall, id: number, args: unknown, bytes: number): void {
+    if (this.#draining && call.method.whenBroken === 'retry') return;
     if (this.#draining) return this.#outlet.error(id, goingAway());
     const running = this.#begin(call, id);
     if (running === null) return;
-    const options = running.options();
     this.#waiting++;
+    const options = running.options();
     running.start(args, bytes, options);
     if (!running.underWay) return;
     running.listed = true;
@@ -195,17 +198,15 @@ export class ServedConnection {
   }
 
   #begin(call: PlainCall, id: number): Running | null {
+    const parent = this.#traceOfNext;
+    this.#traceOfNext = null;
     const { callsMax } = this.#limits;
-    if (this.#calls >= callsMax) {
-      this.#outlet.error(id, overloaded({ callsMax }));
-      return null;
-    }
+    if (this.#calls >= callsMax) return (this.#outlet.error(id, overloaded({ callsMax })), null);
     this.#calls++;
     const running = this.#idle.pop() ?? new Running(this.#events, this.#options);
     running.id = id;
     running.call = call;
-    running.parent = this.#traceOfNext;
-    this.#traceOfNext = null;
+    running.parent = parent;
     return running;
   }
 
@@ -225,9 +226,8 @@ export class ServedConnection {
   }
 
   #answer(running: Running, { value, failed }: CallEnd): void {
-    const { id, call } = running;
-    if (failed) this.#fail(id, value);
-    else this.#outlet.ok(id, (call as PlainCall).method, value);
+    if (failed) this.#fail(running.id, value);
+    else this.#outlet.ok(running.id, (running.call as PlainCall).method, value);
     if (this.#idle.length < 1_024) this.#idle.push(running);
     if (this.#draining) this.#endIfDrained();
   }
