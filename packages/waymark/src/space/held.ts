@@ -73,8 +73,7 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     this.#owed = false;
     if (!held) return Promise.resolve(false);
     this.#detach();
-    const { ownLease } = this.#parts;
-    this.#releasing = (ownLease ? this.#giveBackWithLease() : this.giveBack()).then(
+    this.#releasing = this.#givenBack().then(
       (gone) => {
         this.#releasing = undefined;
         return gone;
@@ -130,6 +129,15 @@ export abstract class Held implements Hold, Lasting, UnderLease {
       this.#token = await change();
     } finally {
       if (!this.#released && this.#reason === undefined) this.#parts.watches.add(this);
+    }
+  }
+
+  /** A space that is closed refuses some at once: that is an answer as any other. */
+  #givenBack(): Promise<boolean> {
+    try {
+      return this.#parts.ownLease ? this.#giveBackWithLease() : this.giveBack();
+    } catch (error) {
+      return Promise.reject(error as Error);
     }
   }
 
