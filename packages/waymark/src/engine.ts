@@ -29,6 +29,7 @@ export { pause } from './core/pause.js';
 export { Bell } from './core/bell.js';
 export { soon } from './core/soon.js';
 export { AlikeTimer } from './core/alike-timer.js';
+export { joinedSignal, type JoinedSignal } from './core/joined-signal.js';
 export { settledValue } from './core/settled.js';
 export { systemClock, systemRandom } from './core/system-clock.js';
 export { createMemoryEngine, type MemoryEngineOptions } from './engines/memory/memory-engine.js';

@@ -1,4 +1,4 @@
-import { type Clock, WaymarkError } from 'waymark/engine';
+import { type Clock, type JoinedSignal, joinedSignal, WaymarkError } from 'waymark/engine';
 
 /** What lasts longer than a call, and is looked at again when rules change. */
 export interface Stay {
@@ -68,18 +68,8 @@ export class Standing {
 }
 
 /** A signal that aborts with another one, and when something is not permitted any more. */
-export function endable(signal: AbortSignal | undefined): {
-  readonly signal: AbortSignal;
-  readonly end: (error: unknown) => void;
-  readonly leave: () => void;
-} {
-  const controller = new AbortController();
-  const follow = (): void => controller.abort(signal?.reason);
-  if (signal?.aborted === true) follow();
-  else signal?.addEventListener('abort', follow, { once: true });
-  return {
-    signal: controller.signal,
-    end: (error) => controller.abort(error ?? new WaymarkError('denied', 'not permitted any more')),
-    leave: () => signal?.removeEventListener('abort', follow),
-  };
+export function endable(signal: AbortSignal | undefined): JoinedSignal {
+  const joined = joinedSignal(signal);
+  const denied = (): WaymarkError => new WaymarkError('denied', 'not permitted any more');
+  return { ...joined, end: (error) => joined.end(error ?? denied()) };
 }

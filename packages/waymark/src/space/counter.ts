@@ -63,14 +63,14 @@ export class HostLatch implements types.Latch {
     const { space } = this.#namespace;
     const { waitMs, signal } = call;
     checkWaitMs(waitMs);
-    const ended = AbortSignal.any([space.closing, ...(signal ? [signal] : [])]);
-    const bounds = { path: this.path, waitMs, signal: ended };
-    await waiting(
-      space.clock,
-      bounds,
-      async () => undefined,
-      (until) => this.#opened({ signal: until }),
-    );
+    const ended = space.join(signal);
+    const bounds = { path: this.path, waitMs, signal: ended.signal };
+    const nothing = async (): Promise<void> => undefined;
+    try {
+      await waiting(space.clock, bounds, nothing, (until) => this.#opened({ signal: until }));
+    } finally {
+      ended.leave();
+    }
   }
 
   async #opened(options: CallOptions): Promise<void> {

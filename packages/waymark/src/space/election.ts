@@ -46,9 +46,11 @@ export class HostElection<T> implements types.Election<T> {
   }
 
   observe(call: Call = {}): AsyncIterableIterator<types.Leader<T> | null> {
-    const { closing } = this.#namespace.space;
-    const signal = call.signal === undefined ? closing : AbortSignal.any([closing, call.signal]);
-    return leavable(signal, (ended) => this.#observe(ended));
+    const { space } = this.#namespace;
+    return leavable(
+      () => space.join(call.signal),
+      (ended) => this.#observe(ended),
+    );
   }
 
   async explain(call: Call = {}): Promise<Explanation> {

@@ -141,6 +141,7 @@ export class EventIterator<T> implements Watch<T>, BatchSink, CrowdMember<T> {
   }
 
   ended(): void {
+    if (this.#crowd === null) void this.#groups.return();
     this.#crowd = null;
     this.#pulling = null;
     this.#resolve?.({ value: undefined, done: true });

@@ -1,30 +1,29 @@
+import type { JoinedSignal } from '../core/joined-signal.js';
+
 /**
  * A generator that waits, as an iterator that can be left at any time: a generator alone finishes its step before it returns, and what
  * it waits for may never come. Here `return()` settles the step that is under way, and ends what it waits for by a signal.
  *
- * @param signal  ends the iteration too; the step under way throws its reason
+ * @param join  asked at the first step for a signal that ends the iteration too; the step under way throws its reason
  */
 export function leavable<T>(
-  signal: AbortSignal | undefined,
+  join: () => JoinedSignal,
   run: (ended: AbortSignal) => AsyncIterator<T, void>,
 ): AsyncIterableIterator<T> {
-  return new Leavable(signal, run);
+  return new Leavable(join, run);
 }
 
 class Leavable<T> implements AsyncIterableIterator<T> {
-  readonly #signal: AbortSignal | undefined;
+  readonly #join: () => JoinedSignal;
   readonly #run: (ended: AbortSignal) => AsyncIterator<T, void>;
-  readonly #ended = new AbortController();
+  #ended: JoinedSignal | null = null;
   #steps: AsyncIterator<T, void> | null = null;
   #left = false;
   /** Settles the steps under way once it is left. */
   readonly #leaving: (() => void)[] = [];
 
-  constructor(
-    signal: AbortSignal | undefined,
-    run: (ended: AbortSignal) => AsyncIterator<T, void>,
-  ) {
-    this.#signal = signal;
+  constructor(join: () => JoinedSignal, run: (ended: AbortSignal) => AsyncIterator<T, void>) {
+    this.#join = join;
     this.#run = run;
   }
 
@@ -60,19 +59,15 @@ class Leavable<T> implements AsyncIterableIterator<T> {
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  /** From the first step on it listens to the signal; who never begins leaves nothing behind. */
+  /** Who never begins leaves nothing behind. */
   #begin(): AsyncIterator<T, void> {
-    const signal = this.#signal;
-    if (signal?.aborted === true) this.#abort();
-    else signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#ended = this.#join();
     return this.#run(this.#ended.signal);
   }
 
-  readonly #abort = (): void => this.#ended.abort(this.#signal?.reason);
-
   #end(): void {
     this.#left = true;
-    this.#signal?.removeEventListener('abort', this.#abort);
-    this.#ended.abort();
+    this.#ended?.leave();
+    this.#ended?.end();
   }
 }

@@ -67,8 +67,20 @@ export class HostLog<T> implements types.Log<T> {
   ): AsyncIterableIterator<types.LogEntry<T>> {
     const { after, signal } = call;
     validateWholeNumber('after', after);
-    const { host, name, space } = this.#namespace;
-    const ended = { signal: AbortSignal.any([space.closing, ...(signal ? [signal] : [])]) };
+    const { space } = this.#namespace;
+    const ended = space.join(signal);
+    try {
+      yield* this.#watched(after, { signal: ended.signal });
+    } finally {
+      ended.leave();
+    }
+  }
+
+  async *#watched(
+    after: number | undefined,
+    ended: { readonly signal: AbortSignal },
+  ): AsyncGenerator<types.LogEntry<T>, void> {
+    const { host, name } = this.#namespace;
     const start = await this.#head(ended);
     let next = (after ?? start.head.next - 1) + 1;
     if (next > start.head.next) throw notYet(this.path, next - 1);

@@ -103,21 +103,25 @@ export class HostMembers<M> implements types.Members<M> {
 
   async *watch(call: Call = {}): AsyncIterableIterator<types.MembersChange<M>> {
     const { space, host, name } = this.namespace;
-    const given = call.signal === undefined ? [] : [call.signal];
-    const signal = AbortSignal.any([space.closing, ...given]);
+    const ended = space.join(call.signal);
+    const { signal } = ended;
     const state = new GroupState<M>();
-    for (;;) {
-      const present = await this.#present({ signal });
-      yield state.reset(present);
-      try {
-        const options = { after: present.revision, signal };
-        for await (const batch of host.watch(name, [this.#members, this.#mark], options)) {
-          yield* state.take(batch);
+    try {
+      for (;;) {
+        const present = await this.#present({ signal });
+        yield state.reset(present);
+        try {
+          const options = { after: present.revision, signal };
+          for await (const batch of host.watch(name, [this.#members, this.#mark], options)) {
+            yield* state.take(batch);
+          }
+          return;
+        } catch (error) {
+          if (!isWaymarkError(error, 'compacted')) throw error;
         }
-        return;
-      } catch (error) {
-        if (!isWaymarkError(error, 'compacted')) throw error;
       }
+    } finally {
+      ended.leave();
     }
   }
 

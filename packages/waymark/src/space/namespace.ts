@@ -1,4 +1,5 @@
 import type { ByteString, Check, Entry, Operation, Outcome } from '../core/engine.js';
+import type { JoinedSignal } from '../core/joined-signal.js';
 import type { Explanation, HoldProof } from '../core/host.js';
 import { WaymarkError } from '../core/errors.js';
 import { validateRevision } from '../core/validate.js';
@@ -326,10 +327,10 @@ export class HostNamespace<T> implements types.Namespace<T> {
     return this.host.commit(this.name, { when, apply }, options);
   }
 
+  readonly #join = (signal?: AbortSignal): JoinedSignal => this.space.join(signal);
+
   #watchParts(path: string, call: types.WatchCall): WatchParts<T> {
     const { host, name: namespace } = this;
-    const signals = [this.space.closing, ...(call.signal === undefined ? [] : [call.signal])];
-    const signal = AbortSignal.any(signals);
     const { clock } = this.space;
     const toEntry = (entry: Entry): types.PathEntry<T> => this.toEntry(entry);
     const canonical = this.resolve(path);
@@ -341,7 +342,8 @@ export class HostNamespace<T> implements types.Namespace<T> {
       clock,
       namespace,
       path: canonical,
-      call: { ...call, signal },
+      call,
+      join: this.#join,
       toEntry,
       last: this.#last,
       crowds: own ? null : { of: this.#crowds, key },

@@ -1,4 +1,5 @@
 import type { Clock, Random } from '../core/clock.js';
+import { type JoinedSignal, joinedSignal } from '../core/joined-signal.js';
 import type { Host } from '../core/host.js';
 import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
@@ -56,6 +57,8 @@ export class HostSpace implements Space {
   /** Held locks by namespace and path in key form. */
   readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
   readonly #closing = new AbortController();
+  /** Each ends something that lasts. */
+  readonly #open = new Set<(reason: unknown) => void>();
   /** Beside the signal, as every call asks, and a field answers at once. */
   #closed: WaymarkError | null = null;
 
@@ -144,6 +147,7 @@ export class HostSpace implements Space {
     const closed = new WaymarkError('unavailable', 'the space is closed');
     this.#closed = closed;
     this.#closing.abort(closed);
+    for (const end of this.#open) end(closed);
     this.holder.endWaiting(closed);
     let disarm = (): void => undefined;
     const late = new Promise<void>((resolve) => {
@@ -158,6 +162,23 @@ export class HostSpace implements Space {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** How much there is of what lasts. */
+  get lasting(): number {
+    return this.#open.size;
+  }
+
+  /** A signal for what lasts: it ends with the space, and with the caller's. */
+  join(signal?: AbortSignal): JoinedSignal {
+    const { end, leave, ...joined } = joinedSignal(signal);
+    if (this.#closed !== null) end(this.#closed);
+    else this.#open.add(end);
+    const leaveAll = (): void => {
+      this.#open.delete(end);
+      leave();
+    };
+    return { ...joined, end, leave: leaveAll };
   }
 
   /** Aborts when the space closes. */

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.js';
 import type { Batch, Change, Entry, Revision } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
+import type { JoinedSignal } from '../core/joined-signal.js';
 import { decodeParty } from '../recipes/lock-queue.js';
 import type { Crowds } from './crowd.js';
 import { auditRange, parseMark } from './layout.js';
@@ -17,6 +18,8 @@ export interface WatchParts<T> {
   readonly namespace: string;
   readonly path: string;
   readonly call: WatchCall;
+  /** A signal that ends with the space as well. */
+  readonly join: (signal: AbortSignal | undefined) => JoinedSignal;
   readonly toEntry: (entry: Entry) => PathEntry<T>;
   /** What a watch of this view told last: others tell the same changes, and decode them once. */
   readonly last: LastBatch<T>;

@@ -1,5 +1,6 @@
 import type { Batch, Entry, KeyRange, Revision, WatchOptions } from '../core/engine.js';
 import { isWaymarkError } from '../core/errors.js';
+import type { JoinedSignal } from '../core/joined-signal.js';
 import { EventIterator } from './event-iterator.js';
 import { auditRange, below, dataKey, exactly } from './layout.js';
 import { pathToBytes } from './paths.js';
@@ -40,7 +41,10 @@ export function watchGroups<T>(parts: WatchParts<T>): AsyncIterableIterator<Even
 
 /** A class and not a generator: a batch costs one promise on its way, and leaving does not wait for the next one. */
 export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
-  readonly #parts: WatchParts<T>;
+  /** As given until it begins; then its signal is that of `#ending`. */
+  #parts: WatchParts<T>;
+  readonly #given: WatchParts<T>;
+  #ending: JoinedSignal | null = null;
   readonly #ranges: readonly KeyRange[];
   #seen = new Seen();
   /** Here, as looking it up in the call costs a thousand watches more than what they do with it. */
@@ -55,6 +59,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
 
   constructor(parts: WatchParts<T>) {
     this.#parts = parts;
+    this.#given = parts;
     this.#ranges = rangesOf(parts.path, parts.call);
     this.#last = parts.call.previous === true ? null : parts.last;
     this.#after = parts.call.after;
@@ -96,7 +101,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
 
   /** A watch of its own, from where this one stands. */
   fork(): EventGroups<T> {
-    const fork = new EventGroups(this.#parts);
+    const fork = new EventGroups(this.#given);
     fork.#after = this.#after;
     fork.#identity = this.#identity;
     fork.#seen = this.#seen.copy();
@@ -105,6 +110,11 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
 
   /** What comes before the first batch. */
   async #begin(): Promise<IteratorResult<EventGroup<T>>> {
+    if (this.#ending === null) {
+      const { call, join } = this.#given;
+      this.#ending = join(call.signal);
+      this.#parts = { ...this.#given, call: { ...call, signal: this.#ending.signal } };
+    }
     if (this.#after === undefined && this.#pages === null) {
       const present = await snapshot(this.#parts, this.#ranges);
       this.#identity = present.identity;
@@ -187,6 +197,7 @@ export class EventGroups<T> implements AsyncIterableIterator<EventGroup<T>> {
 
   #end(): void {
     this.#done = true;
+    this.#ending?.leave();
     const batches = this.#batches;
     this.#batches = null;
     void batches?.return?.();

@@ -1,3 +1,4 @@
+import type { JoinedSignal } from '../core/joined-signal.js';
 import type { CallOptions, Revision } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { RecipeCall } from '../core/recipe-call.js';
@@ -97,17 +98,18 @@ export class HostWatchers implements types.Watchers {
   }
 
   events(call: types.WatcherEventsCall = {}): AsyncIterableIterator<types.WatcherEvent> {
+    const ended = this.#space.join(call.signal);
     const left = new AbortController();
-    const { closing } = this.#space;
-    const signal = AbortSignal.any([left.signal, closing, ...(call.signal ? [call.signal] : [])]);
-    const from = this.#from(call.after, signal);
+    const from = this.#from(call.after, ended.signal);
     // It is awaited by the first step.
     from.catch(() => undefined);
-    const steps = this.#events(from, signal, left.signal);
+    const steps = this.#events(from, ended, left.signal);
     return {
       next: () => steps.next(),
       return: async () => {
         left.abort();
+        ended.leave();
+        ended.end();
         return await steps.return(undefined);
       },
       [Symbol.asyncIterator]() {
@@ -124,7 +126,7 @@ export class HostWatchers implements types.Watchers {
 
   async *#events(
     from: Promise<string>,
-    signal: AbortSignal,
+    { signal, leave }: JoinedSignal,
     left: AbortSignal,
   ): AsyncGenerator<types.WatcherEvent, undefined> {
     try {
@@ -136,6 +138,8 @@ export class HostWatchers implements types.Watchers {
       }
     } catch (error) {
       if (!left.aborted) throw error;
+    } finally {
+      leave();
     }
     return undefined;
   }
