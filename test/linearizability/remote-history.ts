@@ -78,7 +78,7 @@ export async function recordHistory(options: HistoryOptions): Promise<RecordedHi
 
 /** Asks until there is an answer: the engine may be away. */
 async function answered<T>(ask: () => Promise<T>): Promise<T> {
-  const until = performance.now() + 20_000;
+  const until = performance.now() + 120_000;
   for (;;) {
     try {
       return await ask();

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { createLocalHost } from './local-host.js';
+import type { HostNamespace } from './namespace.js';
 import { createSpace, type HostSpace } from './space.js';
 
 function begin(): HostSpace {
@@ -16,7 +17,8 @@ type Lasting = (space: HostSpace, signal: AbortSignal) => AsyncIterator<unknown>
 const kinds: Readonly<Record<string, Lasting>> = {
   'a watch': (space, signal) => space.namespace('n').watch('/a', { signal }),
   'a watch among others': (space) => space.namespace('n').watch('/a'),
-  'revisions of a watch': (space, signal) => space.namespace('n').watchGroups('/a', { signal }),
+  'revisions of a watch': (space, signal) =>
+    (space.namespace('n') as HostNamespace<unknown>).watchGroups('/a', { signal }),
   'the leaders': (space, signal) => space.namespace('n').election('/e').observe({ signal }),
   'the members': (space, signal) => space.namespace('n').members('/m').watch({ signal }),
   'a log': (space, signal) => space.namespace('n').log('/l').watch({ after: 0, signal }),
