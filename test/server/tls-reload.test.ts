@@ -106,15 +106,11 @@ test('[tls] SIGHUP has a server look at once, and what is refused is told in its
   const port = Number(addresses[0]?.split(':').at(-1));
   await put('client', ['key']);
   command.child.kill('SIGHUP');
-  const logged = async (text: string): Promise<void> => {
-    while (!command.err.includes(text))
-      await once(command.child.stderr as NodeJS.EventEmitter, 'data');
-  };
-  await logged('refused');
+  await command.warns('refused');
   expect(await nameAt(port)).toBe('server');
   await put('client');
   command.child.kill('SIGHUP');
-  await logged('new certificates');
+  await command.warns('new certificates');
   expect(await nameAt(port)).toBe('client');
   expect((await command.stop()).code).toBe(0);
   await rm(folder, { recursive: true });

@@ -55,9 +55,19 @@ export class Command {
 
   /** Resolves once the output holds the text. */
   async says(text: string, boundMs = 20_000): Promise<string> {
+    await this.#has(() => this.out, text, boundMs);
+    return this.out;
+  }
+
+  /** Resolves once what it wrote to its standard error holds the text. */
+  async warns(text: string, boundMs = 20_000): Promise<void> {
+    await this.#has(() => this.err, text, boundMs);
+  }
+
+  async #has(said: () => string, text: string, boundMs: number): Promise<void> {
     const late = AbortSignal.timeout(boundMs);
-    while (!this.out.includes(text)) {
-      if (late.aborted || this.child.exitCode !== null) {
+    while (!said().includes(text)) {
+      if (late.aborted || this.child.exitCode !== null || this.child.signalCode !== null) {
         throw new Error(`never said ${JSON.stringify(text)}: ${this.out} ${this.err}`);
       }
       await new Promise<void>((resolve) => {
@@ -65,7 +75,6 @@ export class Command {
         late.addEventListener('abort', () => resolve(), { once: true });
       });
     }
-    return this.out;
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {

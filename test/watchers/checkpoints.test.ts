@@ -1,5 +1,5 @@
 import { createMemoryEngine, type Engine } from 'waymark/engine';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { process } from './processors.js';
 import { register } from './registered.js';
 import { Sinks } from './sink.js';
@@ -65,3 +65,18 @@ async function checkpointAfter(engine: Engine, revision: number): Promise<void> 
     await again();
   }
 }
+
+test('[W3.5] while very much is written, a checkpoint does not wait for its time', async () => {
+  const engine = createMemoryEngine();
+  await register(engine, { pattern: '/o/*' });
+  await using running = process(new Sinks(), { engine, checkpointMs: 600_000 });
+  await vi.waitFor(() => expect(running.processor.tenure?.endpoints).toHaveLength(1), 10_000);
+  const ns = running.space.namespace('default');
+  const { revision } = await engine.status();
+  for (let n = 0; n < 250_001; n += 1_000)
+    await Promise.all(Array.from({ length: 1_000 }, (_, at) => ns.put('/elsewhere', n + at)));
+  await vi.waitFor(
+    () => expect(running.processor.needed).toBeGreaterThan(revision + 250_000),
+    10_000,
+  );
+}, 60_000);

@@ -73,14 +73,15 @@ export function serveCommand(program: Command, run: Run): void {
       const shown =
         cluster === undefined ? withoutPassword(options.engine) : `cluster:${options.cluster}`;
       const member = cluster === undefined ? undefined : memberEngine(options, cluster);
-      const server = await startServerOn(options, cluster, member);
+      let server: RunningServer | undefined;
+      // Without TLS the signal ends the server, as that of a terminal that was closed does.
+      if (options.tlsCert !== undefined) process.on('SIGHUP', () => void server?.reloadTls());
+      server = await startServerOn(options, cluster, member);
       if (json)
         process.stdout.write(
           `${JSON.stringify({ addresses: server.addresses, engine: shown, pid: process.pid })}\n`,
         );
       else process.stdout.write(welcome(server.addresses, shown));
-      // Without TLS the signal ends the server, as that of a terminal that was closed does.
-      if (options.tlsCert !== undefined) process.on('SIGHUP', () => void server.reloadTls());
       await ended(stopped, cluster);
       const forced = setTimeout(() => process.exit(1), stopMsMax);
       await server.close();

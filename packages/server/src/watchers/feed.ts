@@ -1,16 +1,16 @@
 import { setMaxListeners } from 'node:events';
 import {
   type Batch,
-  type Change,
   type Clock,
   type Engine,
   isWaymarkError,
   type KeyRange,
   pause,
 } from 'waymark/engine';
-import type { Lane, LaneEvent } from './lane.js';
+import type { Lane } from './lane.js';
 import { processorKey } from './keys.js';
-import { dataRange, eachRevision, type PlacedChange, placed } from './matching.js';
+import { dataRange, eachRevision } from './matching.js';
+import { Offering } from './offering.js';
 import { Registry, registryRanges } from './registry.js';
 
 /** After a watch was refused or ended. */
@@ -123,10 +123,11 @@ export class Feed {
   #take(batch: Batch, namespaces: ReadonlySet<string>): boolean {
     const { lanes } = this;
     const find = (endpoint: string): Lane | undefined => lanes.get(endpoint);
+    const offering = new Offering(this.#registry, find, this.#overflowed);
     const whole = eachRevision(batch, (revision, registry, data) => {
       if (registry.length > 0) this.#parts.changed(this.#registry.apply(registry));
       // While all are behind, nobody is told by this watch.
-      if (lanes.size > 0) offer(revision, data, this.#registry, find, this.#overflowed);
+      if (lanes.size > 0) offering.offer(revision, data);
       this.#position = revision;
       return registry.length === 0 || this.#watched(namespaces);
     });
@@ -206,8 +207,9 @@ export class Feed {
     try {
       for await (const batch of engine.watch(ranges, { after: from, identity, signal })) {
         for (const lane of byEndpoint.values()) if (!lane.fed) byEndpoint.delete(lane.endpoint);
+        const offering = new Offering(this.#registry, find, leave);
         eachRevision(batch, (revision, _registry, data) => {
-          offer(revision, data, this.#registry, find, leave);
+          offering.offer(revision, data);
           return true;
         });
         for (const lane of byEndpoint.values()) lane.seen = Math.max(lane.seen, batch.revision);
@@ -245,43 +247,4 @@ export class Feed {
     }
     return namespaces;
   }
-}
-
-/** Offers one revision to those whom it concerns. */
-function offer(
-  revision: number,
-  data: readonly Change[],
-  registry: Registry,
-  find: (endpoint: string) => Lane | undefined,
-  overflowed: (lane: Lane) => void,
-): void {
-  const give = (endpoint: string, own: LaneEvent[]): void => {
-    const lane = find(endpoint);
-    if (lane !== undefined && !lane.offer(revision, own)) overflowed(lane);
-  };
-  if (data.length === 1) {
-    return placed(data, registry.matching, (change, matching) => {
-      for (const [endpoint, watchers] of matching) give(endpoint, [eventOf(change, watchers)]);
-    });
-  }
-  const events = new Map<string, LaneEvent[]>();
-  placed(data, registry.matching, (change, matching) => {
-    for (const [endpoint, watchers] of matching) {
-      const event = eventOf(change, watchers);
-      const own = events.get(endpoint);
-      if (own === undefined) events.set(endpoint, [event]);
-      else own.push(event);
-    }
-  });
-  // Namespaces that share a revision stand in the order of their codes.
-  for (const [endpoint, own] of events) give(endpoint, own.sort(byIndex));
-}
-
-function eventOf(change: PlacedChange, watchers: readonly string[]): LaneEvent {
-  const { position, kind, namespace, path, value } = change;
-  return { position, kind, namespace, path, value, watchers };
-}
-
-function byIndex(a: LaneEvent, b: LaneEvent): number {
-  return a.position.index - b.position.index;
 }

@@ -7,12 +7,15 @@ import type { EndpointView, WatcherView } from './registry.js';
 
 const lagMsDefault = 300_000;
 const heldMsDefault = 4 * 3_600_000;
-/** Lifetimes are looked at so often. */
-const expireMsMax = 1_000;
+/** Lifetimes are looked at so often, and whether a checkpoint is due. */
+const lookMsMax = 1_000;
+/** After so many revisions a checkpoint is due early: until it is written, history keeps all that came since the last one. */
+const checkpointRevisions = 250_000;
 
 export interface UpkeepParts {
   readonly engine: Engine;
   readonly clock: Clock;
+  /** A checkpoint is written so often, and sooner while very much is written. */
   readonly checkpointMs: number;
   /** What has waited so long is told by an event. Default 5 minutes. */
   readonly lagMs?: number | undefined;
@@ -57,13 +60,16 @@ export class Upkeep {
 
   /** @returns after the signal */
   async run(signal: AbortSignal): Promise<void> {
-    const { checkpointMs } = this.#parts;
-    let last = 0;
-    const checkpoints = this.#every(checkpointMs, 'writing a checkpoint', signal, async () => {
-      last = await this.#view.inTurn(() => this.#checkpoint(last));
+    const { checkpointMs, clock } = this.#parts;
+    const { feed, inTurn } = this.#view;
+    let last = { revision: 0, position: feed.position, at: clock.now() };
+    const lookMs = Math.min(lookMsMax, checkpointMs);
+    const checkpoints = this.#every(lookMs, 'writing a checkpoint', signal, async () => {
+      const [at, { position }] = [clock.now(), feed];
+      if (at - last.at < checkpointMs && position - last.position < checkpointRevisions) return;
+      last = { revision: await inTurn(() => this.#checkpoint(last.revision)), position, at };
     });
-    const expireMs = Math.min(expireMsMax, checkpointMs);
-    const lifetimes = this.#every(expireMs, 'ending a lifetime', signal, () => this.#expire());
+    const lifetimes = this.#every(lookMs, 'ending a lifetime', signal, () => this.#expire());
     await Promise.all([checkpoints, lifetimes]);
   }
 
@@ -95,19 +101,22 @@ export class Upkeep {
     if (allSpokenFor(registry, id, own)) this.#needed = lowest;
     this.#needed = Math.max(Math.min(this.#needed, lowest), oldest);
     needed(this.#needed);
-    for (const one of held) await this.#alertLag(one);
+    await this.#alertLags(held);
     return revision;
   }
 
-  async #alertLag(held: Kept): Promise<void> {
-    const { engine, lagMs = lagMsDefault } = this.#parts;
-    const { worker, store, endpoint } = held;
-    const late = worker.waitedMs >= lagMs;
-    if (held.lagTold || !late) {
-      held.lagTold = late;
-      return;
+  async #alertLags(held: readonly Kept[]): Promise<void> {
+    const { lagMs = lagMsDefault } = this.#parts;
+    for (const one of held) {
+      const late = one.worker.waitedMs >= lagMs;
+      if (late === one.lagTold) continue;
+      one.lagTold = late;
+      if (late) await this.#alertLag(one);
     }
-    held.lagTold = true;
+  }
+
+  async #alertLag({ worker, store, endpoint }: Kept): Promise<void> {
+    const { engine } = this.#parts;
     const ids = [...endpoint.watchers.keys()];
     const seconds = Math.round(worker.waitedMs / 1_000);
     const detail = `nothing was accepted for ${seconds} s, after revision ${worker.position.revision}`;
@@ -118,11 +127,20 @@ export class Upkeep {
   async #expire(): Promise<void> {
     const now = this.#parts.clock.wallNow();
     for (const { endpoint, store } of this.#view.held()) {
-      const due = [...endpoint.watchers.values()].filter((one) => isDue(one, now));
-      if (due.length > 0) await store.remove(due, 'expired', 'its lifetime has ended');
-      else if (endpoint.watchers.size === 0) await store.removeEndpoint([], false);
+      const { watchers } = endpoint;
+      if (watchers.size === 0) await store.removeEndpoint([], false);
+      else if (someDue(watchers, now)) {
+        const due = [...watchers.values()].filter((one) => isDue(one, now));
+        await store.remove(due, 'expired', 'its lifetime has ended');
+      }
     }
   }
+}
+
+/** Of 10 000 endpoints none mostly: looking makes no lists. */
+function someDue(watchers: EndpointView['watchers'], now: number): boolean {
+  for (const one of watchers.values()) if (isDue(one, now)) return true;
+  return false;
 }
 
 function isDue({ record }: WatcherView, now: number): boolean {

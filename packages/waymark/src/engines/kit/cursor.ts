@@ -4,11 +4,14 @@ import { WaymarkError } from '../../core/errors.js';
 import { rangeContains } from '../../core/ranges.js';
 import { soon } from '../../core/soon.js';
 import type { History } from './history.js';
+import type { Slot } from './slot.js';
 
 /** One batch holds about so many changes or bytes, and one pull looks at so many records, before others get a turn. */
 const batchChangesMax = 1_000;
 const batchBytesMax = 1_048_576;
 const scanMax = 20_000;
+/** Among so few watchers of a key one is found sooner than its ranges are compared. */
+const fewWatchers = 8;
 
 /** What a cursor reads from. */
 export interface CursorSource {
@@ -180,8 +183,10 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
       if (full && version.modRevision !== revision) break;
       revision = version.modRevision;
       // Behind a source elsewhere, what was told may still be to come.
-      if (revision <= this.#told || !this.#matches(version.slot.key)) continue;
-      changes.push(history.changeAt(position, this.#previous));
+      if (revision <= this.#told || !this.#matches(version.slot)) continue;
+      const { watchers } = version.slot;
+      const alone = watchers?.length === 1 && watchers[0] === this;
+      changes.push(history.changeAt(position, this.#previous, alone));
       bytes += version.bytes;
     }
     this.#position = position;
@@ -194,7 +199,10 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
     return this.#source.history.at(this.#position - 1).modRevision;
   }
 
-  #matches(key: string): boolean {
+  #matches({ key, watchers }: Slot): boolean {
+    // Who was found to watch a key watches it for good: ranges never change.
+    if (watchers !== undefined && watchers.length <= fewWatchers && watchers.includes(this))
+      return true;
     for (const range of this.ranges) if (rangeContains(range, key)) return true;
     return false;
   }

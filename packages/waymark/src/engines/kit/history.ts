@@ -34,10 +34,15 @@ export class History {
     return this.#versions[position - this.#base] as Version;
   }
 
-  /** The same object for all who watch it about the same time. Those told longer ago are made anew: kept as long as history they would cost the collector most. */
-  changeAt(position: number, withPrevious: boolean): Change {
+  /**
+   * The same object for all who watch it about the same time. Those told longer ago are made anew: kept as long as history they would cost the collector most.
+   *
+   * @param alone  nobody else is expected to ask: then it is not kept
+   */
+  changeAt(position: number, withPrevious: boolean, alone = false): Change {
     const version = this.at(position);
     if (!version.isTold) {
+      if (alone) return version.toldOnce(withPrevious);
       this.#told[this.#toldAt]?.untell();
       this.#told[this.#toldAt] = version;
       this.#toldAt = (this.#toldAt + 1) % toldMax;

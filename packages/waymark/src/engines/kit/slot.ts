@@ -175,6 +175,13 @@ export class Version {
     return withPrevious ? (told.full ??= { ...plain, previous: this.#replaced() }) : plain;
   }
 
+  /** As `change`, and not kept: for what a single watch is told. */
+  toldOnce(withPrevious: boolean): Change {
+    const { kind } = this;
+    const entry = this.entry();
+    return withPrevious ? { kind, entry, previous: this.#replaced() } : { kind, entry };
+  }
+
   /** The live entry it replaced. */
   #replaced(): Entry | null {
     const { previous } = this;
