@@ -48,6 +48,8 @@ export class Callers {
   readonly #parts: CallersParts;
   readonly #under = new AsyncLocalStorage<CallerGround>();
   readonly #nobody: CallerGround;
+  /** Whether a request was ever anybody's. */
+  #followed = false;
 
   constructor(parts: CallersParts) {
     this.#parts = parts;
@@ -84,7 +86,9 @@ export class Callers {
         ground.caller.authenticate(asked);
         demandHere(ground.caller, request);
       }
-      if (ground !== this.#nobody) grounds.set(request, ground);
+      if (ground === this.#nobody) return;
+      grounds.set(request, ground);
+      this.#followed = true;
     });
     app.addHook('preHandler', (request, _reply, done) => {
       const ground = grounds.get(request) ?? this.#nobody;
@@ -94,8 +98,10 @@ export class Callers {
       } catch (error) {
         return done(error as Error);
       }
-      // Also where it is nobody's: it may have its turn by what was somebody's.
-      this.#under.run(ground, done);
+      // To follow requests costs each promise of this process something: it is not begun before there is somebody. From then on it is also done
+      // where a request is nobody's: it may have its turn by what was somebody's.
+      if (this.#followed) this.#under.run(ground, done);
+      else done();
     });
   }
 }

@@ -48,7 +48,7 @@ export class Admission {
   readonly #clock: Clock;
   readonly limits: AdmissionLimits;
   #bytes = 0;
-  #queue: Waiting[] = [];
+  #queue: (Waiting | null)[] = [];
   /** The first that still waits: what is before it had its turn. */
   #first = 0;
   #waitingBytes = 0;
@@ -124,7 +124,9 @@ export class Admission {
   }
 
   #take(): Waiting {
-    const turn = this.#queue[this.#first++] as Waiting;
+    const turn = this.#queue[this.#first] as Waiting;
+    // Or all that a call is made of would be kept until many more have come.
+    this.#queue[this.#first++] = null;
     this.#waitingBytes -= turn.bytes;
     if (this.#first > 1_024 && this.#first * 2 > this.#queue.length) {
       this.#queue = this.#queue.slice(this.#first);
