@@ -41,8 +41,8 @@ const server = await startServer({
   engine: `file:${directory}`,
   listen: ['127.0.0.1:0'],
   logLevel: 'silent',
-  // Soon full, and as large from then on.
-  history: { revisions: 1_000, bytes: 131_072 },
+  // Soon full, and as large from then on: what watchers have held back comes and goes with their checkpoints, and hides what stays.
+  history: { revisions: 1_000, bytes: 131_072, neededMax: { revisions: 5_000 } },
   watchers: { allowEndpointNet: ['127.0.0.0/8'] },
 });
 process.on('message', () => void held().then((told) => process.send?.(told)));
