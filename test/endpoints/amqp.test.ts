@@ -326,6 +326,8 @@ test('[W3.1] what a broker has confirmed is there after it was killed, and the n
   const { open } = driversOf(amqpKind);
   await using endpoint = open(`${rabbit.url}?queue=${queue}`);
   await deliver(endpoint, deliveryOf([eventAt(1)]));
+  // That there is a queue RabbitMQ writes down up to two seconds after it has said so.
+  await rabbit.ctl('eval', 'mnesia:sync_log().');
   await rabbit.restart();
   await look();
   const second = deliveryOf([eventAt(2)]);
