@@ -6,8 +6,9 @@ import type { Registry } from './registry.js';
 
 /** Events of the registry that are kept. */
 const eventsMax = 10_000;
-/** Deleted at once. */
+/** Deleted by one commit, and read at once. */
 const trimMax = 100;
+const trimReadMax = 2_000;
 
 export interface Checkpointed {
   readonly id: string;
@@ -97,11 +98,17 @@ function leftOver(registry: Registry, id: string, held: Checkpointed['held']): O
     .map((one) => ({ type: 'delete', key: checkpointKey(one) }));
 }
 
+/** However many come between two checkpoints. */
 async function trimEvents(engine: Engine): Promise<void> {
-  const { count } = await engine.read({ ...all.events, countOnly: true });
-  if (count <= eventsMax) return;
-  const limit = Math.min(count - eventsMax, trimMax);
-  const oldest = { ...all.events, orderBy: 'mod', limit, keysOnly: true } as const;
-  const { entries } = await engine.read(oldest);
-  await engine.commit({ apply: entries.map(({ key }) => ({ type: 'delete', key })) });
+  for (;;) {
+    const { count } = await engine.read({ ...all.events, countOnly: true });
+    if (count <= eventsMax) return;
+    const limit = Math.min(count - eventsMax, trimReadMax);
+    const oldest = { ...all.events, orderBy: 'mod', limit, keysOnly: true } as const;
+    const { entries } = await engine.read(oldest);
+    for (let from = 0; from < entries.length; from += trimMax) {
+      const some = entries.slice(from, from + trimMax);
+      await engine.commit({ apply: some.map(({ key }) => ({ type: 'delete', key })) });
+    }
+  }
 }
