@@ -1,4 +1,4 @@
-import { createMemoryEngine, type Engine } from 'waymark/engine';
+import { createMemoryEngine, type Engine, type Operation } from 'waymark/engine';
 import { expect, test, vi } from 'vitest';
 import { process } from './processors.js';
 import { register } from './registered.js';
@@ -80,3 +80,21 @@ test('[W3.5] while very much is written, a checkpoint does not wait for its time
     10_000,
   );
 }, 60_000);
+
+test('[W4.7] of what became of watchers the newest 10 000 are kept, however many come between two checkpoints', async () => {
+  const engine = createMemoryEngine();
+  await register(engine, { pattern: '/o/*' });
+  await using running = process(new Sinks(), { engine, checkpointMs: 1_000 });
+  const key = (n: number): string => `r/v/${n}`;
+  const apply = (from: number): Operation[] =>
+    Array.from({ length: 100 }, (_, at) => ({ type: 'put', key: key(from + at), value: '{}' }));
+  for (let from = 0; from < 13_000; from += 100) await engine.commit({ apply: apply(from) });
+  const events = { key: 'r/v/', end: 'r/v0' };
+  await vi.waitFor(async () => {
+    const { count } = await engine.read({ ...events, countOnly: true });
+    expect(count).toBe(10_000);
+  }, 8_000);
+  expect((await engine.read({ key: key(2_999) })).count).toBe(0);
+  expect((await engine.read({ key: key(3_000) })).count).toBe(1);
+  expect(running.failures).toEqual([]);
+}, 30_000);
