@@ -65,15 +65,26 @@ export class ZoneProxy implements AsyncDisposable {
   }
 }
 
+/** Rows are left out of a table that changes while it is read: so often it is read again. */
+const looksMax = 50;
+
 /** Which of some processes has a connection from this port of loopback. */
 function ownerOf(port: number, pids: Iterable<number>): number | null {
+  for (let look = 0; look < looksMax; look++) {
+    const inode = inodeOf(port);
+    if (inode === undefined) continue;
+    for (const pid of pids) if (socketsOf(pid).includes(`socket:[${inode}]`)) return pid;
+    return null;
+  }
+  throw new Error(`the kernel shows no connection from port ${port}`);
+}
+
+/** One that is over may still be shown beside it, as nobody's. */
+function inodeOf(port: number): string | undefined {
   const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
-  const inode = lines.map((line) => line.trim().split(/\s+/)).find((one) => one[1] === local)?.[9];
-  for (const pid of pids) {
-    if (socketsOf(pid).includes(`socket:[${inode}]`)) return pid;
-  }
-  return null;
+  const rows = lines.map((line) => line.trim().split(/\s+/));
+  return rows.find((row) => row[1] === local && row[9] !== '0')?.[9];
 }
 
 function socketsOf(pid: number): string[] {
