@@ -13,10 +13,10 @@ import type { Held } from './soaked-server.js';
 const program = fileURLToPath(new URL('../dist/overload/soaked-server.js', import.meta.url));
 const minute = 60_000;
 const mebibyte = 1_048_576;
-/** How long it is looked at, what is not judged at its beginning, and how often. The heap grows for a quarter of an hour: the code that is compiled for such work. */
+/** How long it is looked at, what is not judged at its beginning, and how often. */
 const [soakMs, warmMs, everyMs] = sized(
   [3 * minute, minute, 2_000],
-  [60 * minute, 20 * minute, 10_000],
+  [60 * minute, 10 * minute, 10_000],
 );
 /** Of the heap and the buffers outside it: an hour shows what three minutes cannot. */
 const grownMax = sized(4 * mebibyte, 1 * mebibyte);

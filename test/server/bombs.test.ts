@@ -69,14 +69,12 @@ test('[limits] a body without a length that does not end is cut at its limit, an
   let answers: { text: string; sent: number }[] = [];
   const grown = await growth(async () => {
     const each = () => pour('Transfer-Encoding: chunked\r\n', chunk, 256 * mebibyte);
-    answers = [await each(), await each(), await each(), await each()];
+    answers = [await each(), await each(), await each()];
   });
-  // Who goes on sending may find the connection reset before it has read why: not each time.
   for (const { text, sent } of answers) {
-    expect(text).toMatch(/^(HTTP\/1\.1 413 .*"limit":"requestBytesMax".*)?$/s);
+    expect(text).toMatch(/^HTTP\/1\.1 413 .*"limit":"requestBytesMax"/s);
     expect(sent).toBeLessThan(64 * mebibyte);
   }
-  expect(answers.some(({ text }) => text !== '')).toBe(true);
   expect(grown).toBeLessThanOrEqual(grownMax);
 });
 
