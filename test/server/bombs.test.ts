@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { limits, open } from 'waymark';
@@ -41,13 +42,13 @@ function pour(
   headers: string,
   piece: Buffer,
   total: number,
-): Promise<{ text: string; sent: number }> {
+): Promise<{ answered: string; sent: number }> {
   return new Promise((resolve) => {
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
-    let text = '';
+    let answered = '';
     let sent = 0;
-    socket.on('data', (bytes) => (text += bytes.toString()));
-    socket.on('error', () => undefined).on('close', () => resolve({ text, sent }));
+    socket.on('data', (bytes) => (answered += bytes.toString()));
+    socket.on('error', () => undefined).on('close', () => resolve({ answered, sent }));
     const more = (): void => {
       while (sent < total && socket.writable) {
         sent += piece.length;
@@ -66,17 +67,35 @@ test('[limits] a body without a length that does not end is cut at its limit, an
     Buffer.alloc(65_536, 'x'),
     Buffer.from('\r\n'),
   ]);
-  let answers: { text: string; sent: number }[] = [];
+  let answers: Awaited<ReturnType<typeof pour>>[] = [];
   const grown = await growth(async () => {
     const each = () => pour('Transfer-Encoding: chunked\r\n', chunk, 256 * mebibyte);
     answers = [await each(), await each(), await each()];
   });
-  for (const { text, sent } of answers) {
-    expect(text).toMatch(/^HTTP\/1\.1 413 .*"limit":"requestBytesMax"/s);
+  for (const { answered, sent } of answers) {
+    expect(answered).toMatch(/^HTTP\/1\.1 413 .*"limit":"requestBytesMax"/s);
     expect(sent).toBeLessThan(64 * mebibyte);
   }
   expect(grown).toBeLessThanOrEqual(grownMax);
 });
+
+test.each(['Content-Length: 8388608\r\n', 'Transfer-Encoding: chunked\r\n'])(
+  '[limits] who sends 8 MiB to their end (%s), and reads only then, reads why they are refused; what follows is not done',
+  async (headers) => {
+    const body = Buffer.alloc(8 * mebibyte, 'x');
+    const chunk = Buffer.concat([Buffer.from('800000\r\n'), body, Buffer.from('\r\n0\r\n\r\n')]);
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1').pause();
+    socket.write(`PUT /v1/ns/a/keys/long HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`);
+    socket.write(headers.startsWith('C') ? body : chunk);
+    const next = 'PUT /v1/ns/a/keys/next HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1';
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject).write(next, () => resolve());
+    });
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 413 .*"limit":"requestBytesMax"[^}]*\}$/s);
+    const { status } = await fetch(`${server.url}/v1/ns/a/keys/next`);
+    expect(status).toBe(404);
+  },
+);
 
 test('[limits] nothing is decompressed: 10 MB that would be 10 GB cost no memory, over any face', async () => {
   // Compressed twice: each piece of it is a gigabyte once it is out of both.
@@ -87,9 +106,8 @@ test('[limits] nothing is decompressed: 10 MB that would be 10 GB cost no memory
   expect(bomb.length * 1_000).toBeGreaterThan(10_000_000_000);
   const grown = await growth(async () => {
     const length = `Content-Length: ${bomb.length}\r\n`;
-    const { text } = await pour(`Content-Encoding: gzip\r\n${length}`, bomb, bomb.length);
-    // Refused by its length: who goes on sending may find the connection reset before it has read why.
-    expect(text).toMatch(/^(HTTP\/1\.1 413 .*)?$/s);
+    const { answered } = await pour(`Content-Encoding: gzip\r\n${length}`, bomb, bomb.length);
+    expect(answered).toMatch(/^HTTP\/1\.1 413 /);
     const small = bomb.subarray(0, mebibyte);
     const url = `${server.url}/v1/ns/a/txn`;
     for (const type of ['application/json', 'text/plain']) {

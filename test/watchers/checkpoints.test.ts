@@ -69,7 +69,7 @@ async function checkpointAfter(engine: Engine, revision: number): Promise<void> 
 test('[W3.5] while very much is written, a checkpoint does not wait for its time', async () => {
   const engine = createMemoryEngine();
   await register(engine, { pattern: '/o/*' });
-  await using running = process(new Sinks(), { engine, checkpointMs: 600_000 });
+  await using running = process(new Sinks(), { engine, checkpointMs: 600_000, ttlMs: 60_000 });
   await vi.waitFor(() => expect(running.processor.tenure?.endpoints).toHaveLength(1), 10_000);
   const ns = running.space.namespace('default');
   const { revision } = await engine.status();

@@ -3,8 +3,10 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { limits, type WaymarkError } from 'waymark';
+import type { Clock } from 'waymark/engine';
 import type { Admission } from 'waymark/wire';
 import type { Metrics } from '../metrics.js';
+import { linger } from './linger.js';
 import { problemOf, statusOf } from './problem.js';
 import { type Upload, Uploads } from './uploads.js';
 
@@ -16,6 +18,7 @@ export interface HttpAdmission {
 }
 
 interface HeadParts extends HttpAdmission {
+  readonly clock: Clock;
   readonly requestId: (request: IncomingMessage) => string;
 }
 
@@ -32,12 +35,13 @@ const coming = new WeakMap<IncomingMessage, Upload | null>();
  * @param handler  answers the request
  */
 export function admitted(
-  { admission, spend, requestId }: HeadParts,
+  { admission, spend, clock, requestId }: HeadParts,
   handler: RequestListener,
 ): RequestListener {
   return (request, response) => {
     if (isUrgent(request)) return handler(request, response);
-    const refused = (error: WaymarkError): void => refuse(response, error, requestId(request));
+    const refused = (error: WaymarkError): void =>
+      refuse(response, error, { clock, requestId: requestId(request) });
     const refusal =
       spend?.(request.socket, request.headers.authorization) ?? admission.refusal() ?? null;
     if (refusal !== null) return refused(refusal);
@@ -123,6 +127,8 @@ function takeTurn(admission: Admission, response: ServerResponse, turn: HttpTurn
  */
 export function inTurn(handler: RequestListener): RequestListener {
   return (request, response) => {
+    // What follows an answer that closes the connection is not done: nobody could be told.
+    if (request.socket.writableEnded) return;
     if (response.socket !== null) return handler(request, response);
     // It is no part of what was answered before it.
     const own = new AsyncResource('WaymarkTurn');
@@ -150,10 +156,15 @@ function isUrgent({ method, url = '' }: IncomingMessage): boolean {
 }
 
 /** What is left of a body is read and forgotten, and the connection serves on; unless more is announced than any request may have. */
-function refuse(response: ServerResponse, error: WaymarkError, requestId: string): void {
+function refuse(
+  response: ServerResponse,
+  error: WaymarkError,
+  { clock, requestId }: { readonly clock: Clock; readonly requestId: string },
+): void {
   if (response.destroyed) return;
   const body = problemOf(error, requestId);
-  const announced = Number(response.req.headers['content-length'] ?? 0);
+  const tooLong = Number(response.req.headers['content-length'] ?? 0) > limits.requestBytesMax;
+  if (tooLong) linger(response.req, clock);
   response.writeHead(statusOf(error), {
     'content-type': 'application/problem+json',
     'content-length': Buffer.byteLength(body),
@@ -161,7 +172,7 @@ function refuse(response: ServerResponse, error: WaymarkError, requestId: string
     'x-request-id': requestId,
     'x-content-type-options': 'nosniff',
     'cache-control': 'no-store',
-    ...(announced > limits.requestBytesMax && { connection: 'close' }),
+    ...(tooLong && { connection: 'close' }),
   });
   response.end(body);
 }

@@ -22,6 +22,7 @@ import { electionRoutes } from './elections.js';
 import { groupRoutes } from './groups.js';
 import { inUseRoutes } from './in-use.js';
 import { keyRoutes } from './keys.js';
+import { linger } from './linger.js';
 import { lockRoutes } from './locks.js';
 import { logRoutes } from './logs.js';
 import { memberRoutes } from './members.js';
@@ -107,6 +108,7 @@ export async function createApp(
     void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     if (parts.stopping.aborted) void reply.header('connection', 'close');
+    if (reply.getHeader('connection') === 'close') linger(request.raw, parts.clock);
   });
   measure(app, metrics);
   if (parts.tracing !== null) traceRequests(app, parts.tracing);
