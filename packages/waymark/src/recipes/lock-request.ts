@@ -1,4 +1,5 @@
 import { WaymarkError } from '../core/errors.js';
+import type { Entry } from '../core/engine.js';
 import type { AcquireRequest, HeldKeys } from '../core/host.js';
 
 const wordMax = 64;
@@ -31,6 +32,22 @@ export function checkRequest(
   if (waitMs !== undefined && !(Number.isFinite(waitMs) && waitMs >= 0)) {
     throw new WaymarkError('invalid', `waitMs is 0 or more milliseconds, not ${String(waitMs)}`);
   }
+}
+
+/**
+ * What a request finds under its id is of an earlier try of its own, or of somebody who took the same id: whose lease it stands under tells.
+ * @throws {WaymarkError} `conflict`
+ */
+export function ownOf(
+  found: Entry | null | undefined,
+  { id, path, lease }: Pick<AcquireRequest, 'id' | 'path' | 'lease'>,
+): Entry | null {
+  if (found === undefined || found === null) return null;
+  if (found.lease === lease) return found;
+  const why = `${id} is the id of a request for ${path} under another lease`;
+  throw new WaymarkError('conflict', `${why}: take another id, or repeat under that lease`, {
+    path,
+  });
 }
 
 /** By hand: three short texts are looked at for each lock, and a regular expression costs several times as much. */

@@ -33,6 +33,36 @@ test.each(['exclusive', 'shared'] as const)(
   },
 );
 
+test.each(['exclusive', 'shared'] as const)(
+  '[L6] an id that stands under another lease is of another request: a %s one is no hold of it, and takes nothing away',
+  async (mode) => {
+    await withHost(async (host) => {
+      const first = await requestOf(host, 'same', { mode });
+      const { id: lease } = await host.grant(60_000);
+      const second = { ...first, lease, session: 'second' };
+      const token = await host.acquire('n', first);
+      for (const waitMs of [0, 1_000, undefined]) {
+        const asked = host.acquire('n', { ...second, waitMs });
+        await expect(asked).rejects.toMatchObject({ code: 'conflict' });
+      }
+      expect(await host.acquire('n', first)).toBe(token);
+      await host.release('n', first);
+      // The same of one that waits.
+      const holder = await requestOf(host, 'holder');
+      await host.acquire('n', holder);
+      const waiting = host.acquire('n', first);
+      const asked = { path: first.path, tree: false, mode: 'exclusive' } as const;
+      await expect.poll(async () => (await host.explain('n', asked)).waiters).toHaveLength(1);
+      await expect(host.acquire('n', second)).rejects.toMatchObject({ code: 'conflict' });
+      expect(await host.acquire('n', { ...second, waitMs: 0 })).toBeNull();
+      await host.revoke(lease);
+      await host.release('n', holder);
+      expect(await waiting).toBeGreaterThan(token as number);
+      expect(await host.release('n', first)).toBe(true);
+    });
+  },
+);
+
 test('[L1] a lock that is free costs its holder one key, and leaves none', async () => {
   await using engine = createMemoryEngine();
   await using host = createLocalHost(engine);

@@ -4,7 +4,7 @@ import type { AcquireRequest, HeldKeys } from '../core/host.js';
 import { settled, settledValue } from '../core/settled.js';
 import type { LockPlan, RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
-import { checkRequest } from './lock-request.js';
+import { checkRequest, ownOf } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
 import { giveUp, type Leased, type LockGround, put } from './lock-writes.js';
 import { waiting } from './waiting.js';
@@ -71,13 +71,18 @@ async function unlessFree(
     const look: Operation[] = readsOf(keys);
     if (request.waitMs === 0) {
       const now = await engine.commit({ when, apply, otherwise: look });
-      return now.succeeded ? now.revision : (standing(now.results).mark?.createRevision ?? null);
+      if (now.succeeded) return now.revision;
+      return ownOf(standing(now.results).mark, request)?.createRevision ?? null;
     }
     const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.
-    const otherwise = look.concat(plan.look, put(keys.place, waitingAs(request, leasedBy)));
+    const otherwise = look.concat(plan.look, join(keys, waitingAs(request, leasedBy)));
     const entered = await engine.commit({ when, apply, otherwise });
     if (entered.succeeded) return entered.revision;
+    // Before it waits: who stops waiting takes away what stands under the id.
+    const { mark, place } = standing(entered.results);
+    for (const found of [mark, place]) ownOf(found, request);
+    if (mark !== null) return mark.createRevision;
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
     return await waiting(clock, bounds, giveUp(ground, hold), (signal) =>
       queue(ground, request, { hold, keys, leasedBy }, entered, signal),
@@ -85,6 +90,12 @@ async function unlessFree(
   } catch (error) {
     throw asLost(error, ground.words.hold);
   }
+}
+
+/** Where anything stands under the same id, nothing is put: it may be another's. */
+function join({ place, mark }: RequestKeys, waits: Leased): Operation {
+  const when = [place, mark].map((key): Check => ({ key, target: 'version', is: '=', to: 0 }));
+  return { type: 'txn', txn: { when, apply: [put(place, waits)] } };
 }
 
 /** What a holder says is not kept for those who wait: a request has room for it once. */
@@ -101,8 +112,7 @@ async function queue(
 ): Promise<number> {
   const { hold, keys, leasedBy } = asked;
   const plan = plans.of(hold);
-  const { mark, place } = standing(results);
-  if (mark !== null) return mark.createRevision;
+  const { place } = standing(results);
   const created = place?.createRevision ?? revision;
   const claim: Claim = {
     plan,

@@ -3,6 +3,7 @@ import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { RecipeGround } from '../core/recipe-call.js';
 import { entriesOf } from './lock-queue.js';
+import { ownOf } from './lock-request.js';
 import {
   aheadIn,
   decodeLimit,
@@ -47,7 +48,8 @@ const pathsMax = 1_000;
  * Puts the place. Its commit relies on the limit as it was last seen, so what could be refused by it is refused before.
  *
  * @returns where the place stands; null when an earlier try of the same request had put it
- * @throws {WaymarkError} `not_found`, `limit_mismatch`, `invalid`, `overloaded`; `lost` when the lease has ended
+ * @throws {WaymarkError} `not_found`, `limit_mismatch`, `invalid`, `overloaded`; `conflict` for an id that another request has; `lost` when the
+ *   lease has ended
  */
 export async function enter(
   ground: RecipeGround,
@@ -75,8 +77,8 @@ export async function enter(
       return { claim, standing };
     }
     const [limit = [], place = []] = results.map(entriesOf);
-    const [own] = place;
-    if (own !== undefined) {
+    const own = ownOf(place[0], request);
+    if (own !== null) {
       return { claim: claimOf(keys, request, own.createRevision), standing: null };
     }
     stored = decodeLimit(limit[0]);

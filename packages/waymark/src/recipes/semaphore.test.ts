@@ -161,6 +161,27 @@ test('[P10] a request sent twice takes one permit, whether it holds or waits', a
   });
 });
 
+test('[P10] an id that stands under another lease is of another request: it takes no permit by it, and takes nothing away', async () => {
+  await withHost(async (host) => {
+    const held = await requestOf(host, 'held', { limit: 1 });
+    const token = await take(host, held);
+    const next = await requestOf(host, 'next');
+    const waiting = take(host, next);
+    await waitersAre(host, 1);
+    const { id: lease } = await host.grant(60_000);
+    for (const known of [held, next]) {
+      for (const waitMs of [0, 1_000, undefined]) {
+        const asked = take(host, { ...known, lease, waitMs });
+        await expect(asked).rejects.toMatchObject({ code: 'conflict' });
+      }
+    }
+    await host.revoke(lease);
+    expect(await take(host, held)).toBe(token);
+    expect(await giveBack(host, held)).toBe(true);
+    expect(await waiting).not.toBeNull();
+  });
+});
+
 test('[P9] a waiter whose lease ended fails with lost, and is never granted', async () => {
   await withHost(async (host) => {
     const held = await requestOf(host, 'held', { limit: 1 });
