@@ -1,4 +1,4 @@
-import { type RunningServer, startServer } from '@waymark/server';
+import { type RunningServer, type ServerOptions, startServer } from '@waymark/server';
 import { isWaymarkError } from 'waymark';
 import {
   connectHost,
@@ -23,11 +23,12 @@ interface World extends AsyncDisposable {
   readonly apis: ReadonlyMap<string, EtcdApi>;
 }
 
-async function world(): Promise<World> {
+async function world(limits: Pick<ServerOptions, 'leasesMax' | 'locksMax'> = {}): Promise<World> {
   const engine = createMemoryEngine();
   let root = '';
   const server: RunningServer = await startServer({
     ...{ engine, access: true, logLevel: 'silent', watchers: false, stash: false },
+    ...limits,
     listen: ['127.0.0.1:0'],
     firstToken: (token) => (root = token),
     audit: () => {},
@@ -148,4 +149,74 @@ test('[A4.4] one that was granted while access was off is judged by its keys alo
   expect((await bob.renew(id)).id).toBe(id);
   await here.engine.commit({ apply: [{ type: 'put', key: 'n/etcd/d/b', value: '', lease: id }] });
   expect(await came(bob.renew(id))).toBe('not_found');
+});
+
+/** Until a call is answered with another status: what is there is looked up within a second. */
+async function roomFor(call: () => Promise<{ readonly status: number }>): Promise<number> {
+  for (const late = performance.now() + 10_000; ;) {
+    const { status } = await call();
+    if (status !== 429 || performance.now() > late) return status;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('[limits] leases of one user over REST and etcd’s API: the last is granted, one more is not; one that is given back or has ended leaves its room', async () => {
+  await using here = await world({ leasesMax: 4 });
+  const grant = (as: string): Promise<Response> =>
+    here.ask(as, 'POST', '/v1/leases', { ttlMs: 600_000 });
+  const over = (as: string, ID = 0n): Promise<unknown> =>
+    answer(here.apis.get(as) as EtcdApi, Lease.method.leaseGrant, { ID, TTL: 600n });
+  const granted = ((await (await grant('ada')).json()) as { id: LeaseId }).id;
+  expect(await over('ada', 77n)).toBe('ok');
+  // One that is taken is none more.
+  expect(await over('ada', 77n)).toMatch(/exists/);
+  const body = { ttlMs: 600_000, id: 'h' };
+  expect((await here.ask('ada', 'POST', '/v1/ns/etcd/locks/a/l', body)).status).toBe(200);
+  expect((await grant('ada')).status).toBe(201);
+  const refused = await grant('ada');
+  expect([refused.status, await refused.json()]).toMatchObject([
+    429,
+    { code: 'overloaded', limit: 'leasesMax', max: 4 },
+  ]);
+  expect(await over('ada')).toMatch(/^8 /);
+  // Who comes by a connection of its own is counted by that.
+  await (here.hosts.get('ada') as Host).grant(600_000);
+  for (const other of ['bob', 'root']) {
+    for (let n = 0; n < 2; n++) {
+      expect((await grant(other)).status).toBe(201);
+      expect(await over(other)).toBe('ok');
+    }
+  }
+  expect((await grant('bob')).status).toBe(429);
+  expect((await grant('root')).status).toBe(201);
+  const ada = here.apis.get('ada') as EtcdApi;
+  expect(await answer(ada, Lease.method.leaseRevoke, { ID: 77n })).toBe('ok');
+  expect((await grant('ada')).status).toBe(201);
+  expect((await grant('ada')).status).toBe(429);
+  await here.engine.revoke(granted);
+  expect(await roomFor(() => grant('ada'))).toBe(201);
+  expect((await grant('ada')).status).toBe(429);
+});
+
+test('[limits] locks of one user over REST: the last is taken, one more is not; what was refused, released or forced leaves its room', async () => {
+  await using here = await world({ locksMax: 3 });
+  const take = (as: string, path: string): Promise<Response> =>
+    here.ask(as, 'POST', `/v1/ns/etcd/locks/a/${path}`, { id: as, ttlMs: 600_000 });
+  expect((await take('bob', 'his')).status).toBe(200);
+  for (const path of ['x', 'y', 'z']) {
+    expect((await take('ada', 'his')).status).toBe(423);
+    expect((await take('ada', path)).status).toBe(200);
+  }
+  const refused = await take('ada', 'more');
+  expect([refused.status, await refused.json()]).toMatchObject([
+    429,
+    { code: 'overloaded', limit: 'locksMax', max: 3 },
+  ]);
+  expect((await take('bob', 'more')).status).toBe(200);
+  expect((await here.ask('ada', 'DELETE', '/v1/ns/etcd/locks/a/x?id=ada')).status).toBe(200);
+  expect((await take('ada', 'x')).status).toBe(200);
+  expect((await take('ada', 'w')).status).toBe(429);
+  await (here.hosts.get('root') as Host).forceUnlock('etcd', '/a/y', 'a test');
+  expect(await roomFor(() => take('ada', 'y'))).toBe(200);
+  expect((await take('ada', 'w')).status).toBe(429);
 });

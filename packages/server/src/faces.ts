@@ -17,7 +17,7 @@ import { beginsWith, type Face, type Listener } from './listener.js';
 import type { Observation } from './observe/observation.js';
 import { Readiness } from './observe/readiness.js';
 import type { Connections } from './observe/server-status.js';
-import { etcdOptions, type ServerOptions, timesOf } from './server-options.js';
+import { claimLimitsOf, etcdOptions, type ServerOptions, timesOf } from './server-options.js';
 import { createSocketFace, type SocketFace } from './socket/face.js';
 import type { ServerStash } from './stash/of-server.js';
 import type { WatcherService } from './watchers/service.js';
@@ -106,6 +106,7 @@ export async function createFaces(parts: ServerParts, doors: Doors): Promise<Fac
     ...{ ...observed.binary, ...observed.traced },
     ...{ host, access, clock },
     ...work,
+    limits: claimLimitsOf(options),
     engine: allowEngine ? engine : undefined,
     server: `waymark ${version}`,
     faulted: (error) => logger.error({ err: error }, 'a call over the binary protocol failed'),

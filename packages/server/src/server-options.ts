@@ -1,6 +1,7 @@
 import type { OpenOptions } from 'waymark';
 import type { Cluster } from 'waymark/cluster';
-import type { Clock, Engine, Random } from 'waymark/engine';
+import { type Clock, type Engine, type Random, validateWholeNumber } from 'waymark/engine';
+import { type ClaimLimits, defaultSocketLimits } from 'waymark/wire';
 import type { EtcdFaceOptions } from './etcd/face.js';
 import type { AppParts } from './http/app.js';
 import type { Http2Layer } from './http2/layers.js';
@@ -65,6 +66,13 @@ export interface ServerOptions {
   /** Watch streams over HTTP and WebSocket together. Default 10 000. */
   readonly streamsMax?: number | undefined;
   readonly heartbeatMs?: number | undefined;
+  /**
+   * Leases that one client has: of a connection of the binary protocol those it made or takes locks under, and where access is on those that a
+   * user made over REST and etcd's API. Default 10 000.
+   */
+  readonly leasesMax?: number | undefined;
+  /** Locks that one client has or asks for, counted as its leases are. Default 10 000. */
+  readonly locksMax?: number | undefined;
   /** Calls under way over all faces; more wait for their turn. Default 10 000. */
   readonly inFlightMax?: number | undefined;
   /** Bytes of these calls. Default 134 217 728. */
@@ -105,6 +113,16 @@ export function etcdOptions(
     quotaBytes: options.etcdQuotaBytes,
     http2: options.http2,
     urls: () => (advertise === undefined ? urls() : [advertise]),
+  };
+}
+
+/** @throws {WaymarkError} `invalid` */
+export function claimLimitsOf({ leasesMax, locksMax }: ServerOptions): ClaimLimits {
+  validateWholeNumber('leasesMax', leasesMax);
+  validateWholeNumber('locksMax', locksMax);
+  return {
+    leasesMax: leasesMax ?? defaultSocketLimits.leasesMax,
+    locksMax: locksMax ?? defaultSocketLimits.locksMax,
   };
 }
 

@@ -1,4 +1,5 @@
 import { type Clock, type Engine, type LeaseId, type Random } from 'waymark/engine';
+import type { ClaimLimits } from 'waymark/wire';
 import { AccessEdits, rootUser } from './access-edits.js';
 import { AccessLayout, type AccessState, rootRole, type Token } from './access-state.js';
 import { AccessStore } from './access-store.js';
@@ -9,6 +10,7 @@ import { Principal } from './principal.js';
 import { makeToken, sameText, secretMatches, tokenId } from './secrets.js';
 import { Standing } from './standing.js';
 import { Tokens } from './tokens.js';
+import { UserClaims } from './user-claims.js';
 
 export interface AccessOptions {
   readonly engine: Engine;
@@ -20,6 +22,8 @@ export interface AccessOptions {
   readonly grantedIn?: string | undefined;
   /** Takes the lines of the audit log. Default: nobody. */
   readonly audit?: ((line: string) => void) | undefined;
+  /** Default: those of a connection of the binary protocol. */
+  readonly claims?: ClaimLimits | undefined;
   /** What new passwords take to hash. Default: what people's need (passwords.ts). */
   readonly passwordCost?: PasswordCost | undefined;
 }
@@ -47,6 +51,7 @@ export class Access implements AsyncDisposable {
   readonly tokens: Tokens;
   readonly audit: AuditLog;
   readonly standing: Standing;
+  readonly claims: UserClaims;
   readonly #engine: Engine;
   readonly #clock: Clock;
   #required = false;
@@ -62,6 +67,7 @@ export class Access implements AsyncDisposable {
     this.passwords = new Passwords(random, undefined, options.passwordCost);
     this.tokens = new Tokens(clock, random);
     this.audit = new AuditLog(clock, audit);
+    this.claims = new UserClaims(engine, clock, options.claims);
     this.standing = new Standing(clock, () => this.on && this.#someEnd);
     this.#clock = clock;
     this.#random = random;

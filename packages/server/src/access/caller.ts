@@ -5,6 +5,7 @@ import {
   textToBytes,
   WaymarkError,
 } from 'waymark/engine';
+import type { Claims } from 'waymark/wire';
 import type { Access } from './access.js';
 import { permitting, placeOf, touching } from './facets.js';
 import { keptBy } from './lease-owner.js';
@@ -171,6 +172,11 @@ export class Caller {
   /** A lease that was just granted is its own from now on. @throws as `Engine.commit`; then the lease is gone again */
   async own(lease: LeaseId): Promise<void> {
     if (this.#access.on && this.user !== null) await this.#access.own(lease, this.user);
+  }
+
+  /** What its user has over faces whose requests come by any connection; null: that is not counted. */
+  get claims(): Claims | null {
+    return this.controlled ? this.#access.claims.of(this.#principalOrNull()) : null;
   }
 
   /** An administrative act. */

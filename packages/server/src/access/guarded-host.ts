@@ -42,7 +42,7 @@ export function guardHost(host: Host, caller: Caller): Host {
   return new GuardedHost(host, caller);
 }
 
-class GuardedHost implements Host {
+export class GuardedHost implements Host {
   readonly #host: Host;
   readonly #caller: Caller;
 

@@ -1,6 +1,6 @@
 import type { Clock, Engine, Random } from 'waymark/engine';
 import { isLoopback } from '../listen-address.js';
-import type { ServerOptions } from '../server-options.js';
+import { claimLimitsOf, type ServerOptions } from '../server-options.js';
 import { isMutual } from '../tls.js';
 import { Access } from './access.js';
 
@@ -10,7 +10,8 @@ export async function accessOf(
   parts: { readonly engine: Engine; readonly clock: Clock; readonly random: Random },
 ): Promise<Access> {
   const { audit = toStandardError, firstToken = tellToken, insecure = false, tls } = options;
-  const access = await Access.open({ ...parts, grantedIn: options.etcdNamespace, audit });
+  const claims = claimLimitsOf(options);
+  const access = await Access.open({ ...parts, grantedIn: options.etcdNamespace, audit, claims });
   try {
     if (options.access === true && !access.on) {
       const token = await access.enable();

@@ -5,6 +5,8 @@ import type { ServerOptions } from '../server-options.js';
 export interface LimitFlags {
   readonly connections?: number;
   readonly streams?: number;
+  readonly leases?: number;
+  readonly locks?: number;
   readonly inFlight?: number;
   readonly inFlightBytes?: number;
   readonly rate?: number | false;
@@ -15,6 +17,8 @@ export function addLimitFlags(command: Command): Command {
   return command
     .option('--connections <n>', 'serve at most so many; default 10000', Number)
     .option('--streams <n>', 'watches over HTTP at most; default 10000', Number)
+    .option('--leases <n>', 'leases of one client at most; default 10000', Number)
+    .option('--locks <n>', 'and locks; default 10000', Number)
     .option('--in-flight <n>', 'calls under way at most, more wait; default 10000', Number)
     .option('--in-flight-bytes <n>', 'and bytes of them at most; default 134217728', Number)
     .option(
@@ -30,7 +34,13 @@ export function limitsOf(
   flags: LimitFlags,
 ): Pick<
   ServerOptions,
-  'connectionsMax' | 'streamsMax' | 'inFlightMax' | 'inFlightBytesMax' | 'rate'
+  | 'connectionsMax'
+  | 'streamsMax'
+  | 'leasesMax'
+  | 'locksMax'
+  | 'inFlightMax'
+  | 'inFlightBytesMax'
+  | 'rate'
 > {
   const { rate, rateBurst } = flags;
   if (typeof rate !== 'number' && rateBurst !== undefined) {
@@ -39,6 +49,8 @@ export function limitsOf(
   return {
     connectionsMax: flags.connections,
     streamsMax: flags.streams,
+    leasesMax: flags.leases,
+    locksMax: flags.locks,
     inFlightMax: flags.inFlight,
     inFlightBytesMax: flags.inFlightBytes,
     rate: typeof rate === 'number' ? { perSecond: rate, burst: rateBurst } : rate,

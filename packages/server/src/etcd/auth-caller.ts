@@ -1,4 +1,5 @@
 import { prefixRange, type KeyRange, toLeaseId } from 'waymark/engine';
+import type { Claims } from 'waymark/wire';
 import type { Access } from '../access/access.js';
 import { type Kept, keptBy } from '../access/lease-owner.js';
 import { Principal } from '../access/principal.js';
@@ -40,6 +41,11 @@ export class Caller {
   /** Empty for one without a token. */
   get name(): string {
     return this.#principal()?.name ?? '';
+  }
+
+  /** What its user has made; null: that is not counted. */
+  get claims(): Claims | null {
+    return this.#access.claims.of(this.#principal());
   }
 
   /** A token that is shown must be good; none is none. */

@@ -13,6 +13,7 @@ import type {
 } from 'waymark/etcd';
 import { bytesToArray, isWaymarkError, type LeaseId, limits, toLeaseId } from 'waymark/engine';
 import type { Access } from '../access/access.js';
+import { counted } from '../access/user-claims.js';
 import type { Call, StreamCall } from '../grpc/call.js';
 import type { Service } from '../grpc/methods.js';
 import { grpcCode, GrpcError } from '../grpc/status.js';
@@ -60,20 +61,21 @@ export class LeaseService {
     refuseUngrantable(TTL);
     const ttlMs = Number(TTL < ttlMin ? ttlMin : TTL) * 1_000;
     try {
-      const lease = await this.#ground.host.grant(ttlMs, {
-        id: knownId(ID) ?? undefined,
-      });
-      await this.#own(lease.id, call);
+      const caller = this.#caller(call);
+      const lease = await counted(caller?.claims ?? null, { claim: 'lease' }, () =>
+        this.#ground.host.grant(ttlMs, { id: knownId(ID) ?? undefined }),
+      );
+      // From now on it is the caller's.
+      if (caller !== null) await this.#access.own(lease.id, caller.name);
       return { header: await this.#header(), ID: BigInt(lease.id), TTL: seconds(lease.ttlMs) };
     } catch (error) {
       throw isWaymarkError(error, 'conflict') ? etcdError('leaseExists', error) : error;
     }
   }
 
-  /** From now on it is the caller's. */
-  async #own(id: LeaseId, call: Call): Promise<void> {
-    if (this.#access.on)
-      await this.#access.own(id, new Caller(this.#ground, this.#access, call).name);
+  /** Null while access is off. */
+  #caller(call: Call): Caller | null {
+    return this.#access.on ? new Caller(this.#ground, this.#access, call) : null;
   }
 
   async revoke(
@@ -83,7 +85,10 @@ export class LeaseService {
     this.#ground.quota.admitChange(namespaceOf(this.#ground, call));
     const id = knownId(ID);
     if (id === null) throw etcdError('leaseNotFound');
-    const { revision } = await this.#ground.host.revoke(id);
+    const claim = { claim: 'revoke', args: id } as const;
+    const { revision } = await counted(this.#caller(call)?.claims ?? null, claim, () =>
+      this.#ground.host.revoke(id),
+    );
     return { header: this.#ground.header(revision) };
   }
 

@@ -5,7 +5,7 @@ import type { Space } from 'waymark';
 import { type Clock, createSpace, type Host, type Random } from 'waymark/engine';
 import type { Access } from '../access/access.js';
 import { Caller } from '../access/caller.js';
-import { guardHost } from '../access/guarded-host.js';
+import { CountedHost } from '../access/counted-host.js';
 import { shownBy } from '../access/shown.js';
 import { namespaceOf, rawPath } from './inputs.js';
 
@@ -29,7 +29,7 @@ export class CallerGround {
   }
 
   get host(): Host {
-    return (this.#host ??= guardHost(this.#parts.host, this.caller));
+    return (this.#host ??= new CountedHost(this.#parts.host, this.caller));
   }
 
   get space(): Space {

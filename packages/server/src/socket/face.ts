@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Engine, type Host, type LeaseId, systemClock, WaymarkError } from 'waymark/engine';
+import { type Engine, type Host, systemClock, WaymarkError } from 'waymark/engine';
 import {
   firstBytes,
   type ServedConnection,
@@ -12,6 +12,7 @@ import type { Access } from '../access/access.js';
 import { Caller, type Shown } from '../access/caller.js';
 import { guardEngine } from '../access/guarded-engine.js';
 import { guardHost } from '../access/guarded-host.js';
+import { locksUnder } from '../access/user-claims.js';
 import { callTable } from './calls.js';
 import { overWebSocket } from './web-socket-stream.js';
 
@@ -127,12 +128,4 @@ export function createSocketFace(options: SocketFaceOptions): SocketFace {
     },
     drain: (graceMs) => connections.drain(graceMs),
   };
-}
-
-/** A lock leaves one mark under its lease. */
-const mark = /^n\/[^/]+\/h[/\0]/;
-
-async function locksUnder(host: Host, lease: LeaseId): Promise<number | null> {
-  const state = await host.lease(lease);
-  return state === null ? null : state.keys.filter((key) => mark.test(key)).length;
 }

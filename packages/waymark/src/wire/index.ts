@@ -14,6 +14,7 @@ export * from './query-codec.js';
 export { readOutcome, readTxn, writeOutcome, writeTxn } from './txn-codec.js';
 export { readBatch, readChange, writeChange } from './batch-codec.js';
 export { Admission, defaultAdmission } from './serve/admission.js';
+export { type Claim, type ClaimLimits, Claims } from './serve/claims.js';
 export { type CallTable, serve, type ServedCall, tableOf } from './serve/served-calls.js';
 export { ServedConnections } from './serve/served-connections.js';
 export type { ServedConnection } from './serve/served-connection.js';

@@ -1,23 +1,27 @@
 import type { Lease, LeaseId } from '../../core/engine.js';
 import type { WaymarkError } from '../../core/errors.js';
 import { overloaded } from './refusals.js';
-import { defaultSocketLimits, type ServeOptions } from './serve-options.js';
+import { defaultSocketLimits, type ServeOptions, type SocketLimits } from './serve-options.js';
 
 /** What a call does to what its client has. */
 export type Claim = 'lease' | 'revoke' | 'lock' | 'unlock';
 
-type ClaimOptions = Pick<ServeOptions, 'limits' | 'locksUnder' | 'clock'>;
+export type ClaimLimits = Pick<SocketLimits, 'leasesMax' | 'locksMax'>;
+
+type ClaimOptions = Pick<ServeOptions, 'locksUnder' | 'clock'> & {
+  readonly limits?: Partial<ClaimLimits> | undefined;
+};
 
 const recountMs = 1_000;
 
 /**
- * How many leases and locks the client of one connection has. Calls are counted as they come and are answered, which costs next to nothing but
+ * How many leases and locks one client has. Calls are counted as they come and are answered, which costs next to nothing but
  * misses what ends otherwise: leases by their TTL, locks with their lease or by force. So at a limit what is there is looked up, at most once
  * a second, and a client that comes back has its room.
  */
 export class Claims {
   readonly #options: ClaimOptions;
-  readonly #limits: { readonly leasesMax: number; readonly locksMax: number };
+  readonly #limits: ClaimLimits;
   /** That were granted here, or that locks were taken under. */
   readonly #leases = new Set<LeaseId>();
   #locks = 0;
