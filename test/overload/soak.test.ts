@@ -23,10 +23,14 @@ const grownMax = sized(4 * mebibyte, 1 * mebibyte);
 /** Of the peak. The short form runs beside other tests, and leaves them the machine. */
 const part = sized(0.1, 0.5);
 const turnMs = sized(500, 100);
+/** By how much clients come and go faster in the warm-up: what is compiled for what they do seldom would else be compiled for half an hour. */
+const warmTurns = 4;
 
 interface Sample {
   readonly ms: number;
   readonly bytes: number;
+  /** Of these. */
+  readonly codeBytes: number;
 }
 
 interface Slope {
@@ -106,7 +110,11 @@ test(
     try {
       // One turn of everything: what is made once is there from now on.
       let going = true;
-      const short = churn(url, turnMs, () => going);
+      const short = churn(
+        url,
+        () => turnMs,
+        () => going,
+      );
       const space = await open(url);
       const peak = await peakOf(space.namespace('soak'));
       going = false;
@@ -117,13 +125,18 @@ test(
       going = true;
       const loaded = await open(url);
       const stop = load(loaded.namespace('soak'), peak);
-      const churning = churn(url, turnMs, () => going);
       const began = performance.now();
+      const isWarm = (): boolean => performance.now() > began + warmMs;
+      const churning = churn(
+        url,
+        () => (isWarm() ? turnMs : turnMs / warmTurns),
+        () => going,
+      );
       const samples: Sample[] = [];
       for (let at = warmMs; at < soakMs; at += everyMs) {
         await Promise.race([churning, until(began + at)]);
-        const { heapBytes, bufferBytes } = await heldBy(server);
-        samples.push({ ms: performance.now() - began, bytes: heapBytes + bufferBytes });
+        const { heapBytes, codeBytes, bufferBytes } = await heldBy(server);
+        samples.push({ ms: performance.now() - began, bytes: heapBytes + bufferBytes, codeBytes });
         if (samples.length % 30 === 0) console.log(`soak: ${shown(samples)}`);
       }
       going = false;
@@ -159,6 +172,7 @@ function shown(samples: readonly Sample[]): string {
   const hourly = (of: number): string => ((of * 60 * minute) / mebibyte).toFixed(2);
   return (
     `after ${Math.round(last.ms / 1_000)} s heap and buffers ${(last.bytes / mebibyte).toFixed(1)} MiB, ` +
+    `of which compiled code ${(last.codeBytes / mebibyte).toFixed(2)}, ` +
     `${hourly(slope)} ± ${hourly(error)} MiB an hour over ${samples.length} samples`
   );
 }

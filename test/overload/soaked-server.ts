@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startServer } from '@waymark/server';
 
@@ -10,9 +10,10 @@ import { startServer } from '@waymark/server';
 
 const [directory = ''] = process.argv.slice(2);
 
-/** After a collection: bytes of the heap and outside it, what keeps the event loop, and open files. */
+/** After a collection: bytes of the heap (of these, those of compiled code) and outside it, what keeps the event loop, and open files. */
 export interface Held {
   readonly heapBytes: number;
+  readonly codeBytes: number;
   readonly bufferBytes: number;
   readonly handles: number;
   readonly files: number;
@@ -30,6 +31,9 @@ async function held(): Promise<Held> {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return {
     heapBytes: heapUsed,
+    codeBytes: getHeapSpaceStatistics()
+      .filter(({ space_name: name }) => name.includes('code'))
+      .reduce((sum, space) => sum + space.space_used_size, 0),
     bufferBytes: arrayBuffers,
     // A timer that is due soon is no leak, and there are always some.
     handles: process.getActiveResourcesInfo().filter((name) => name !== 'Timeout').length,
