@@ -10,6 +10,7 @@ import {
   viewOf,
 } from './barrier-keys.js';
 import { encodeParty } from './lock-queue.js';
+import { ownOf } from './lock-request.js';
 import { waitForChange } from './waiting.js';
 
 /** Who comes to a barrier. */
@@ -29,7 +30,7 @@ export interface Passed {
   readonly created: number;
 }
 
-/** @throws {WaymarkError} `limit_mismatch`; `lost` when its place is gone and it did not pass */
+/** @throws {WaymarkError} `limit_mismatch`; `lost` when its place is gone and it did not pass; `conflict` for an id that another party has */
 export async function come(
   engine: Engine,
   keys: BarrierKeys,
@@ -39,6 +40,7 @@ export async function come(
   for (let entered: Revision | null = null; ;) {
     signal?.throwIfAborted();
     const view = await look(engine, keys);
+    ownOf(placeIn(view, keys, coming.id), coming);
     const passed = passedIn(view, keys, coming.id);
     if (passed !== null) return passed;
     refuseMismatch(view, coming);
@@ -60,14 +62,16 @@ export async function come(
   }
 }
 
-/** Takes the place away, unless it passed meanwhile. */
+/** Takes the place away, unless it passed meanwhile, or is another's. */
 export async function withdraw(
   engine: Engine,
   keys: BarrierKeys,
-  id: string,
+  { id, lease }: Pick<Coming, 'id' | 'lease'>,
 ): Promise<Passed | null> {
   for (;;) {
     const view = await look(engine, keys);
+    const place = placeIn(view, keys, id);
+    if (place !== undefined && place.lease !== lease) return null;
     const passed = passedIn(view, keys, id);
     if (passed !== null) return passed;
     const { succeeded } = await engine.commit({
@@ -80,6 +84,11 @@ export async function withdraw(
 
 async function look(engine: Engine, keys: BarrierKeys): Promise<BarrierView> {
   return viewOf(keys, await engine.read(keys.all));
+}
+
+function placeIn(view: BarrierView, keys: BarrierKeys, id: string): Entry | undefined {
+  const is = (place: Entry): boolean => keys.id(place) === id;
+  return view.waiting.find(is) ?? view.inside.find(is);
 }
 
 function passedIn(view: BarrierView, keys: BarrierKeys, id: string): Passed | null {

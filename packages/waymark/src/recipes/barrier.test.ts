@@ -23,6 +23,32 @@ async function waiters(host: Host, count: number): Promise<void> {
   }
 }
 
+test.each(['barrier', 'double'] as const)(
+  '[B4] an id that stands under another lease is of another party: at a %s who takes it is not counted, and takes nothing away',
+  async (kind) => {
+    await using engine = createMemoryEngine();
+    await using host = createLocalHost(engine);
+    const [a, b] = [await partyOf(host, 'a', 2), await partyOf(host, 'b', 2)];
+    const { id: lease } = await host.grant(60_000);
+    const keysHere = new BarrierKeys('/start', kind);
+    const first = host.run(arrive, 'n', { ...a, kind });
+    const look = async () => viewOf(keysHere, await host.read('n', keysHere.all));
+    await expect.poll(async () => (await look()).waiting).toHaveLength(1);
+    for (const waitMs of [1_000, undefined]) {
+      const other = host.run(arrive, 'n', { ...a, kind, lease, waitMs });
+      await expect(other).rejects.toMatchObject({ code: 'conflict' });
+    }
+    await host.revoke(lease);
+    await host.run(arrive, 'n', { ...b, kind });
+    expect((await first).generation).toBe(1);
+    if (kind === 'barrier') return;
+    const { id: late } = await host.grant(60_000);
+    const inside = host.run(arrive, 'n', { ...a, kind, lease: late });
+    await expect(inside).rejects.toMatchObject({ code: 'conflict' });
+    expect((await look()).inside).toHaveLength(2);
+  },
+);
+
 test('[B4] a request that is repeated finds its place, and learns that it passed', async () => {
   await using engine = createMemoryEngine();
   await using host = createLocalHost(engine);
