@@ -1,7 +1,8 @@
 import { startEtcd } from '@waymark/server/testing';
 import { expect, test } from 'vitest';
-import { KV } from 'waymark/etcd';
+import { KV, Lock } from 'waymark/etcd';
 import { EtcdApi } from './client.js';
+import { WatchClient } from './watch-client.js';
 
 const startMsMax = 100;
 
@@ -16,6 +17,23 @@ test('an etcd for tests starts in less than 100 ms, and answers', async () => {
   took.sort((a, b) => a - b);
   console.log(`started in ${took[10]?.toFixed(1)} ms, at most ${took.at(-1)?.toFixed(1)} ms`);
   expect(took[10]).toBeLessThan(startMsMax);
+});
+
+test('an etcd for tests that many watch and wait at warns of nothing', async () => {
+  const warnings: string[] = [];
+  const heard = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', heard);
+  await using etcd = await startEtcd();
+  using api = new EtcdApi(etcd.address);
+  const watches = Array.from({ length: 20 }, () => new WatchClient(api));
+  const name = Buffer.from('lock');
+  const locks = watches.map(() => api.call(Lock.method.lock, { name }).catch(() => undefined));
+  for (const watch of watches)
+    expect((await watch.created({ key: Buffer.from('a') })).created).toBe(true);
+  await Promise.race(locks);
+  for (const watch of watches) watch[Symbol.dispose]();
+  process.off('warning', heard);
+  expect(warnings).toEqual([]);
 });
 
 async function answers(address: string): Promise<void> {

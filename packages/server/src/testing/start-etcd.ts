@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
 import {
   createLocalHost,
@@ -55,6 +56,8 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdFor
   const host = createLocalHost(engine, { clock, random });
   const access = await Access.open({ engine, clock, random, passwordCost });
   const stopping = new AbortController();
+  // Whatever lasts listens to it, and leaves when it is over.
+  setMaxListeners(0, stopping.signal);
   const http = createServer((request, response) => {
     if (!face.answer(request, response)) response.writeHead(404).end();
   });
