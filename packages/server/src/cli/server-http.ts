@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Agent, fetch, type RequestInit, type Response } from 'undici';
+import type { Agent, RequestInit, Response } from 'undici';
 
 /**
  * Asks one server over HTTP, at an address as `--server` has them: `http:`, `https:` with files for TLS, or `unix:`. The connection ends with the
@@ -11,6 +11,8 @@ export async function fetchAt(
   init: Omit<RequestInit, 'dispatcher'>,
 ): Promise<Response> {
   const { base, connect } = wayTo(address);
+  // It takes longer to load than most commands to run, and a server that starts asks nobody.
+  const { Agent, fetch } = await import('undici');
   const dispatcher = new Agent({ pipelining: 0, connect });
   return await fetch(new URL(path, base), { ...init, dispatcher });
 }
