@@ -14,6 +14,7 @@ export type ServiceName =
   | 'curl'
   | 'prometheus'
   | 'python-etcd3'
+  | 'go-etcd'
   | 'chromium'
   | 'node-22'
   | 'node-24'

@@ -99,12 +99,13 @@ const services = {
   },
   'python-etcd3': {
     need: "etcd's client for Python",
-    find: () => {
-      const version = debianVersion('python3-etcd3');
-      const path = '/usr/bin/python3';
-      return version === null ? null : { path, directory: dirname(path), version };
-    },
+    find: () => libraryFor('/usr/bin/python3', 'python3-etcd3'),
     get: () => ensureDebian(['python3-etcd3']),
+  },
+  'go-etcd': {
+    need: "etcd's client for Go",
+    find: () => libraryFor('/usr/bin/go', 'golang-etcd-server-dev'),
+    get: () => ensureDebian(['golang-go', 'golang-etcd-server-dev']),
   },
   chromium: {
     need: 'pages in a browser',
@@ -182,6 +183,12 @@ function run(command, args, options = {}) {
 function reasonOf(error) {
   const said = String(error.stderr ?? '').trim();
   return said === '' ? error.message : said.split('\n').at(-1);
+}
+
+/** A Debian package without a program of its own, and what runs it. */
+function libraryFor(path, name) {
+  const version = debianVersion(name);
+  return version === null || !existsSync(path) ? null : { path, directory: dirname(path), version };
 }
 
 function etcdIn(directory, series) {

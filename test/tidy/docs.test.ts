@@ -17,7 +17,7 @@ import { root } from './sources.js';
 
 /**
  * Every block of the READMEs, the guides and the pages beside them is run: `ts` as a module, `sh` in a shell with `waymark` on the PATH and a server,
- * `py` by Python.
+ * `py` by Python, `go` by Go.
  */
 
 interface Block {
@@ -110,7 +110,7 @@ test('[docs] the README has its blocks, and no block is of a kind that nothing r
   expect(blocks.filter(({ language }) => language === 'sh').length).toBeGreaterThan(0);
   // Blocks without a language are commands that install or start, or pictures; SQL is what others run.
   for (const { name, language } of blocks) {
-    expect(['', 'ts', 'sh', 'py', 'sql'], name).toContain(language);
+    expect(['', 'ts', 'sh', 'py', 'go', 'sql'], name).toContain(language);
   }
 });
 
@@ -148,6 +148,25 @@ test.each(blocks.filter(({ language }) => language === 'py'))(
       .replaceAll('port=7420', `port=${new URL(url).port}`);
     const python = service('python-etcd3').path;
     const { code, out, err } = await new Command(python, ['-c', program], { cwd: folder }).done;
+    expect(code, err).toBe(0);
+    expectTold(text, out);
+  },
+);
+
+test.each(blocks.filter(({ language }) => language === 'go'))(
+  '[docs] $name runs',
+  async ({ text }) => {
+    // Debian's client is that of etcd 3.4, which had another name.
+    const program = text
+      .replaceAll('go.etcd.io/etcd/client/v3', 'go.etcd.io/etcd/clientv3')
+      .replaceAll('127.0.0.1:7420', new URL(url).host);
+    writeFileSync(join(folder, 'block.go'), program);
+    const env = {
+      ...{ GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOCACHE: join(folder, 'go') },
+    };
+    const go = service('go-etcd').path;
+    const { code, out, err } = await new Command(go, ['run', 'block.go'], { cwd: folder, env })
+      .done;
     expect(code, err).toBe(0);
     expectTold(text, out);
   },
