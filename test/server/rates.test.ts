@@ -4,8 +4,10 @@ import WebSocket from 'ws';
 import { open, type Space } from 'waymark';
 import { createMemoryEngine } from 'waymark/engine';
 import { FakeClock } from 'waymark/testing';
-import { KV } from 'waymark/etcd';
+import { KV, Lease } from 'waymark/etcd';
+import { firstOf } from '../etcd/auth-world.js';
 import { EtcdApi } from '../etcd/client.js';
+import { WatchClient } from '../etcd/watch-client.js';
 import { type Answer, serve } from './served.js';
 
 test('[limits] the rate of one client is one over every face: the last call is answered, one more is refused, others go on', async () => {
@@ -30,6 +32,12 @@ test('[limits] the rate of one client is one over every face: the last call is a
     facts: { retryAfterMs: 100 },
   });
   await expect(etcd.call(KV.method.range, { key })).rejects.toMatchObject({ code: 8 });
+  using watch = new WatchClient(etcd);
+  expect(await watch.ended()).toBe(8);
+  // What keeps alive what is there is never refused.
+  const { leaseKeepAlive } = Lease.method;
+  const renewed = await firstOf(etcd, leaseKeepAlive, (stream) => stream.write({ ID: 7n }));
+  expect(renewed).toMatchObject({ ID: 7n, TTL: 0n });
   expect((await served.call('GET', '/healthz')).status).toBe(200);
   // From another address.
   expect(await getFrom('127.0.0.2', port)).toContain('HTTP/1.1 200');

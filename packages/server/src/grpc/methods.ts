@@ -73,7 +73,7 @@ export function methodsOf<S extends DescService>(
 }
 
 /** Keeps alive what is there, gives it back, or tells how the server is. */
-const urgent = /^(LeaseRevoke|LeaseTimeToLive|Unlock|Resign|Status)$/;
+const urgent = /^(LeaseKeepAlive|LeaseRevoke|LeaseTimeToLive|Unlock|Resign|Status)$/;
 const waits = /^(Lock|Campaign)$/;
 
 function loadOf(name: string): Method['load'] {

@@ -6,7 +6,7 @@ import { Conversation } from './conversation.js';
 import type { Method } from './methods.js';
 import { ServedCall } from './served-call.js';
 import { grpcCode, GrpcError } from './status.js';
-import { UnaryCall } from './unary.js';
+import { rateRefusal, UnaryCall } from './unary.js';
 
 export interface GrpcOptions {
   readonly methods: readonly Method[];
@@ -32,7 +32,12 @@ export function serveGrpc(options: GrpcOptions): (stream: ServedStream) => Strea
     const method = methods.get(stream.path);
     const parts = { call, bytesMax, explain, admission, spend };
     if (method?.kind === 'unary') return new UnaryCall(method, parts);
-    if (method?.kind === 'stream') return new Conversation(method, parts);
+    if (method?.kind === 'stream') {
+      const refusal = rateRefusal(method, parts);
+      if (refusal === null) return new Conversation(method, parts);
+      call.fail(explain(refusal));
+      return over;
+    }
     call.fail(new GrpcError(grpcCode.unimplemented, unknown(stream.path, services)));
     return over;
   };

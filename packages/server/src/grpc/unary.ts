@@ -15,6 +15,15 @@ export interface CallParts {
   readonly spend?: ((socket: Duplex, token?: string) => Error | null) | undefined;
 }
 
+/** What is urgent has no rate. @returns why the client may not call now */
+export function rateRefusal(
+  { load }: Pick<Method, 'load'>,
+  { call, spend }: Pick<CallParts, 'call' | 'spend'>,
+): Error | null {
+  if (load === 'urgent') return null;
+  return spend?.(call.socket, call.metadata('token') ?? call.metadata('authorization')) ?? null;
+}
+
 const uncounted = -1;
 
 /** One question, one answer. */
@@ -48,10 +57,9 @@ export class UnaryCall implements StreamHandler {
     if (this.#request === null || this.#reader.broken) {
       return this.#fail(new GrpcError(grpcCode.internal, 'unexpected EOF'));
     }
-    const { admission, spend, call } = this.#parts;
+    const { admission } = this.#parts;
     if (this.#method.load === 'urgent') return this.#run();
-    const refusal =
-      spend?.(call.socket, call.metadata('token') ?? call.metadata('authorization')) ?? null;
+    const refusal = rateRefusal(this.#method, this.#parts);
     if (refusal !== null) return this.#fail(refusal);
     if (admission === undefined) return this.#run();
     const bytes = this.#request.length;
