@@ -10,6 +10,7 @@ import {
   Maintenance,
   Watch,
 } from 'waymark/etcd';
+import { gatewayPrefixes } from './paths.js';
 
 /** Where each method is under `/v3/`: google.api.http in etcd's api/etcdserverpb/rpc.proto. */
 type PathsOf<S extends DescService> = {
@@ -99,17 +100,9 @@ const bindings: ReadonlyMap<string, Binding> = new Map([
   ...bound(Auth, auth),
 ]);
 
-/** etcd 3.4 answers under the name it had in 3.3 as well. */
-const prefixes = ['/v3/', '/v3beta/'];
-
-/** Whether etcd's gateway answers there, be it with "not found". */
-export function isGatewayPath(path: string): boolean {
-  return prefixes.some((prefix) => path.startsWith(prefix));
-}
-
 /** @param path  with its query, which says nothing */
 export function bindingOf(path: string): Binding | undefined {
-  const prefix = prefixes.find((one) => path.startsWith(one)) ?? '';
+  const prefix = gatewayPrefixes.find((one) => path.startsWith(one)) ?? '';
   const end = path.indexOf('?');
   return bindings.get(path.slice(prefix.length, end < 0 ? undefined : end));
 }
