@@ -284,6 +284,41 @@ test('[A3.6] who may register watchers shares an endpoint of others by showing w
   expect(await add('u:next@', { secret })).toBe('done');
 });
 
+test.each(['http://127.0.0.1:9/hook?token=s3cret', 'http://u:right@127.0.0.1:9/hook'])(
+  '[A3.6] what %s was told in all is shown to who may see all of its watchers',
+  async (endpoint) => {
+    const folder = mkdtempSync(join(tmpdir(), 'waymark-access-'));
+    ending.push(() => rmSync(folder, { recursive: true }));
+    const engine = `file:${join(folder, 'data')}`;
+    const served = await start({ engine, ...{ access: true, watchers: {} } });
+    const seer = await tokenFor(served, 'seer', { actions: ['watchers', 'watch'], path: '/a' });
+    const [other, space] = [await as(served.url, served.root), await as(served.url, seer)];
+    const figures = async (by: Space, id: string): Promise<unknown[]> => {
+      const { watchers } = by;
+      const added = await watchers.add({ pattern: '/a/1', endpoint });
+      const page = await watchers.list();
+      const told = [
+        added.watcher,
+        page.watchers.find((one) => one.id === id),
+        await watchers.get(id),
+        await watchers.pause(id),
+        await watchers.resume(id),
+      ];
+      return told.flatMap((info) => {
+        const { delivered, perSecond, deadLetters } = info?.delivery ?? {};
+        return [delivered, perSecond, deadLetters];
+      });
+    };
+    const { watcher } = await space.watchers.add({ pattern: '/a/1', endpoint });
+    expect(await figures(space, watcher.id)).toEqual(Array.from({ length: 15 }, () => 0));
+    const theirs = await other.watchers.add({ pattern: '/b/*', endpoint });
+    expect(await figures(space, watcher.id)).toEqual(Array.from({ length: 15 }, () => null));
+    expect(await figures(other, watcher.id)).toEqual(Array.from({ length: 15 }, () => 0));
+    await other.watchers.remove(theirs.watcher.id);
+    expect(await figures(space, watcher.id)).toEqual(Array.from({ length: 15 }, () => 0));
+  },
+);
+
 test('[A4.6] no page of watchers tells of those that are left out', async () => {
   const served = await start({ engine: createMemoryEngine(), access: true, watchers: {} });
   const seer = await tokenFor(served, 'seer', { actions: ['watchers', 'watch'], path: '/a' });
@@ -291,9 +326,10 @@ test('[A4.6] no page of watchers tells of those that are left out', async () => 
   const endpoint = 'http://127.0.0.1:9/hook';
   const add = async (by: Space, pattern: string): Promise<string> =>
     (await by.watchers.add({ pattern, endpoint, labels: { team: 'x' } })).watcher.id;
-  for (let i = 0; i < 8; i++) await add(other, `/b/${i}`);
+  const theirs: string[] = [];
+  for (let i = 0; i < 8; i++) theirs.push(await add(other, `/b/${i}`));
   const mine = [await add(space, '/a/1'), await add(space, '/a/2')].toSorted();
-  for (const call of [{}, { label: 'team' }, { endpoint }]) {
+  for (const call of [{}, { label: 'team' }, { endpoint }, { endpoint: mine[1] }]) {
     const first = await space.watchers.list({ ...call, limit: 1 });
     expect([first.watchers.map(({ id }) => id), first.more]).toEqual([mine.slice(0, 1), true]);
     const rest = await space.watchers.list({ ...call, limit: 1, after: mine[0] });
@@ -303,6 +339,11 @@ test('[A4.6] no page of watchers tells of those that are left out', async () => 
       expect(told.more).toBe(false);
     }
   }
+  const sharing = async (by: Space, id: string): Promise<number> =>
+    (await by.watchers.list({ endpoint: id })).watchers.length;
+  expect(await sharing(other, mine[0] as string)).toBe(10);
+  expect(await sharing(space, theirs[0] as string)).toBe(0);
+  expect(await sharing(other, '0'.repeat(64))).toBe(0);
   await using host = await connectHost(served.url, { token: seer });
   for (const ask of ['null', '[', '{"pattern":1}', '{"namespace":{}}']) {
     expect(await codeOf(host.run(watcherCalls.add, 'default', { ask }))).toBe('invalid');

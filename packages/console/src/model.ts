@@ -124,8 +124,8 @@ export interface Watcher {
     readonly lastError: string | null;
     readonly nextTryAt: number | null;
     readonly delivered: number;
-    readonly perSecond: number;
-    readonly deadLetters: number;
+    readonly perSecond: number | null;
+    readonly deadLetters: number | null;
     readonly processor: string | null;
   };
 }

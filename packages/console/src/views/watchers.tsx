@@ -63,8 +63,8 @@ function Row(props: {
         {delivery.lagSeconds > 0 && `, ${Math.round(delivery.lagSeconds)} s`}
       </td>
       <td class="number">
-        {delivery.delivered}
-        {delivery.deadLetters > 0 && ` (${delivery.deadLetters} given up)`}
+        {delivery.delivered ?? '–'}
+        {(delivery.deadLetters ?? 0) > 0 && ` (${delivery.deadLetters} given up)`}
       </td>
       <td>
         {delivery.lastError}

@@ -9,7 +9,7 @@ import {
   type WatcherListCall,
   type WatcherPage,
 } from 'waymark/engine';
-import { readLimit } from '../watchers/desk-list.js';
+import { isWatcherId, readLimit } from '../watchers/desk-list.js';
 import { readPattern } from '../watchers/glob.js';
 import type { RegistrationAsk } from '../watchers/wishes.js';
 import type { Caller } from './caller.js';
@@ -38,13 +38,47 @@ export async function permitWatchers<Args, Result>(
   if (!may && verb === 'get') return null as Result;
   if (!may && verb === 'remove') return false as Result;
   if (!may) throw new WaymarkError('not_found', `there is no watcher ${String(ask.id)}`);
-  return await run(args, () => {
+  const came = await run(args, () => {
     if (!mayWatcher(caller, found)) throw caller.denied({ action: call.name });
+  });
+  if (verb === 'remove' || came === null) return came;
+  const [shown] = await ownFigures(asked, [came as WatcherInfo]);
+  return shown as Result;
+}
+
+/** What an endpoint was told in all tells of others' watchers: it is for who may see every one of them. */
+async function ownFigures(
+  { caller, host }: Pick<AskedCall<unknown, unknown>, 'caller' | 'host'>,
+  infos: readonly WatcherInfo[],
+): Promise<readonly WatcherInfo[]> {
+  const seesAll = new Map<string, boolean>();
+  for (const { id } of infos) {
+    if (seesAll.has(id)) continue;
+    const all = await sharing(host, id);
+    const may = all.every((one) => mayWatcher(caller, one));
+    for (const one of all) seesAll.set(one.id, may);
+  }
+  return infos.map((info) => {
+    // One that went meanwhile may have left others.
+    if (seesAll.get(info.id) === true) return info;
+    const untold = { delivered: null, perSecond: null, deadLetters: null };
+    return { ...info, delivery: { ...info.delivery, ...untold } };
   });
 }
 
+/** All watchers of a watcher's endpoint. */
+async function sharing(host: Host, id: string): Promise<readonly WatcherInfo[]> {
+  const found: WatcherInfo[] = [];
+  for (;;) {
+    const ask = JSON.stringify({ endpoint: id, after: found.at(-1)?.id });
+    const page: WatcherPage = await host.run(watcherCalls.list, 'default', { ask });
+    found.push(...page.watchers);
+    if (!page.more || page.watchers.length === 0) return found;
+  }
+}
+
 type WatcherAsk = Partial<RegistrationAsk> &
-  Pick<WatcherListCall, 'after' | 'limit'> & { readonly id?: string };
+  Pick<WatcherListCall, 'after' | 'endpoint' | 'limit'> & { readonly id?: string };
 
 /** @throws {WaymarkError} `invalid` */
 function askOf(args: unknown): WatcherAsk {
@@ -62,10 +96,8 @@ function askOf(args: unknown): WatcherAsk {
 
 const texts = 'string string';
 
-async function add<Args, Result>(
-  { caller, call, run }: AskedCall<Args, Result>,
-  ask: WatcherAsk,
-): Promise<Result> {
+async function add<Args, Result>(asked: AskedCall<Args, Result>, ask: WatcherAsk): Promise<Result> {
+  const { caller, call, run } = asked;
   const { namespace = 'default', pattern = '/*' } = ask;
   const path = beginningOf(pattern);
   // Others' watchers tell by the same endpoint, and it is no more this caller's than theirs.
@@ -76,17 +108,23 @@ async function add<Args, Result>(
     caller.demandPath(['watch'], namespace, path);
   })) as WatcherAdded;
   caller.tell({ action: call.name, namespace, path });
+  const [watcher] = await ownFigures(asked, [added.watcher]);
   // Ids of others' are theirs.
-  return { ...added, covers: [], coveredBy: [] } as Result;
+  return { ...added, watcher, covers: [], coveredBy: [] } as Result;
 }
 
 /** Page by page, until there are as many as were asked for: neither a page cut short nor `more` tells of those that are left out. */
 async function list<Args, Result>(
-  { caller, run }: AskedCall<Args, Result>,
+  asked: AskedCall<Args, Result>,
   ask: WatcherAsk,
   free: () => void,
 ): Promise<WatcherPage> {
+  const { caller, host, run } = asked;
   const limit = readLimit(ask.limit);
+  if (ask.endpoint !== undefined && isWatcherId(ask.endpoint)) {
+    const sharer = await watcherOf(host, ask.endpoint);
+    if (sharer !== null && !mayWatcher(caller, sharer)) return { watchers: [], more: false };
+  }
   const found: WatcherInfo[] = [];
   for (let { after } = ask; ;) {
     const all = { ask: JSON.stringify({ ...ask, after, limit: undefined }) };
@@ -94,7 +132,8 @@ async function list<Args, Result>(
     found.push(...page.watchers.filter((one) => mayWatcher(caller, one)));
     after = page.watchers.at(-1)?.id;
     if (page.more && after !== undefined && found.length <= limit) continue;
-    return { watchers: found.slice(0, limit), more: found.length > limit };
+    const watchers = await ownFigures(asked, found.slice(0, limit));
+    return { watchers, more: found.length > limit };
   }
 }
 

@@ -34,15 +34,23 @@ export function described(info: WatcherInfo): string {
     ['labels', told.join(' ')],
     ['retry', `${typeof retry === 'string' ? retry : retry.join(',')}, then ${info.end}`],
     ['batch', `${info.batch}, ${info.format}, ${info.timeoutMs} ms a try`],
-    ['delivered', `${delivery.delivered}, ${delivery.perSecond.toFixed(1)} a second`],
+    ['delivered', deliveredText(delivery)],
     ['behind', `${delivery.lagRevisions} revisions, ${delivery.lagSeconds.toFixed(1)} s`],
     ['failing', lastError === null ? 'no' : `${attempts} tries: ${lastError}`],
     ['next try', nextTryAt === null ? '' : timeOf(nextTryAt)],
-    ['dead letters', delivery.deadLetters === 0 ? '' : String(delivery.deadLetters)],
+    ['dead letters', delivery.deadLetters === 0 ? '' : String(delivery.deadLetters ?? unseen)],
     ['processor', processor ?? 'none'],
   ];
   const shown = facts.filter(([, value]) => value !== '');
   return shown.map(([name, value]) => `${name.padEnd(12)}  ${value}`).join('\n');
+}
+
+/** What others' watchers of the same endpoint would tell along. */
+const unseen = 'not shown: the endpoint has watchers that you may not see';
+
+function deliveredText({ delivered, perSecond }: WatcherInfo['delivery']): string {
+  if (delivered === null || perSecond === null) return unseen;
+  return `${delivered}, ${perSecond.toFixed(1)} a second`;
 }
 
 export function eventLine({ id, at, kind, watchers, endpoint, detail }: WatcherEvent): string {

@@ -96,7 +96,7 @@ function lookCommands(watcher: Command, run: Run): void {
     .command('ls')
     .description('watchers of all namespaces, or those asked for')
     .option('--label <name=value>', 'those with this label; NAME alone: with any value')
-    .option('--endpoint <uri>', 'those of this endpoint')
+    .option('--endpoint <uri>', 'those of this endpoint, or of that of this watcher')
     .option('--of <namespace>', 'those of this namespace');
   ls.action(
     run(async (options) => {

@@ -56,7 +56,11 @@ export const watcherInputs = {
   list: Type.Object({
     namespace: Type.Optional(Type.String()),
     label: Type.Optional(Type.String({ description: 'NAME or NAME=VALUE' })),
-    endpoint: Type.Optional(Type.String({ description: 'its password does not matter' })),
+    endpoint: Type.Optional(
+      Type.String({
+        description: 'its password does not matter; or the id of a watcher: those of its endpoint',
+      }),
+    ),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     after: Type.Optional(Type.String({ description: 'go on after this id' })),
   }),
@@ -79,9 +83,12 @@ const delivery = Type.Object({
   attempts: Type.Integer({ minimum: 0 }),
   lastError: Type.Union([Type.String(), Type.Null()]),
   nextTryAt: Type.Union([at, Type.Null()]),
-  delivered: Type.Integer({ description: 'events accepted so far' }),
-  perSecond: Type.Number({ description: 'over the last minute' }),
-  deadLetters: Type.Integer({ minimum: 0 }),
+  delivered: Type.Union([Type.Integer(), Type.Null()], {
+    description:
+      'events accepted so far; null, as the next two, for one who may not see all watchers of the endpoint',
+  }),
+  perSecond: Type.Union([Type.Number(), Type.Null()], { description: 'over the last minute' }),
+  deadLetters: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
   processor: Type.Union([Type.String(), Type.Null()], { description: 'who delivers' }),
 });
 

@@ -21,17 +21,19 @@ type Pair = readonly [name: string, value: string | undefined];
 
 /** Watchers in the order of their ids. @throws {WaymarkError} `invalid` */
 export async function listWatchers(parts: DeskParts, call: WatcherListCall): Promise<WatcherPage> {
-  const { engine, clock, kinds } = parts;
+  const { engine, clock } = parts;
   const { signal, namespace, label, endpoint, after } = call;
   if (namespace !== undefined) checkNamespaceName(namespace);
-  if (after !== undefined && !/^[0-9a-f]{64}$/.test(after))
+  if (after !== undefined && !isWatcherId(after))
     throw new WaymarkError('invalid', '`after` is the id of a watcher');
   const limit = readLimit(call.limit);
   const pair = label === undefined ? undefined : pairOf(readLabel(label));
+  const of = endpoint === undefined ? undefined : await endpointIn(parts, endpoint, { signal });
+  if (of === null) return { watchers: [], more: false };
   const source =
-    endpoint === undefined
+    of === undefined
       ? everyWatcher(engine, { signal, after })
-      : watchersOf(engine, endpointOf(kinds, endpoint), { signal, after });
+      : watchersOf(engine, of, { signal, after });
   const now = clock.wallNow();
   const found: StoredWatcher[] = [];
   let more = false;
@@ -45,6 +47,21 @@ export async function listWatchers(parts: DeskParts, call: WatcherListCall): Pro
     found.push(watcher);
   }
   return { watchers: await infosOf(parts, found, { signal }), more };
+}
+
+export function isWatcherId(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text);
+}
+
+/** @param asked  a URI, or a watcher. @returns null: there is no such watcher. @throws {WaymarkError} `invalid` */
+async function endpointIn(
+  { engine, kinds }: DeskParts,
+  asked: string,
+  call: CallOptions,
+): Promise<string | null> {
+  if (!isWatcherId(asked)) return endpointOf(kinds, asked);
+  const [entry] = (await readKeys(engine, [watcherKey(asked)], call)).entries;
+  return entry === undefined ? null : stored(entry).record.endpoint;
 }
 
 export function readLimit(limit: unknown): number {

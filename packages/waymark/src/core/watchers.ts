@@ -85,7 +85,7 @@ export interface WatcherInfo {
   readonly delivery: DeliveryStatus;
 }
 
-/** How the deliveries to a watcher's endpoint go. */
+/** How the deliveries to a watcher's endpoint go. What was told in all is null for one who may not see all watchers of the endpoint. */
 export interface DeliveryStatus {
   /** All up to here has been accepted, or concerns none of the endpoint's watchers. */
   readonly cursor: Revision;
@@ -98,10 +98,10 @@ export interface DeliveryStatus {
   /** Unix time in ms. */
   readonly nextTryAt: number | null;
   /** Events accepted since the endpoint was registered. */
-  readonly delivered: number;
+  readonly delivered: number | null;
   /** Events accepted a second, over the last minute. */
-  readonly perSecond: number;
-  readonly deadLetters: number;
+  readonly perSecond: number | null;
+  readonly deadLetters: number | null;
   /** Who delivers; null when nobody does. */
   readonly processor: string | null;
 }
@@ -118,7 +118,7 @@ export interface WatcherListCall extends CallOptions {
   readonly namespace?: string | undefined;
   /** Those that have this label, and value where one is told: `team` or `team=billing`. */
   readonly label?: string | undefined;
-  /** Those of this endpoint; its password does not matter. */
+  /** Those of this endpoint, whose password does not matter, or of the endpoint of the watcher with this id: what is shown of a URI has no secrets. */
   readonly endpoint?: string | undefined;
   /** Default and most: 1 000 a page. */
   readonly limit?: number | undefined;
