@@ -13,11 +13,7 @@ type Act = (space: Space, turn: number) => Promise<unknown>;
  *
  * @param turnMs  from one turn of a kind to its next, at the least: it is there to leave something behind, not to load the server
  */
-export async function churn(
-  url: string,
-  turnMs: () => number,
-  going: () => boolean,
-): Promise<Churned> {
+export async function churn(url: string, turnMs: number, going: () => boolean): Promise<Churned> {
   const churned: Churned = {};
   await using receiver = await startHttpReceiver();
   let [taken, failed] = [0, 0];
@@ -45,7 +41,7 @@ export async function churn(
   };
   const one = async ([kind, act]: [string, Act]): Promise<void> => {
     for (let turn = 0; going(); turn++) {
-      const next = new Promise((resolve) => setTimeout(resolve, turnMs()));
+      const next = new Promise((resolve) => setTimeout(resolve, turnMs));
       await oneTurn(act, `${kind} ${turn}`, turn).then(
         () => (churned[kind] = (churned[kind] ?? 0) + 1),
         (error: unknown) => {

@@ -23,8 +23,11 @@ const grownMax = sized(4 * mebibyte, 1 * mebibyte);
 /** Of the peak. The short form runs beside other tests, and leaves them the machine. */
 const part = sized(0.1, 0.5);
 const turnMs = sized(500, 100);
-/** By how much clients come and go faster in the warm-up: what is compiled for what they do seldom would else be compiled for half an hour. */
-const warmTurns = 4;
+/**
+ * As many more come and go in the warm-up, without a pause: until each kind has come some ten thousand times what is kept of the last ten
+ * thousand of anything is not full, and what is called seldom not compiled.
+ */
+const warmers = sized(0, 2);
 
 interface Sample {
   readonly ms: number;
@@ -110,11 +113,7 @@ test(
     try {
       // One turn of everything: what is made once is there from now on.
       let going = true;
-      const short = churn(
-        url,
-        () => turnMs,
-        () => going,
-      );
+      const short = churn(url, turnMs, () => going);
       const space = await open(url);
       const peak = await peakOf(space.namespace('soak'));
       going = false;
@@ -126,15 +125,12 @@ test(
       const loaded = await open(url);
       const stop = load(loaded.namespace('soak'), peak);
       const began = performance.now();
-      const isWarm = (): boolean => performance.now() > began + warmMs;
-      const churning = churn(
-        url,
-        () => (isWarm() ? turnMs : turnMs / warmTurns),
-        () => going,
-      );
+      const isCold = (): boolean => going && performance.now() < began + warmMs;
+      const warming = Array.from({ length: warmers }, () => churn(url, 0, isCold));
+      const churning = churn(url, turnMs, () => going);
       const samples: Sample[] = [];
       for (let at = warmMs; at < soakMs; at += everyMs) {
-        await Promise.race([churning, until(began + at)]);
+        await Promise.race([churning, Promise.all(warming).then(() => until(began + at))]);
         const { heapBytes, codeBytes, bufferBytes } = await heldBy(server);
         samples.push({ ms: performance.now() - began, bytes: heapBytes + bufferBytes, codeBytes });
         if (samples.length % 30 === 0) console.log(`soak: ${shown(samples)}`);

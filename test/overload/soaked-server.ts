@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import { getHeapCodeStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { startServer } from '@waymark/server';
 
@@ -29,11 +29,10 @@ async function held(): Promise<Held> {
     await new Promise((resolve) => setImmediate(resolve));
   }
   const { heapUsed, arrayBuffers } = process.memoryUsage();
+  const code = getHeapCodeStatistics();
   return {
     heapBytes: heapUsed,
-    codeBytes: getHeapSpaceStatistics()
-      .filter(({ space_name: name }) => name.includes('code'))
-      .reduce((sum, space) => sum + space.space_used_size, 0),
+    codeBytes: code.code_and_metadata_size + code.bytecode_and_metadata_size,
     bufferBytes: arrayBuffers,
     // A timer that is due soon is no leak, and there are always some.
     handles: process.getActiveResourcesInfo().filter((name) => name !== 'Timeout').length,
