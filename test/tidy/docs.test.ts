@@ -161,9 +161,8 @@ test.each(blocks.filter(({ language }) => language === 'go'))(
       .replaceAll('go.etcd.io/etcd/client/v3', 'go.etcd.io/etcd/clientv3')
       .replaceAll('127.0.0.1:7420', new URL(url).host);
     writeFileSync(join(folder, 'block.go'), program);
-    const env = {
-      ...{ GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOCACHE: join(folder, 'go') },
-    };
+    const gopath = '/usr/share/gocode';
+    const env = { GO111MODULE: 'off', GOPATH: gopath, GOCACHE: join(folder, 'go') };
     const go = service('go-etcd').path;
     const { code, out, err } = await new Command(go, ['run', 'block.go'], { cwd: folder, env })
       .done;

@@ -123,7 +123,7 @@ export interface Watcher {
     readonly attempts: number;
     readonly lastError: string | null;
     readonly nextTryAt: number | null;
-    readonly delivered: number;
+    readonly delivered: number | null;
     readonly perSecond: number | null;
     readonly deadLetters: number | null;
     readonly processor: string | null;
