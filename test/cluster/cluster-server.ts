@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { service } from '#services';
 import { askMember, type ClusterStatus } from 'waymark/cluster';
 import { Command, type Finished, waymark } from '../support/command.js';
 import { freePort } from '../support/free-port.js';
@@ -11,6 +12,11 @@ export type Verb = 'status' | 'token' | 'leave' | 'recover';
 export class ClusterFolder implements AsyncDisposable {
   readonly path = mkdtempSync(join(tmpdir(), 'waymark-members-'));
   readonly #made: string[] = [];
+
+  constructor() {
+    // Members run the one that is found by PATH.
+    service('etcd-3.4');
+  }
 
   /** The directory of a member, that need not be there yet. */
   directory(name: string): string {
