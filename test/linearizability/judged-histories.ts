@@ -1,18 +1,14 @@
 import { withoutPassword } from 'waymark/engine';
-import { checkLinearizable, checkRevisions, checkWatch, versionedModel } from 'waymark/testing';
+import { checkRevisions, checkWatch } from 'waymark/testing';
 import { chooseSeed, SeededRandom } from '../faults/random.js';
 import { ServerProcess } from '../faults/server-process.js';
 import { type RecordedHistory, recordHistory } from './remote-history.js';
-import { perKey } from './workload.js';
+import { orderFaults } from './workload.js';
 
 /** Everything wrong with a history, by both checkers and the rules of watches. */
 export function faultsOf(history: RecordedHistory): string[] {
   const { calls, log, after, watched } = history;
-  const verdict = checkLinearizable(versionedModel, perKey(calls));
-  const found =
-    verdict.result === 'ok'
-      ? []
-      : [`${verdict.result}: ${verdict.partition} ${JSON.stringify(verdict.stuck)}`];
+  const found = orderFaults(calls, log);
   found.push(...checkRevisions(calls, log));
   for (const records of watched) {
     const broken = checkWatch({ after, records, matches: () => true }, log);

@@ -1,17 +1,20 @@
 import { isWaymarkError, type Namespace, type PathEntry } from 'waymark';
-import type {
-  Call,
-  CommitCall,
-  CommitInput,
-  CommitOutput,
-  CommitStep,
-  HistoryRecorder,
-  KnownEntry,
-  OpenCall,
-  SeenChange,
-  VersionedInput,
-  VersionedOutput,
-  WatchRecord,
+import {
+  type Call,
+  checkLinearizable,
+  type CommitCall,
+  type CommitInput,
+  type CommitOutput,
+  type CommitStep,
+  type HistoryRecorder,
+  type KnownEntry,
+  type LoggedChange,
+  type OpenCall,
+  type SeenChange,
+  type VersionedInput,
+  versionedModel,
+  type VersionedOutput,
+  type WatchRecord,
 } from 'waymark/testing';
 import type { SeededRandom } from '../faults/random.js';
 
@@ -205,10 +208,29 @@ function learn(input: CommitInput, output: CommitOutput, last: Map<string, numbe
   });
 }
 
-/** Each commit as one call per key, for a check that trusts no revision. What a commit did on one key is an operation of its own. */
-export function perKey(calls: readonly CommitCall[]): Call<VersionedInput, VersionedOutput>[] {
+/** What the search for an order of the calls has against them: that there is none, or that it gave up. */
+export function orderFaults(calls: readonly CommitCall[], log: readonly LoggedChange[]): string[] {
+  const verdict = checkLinearizable(versionedModel, perKey(calls, log));
+  const { result, steps, partition, stuck } = verdict;
+  if (result === 'ok') return [];
+  const call = stuck === undefined ? '' : `: ${JSON.stringify(stuck)}`;
+  return [`${result} order of ${partition}, after ${steps} steps${call}`];
+}
+
+/**
+ * Each commit as one call per key, for a check that trusts no revision. What a commit did on one key is an operation of its own. Unknown
+ * commits that put what the log never had took no effect, and are left out: a search would try each of them everywhere. Whether the
+ * log lacks something is for the revision rules to say; a read of it would be a violation here, too.
+ */
+function perKey(
+  calls: readonly CommitCall[],
+  log: readonly LoggedChange[],
+): Call<VersionedInput, VersionedOutput>[] {
   const found: Call<VersionedInput, VersionedOutput>[] = [];
+  const logged = new Set(log.map(({ value }) => value));
   for (const { client, call, ret, input, output } of calls) {
+    const puts = input.apply.filter((step) => step.op === 'put');
+    if (output === undefined && puts.some(({ value }) => !logged.has(value))) continue;
     const conditions = new Map((input.when ?? []).map(({ key, revision }) => [key, revision]));
     const refused = output?.succeeded === false;
     const simple = input.apply.length === 1;

@@ -1,14 +1,10 @@
-import { checkLinearizable, checkRevisions, checkWatch, versionedModel } from 'waymark/testing';
-import { perKey, sentinel } from '../../linearizability/workload.js';
+import { checkRevisions, checkWatch } from 'waymark/testing';
+import { orderFaults, sentinel } from '../../linearizability/workload.js';
 import type { RigHistory } from './history.js';
 
 /** Everything wrong with a history, one sentence each: by the search for an order, by revisions against etcd's own log, and by the rules of watches. */
 export function faultsOf({ calls, log, watched, after }: RigHistory): string[] {
-  const verdict = checkLinearizable(versionedModel, perKey(calls));
-  const found =
-    verdict.result === 'ok'
-      ? []
-      : [`${verdict.result}: ${verdict.partition} ${JSON.stringify(verdict.stuck)}`];
+  const found = orderFaults(calls, log);
   found.push(...checkRevisions(calls, log, { shared: true }));
   // Watchers stop at the sentinel, in the middle of its revision where etcd took others beside it.
   const told = log.slice(0, log.findIndex(({ key }) => key === sentinel) + 1);

@@ -31,8 +31,9 @@ export interface Verdict<I, O> {
   readonly result: 'ok' | 'violation' | 'unknown';
   /** Steps of the search in all. */
   readonly steps: number;
-  /** For a violation: the partition, its longest linearizable prefix in order, and the call that fits nowhere after it. */
+  /** Of a violation, or the first that was given up. */
   readonly partition?: string;
+  /** For a violation: the longest linearizable prefix of its partition in order, and the call that fits nowhere after it. */
   readonly prefix?: readonly Call<I, O>[];
   readonly stuck?: Call<I, O>;
 }
@@ -63,7 +64,10 @@ export function checkLinearizable<S, I, O>(
     open = hard;
     if (budget === stepsMax) break;
   }
-  return { result: open.length === 0 ? 'ok' : 'unknown', steps };
+  const [given] = open;
+  return given === undefined
+    ? { result: 'ok', steps }
+    : { result: 'unknown', steps, partition: given[0] };
 }
 
 function partitions<S, I, O>(
@@ -129,8 +133,9 @@ function search<S, I, O>(
   let longest: number[] = [];
   let stuck = calls[0];
   let at = next[0] as number;
-  for (let steps = 1; left > 0; steps++) {
-    if (steps > budget) return { result: 'unknown', steps };
+  let steps = 0;
+  while (left > 0) {
+    if (++steps > budget) return { result: 'unknown', steps };
     const index = at === -1 ? -1 : (owner[at] as number);
     if (at !== -1 && callAt[index] === at) {
       const { input, output } = calls[index] as Call<I, O>;
@@ -157,7 +162,7 @@ function search<S, I, O>(
     if (retAt[last.index] !== 0) left++;
     at = next[callAt[last.index] as number] as number;
   }
-  return { result: 'ok', steps: 0 };
+  return { result: 'ok', steps };
 
   /** An unknown call that changes nothing is the same as one that never ran: it stays out. */
   function place(index: number, after: S, unknown: boolean): boolean {
