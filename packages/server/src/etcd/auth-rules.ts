@@ -54,7 +54,7 @@ export const kvRules: RulesOf<typeof KV> = {
     mayDelete(request, caller);
   },
   txn: async (request, caller) => {
-    txnOf(request);
+    txnOf(request, false);
     if (readsOnly(request)) caller.readsOnly();
     await mayTxn(request, caller);
   },

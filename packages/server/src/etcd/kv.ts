@@ -24,7 +24,7 @@ import { clamped } from './entries.js';
 import { etcdError } from './errors.js';
 import { type Ground, namespaceOf } from './ground.js';
 import { deleteResponse, putResponse, rangeResponse, responsesOf } from './kv-responses.js';
-import { deleteOf, putOf, queryOf, txnOf } from './txn-requests.js';
+import { deleteOf, putOf, queryOf, readsBelowZero, txnOf } from './txn-requests.js';
 
 type RangeResponse = MessageInitShape<typeof RangeResponseSchema>;
 type PutResponse = MessageInitShape<typeof PutResponseSchema>;
@@ -78,8 +78,8 @@ export class KvService {
   }
 
   async txn(request: TxnRequest, call: Call): Promise<TxnResponse> {
-    const txn = txnOf(request);
-    const outcome = await commit(this.#ground, call, txn);
+    const compacted = readsBelowZero(request) && (await this.#ground.engine.status()).compacted > 0;
+    const outcome = await commit(this.#ground, call, txnOf(request, compacted));
     return {
       header: this.#ground.header(outcome.revision),
       succeeded: outcome.succeeded,

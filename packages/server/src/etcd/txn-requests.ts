@@ -85,18 +85,28 @@ export function deleteOf(request: DeleteRangeRequest): DeleteOperation | null {
   return range && { type: 'delete', ...range, previous: request.prevKv };
 }
 
-export function txnOf(request: TxnRequest): Txn {
+/** @param compacted  whether history ever was: etcd then refuses reads below revision 0, and else takes them for reads of the present */
+export function txnOf(request: TxnRequest, compacted: boolean): Txn {
   checkTxn(request, opsMax);
   refuseDoubleWrites(request);
-  return toTxn(request);
+  return toTxn(request, compacted);
 }
 
-function toTxn({ compare, success, failure }: TxnRequest): Txn {
+function toTxn({ compare, success, failure }: TxnRequest, compacted: boolean): Txn {
+  const operation = (op: RequestOp): Operation => operationOf(op, compacted);
   return {
     when: compare.map(checkOf),
-    apply: success.map(operationOf),
-    otherwise: failure.map(operationOf),
+    apply: success.map(operation),
+    otherwise: failure.map(operation),
   };
+}
+
+/** Whether it reads somewhere below revision 0: what etcd makes of that depends on its history. */
+export function readsBelowZero({ success, failure }: TxnRequest): boolean {
+  return [...success, ...failure].some(({ request }) => {
+    if (request.case === 'requestTxn') return readsBelowZero(request.value);
+    return request.case === 'requestRange' && request.value.revision < 0n;
+  });
 }
 
 /** In etcd's order: sums, keys, and then each operation. @param allowed  operations of its longest list; a nested one may have what that leaves */
@@ -113,10 +123,14 @@ function checkTxn({ compare, success, failure }: TxnRequest, allowed: number): v
   }
 }
 
-function operationOf({ request }: RequestOp): Operation {
-  if (request.case === 'requestRange') return { type: 'read', ...queryOf(request.value) };
+function operationOf({ request }: RequestOp, compacted: boolean): Operation {
+  if (request.case === 'requestRange') {
+    const query = queryOf(request.value);
+    // Revision 0 is always below what was compacted.
+    return { type: 'read', ...query, ...(compacted && request.value.revision < 0n && { at: 0 }) };
+  }
   if (request.case === 'requestPut') return putOf(request.value);
-  if (request.case === 'requestTxn') return { type: 'txn', txn: toTxn(request.value) };
+  if (request.case === 'requestTxn') return { type: 'txn', txn: toTxn(request.value, compacted) };
   if (request.case !== 'requestDeleteRange') throw etcdError('keyNotFound');
   return deleteOf(request.value) ?? { type: 'read', ...never };
 }
