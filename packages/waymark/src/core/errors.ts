@@ -76,6 +76,19 @@ export function isWaymarkError(error: unknown, code?: ErrorCode): error is Wayma
   return error instanceof WaymarkError && (code === undefined || error.code === code);
 }
 
+const unansweredCodes: readonly ErrorCode[] = [
+  'unavailable',
+  'uncertain',
+  'overloaded',
+  'storage_full',
+  'internal',
+];
+
+/** Whether a call failed without an answer: asking the same again later may bring one. */
+export function unanswered(error: unknown): boolean {
+  return isWaymarkError(error) && unansweredCodes.includes(error.code);
+}
+
 /** A broken invariant of Waymark itself, never a user's mistake: it stops what relied on it. */
 export function assert(holds: unknown, what: string): asserts holds {
   if (!holds) throw new WaymarkError('internal', `broken invariant: ${what}`);

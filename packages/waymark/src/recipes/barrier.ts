@@ -59,7 +59,7 @@ export const arrive = recipeCall({
     // Whoever is told that it came too late, or stopped waiting, was not counted.
     const gaveUp: { counted: Passed | null } = { counted: null };
     const giveUp = async (): Promise<void> => {
-      gaveUp.counted = await withdraw(engine, keys, coming).catch(() => null);
+      gaveUp.counted = await withdraw(engine, keys, coming);
     };
     const bounds = { path: coming.path, waitMs, signal: options?.signal };
     try {

@@ -1,51 +1,57 @@
-import type { CallOptions, Check, Operation } from '../core/engine.js';
+import type { ByteString, CallOptions, Check, Operation } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import type { ConvertRequest, HeldKeys } from '../core/host.js';
+import type { ConvertRequest, HeldKeys, LockMode } from '../core/host.js';
 import type { RequestKeys } from './lock-plan.js';
 import { entriesOf } from './lock-queue.js';
 import { checkHold } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
-import {
-  giveUp,
-  grantOperations,
-  type Leased,
-  type LockGround,
-  release,
-  removal,
-} from './lock-writes.js';
+import { grantOperations, type Leased, type LockGround, put, removal } from './lock-writes.js';
 import { waiting } from './waiting.js';
 import { asLost, lockWords, lostHold } from './wording.js';
 
-/** Changes the mode of a hold, never letting another in between. @returns its token. @throws {WaymarkError} `lost`, `conflict`, `timeout` */
+/**
+ * Changes the mode of a hold, never letting another in between. It goes by what stands, not by the mode that the holder knows: after an answer that was lost, asking
+ * for the mode it had before tells the token that counts, and ends an upgrade that still waits.
+ *
+ * @returns its token. @throws {WaymarkError} `lost`, `conflict`, `timeout`
+ */
 export async function convert(
   ground: LockGround,
   hold: HeldKeys,
   to: ConvertRequest,
   options: CallOptions | undefined,
 ): Promise<number> {
-  const { engine, plans } = ground;
   checkHold(hold);
   options?.signal?.throwIfAborted();
-  const keys = plans.of(hold).keysOf(hold.id);
-  const mark = (await engine.read({ key: keys.mark })).entries[0];
+  const { engine, plans } = ground;
+  const keysIn = (mode: LockMode): RequestKeys => plans.of({ ...hold, mode }).keysOf(hold.id);
+  const keys = { shared: keysIn('shared'), exclusive: keysIn('exclusive') };
+  const shared: Check = { key: keys.shared.mark, target: 'version', is: '>', to: 0 };
+  const ended: Operation[] =
+    to.mode === 'shared' ? [{ type: 'delete', key: keys.exclusive.place }] : [];
+  const { succeeded, results } = await engine.commit({
+    when: [shared],
+    apply: [{ type: 'read', key: keys.shared.mark }, ...ended],
+    otherwise: [{ type: 'read', key: keys.exclusive.mark }],
+  });
+  const [mark] = results.slice(0, 1).flatMap(entriesOf);
   if (mark === undefined) throw lostHold(hold.path, lockWords);
-  if (to.mode === hold.mode) return mark.createRevision;
+  if (to.mode === (succeeded ? 'shared' : 'exclusive')) return mark.createRevision;
   const party = { value: mark.value, lease: mark.lease };
   const stands: Check = { key: mark.key, target: 'create', is: '=', to: mark.createRevision };
-  const next: HeldKeys = { ...hold, mode: to.mode };
   if (to.mode === 'exclusive') {
-    return await upgrade(ground, { hold, next, keys, stands, party, to, signal: options?.signal });
+    return await upgrade(ground, { hold, keys, stands, party, to, signal: options?.signal });
   }
-  const put = grantOperations(plans.of(next).keysOf(next.id), party);
-  const outcome = await engine.commit({ when: [stands], apply: [...removal(keys), ...put] });
+  const apply = [...removal(keys.exclusive), ...grantOperations(keys.shared, party)];
+  const outcome = await engine.commit({ when: [stands], apply });
   if (!outcome.succeeded) throw lostHold(hold.path, lockWords);
   return outcome.revision;
 }
 
 interface Upgrade {
   readonly hold: HeldKeys;
-  readonly next: HeldKeys;
-  readonly keys: RequestKeys;
+  readonly keys: Readonly<Record<LockMode, RequestKeys>>;
+  /** The shared mark. */
   readonly stands: Check;
   readonly party: Leased;
   readonly to: ConvertRequest;
@@ -57,50 +63,57 @@ interface Upgrade {
  * conflicting holds would wait for each other for ever: the second is refused.
  */
 async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
-  const { engine, plans } = ground;
-  const { hold, next, stands, party } = from;
-  const plan = plans.of(next);
-  const keys = plan.keysOf(next.id);
-  const put: Operation = {
-    type: 'put',
-    key: keys.place,
-    value: `^${party.value}`,
-    lease: party.lease,
-  };
-  const entered = await engine.commit({ when: [stands], apply: [put] });
-  if (!entered.succeeded) throw lostHold(hold.path, lockWords);
-  await refuseSecondUpgrade(ground, next, entered.revision);
-  const claim: Claim = {
-    plan,
-    keys,
-    hold: next,
-    own: [keys.mark, from.keys.mark],
-    stands: [stands],
-    clear: null,
-    apply: [...removal(from.keys), ...grantOperations(keys, party)],
-    created: null,
-    refuse: () => undefined,
-  };
-  const bounds = { path: hold.path, waitMs: from.to.waitMs, signal: from.signal };
+  const { engine, clock, words } = ground;
+  const { hold, keys, to, signal } = from;
+  const { place } = keys.exclusive;
+  const giveUp = async (): Promise<unknown> =>
+    await engine.commit({ apply: [{ type: 'delete', key: place }] });
   try {
-    return await waiting(ground.clock, bounds, giveUp(ground, next), (signal) =>
-      turn(engine, claim, null, signal),
-    );
+    const bounds = { path: hold.path, waitMs: to.waitMs, signal };
+    return await waiting(clock, bounds, giveUp, (ended) => upgradeInTurn(ground, from, ended));
   } catch (error) {
-    throw asLost(error, ground.words.hold);
+    throw asLost(error, words.hold);
   }
 }
 
-async function refuseSecondUpgrade(
+async function upgradeInTurn(
   ground: LockGround,
-  next: HeldKeys,
+  { hold, keys, stands, party }: Upgrade,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const { engine, plans } = ground;
+  const { place, mark } = keys.exclusive;
+  const entering = { ...put(place, party), value: `^${party.value}` };
+  // A revision of its own: of two upgrades one is the first.
+  const entered = await engine.commit({ when: [stands], apply: [entering] }, { alone: true });
+  if (!entered.succeeded) throw lostHold(hold.path, lockWords);
+  await refuseSecondUpgrade(ground, hold, place, entered.revision);
+  const claim: Claim = {
+    plan: plans.of({ ...hold, mode: 'exclusive' }),
+    keys: keys.exclusive,
+    hold,
+    own: [mark, keys.shared.mark],
+    stands: [stands, { key: place, target: 'mod', is: '=', to: entered.revision }],
+    clear: null,
+    apply: [...removal(keys.shared), ...grantOperations(keys.exclusive, party)],
+    created: null,
+    refuse: () => undefined,
+  };
+  return await turn(engine, claim, null, signal);
+}
+
+async function refuseSecondUpgrade(
+  { engine, plans }: LockGround,
+  hold: HeldKeys,
+  place: ByteString,
   entered: number,
 ): Promise<void> {
-  const { places } = ground.plans.of({ ...next, mode: 'shared' });
+  const { places } = plans.of({ ...hold, mode: 'shared' });
   const apply = places.map(({ key, end }): Operation => ({ type: 'read', key, end }));
-  const { results } = await ground.engine.commit({ apply });
-  const older = results.flatMap(entriesOf).filter((entry) => entry.createRevision < entered);
+  const { results } = await engine.commit({ apply });
+  const older = results
+    .flatMap(entriesOf)
+    .filter(({ key, modRevision }) => key !== place && modRevision < entered);
   if (!older.some((entry) => entry.value.startsWith('^'))) return;
-  await release(ground, next);
   throw new WaymarkError('conflict', 'another upgrade waits here already: release, and lock anew');
 }

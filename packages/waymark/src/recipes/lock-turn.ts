@@ -1,8 +1,8 @@
-import type { ByteString, Check, Engine, Entry, Operation } from '../core/engine.js';
+import type { ByteString, Check, Engine, Entry, KeyRange, Operation } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import type { HeldKeys } from '../core/host.js';
 import type { LockPlan, RequestKeys } from './lock-plan.js';
-import { type Ahead, aheadOf, readsOf, standing } from './lock-queue.js';
+import { type Ahead, aheadOf, entriesOf } from './lock-queue.js';
 
 /** A request that waits: what it looks at, and what it commits when its turn has come. */
 export interface Claim {
@@ -11,7 +11,7 @@ export interface Claim {
   readonly hold: HeldKeys;
   /** Marks that are not in its way. */
   readonly own: readonly ByteString[];
-  /** What the grant insists on in any case. */
+  /** What it stands on, each on one key: the grant insists on all of it, and without it the request is lost. */
   readonly stands: readonly Check[];
   /** Holds when nobody else is there but younger places: the usual case when the one waited for is gone. Null: look first. */
   readonly clear: readonly Check[] | null;
@@ -31,13 +31,13 @@ export async function turn(
   first: Ahead | null,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const { plan, keys, stands, apply } = claim;
+  const { plan, stands, apply } = claim;
   for (let ahead: Ahead | number = first ?? (await look(engine, claim)); ;) {
     if (typeof ahead === 'number') return ahead;
     const { inTheWay, revision } = ahead;
     if (inTheWay !== null) {
       claim.refuse(inTheWay);
-      await vanished(engine, [inTheWay.key, keys.place], revision, signal);
+      await vanished(engine, [inTheWay, ...stands], revision, signal);
     }
     signal?.throwIfAborted();
     const when = inTheWay === null ? unchanged(plan, revision) : claim.clear;
@@ -49,17 +49,22 @@ export async function turn(
   }
 }
 
-/** @returns the token when it is granted already. @throws {WaymarkError} `lost` when the place is gone */
+/** @returns the token when it is granted already. @throws {WaymarkError} `lost` when what it stands on is gone */
 async function look(
   engine: Engine,
-  { plan, keys, created, hold, own }: Claim,
+  { plan, keys, stands, created, hold, own }: Claim,
 ): Promise<Ahead | number> {
+  const granted: Operation = { type: 'read', key: keys.mark };
   const reads = created === null ? plan.markReads : plan.lookBefore(created);
-  const { revision, results } = await engine.commit({ apply: [...readsOf(keys), ...reads] });
-  const { place, mark } = standing(results);
-  if (mark !== null) return mark.createRevision;
-  if (place === null) throw lostPlace(hold.path);
-  return aheadOf(plan, results.slice(2), revision, own);
+  const { succeeded, revision, results } = await engine.commit({
+    when: stands,
+    apply: [granted, ...reads],
+    otherwise: [granted],
+  });
+  const [mark] = results.slice(0, 1).flatMap(entriesOf);
+  if (mark !== undefined) return mark.createRevision;
+  if (!succeeded) throw lostPlace(hold.path);
+  return aheadOf(plan, results.slice(1), revision, own);
 }
 
 function unchanged(plan: LockPlan, revision: number): Check[] {
@@ -69,11 +74,11 @@ function unchanged(plan: LockPlan, revision: number): Check[] {
 /** Resolves once one of the keys is deleted after `after`. */
 async function vanished(
   engine: Engine,
-  keys: readonly ByteString[],
+  keys: readonly KeyRange[],
   after: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const ranges = keys.map((key) => ({ key }));
+  const ranges = keys.map(({ key }) => ({ key }));
   try {
     for await (const batch of engine.watch(ranges, { after, signal })) {
       if (batch.changes.some((change) => change.kind !== 'put')) return;

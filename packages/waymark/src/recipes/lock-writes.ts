@@ -38,11 +38,19 @@ export function removal(keys: RequestKeys): Operation[] {
   ];
 }
 
-/** @returns false when nothing was held or waited for */
+/** Whatever mode it has, or waits to have. */
+export function removalInBoth(plans: LockPlans, hold: HeldKeys): Operation[] {
+  const modes = ['shared', 'exclusive'] as const;
+  return modes.flatMap((mode) => removal(plans.of({ ...hold, mode }).keysOf(hold.id)));
+}
+
+/** A shared hold may be about to be upgraded, or be upgraded already without its holder knowing: that goes with it. @returns false when nothing was held or waited for */
 export function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<boolean> {
   try {
     checkHold(hold);
-    const removed = engine.commit({ apply: removal(plans.of(hold).keysOf(hold.id)) });
+    const exclusive = hold.mode === 'exclusive';
+    const apply = exclusive ? removal(plans.of(hold).keysOf(hold.id)) : removalInBoth(plans, hold);
+    const removed = engine.commit({ apply });
     const outcome = settledValue(removed);
     return outcome === undefined ? removed.then(tellsOfRemoval) : settled(tellsOfRemoval(outcome));
   } catch (error) {
@@ -52,9 +60,4 @@ export function release({ engine, plans }: LockGround, hold: HeldKeys): Promise<
 
 function tellsOfRemoval({ results }: Outcome): boolean {
   return results.some((result) => result.type === 'delete' && result.deleted > 0);
-}
-
-/** For who stops waiting: the place goes, and that it may be gone already does not matter. */
-export function giveUp(ground: LockGround, hold: HeldKeys): () => Promise<unknown> {
-  return () => release(ground, hold).catch(() => undefined);
 }

@@ -6,7 +6,7 @@ import type { LockPlan, RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest, ownOf } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
-import { giveUp, type Leased, type LockGround, put } from './lock-writes.js';
+import { type Leased, type LockGround, put, release } from './lock-writes.js';
 import { waiting } from './waiting.js';
 import { asLost, type Wording } from './wording.js';
 
@@ -84,7 +84,8 @@ async function unlessFree(
     for (const found of [mark, place]) ownOf(found, request);
     if (mark !== null) return mark.createRevision;
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
-    return await waiting(clock, bounds, giveUp(ground, hold), (signal) =>
+    const giveUp = (): Promise<unknown> => release(ground, hold);
+    return await waiting(clock, bounds, giveUp, (signal) =>
       queue(ground, request, { hold, keys, leasedBy }, entered, signal),
     );
   } catch (error) {

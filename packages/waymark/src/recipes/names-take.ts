@@ -61,7 +61,7 @@ export interface TakeParts {
 
 /**
  * @param place  the place of who waits, and has nobody before it; null: who waits goes first
- * @returns what there is where no name is to be had
+ * @returns what there is where no name is to be had, or the place is gone
  * @throws {WaymarkError} `conflict` for another list
  */
 export async function take(
@@ -92,7 +92,14 @@ export async function take(
       return { name: names[position] ?? '', position, token: revision };
     }
     seen = lookOf(pool, args.path, results, revision);
+    if (place !== null && seen.own === null && !hasPlace(seen, args)) return seen;
   }
+}
+
+/** Whether the request stands in line. */
+export function hasPlace({ waiters }: Look, { path, id }: ClaimArgs): boolean {
+  const own = waiterKey(path, id);
+  return waiters.some(({ key }) => key === own);
 }
 
 /** @returns the list that counts; null: another one is remembered, which has to be looked at. @throws {WaymarkError} `conflict` */
@@ -173,11 +180,8 @@ function outOfLine({ path, id }: ClaimArgs): Operation {
   return { type: 'delete', key: waiterKey(path, id) };
 }
 
-async function leaveLine(engine: Engine, { waiters }: Look, args: ClaimArgs): Promise<void> {
-  const key = waiterKey(args.path, args.id);
-  if (waiters.some((waiter) => waiter.key === key)) {
-    await engine.commit({ apply: [outOfLine(args)] });
-  }
+async function leaveLine(engine: Engine, seen: Look, args: ClaimArgs): Promise<void> {
+  if (hasPlace(seen, args)) await engine.commit({ apply: [outOfLine(args)] });
 }
 
 function claimPuts({ path, owner, lease, keeper, ...args }: ClaimArgs, at: number): Operation[] {

@@ -3,7 +3,7 @@ import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { positionsRange, waiterKey } from '../space/names-layout.js';
 import { encodeParty } from './lock-queue.js';
 import { type Look, lookOf, readsFor } from './names-look.js';
-import { type Claimed, take, type TakeParts } from './names-take.js';
+import { type Claimed, hasPlace, take, type TakeParts } from './names-take.js';
 
 /**
  * Waits in line for a name. Who stands first watches the positions, everybody else the place before its own: a freed name wakes one,
@@ -25,6 +25,7 @@ export async function standInLine(
       const taken = await take(parts, place);
       if ('token' in taken) return taken;
       look = taken;
+      if (!hasPlace(look, args)) continue;
     }
     const ahead = before === null ? positionsRange(path) : { key: before.key };
     await oneGone(parts, [ahead, { key }], look, signal);

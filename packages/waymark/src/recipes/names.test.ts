@@ -130,6 +130,26 @@ test('[A6] a repeated request finds its place in line, and leaves none behind', 
   });
 });
 
+test('[A6] who is given up as its turn comes is told that its place is gone', async () => {
+  await withHost(async (host, engine) => {
+    const one = { list: 'only' };
+    const { id: first } = await host.grant(60_000);
+    const { token } = await ask(host, { ...one, owner: 'first', lease: first });
+    const { id: lease } = await host.grant(60_000);
+    const whose = { owner: 'second', lease, id: 'r' };
+    const waiting = ask(host, { ...one, ...whose, waitMs: 60_000 });
+    while (engine.commits.filter(({ apply }) => apply?.[0]?.type === 'put').length < 2) {
+      await turn();
+    }
+    const work = () => host.run(giveUp, 'n', { path: '/m', ...whose });
+    // After the release and the look that it wakes: between that and the claim.
+    engine.meanwhile = { at: 3, work };
+    await host.run(release, 'n', { path: '/m', owner: 'first', lease: first, token });
+    await expect(waiting).rejects.toMatchObject({ code: 'lost' });
+    expect(engine.meanwhile).toBeNull();
+  });
+});
+
 test('[A1] claims of one host that come at once are one commit each: they take turns', async () => {
   await withHost(async (host, engine) => {
     const all = await Promise.all(lists.mountains.map((_, i) => ask(host, { owner: `o${i}` })));

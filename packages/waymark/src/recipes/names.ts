@@ -78,11 +78,10 @@ async function claimName(
     });
     if ('token' in taken) return taken;
     if (waitMs === 0) throw exhausted(path, taken.taken.size);
-    const leave = (): Promise<unknown> => free(ground, args).catch(() => undefined);
-    const claimed = await waiting(clock, { path, waitMs, signal }, leave, (ended) =>
+    const leave = (): Promise<unknown> => free(ground, args);
+    return await waiting(clock, { path, waitMs, signal }, leave, (ended) =>
       standInLine(parts, ended),
     );
-    return claimed;
   } catch (error) {
     throw asLost(error, 'name');
   }

@@ -162,7 +162,7 @@ async function acquireInTurn(
   const { claim, standing } = await enter(ground, keys, request);
   if (standing !== null && holds(claim, standing)) return claim.created;
   const bounds = { path: request.path, waitMs: request.waitMs, signal: options?.signal };
-  const giveUp = (): Promise<unknown> => release.run(ground, request).catch(() => undefined);
+  const giveUp = (): Promise<unknown> => release.run(ground, request);
   return await waiting(ground.clock, bounds, giveUp, (signal) =>
     turn(ground.engine, claim, standing, signal),
   );

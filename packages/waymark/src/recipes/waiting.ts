@@ -28,7 +28,8 @@ export async function waiting<T>(
   try {
     return await wait(timed === undefined ? signal : timed.signal);
   } catch (error) {
-    await giveUp();
+    // Where that fails, whoever asked gives it back (space/holder.ts).
+    await giveUp().catch(() => undefined);
     throw error;
   } finally {
     timed?.stop();

@@ -53,6 +53,11 @@ abstract class AnyBarrier {
       signal && { signal },
     );
   }
+
+  protected stepBack({ id }: Asker): Promise<boolean> {
+    const { namespace, path, kind } = this;
+    return namespace.host.run(calls.stepBack, namespace.name, { id, path, kind });
+  }
 }
 
 export class HostBarrier extends AnyBarrier implements types.Barrier {
@@ -61,7 +66,11 @@ export class HostBarrier extends AnyBarrier implements types.Barrier {
   async wait(call: HoldCall = {}): Promise<number> {
     const { space } = this.namespace;
     space.checkOpen();
-    const asked = await space.holder.ask(call, (asker) => this.arrive(asker, call));
+    const asked = await space.holder.ask(
+      call,
+      (asker) => this.arrive(asker, call),
+      (asker) => this.stepBack(asker),
+    );
     return asked.generation;
   }
 }
@@ -81,6 +90,7 @@ export class HostDoubleBarrier extends AnyBarrier implements types.DoubleBarrier
         generation = passed.generation;
         return passed.created;
       },
+      giveUp: (asker) => this.stepBack(asker),
       make: (parts, asker) => new HeldInside(parts, asker, { namespace, generation }),
     });
     if (inside !== null) return inside;

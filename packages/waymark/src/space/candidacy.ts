@@ -1,23 +1,22 @@
-import type { LeaseId } from '../core/engine.js';
 import { type ErrorCode, isWaymarkError } from '../core/errors.js';
 import type { ElectionKind } from '../recipes/election.js';
-import { electionWords, lostHold } from '../recipes/wording.js';
 import { HeldTerm } from './election.js';
 import { giveBack } from './give-back.js';
 import type { Held } from './held.js';
 import type { HostNamespace } from './namespace.js';
 import { pause } from '../core/pause.js';
+import type { KeptLease } from './types.js';
 
 export interface CandidacyParts {
   readonly namespace: HostNamespace<unknown>;
   readonly path: string;
   readonly kind: ElectionKind;
-  readonly ttlMs: number | undefined;
+  readonly ttlMs?: number | undefined;
   readonly owner: string | undefined;
   /** Written beside the name in the leader's mark; as bytes. */
   readonly says?: string | undefined;
   /** Stands under this lease or not at all. */
-  readonly lease?: LeaseId | undefined;
+  readonly lease?: KeptLease | undefined;
   /** The work of a term, until the signal aborts: the term is lost or resigned, or it stands no longer. Then the term is resigned. */
   readonly lead: (term: HeldTerm<unknown>, signal: AbortSignal) => Promise<void>;
 }
@@ -120,13 +119,14 @@ export class Candidacy {
     const holding = namespace.space.holder.hold({
       path,
       call: { ttlMs, owner, signal },
+      lease,
       ask: (asker) => {
-        if (lease !== undefined && asker.lease !== lease) throw lostHold(path, electionWords);
         const args = { ...asker, session: asker.id, path, says, waitMs: undefined };
         const campaigning = namespace.host.run(kind.campaign, namespace.name, args, { signal });
         asking = campaigning;
         return campaigning;
       },
+      giveUp: ({ id }) => namespace.host.run(kind.resign, namespace.name, { id, path }),
       make: (parts, asker) => {
         const ended = (term: Held): void => {
           parts.ended(term);

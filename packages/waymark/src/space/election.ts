@@ -98,6 +98,7 @@ export class HostElection<T> implements types.Election<T> {
       call,
       ask: (asker) =>
         host.run(kind.campaign, name, { ...asker, path, says, waitMs }, signal && { signal }),
+      giveUp: ({ id }) => host.run(kind.resign, name, { id, path }),
       make: (parts, asker) => new HeldTerm(parts, asker, this.#namespace, kind),
     });
     if (term !== null) this.#term = term;

@@ -1,3 +1,4 @@
+import { isWaymarkError } from '../core/errors.js';
 import type { HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { lockWords, lostHold } from '../recipes/wording.js';
 import { Held, type HeldParts } from './held.js';
@@ -63,10 +64,33 @@ export class HeldLock extends Held implements Lock {
     if (!this.isHeld()) throw this.reason ?? lostHold(this.path, lockWords);
     const { host, namespace } = this.#parts;
     const { signal, waitMs } = call;
+    let refusal: { readonly error: unknown } | null = null;
     await this.changing(async () => {
-      const token = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
-      this.#keys = { ...this.#keys, mode };
-      return token;
+      try {
+        const token = await host.convert(namespace, this.#keys, { mode, waitMs }, { signal });
+        this.#keys = { ...this.#keys, mode };
+        return token;
+      } catch (error) {
+        refusal = { error };
+        // An abort may have come too late, as an answer may have been lost.
+        const told = isWaymarkError(error) && error.code !== 'uncertain';
+        return told ? this.token : await this.#convertBack(error);
+      }
     });
+    if (refusal !== null) throw (refusal as { readonly error: unknown }).error;
+  }
+
+  /** It may have been converted all the same. @returns the token of the mode it had. @throws {WaymarkError} `lost` when that cannot be told either: it is given back then */
+  async #convertBack(why: unknown): Promise<number> {
+    const { host, namespace } = this.#parts;
+    try {
+      return await host.convert(namespace, this.#keys, { mode: this.mode });
+    } catch {
+      // Released as a shared one, it goes in whichever mode it stands.
+      this.#keys = { ...this.#keys, mode: 'shared' };
+      this.lose('may have changed its mode or not, and the engine does not tell', why);
+      this.giveBackLater();
+      throw this.reason ?? why;
+    }
   }
 }

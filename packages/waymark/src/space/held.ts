@@ -81,6 +81,7 @@ export abstract class Held implements Hold, Lasting, UnderLease {
       (error: unknown) => {
         this.#releasing = undefined;
         this.#owed = true;
+        void this.#parts.lease.insist(async () => await this.#payOff());
         throw error;
       },
     );
@@ -107,6 +108,11 @@ export abstract class Held implements Hold, Lasting, UnderLease {
 
   /** Calls `lost` once when the engine holds it no longer, with what became of it. @returns stops looking */
   protected abstract watchLoss(lost: (why: string) => void): () => void;
+
+  /** For one that is lost here, and may stand on the engine all the same. */
+  protected giveBackLater(): void {
+    void this.#parts.lease.insist(() => this.giveBack());
+  }
 
   /** It is no longer in use. */
   protected over(): void {}
@@ -153,6 +159,12 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   async #releasedAfter(releasing: Promise<boolean>): Promise<boolean> {
     await releasing.catch(() => undefined);
     return await this.release();
+  }
+
+  async #payOff(): Promise<void> {
+    if (!this.#owed) return;
+    await this.giveBack();
+    this.#owed = false;
   }
 
   #endWatch(): void {

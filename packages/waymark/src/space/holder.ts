@@ -1,7 +1,7 @@
 import type { LeaseId } from '../core/engine.js';
 import type { Clock, Random } from '../core/clock.js';
 import type { Host } from '../core/host.js';
-import { assert, isWaymarkError, WaymarkError } from '../core/errors.js';
+import { assert, isWaymarkError, unanswered, WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { Asking } from './asking.js';
 import { Held, type HeldParts } from './held.js';
@@ -27,6 +27,8 @@ export interface HoldRequest<H extends Held> {
   /** The caller's own lease: the hold ends with it, and it stays when the hold is released. */
   readonly lease?: KeptLease | undefined;
   readonly ask: (asker: Asker) => Promise<number | null>;
+  /** Takes away what `ask` may have left behind when its answer does not tell. */
+  readonly giveUp: (asker: Asker) => Promise<unknown>;
   readonly make: (parts: HeldParts, asker: Asker) => H;
   /** False: there is nothing to hold once it was waited for, so that a lease that is not renewed bounds the wait. */
   readonly lasts?: boolean | undefined;
@@ -78,12 +80,15 @@ export class Holder {
       owner: call.owner ?? this.#owner,
     };
     let token: number | null;
+    let asked = false;
     try {
       // It may have aborted while the lease was granted; what is free is given without a look at it.
       call.signal?.throwIfAborted();
       const apart = ownLease || given !== null ? this.#apart : null;
+      asked = true;
       token = await new Asking(ask(asker), lease, apart).answer;
     } catch (error) {
+      if (asked && mayStand(error)) void lease.insist(() => request.giveUp(asker));
       if (ownLease) void lease.release().catch(() => undefined);
       else if (given === null && isWaymarkError(error, 'lost')) this.#doubt(lease);
       throw error;
@@ -102,14 +107,18 @@ export class Holder {
   }
 
   /** For what is asked for under a lease, and does not last: as `hold`, but the answer is all there is of it. */
-  async ask<T>(call: HoldCall, work: (asker: Asker) => Promise<T>): Promise<T> {
+  async ask<T>(
+    call: HoldCall,
+    work: (asker: Asker) => Promise<T>,
+    giveUp: (asker: Asker) => Promise<unknown>,
+  ): Promise<T> {
     const answers: T[] = [];
     const ask = async (asker: Asker): Promise<null> => {
       answers.push(await work(asker));
       return null;
     };
     const make = (): never => assert(false, 'nothing is held by an answer') as never;
-    await this.hold({ path: '/', call, ask, make, lasts: false });
+    await this.hold({ path: '/', call, ask, giveUp, make, lasts: false });
     return answers[0] as T;
   }
 
@@ -166,6 +175,11 @@ export class Holder {
       this.#doubted.add(lease);
     }
   }
+}
+
+/** The engine may have been out of reach when the place was to be given up; who aborts, or waits no longer, is not told of that. */
+function mayStand(error: unknown): boolean {
+  return !isWaymarkError(error) || error.code === 'timeout' || unanswered(error);
 }
 
 /** @throws {WaymarkError} `invalid`; `lost` when it has ended */

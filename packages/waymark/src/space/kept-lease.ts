@@ -2,7 +2,8 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from '../core/clock.js';
 import type { LeaseId } from '../core/engine.js';
 import type { Host } from '../core/host.js';
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { isWaymarkError, unanswered, WaymarkError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import type { KeptLease } from './types.js';
 
 /**
@@ -17,6 +18,10 @@ const renewShare = 1 / 3;
 const retryShare = 1 / 10;
 /** What took no longer than this share of the TTL did not wait: its TTL counts from the grant of the lease, and costs no renewal. */
 const waitedShare = 1 / 20;
+
+/** Between two tries to give something back. */
+const insistMs = 100;
+const insistMsMax = 5_000;
 
 export async function keepLease(
   host: Host,
@@ -102,6 +107,22 @@ export class HostLease implements KeptLease {
     this.letRunOut();
     const whole = this.#deadlineFrom(this.#clock.now()) - this.#clock.now();
     if (this.remainingMs() < whole * (1 - waitedShare)) await this.#renew();
+  }
+
+  /**
+   * Gives back in the background what could not be given back when it was asked for, as it would stand as long as this lease is renewed:
+   * until the engine has answered, or the lease has ended.
+   */
+  async insist(give: () => Promise<unknown>): Promise<void> {
+    for (let againMs = insistMs; this.isHeld(); againMs = Math.min(2 * againMs, insistMsMax)) {
+      try {
+        await give();
+        return;
+      } catch (error) {
+        if (!unanswered(error)) return;
+      }
+      await pause(this.#clock, againMs, this.#ended.signal).catch(() => undefined);
+    }
   }
 
   async release(): Promise<boolean> {

@@ -126,10 +126,6 @@ export function markKey(hold: HeldKeys): ByteString {
   return markStem(hold) + hold.id;
 }
 
-export function placeKey(hold: HeldKeys): ByteString {
-  return placeStem(hold) + hold.id;
-}
-
 /** A mark's key without the id. */
 export function markStem({ path, tree, mode }: Omit<HeldKeys, 'id'>): ByteString {
   return `h${pathToBytes(path)}\0${kindOf(tree)}${mode === 'exclusive' ? 'x' : 's'}`;

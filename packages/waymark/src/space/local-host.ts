@@ -11,6 +11,7 @@ import type {
   LeaseId,
   LeaseState,
   Outcome,
+  PutOperation,
   Query,
   Reading,
   ReadOptions,
@@ -36,13 +37,14 @@ import { within } from '../wrap/within.js';
 import { explain } from '../recipes/lock-explain.js';
 import { acquire } from '../recipes/lock.js';
 import { convert } from '../recipes/lock-convert.js';
+import { forceUnlock } from '../recipes/lock-force.js';
 import { LockPlans } from '../recipes/lock-plan.js';
 import { type LockGround, release } from '../recipes/lock-writes.js';
 import { lockWords } from '../recipes/wording.js';
 import { commitGuarded, GuardMemory } from './guarded-commit.js';
-import { auditRange, exactly, namespacePrefix, parseMark, placeKey } from './layout.js';
+import { auditRange, namespacePrefix } from './layout.js';
 import { type AuditRecord, MarkWatch } from './mark-watch.js';
-import { checkNamespaceName, pathToBytes, resolvePath } from './paths.js';
+import { checkNamespaceName, resolvePath } from './paths.js';
 import { reachListener } from './listener-peers.js';
 import { Ground } from './ground.js';
 import { HostPeers, type Reach } from './peers.js';
@@ -172,25 +174,10 @@ class LocalHost implements Host {
     reason: string,
     options?: CallOptions,
   ): Promise<number> {
-    const { engine } = this.#room(namespace);
     const canonical = resolvePath('/', path);
-    const marks = await engine.read(exactly('h', pathToBytes(canonical)), options);
-    if (marks.entries.length === 0) return 0;
-    const holds = marks.entries.slice(0, 60).map((entry) => parseMark(entry.key));
-    const { results } = await engine.commit(
-      {
-        apply: [
-          ...marks.entries
-            .slice(0, 60)
-            .map((entry) => ({ type: 'delete', key: entry.key }) as const),
-          ...holds.map((hold) => ({ type: 'delete', key: placeKey(hold) }) as const),
-          this.#audit({ act: 'force-unlock', path: canonical, reason }),
-        ],
-      },
-      options,
-    );
-    return results.slice(0, holds.length).filter((r) => r.type === 'delete' && r.deleted > 0)
-      .length;
+    const record = (): PutOperation =>
+      this.#audit({ act: 'force-unlock', path: canonical, reason });
+    return await forceUnlock(this.#room(namespace).engine, canonical, record, options);
   }
 
   async explain(namespace: string, request: ExplainRequest): Promise<Explanation> {
@@ -286,12 +273,18 @@ class LocalHost implements Host {
       stash: this.#stash,
       ...shared,
     });
-    const room = { engine, locks, guard: new GuardMemory(), marks: new MarkWatch(engine), ground };
+    const room = {
+      engine,
+      locks,
+      guard: new GuardMemory(),
+      marks: new MarkWatch(engine, this.#clock),
+      ground,
+    };
     this.#rooms.set(namespace, room);
     return room;
   }
 
-  #audit(act: Omit<AuditRecord, 'at'>): { type: 'put'; key: string; value: string } {
+  #audit(act: Omit<AuditRecord, 'at'>): PutOperation {
     const wall = this.#clock.wallNow();
     const record: AuditRecord = { ...act, at: new Date(wall).toISOString() };
     const key = `w/audit/${String(wall).padStart(15, '0')}-${this.#random.id()}`;

@@ -1,6 +1,7 @@
 import type { LeaseId } from '../core/engine.js';
 import type { Clock } from '../core/clock.js';
-import { isWaymarkError } from '../core/errors.js';
+import { unanswered } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import type { Host } from '../core/host.js';
 import * as calls from '../recipes/messages.js';
 import { type Answer, type Incoming, opensStream } from '../recipes/outgoing.js';
@@ -23,7 +24,7 @@ export interface MailboxParts {
 const whyMax = 1_000;
 /** Of answers in one call, unless one alone is larger. */
 const answersBytesMax = 1_048_576;
-/** After its host had too much to do. */
+/** After its host was out of reach, or had too much to do. */
 const againMs = 100;
 
 /** Takes a member's messages one handful after the other, and answers each as soon as its handler is done. */
@@ -80,9 +81,9 @@ export class Mailbox {
       } catch (error) {
         // It may not have arrived. A second answer to one message is ignored.
         this.#answers.unshift(...answers);
-        // Out of reach the connection tries anew by itself; a lease that has ended ends the membership.
-        if (signal.aborted || !isWaymarkError(error, 'overloaded')) break;
-        await new Promise<void>((resolve) => void clock.after(againMs, resolve));
+        // A lease that has ended ends the membership.
+        if (signal.aborted || !unanswered(error)) break;
+        await pause(clock, againMs, signal).catch(() => undefined);
       }
     }
     this.#collecting = false;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Batch, Engine, KeyRange, WatchOptions } from '../core/engine.js';
+import { systemClock } from '../core/system-clock.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { ForwardingEngine } from '../wrap/forward.js';
 import { markKey } from './layout.js';
@@ -30,7 +31,7 @@ test('[L11] a hold that ends before the watch of marks stands is told all the sa
   const hold = { path: '/l', tree: false, mode: 'exclusive', id: 'one' } as const;
   const key = markKey(hold);
   await engine.commit({ apply: [{ type: 'put', key, value: '' }] });
-  const marks = new MarkWatch(slow);
+  const marks = new MarkWatch(slow, systemClock);
   const lost = new Promise<string>((resolve) => marks.listen(hold, ({ kind }) => resolve(kind)));
   // The look at it that goes with listening finds it there.
   await engine.read({ key });

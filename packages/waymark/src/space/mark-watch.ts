@@ -1,7 +1,8 @@
+import type { Clock } from '../core/clock.js';
 import type { ByteString, Engine } from '../core/engine.js';
 import type { HeldKeys, HoldEnd } from '../core/host.js';
 import { bytesToText } from '../core/bytes.js';
-import { isWaymarkError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import { auditRange, markFacet, markKey, parseMark } from './layout.js';
 
 /** What forceUnlock and the removal of a namespace leave behind, in the revision that ends the holds. */
@@ -12,18 +13,23 @@ export interface AuditRecord {
   readonly at: string;
 }
 
+/** After its watch ended. */
+const againMs = 100;
+
 /**
  * Tells holds that their mark is gone, and why: one watch over all marks of a namespace, whatever the number of holds. It starts with
  * the first hold and stays until the host closes.
  */
 export class MarkWatch {
   readonly #engine: Engine;
+  readonly #clock: Clock;
   readonly #ended = new AbortController();
   readonly #listeners = new Map<ByteString, (end: HoldEnd) => void>();
   #running: Promise<void> | undefined;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, clock: Clock) {
     this.#engine = engine;
+    this.#clock = clock;
   }
 
   /** @returns stops listening */
@@ -83,12 +89,10 @@ export class MarkWatch {
             if (kind !== 'put') this.#tell(entry.key, endOf(kind, acts.get(entry.modRevision)));
           }
         }
-        return;
-      } catch (error) {
-        if (signal.aborted || isWaymarkError(error, 'unavailable')) return;
-        // Behind history: look at every hold anew, and watch from the present.
-        for (const key of this.#listeners.keys()) void this.#confirm(key);
+      } catch {
+        // Behind history, or the engine was out of reach: from its first batch on the next watch tells all.
       }
+      await pause(this.#clock, againMs, signal).catch(() => undefined);
     }
   }
 

@@ -62,6 +62,8 @@ export class HostMembers<M> implements types.Members<M> {
           { ...asker, address, meta, group, member: id },
           signal && { signal },
         ),
+      giveUp: ({ id: by }) =>
+        host.run(calls.leave, name, { group, member: id, incarnation: undefined, id: by }),
       make: (parts, asker) => new HeldMembership<M>(parts, { group: this, id, asker, call, box }),
     });
     joining.catch(() => box?.close());

@@ -78,7 +78,7 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     const takes = call.handle !== undefined || call.handleStream !== undefined;
     this.#mailbox = takes ? this.#open(call.handle, asker.lease) : null;
     parts.call.signal?.addEventListener('abort', this.#leave, { once: true });
-    this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand() : null;
+    this.#candidacy = parts.call.lead === true && this.isHeld() ? this.#stand(held.lease) : null;
   }
 
   /** Resolves when its messages are taken. */
@@ -213,16 +213,15 @@ export class HeldMembership<M> extends Held implements types.Membership<M> {
     });
   }
 
-  #stand(): Candidacy {
-    const { group, asker, call } = this.#parts;
+  #stand(lease: HeldParts['lease']): Candidacy {
+    const { group, asker } = this.#parts;
     return new Candidacy({
       namespace: group.namespace,
       path: this.path,
       kind: groupElection,
-      ttlMs: call.ttlMs,
       owner: asker.owner,
       says: textToBytes(this.id),
-      lease: asker.lease,
+      lease,
       lead: untilOver,
     });
   }

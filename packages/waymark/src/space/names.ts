@@ -65,6 +65,10 @@ export class HostNames implements types.Names {
         call: { ttlMs, renew, signal, owner },
         lease,
         ask,
+        giveUp: ({ id, lease: under }) => {
+          const whose = { id, path: this.path, owner, lease: under };
+          return this.#space.host.run(calls.giveUp, this.#namespace, whose);
+        },
         make: (parts, asker) =>
           new HeldName(parts, asker, granted as Granted, this.#space, this.#namespace, keeper),
       });

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
-import { WaymarkError } from '../core/errors.js';
+import { unanswered, WaymarkError } from '../core/errors.js';
+import { pause } from '../core/pause.js';
 import * as calls from '../recipes/once.js';
 import { onceWords } from '../recipes/wording.js';
 import { decodeValue, encodeValue, json } from './codecs.js';
@@ -11,6 +12,9 @@ import type { HostNamespace } from './namespace.js';
 import type { OnceCall, OnceRun } from './once-types.js';
 import { pathToBytes } from './paths.js';
 import { watchKeyGone } from './watch-key.js';
+
+/** After the engine was out of reach. */
+const againMs = 100;
 
 export type OnceJob<R> = (run: OnceRun) => Promise<R> | R;
 
@@ -40,6 +44,7 @@ export async function runOnce<R>(
       record = claimed.record;
       return claimed.token;
     },
+    giveUp: ({ id }) => host.run(calls.unclaim, name, { id, path }),
     make: (parts, asker) => new HeldClaim(parts, asker, namespace),
   });
   if (claim !== null) return await run(claim, job, call, space.clock);
@@ -50,13 +55,16 @@ export async function runOnce<R>(
 async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall, clock: Clock): Promise<R> {
   const given = call.signal === undefined ? [] : [call.signal];
   const signal = AbortSignal.any([claim.signal, ...given]);
+  let ran = false;
   try {
     const remainingMs = (): number => claim.remainingMs();
     const value = await job({ token: claim.token, signal, remainingMs });
+    ran = true;
     return valueOf<R>(claim.path, await claim.settle({ value }));
   } catch (error) {
-    // A job that was told to end did not fail.
-    if (call.whenFailed === 'record' && !signal.aborted && !claim.settled) {
+    // A job that was told to end did not fail, and neither did one whose value the engine may have by now.
+    const unsettled = !signal.aborted && !claim.settled && !(ran && unanswered(error));
+    if (call.whenFailed === 'record' && unsettled) {
       const failed = error instanceof Error ? error.message : String(error);
       await claim.settle({ failed: failed.slice(0, failedCharsMax) });
     }
@@ -100,11 +108,25 @@ class HeldClaim extends Held {
     if ('value' in outcome && outcome.value !== undefined) encodeValue(json, path, outcome.value);
     const record = encodeValue(json, path, { by: id, owner, ...outcome });
     await this.changing(async () => {
-      await host.run(calls.settle, name, { id, path, token, record });
+      await this.#untilAnswered(() => host.run(calls.settle, name, { id, path, token, record }));
       this.settled = true;
       return token;
     });
     return record;
+  }
+
+  /** The job has run: what it came to is told as long as the claim stands. */
+  async #untilAnswered(tell: () => Promise<unknown>): Promise<void> {
+    const { clock } = this.#namespace.space;
+    for (;;) {
+      try {
+        await tell();
+        return;
+      } catch (error) {
+        if (!unanswered(error) || !this.isHeld()) throw error;
+      }
+      await pause(clock, againMs, this.signal);
+    }
   }
 
   protected get title(): string {

@@ -79,6 +79,7 @@ export class HostSemaphore implements types.Semaphore {
       call,
       ask: (asker) =>
         host.run(calls.acquire, name, { ...asker, ...wish, waitMs }, signal && { signal }),
+      giveUp: ({ id }) => host.run(calls.release, name, { id, path }),
       make: (parts, asker) => new HeldPermit(parts, asker.id, weight, this.#namespace),
     });
   }

@@ -115,6 +115,7 @@ export class HostSpace implements Space {
         const request = { id, path, tree, mode, lease, owner, session, waitMs };
         return host.acquire(namespace, request, signal && { signal });
       },
+      giveUp: ({ id }) => host.release(namespace, { path, tree, mode, id }),
       make: (parts, { id }) => {
         const hold = { path, tree, mode, id };
         const lock = new HeldLock(parts, { host, namespace, hold, forget: this.#forget });

@@ -152,41 +152,6 @@ export const lockCases: readonly RecipeCase[] = [
     },
   },
   {
-    name: '[L10] upgrade, downgrade, and the second upgrade',
-    async run({ a, b }) {
-      const one = await a.namespace('n').lock('/u', { mode: 'shared' });
-      const two = await b.namespace('n').lock('/u', { mode: 'shared' });
-      const upgrade = one.upgrade();
-      await queueOf(() => b.namespace('n').explain('/u', { mode: 'shared' }), 1);
-      await failsWith('conflict', () => two.upgrade());
-      const before = one.token;
-      await two.release();
-      await soon('the upgrade', upgrade);
-      same(one.mode, 'exclusive', 'upgraded');
-      holds(one.token > before, 'with a new token');
-      await a.namespace('n').put('/u', 'under it');
-      await one.downgrade();
-      const again = await b.namespace('n').tryLock('/u', { mode: 'shared' });
-      holds(again !== null, 'shared again');
-      await failsWith('timeout', () => one.upgrade({ waitMs: 20 }));
-      same(one.isHeld(), true, 'the shared hold stands');
-      await again.release();
-      await one.release();
-    },
-  },
-  {
-    name: '[L10] a waiter that came before a downgrade does not get in beside it',
-    async run({ a, b }) {
-      const lock = await a.namespace('n').lock('/d');
-      const waiter = b.namespace('n').lock('/d');
-      await queueOf(() => a.namespace('n').explain('/d'), 1);
-      await lock.downgrade();
-      same((await a.namespace('n').explain('/d')).waiters.length, 1, 'it still waits');
-      await lock.release();
-      await (await soon('the grant', waiter)).release();
-    },
-  },
-  {
     name: '[L11] forceUnlock ends it, and its holder is told why',
     async run({ a, b }) {
       const lock = await a.namespace('n').lock('/f');

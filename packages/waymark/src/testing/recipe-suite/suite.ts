@@ -1,4 +1,5 @@
 import type { Space } from '../../space/types.js';
+import { convertCases } from './convert-cases.js';
 import { electionEndCases } from './election-end-cases.js';
 import { electionCases } from './election-cases.js';
 import { explainCases } from './explain-cases.js';
@@ -39,6 +40,7 @@ export const recipeCases: readonly RecipeCase[] = [
   ...namespaceCases,
   ...watchCases,
   ...lockCases,
+  ...convertCases,
   ...guardCases,
   ...explainCases,
   ...electionCases,
