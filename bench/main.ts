@@ -35,23 +35,39 @@ const usage = `npm run bench -- SUITE… [--peers] [--long] [--rounds N] [--only
   --only  lines whose name contains TEXT
 `;
 
+const options = {
+  peers: { type: 'boolean', default: false },
+  long: { type: 'boolean', default: false },
+  rounds: { type: 'string' },
+  only: { type: 'string' },
+  json: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** @returns null when they cannot be understood, which it says */
+function argumentsGiven() {
+  try {
+    const given = parseArgs({ allowPositionals: true, options });
+    const { rounds } = given.values;
+    if (rounds === undefined || /^[1-9]\d?$/.test(rounds)) return given;
+    throw new Error(`--rounds takes 1 to 99, not ${rounds}`);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return null;
+  }
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      peers: { type: 'boolean', default: false },
-      long: { type: 'boolean', default: false },
-      rounds: { type: 'string' },
-      only: { type: 'string' },
-      json: { type: 'string' },
-    },
-  });
-  const names = positionals.includes('all') ? Object.keys(suites) : positionals;
-  if (names.length === 0 || names.some((name) => !(name in suites))) {
+  const given = argumentsGiven();
+  if (given?.values.help === true) return void process.stdout.write(usage);
+  const asked = given?.positionals ?? [];
+  const names = asked.includes('all') ? Object.keys(suites) : asked;
+  if (given === null || names.length === 0 || names.some((name) => !(name in suites))) {
     process.stderr.write(usage);
     process.exitCode = 2;
     return;
   }
+  const { values } = given;
   const { peers, long, only } = values;
   const results: LineResult[] = [];
   for (const name of names as (keyof typeof suites)[]) {

@@ -174,6 +174,8 @@ async function longWatch(stage: Stage, waymark: Running, etcd: Running): Promise
     async () => [side('etcd3 watch', 'etcd3', etcd)],
     false,
   );
+  // Its runs are those of the line before, which `--only` may leave out.
+  if (ours.length === 0) return;
   const told = ours.values();
   const latest = { first: 0 };
   await stage.line(
