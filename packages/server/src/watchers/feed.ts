@@ -7,6 +7,7 @@ import {
   type KeyRange,
   pause,
 } from 'waymark/engine';
+import { Coverage } from './coverage.js';
 import type { Lane } from './lane.js';
 import { processorKey } from './keys.js';
 import { dataRange, eachRevision } from './matching.js';
@@ -194,8 +195,10 @@ export class Feed {
   async #catchUp(from: number, lanes: Set<Lane>): Promise<void> {
     const { engine, identity, clock, processor, nudge, failed } = this.#parts;
     const { signal } = this.#ending;
-    const ranges: KeyRange[] = [{ key: processorKey(processor) }];
-    for (const namespace of this.#namespacesOf(lanes)) ranges.push(dataRange(namespace));
+    const coverage = new Coverage();
+    for (const { endpoint } of lanes) coverage.add(this.#registry, endpoint);
+    const data = Array.from(coverage.namespaces, dataRange);
+    const ranges: KeyRange[] = [{ key: processorKey(processor) }, ...data];
     const byEndpoint = new Map([...lanes].map((lane) => [lane.endpoint, lane]));
     const find = (endpoint: string): Lane | undefined => byEndpoint.get(endpoint);
     const leave = (lane: Lane): void => {
@@ -206,15 +209,20 @@ export class Feed {
     nudge();
     try {
       for await (const batch of engine.watch(ranges, { after: from, identity, signal })) {
-        for (const lane of byEndpoint.values()) if (!lane.fed) byEndpoint.delete(lane.endpoint);
+        for (const lane of byEndpoint.values()) {
+          if (!lane.fed) byEndpoint.delete(lane.endpoint);
+          else if (!coverage.holds(this.#registry, lane.endpoint)) leave(lane);
+        }
+        // Who is told of what comes after it is not known yet.
+        const through = Math.min(batch.revision, this.#position);
         const offering = new Offering(this.#registry, find, leave);
         eachRevision(batch, (revision, _registry, data) => {
-          offering.offer(revision, data);
-          return true;
+          if (revision <= through) offering.offer(revision, data);
+          return revision < through;
         });
-        for (const lane of byEndpoint.values()) lane.seen = Math.max(lane.seen, batch.revision);
+        for (const lane of byEndpoint.values()) lane.seen = Math.max(lane.seen, through);
         if (byEndpoint.size === 0) return;
-        if (batch.revision >= this.#position) {
+        if (through === this.#position) {
           for (const lane of byEndpoint.values()) this.lanes.set(lane.endpoint, lane);
           return;
         }
@@ -237,14 +245,5 @@ export class Feed {
         leave(lane);
       }
     }
-  }
-
-  #namespacesOf(lanes: Iterable<Lane>): Set<string> {
-    const namespaces = new Set<string>();
-    for (const { endpoint } of lanes) {
-      const watchers = this.#registry.endpoints.get(endpoint)?.watchers.values() ?? [];
-      for (const { record } of watchers) namespaces.add(record.namespace);
-    }
-    return namespaces;
   }
 }

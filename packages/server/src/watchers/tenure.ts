@@ -229,10 +229,11 @@ export class Tenure {
   /** Of what is held and should not be. */
   #letGo({ endpoint, worker, fence }: Held, owner: string | undefined): void {
     const now = this.#feed.registry.endpoints.get(endpoint.id);
-    if (now === undefined) void worker.unregistered();
+    if (now === undefined || now.begins !== endpoint.begins) void worker.unregistered();
     // What the watch has not told yet has a higher revision than all that it has.
     else if (now.hold?.fence !== fence && this.#feed.position >= fence) void worker.lost();
-    else if (owner !== this.id) void worker.giveUp();
+    // Of a registry that was read anew it is another object, which alone is kept in step.
+    else if (owner !== this.id || now !== endpoint) void worker.giveUp();
   }
 
   #begin({ endpoint, fence, state }: Taken): void {
