@@ -188,6 +188,21 @@ test('a kept connection that its server closes meanwhile costs no try', async ()
   expect(receiver.heard).toHaveLength(3);
 });
 
+test('[W1.4] it does, where the hold has ended since: nothing is sent again', async () => {
+  await using receiver = await startHttpReceiver();
+  await using endpoint = openAt(hook(receiver));
+  await send(endpoint);
+  let held = true;
+  receiver.answer = ({ response }) => {
+    held = false;
+    response.destroy();
+  };
+  const soon = AbortSignal.timeout(10_000);
+  const failure = await failureOf(endpoint.deliver(deliveryOf([eventAt(1)]), soon, () => held));
+  expect(failure.verdict).toBe('superseded');
+  expect(receiver.heard).toHaveLength(2);
+});
+
 test('deliveries use one connection, one after the other', async () => {
   await using receiver = await startHttpReceiver();
   const sockets: Socket[] = [];

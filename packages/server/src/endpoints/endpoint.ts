@@ -115,9 +115,10 @@ export interface Endpoint extends AsyncDisposable {
    * Brings one delivery. It resolves when the endpoint has accepted all of it, and never before; the caller has one under way at a time.
    * The signal ends the try at its deadline or when the endpoint is given up; what may have arrived by then is the receiver's to tell apart.
    *
+   * @param may  for one that sends more than once: whether it may still, which it asks before (rule W1.4)
    * @throws {DeliveryFailure}
    */
-  deliver(delivery: Delivery, signal: AbortSignal): Promise<void>;
+  deliver(delivery: Delivery, signal: AbortSignal, may?: () => boolean): Promise<void>;
 }
 
 /**

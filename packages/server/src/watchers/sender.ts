@@ -124,7 +124,7 @@ export class Sender {
     this.#idleSince = null;
     const disarm = clock.after(timeoutMs, () => this.#tries.abort(timedOut()), true);
     try {
-      await this.#tries.unlessEnded(opened.deliver(delivery, signal));
+      await this.#tries.unlessEnded(opened.deliver(delivery, signal, () => lease.isHeld()));
     } finally {
       disarm();
       this.#idleSince = clock.now();

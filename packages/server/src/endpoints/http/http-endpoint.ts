@@ -44,6 +44,7 @@ class HttpEndpoint implements Endpoint {
   /** The last one. Where its answer never ends, it keeps one connection busy and no more. */
   #exchange: Exchange | null = null;
   #ended: DeliveryFailure | null = null;
+  #may: () => boolean = () => true;
 
   constructor(target: Target, settings: EndpointSettings, tools: EndpointTools) {
     const { scheme, user, password } = readUri(target.uri, rules);
@@ -59,7 +60,12 @@ class HttpEndpoint implements Endpoint {
     this.#connect = () => tools.connections.use(key, () => openPool(target, secure, tools));
   }
 
-  async deliver(delivery: Delivery, until: AbortSignal): Promise<void> {
+  async deliver(
+    delivery: Delivery,
+    until: AbortSignal,
+    may: () => boolean = () => true,
+  ): Promise<void> {
+    this.#may = may;
     const abort = (): void => this.#exchange?.abort(endedBy(until));
     until.addEventListener('abort', abort, { once: true });
     try {
@@ -111,6 +117,7 @@ class HttpEndpoint implements Endpoint {
   #ask(pool: HttpPool, { headers, body }: HttpRequest, until: AbortSignal): Promise<Answer> {
     if (until.aborted) throw endedBy(until);
     if (this.#ended !== null) throw this.#ended;
+    if (!this.#may()) throw new DeliveryFailure('superseded', 'the hold has ended');
     if (this.#account !== null) headers['authorization'] = this.#account;
     this.#exchange = new Exchange(pool, { method: 'POST', path: this.#path, headers, body });
     return this.#exchange.answer;
