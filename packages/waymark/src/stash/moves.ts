@@ -4,7 +4,7 @@ import type { StashMove } from '../core/stash.js';
 import type { Known } from './known.js';
 import { partitionCount } from './hash.js';
 import { type PlacedNode, Placement } from './placement.js';
-import { readQuorumOf } from './routes.js';
+import { readQuorumOf, writeQuorumOf } from './routes.js';
 import { changeView, encode, movePrefix, readView, type SeenView, type StashView } from './view.js';
 
 /**
@@ -97,7 +97,7 @@ export async function advanceMove(
   if (also.phase === 'filling') {
     // Of one that is dead and is given nothing there is nothing to hear.
     const after = missing.length === 0 ? null : new Placement(also.nodes, replicas);
-    if (missing.some(({ id }) => after !== null && gained(id, before(), after).length > 0)) {
+    if (missing.some(({ id }) => after !== null && toFill(id, before(), after).length > 0)) {
       return null;
     }
     const settling = { phase: 'settling', nodes, since: epoch + 1 } as const;
@@ -112,10 +112,15 @@ export async function advanceMove(
   return await changeView(engine, seen, done, options);
 }
 
-/** Partitions that a node has to be given, ascending. */
-export function gained(id: string, before: Placement, after: Placement): number[] {
-  const kept = keptBy(id, before);
-  return [...keptBy(id, after)].filter((one) => !kept.has(one));
+/**
+ * Partitions that a node has to be filled with before it is read by the next view, ascending: those that it gains. Where fewer copies are left, all that it keeps, if a read of them may miss what was
+ * acknowledged by copies of before: of a write that two of three have, one of the two that stay may have nothing, and is read alone.
+ */
+export function toFill(id: string, before: Placement, after: Placement): number[] {
+  const all = keptBy(id, after);
+  const isRead = writeQuorumOf(before.replicas) + readQuorumOf(after.replicas) > before.replicas;
+  const had = isRead ? keptBy(id, before) : new Set<number>();
+  return [...all].filter((one) => !had.has(one));
 }
 
 /** Partitions that a node keeps, ascending. */

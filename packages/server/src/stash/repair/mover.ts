@@ -3,7 +3,6 @@ import { Bell, type Clock, type Engine, isWaymarkError, pause, WaymarkError } fr
 import {
   advanceMove,
   type Also,
-  gained,
   keptBy,
   type Known,
   partitionCount,
@@ -13,6 +12,7 @@ import {
   type SeenView,
   type StashPeer,
   tellMove,
+  toFill,
   type ViewWatch,
 } from 'waymark/stash';
 import type { StashStore } from '../store.js';
@@ -118,7 +118,7 @@ export class Mover {
     this.#doneSince = also.since;
   }
 
-  /** Has all partitions that this node gains from as many of their owners as a read asks. */
+  /** Has all partitions that this node is to be filled with from as many of their owners as a read asks. */
   async #fill(
     known: Known,
     { view }: SeenView,
@@ -128,9 +128,11 @@ export class Mover {
     const { signal } = this.#stop;
     const before = new Placement(view.nodes, view.replicas);
     const after = new Placement(view.also?.nodes ?? [], view.replicas);
-    const wanted = gained(store.id, before, after);
+    const wanted = toFill(store.id, before, after);
     const needed = readQuorumOf(before.replicas);
-    const has = new Map(wanted.map((one) => [one, new Set<string>()]));
+    // What it has itself counts, and is no leftover of an earlier time.
+    const kept = keptBy(store.id, before);
+    const has = new Map(wanted.map((one) => [one, new Set(kept.has(one) ? [store.id] : [])]));
     const lacking = (one: number): boolean => (has.get(one)?.size ?? 0) < needed;
     const brought = new Set<number>();
     let [entries, toldAt] = [0, Number.NEGATIVE_INFINITY];
@@ -146,10 +148,12 @@ export class Mover {
         const asked = partitions.filter((one) => lacking(one) && has.get(one)?.has(id) === false);
         const parts = this.#reconcileParts(this.#parts.peerOf(id, known), view.epoch);
         try {
-          await adoptFloors(asked, parts);
+          const fresh = (one: number): boolean => !kept.has(one);
+          await adoptFloors(asked.filter(fresh), parts);
           const same = await agreeing(asked, parts);
           await inTurns(asked, async (one) => {
-            const { fetched } = same.has(one) ? none : await reconcile(one, parts);
+            const how = { ...parts, fresh: fresh(one) };
+            const { fetched } = same.has(one) ? none : await reconcile(one, how);
             // All that it held was here already.
             if (fetched === 0) has.get(one)?.add(id);
             entries += fetched;
@@ -189,7 +193,7 @@ export class Mover {
     const { signal } = this.#stop;
     const perMs = (this.#parts.bytesPerSecond ?? bytesPerSecondDefault) / 1_000;
     const pace = (bytes: number): Promise<void> => pause(clock, bytes / perMs, signal);
-    return { store, peer, epoch, fresh: true, pace, signal };
+    return { store, peer, epoch, pace, signal };
   }
 }
 
