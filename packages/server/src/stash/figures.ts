@@ -61,7 +61,7 @@ function describeStore(gauge: Describe, total: Describe): void {
   );
   total(
     'skewed',
-    "Parts refused for stamps too far ahead of this node's clock.",
+    "Parts, and entries of replicas, refused for stamps too far ahead of this node's clock.",
     ({ store }) => store.stamps.refused,
   );
 }

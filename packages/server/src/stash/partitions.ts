@@ -83,13 +83,13 @@ export class Partitions {
   }
 
   /**
-   * Puts what another replica holds where it is newer, sealed or not. Resolves when it is on the disk.
+   * Puts what another replica holds where it is newer, sealed or not; what is stamped too far ahead is left out (rule D2.3). Resolves when it is on the disk.
    *
-   * @throws {WaymarkError} as `StashStore.write`
+   * @throws {WaymarkError} otherwise as `StashStore.write`
    */
   async mend(partition: number, entries: Uint8Array): Promise<void> {
     this.#store.checkOpen();
-    const { room, keys } = this.#parts;
+    const { room, keys, stamps } = this.#parts;
     if (!room.writable) await room.check();
     const part = measureEntries(entries, null);
     this.#store.admit(part);
@@ -102,7 +102,7 @@ export class Partitions {
       if (zero <= keyStart || zero >= keyEnd - 1) throw notFull();
       keys.compose(partition, noIndex, block, keyStart, keyEnd);
       cursor.nextVersion();
-      written.put(partition, cursor, cursor, 0);
+      if (stamps.admits(cursor.stamp)) written.put(partition, cursor, cursor, 0);
     }
     await written.done();
   }

@@ -152,10 +152,11 @@ export class StashStore {
    */
   async write(index: string, entries: Uint8Array, more = false): Promise<number> {
     if (!this.writable) await this.checkRoom();
-    const { keys, floors } = this.#parts;
+    const { keys, floors, stamps } = this.#parts;
     const { bytes, hash } = this.#indexes.of(index);
     const part = measureEntries(entries, bytes.length);
     this.admit(part);
+    stamps.admit(part.stampMax);
     const written = this.#writes.begin(part.diskBytes, more);
     const cursor = new PackedCursor(entries);
     while (!cursor.done) {
@@ -188,12 +189,10 @@ export class StashStore {
     await this.hints.add(node, missed);
   }
 
-  /** @throws {WaymarkError} as `write`: what refuses a part whatever its keys are */
-  admit({ values, stampMax }: PartSize): void {
-    const { commits, stamps } = this.#parts;
+  /** @throws {WaymarkError} `storage_full`, `overloaded`: what refuses a part whatever its entries are */
+  admit({ values }: PartSize): void {
     if (values > 0) this.#checkQuota();
-    measurePending(commits.pendingBytes);
-    stamps.admit(stampMax);
+    measurePending(this.#parts.commits.pendingBytes);
   }
 
   /** Entries of an index in some partitions, tombstones too. @see StashNode.scan */

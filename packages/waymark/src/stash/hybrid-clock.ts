@@ -54,17 +54,29 @@ export class HybridClock {
    * @throws {WaymarkError} `invalid` for one too far ahead
    */
   admit(stamp: number): void {
-    const now = Math.max(Math.floor(this.#clock.wallNow()), this.#from);
+    if (this.admits(stamp)) return;
+    const now = this.#now();
     const aheadMs = Math.floor(stamp / stampsPerMs) - now;
+    const times = `${instant(now + aheadMs)} there, ${instant(now)} here`;
+    throw new WaymarkError(
+      'invalid',
+      `a write is stamped ${aheadMs} ms ahead of this node's clock (${times}): at most ${skewMsMax}, set the clocks right`,
+    );
+  }
+
+  /** As `admit`. @returns whether it was, where others beside it are not to suffer */
+  admits(stamp: number): boolean {
+    const aheadMs = Math.floor(stamp / stampsPerMs) - this.#now();
     if (aheadMs > skewMsMax) {
       this.#refused++;
-      const times = `${instant(now + aheadMs)} there, ${instant(now)} here`;
-      throw new WaymarkError(
-        'invalid',
-        `a write is stamped ${aheadMs} ms ahead of this node's clock (${times}): at most ${skewMsMax}, set the clocks right`,
-      );
+      return false;
     }
     this.saw(stamp);
+    return true;
+  }
+
+  #now(): number {
+    return Math.max(Math.floor(this.#clock.wallNow()), this.#from);
   }
 }
 
