@@ -64,7 +64,7 @@ export class Coordinator implements StashDesk {
   readonly #views: ViewWatch;
   readonly #operator: StashOperator;
   readonly #stamps: HybridClock;
-  readonly #writer: number;
+  #writer: number;
   readonly #health = new Map<string, NodeHealth>();
   readonly #hashes = new Map<string, KeyHash>();
   #also: { readonly epoch: number; readonly placement: Placement } | null = null;
@@ -76,7 +76,7 @@ export class Coordinator implements StashDesk {
     this.#views = new ViewWatch(options.engine, options.clock);
     this.#operator = new StashOperator({ ...options, views: this.#views });
     this.#stamps = options.stamps ?? new HybridClock(options.clock);
-    this.#writer = Math.floor(options.random.next() * 2 ** 32);
+    this.#writer = this.#drawWriter();
   }
 
   async read({ index, keys, level, keysOnly, ...call }: StashRead): Promise<Uint8Array> {
@@ -105,9 +105,8 @@ export class Coordinator implements StashDesk {
     const deadline = new Deadline(this.#clock, call);
     const batch = new Batch(entries, checkWritten);
     // Before anything is waited for: writes that one caller sends one after the other keep that order.
-    this.#stamp(batch.block, batch, true);
+    let tried = this.#stamp(batch.block, batch, true);
     if (batch.count === 0) return { replicas: (await this.#routes(deadline)).replicas, flushed: 0 };
-    let tried = 0;
     let run: WriteRun | null = null;
     let mayShow = false;
     for (let asked = batch; ;) {
@@ -123,7 +122,10 @@ export class Coordinator implements StashDesk {
         return done;
       } catch (error) {
         mayShow ||= mayBeWritten(run);
-        if (!(error instanceof Overtaken)) throw mayShow ? uncertain(error) : error;
+        if (!(error instanceof Overtaken)) {
+          this.#learn(run, tried);
+          throw mayShow ? uncertain(error) : error;
+        }
         // Nodes may still be reading what they were given.
         const block = Buffer.from(asked.block);
         tried = this.#overtake(block, asked, error.stamp);
@@ -245,24 +247,31 @@ export class Coordinator implements StashDesk {
    * Stamps it above what a node holds. What is too far ahead of this clock is tried by this write alone, as another writer's: a node whose clock is wrong may be the only one that takes it, and a
    * clock that had taken it up would have every later write refused by the others.
    *
-   * @returns what was tried, to be taken up once enough nodes took it; 0: nothing
+   * @returns the last stamp, to be taken up once enough nodes took it
    */
   #overtake(block: Buffer, batch: Batch, stamp: number): number {
     const aheadMs = stamp / stampsPerMs - this.#clock.wallNow();
-    if (aheadMs <= skewMsMax || stamp <= this.#stamps.high) {
+    if (aheadMs <= skewMsMax || stamp <= this.#stamps.last) {
       this.#stamps.saw(stamp);
-      this.#stamp(block, batch, false);
-      return 0;
+      return this.#stamp(block, batch, false);
     }
-    const writer = Math.floor(this.#options.random.next() * 2 ** 32);
-    return stampBatch(block, batch, { stamp: stamp + 1, writer, laterMs: 0 });
+    return stampBatch(block, batch, { stamp: stamp + 1, writer: this.#drawWriter(), laterMs: 0 });
   }
 
-  /** @param first  where an expiry stands it is a time to live yet */
-  #stamp(block: Buffer, batch: Batch, first: boolean): void {
+  /** What was refused as too far ahead raises no later stamp. As another writer, since of one's own newer versions nodes do not tell. */
+  #learn(run: WriteRun | null, stamp: number): void {
+    if (run?.isAhead === true && this.#stamps.giveBack(stamp)) this.#writer = this.#drawWriter();
+  }
+
+  #drawWriter(): number {
+    return Math.floor(this.#options.random.next() * 2 ** 32);
+  }
+
+  /** @param first  where an expiry stands it is a time to live yet. @returns the last stamp */
+  #stamp(block: Buffer, batch: Batch, first: boolean): number {
     const stamp = this.#stamps.next(batch.count);
     const laterMs = first ? Math.floor(stamp / stampsPerMs) : 0;
-    stampBatch(block, batch, { stamp, writer: this.#writer, laterMs });
+    return stampBatch(block, batch, { stamp, writer: this.#writer, laterMs });
   }
 }
 

@@ -58,3 +58,19 @@ test('[D2.3] what is kept over a restart is gone on from, whatever the clock say
   expect(() => again.admit(kept + (skewMsMax + 1) * stampsPerMs)).toThrow(/501 ms ahead/);
   expect(again.refused).toBe(1);
 });
+
+test('[D2.3] stamps that were refused as too far ahead are given back once: the next go on from the wall, and the highest is kept', () => {
+  let wall = 1_700_000_000_000;
+  const clock = Object.assign(new FakeClock(), { wallNow: () => wall });
+  const stamps = new HybridClock(clock);
+  wall += 3_600_000;
+  const [first, second] = [stamps.next(), stamps.next(10)];
+  wall -= 3_600_000;
+  expect(stamps.next()).toBeGreaterThan(second);
+  expect(stamps.giveBack(first)).toBe(true);
+  const again = stamps.next();
+  expect(again).toBe(wall * stampsPerMs);
+  expect(stamps.giveBack(second), 'a second refusal of the same time').toBe(false);
+  expect(stamps.next()).toBe(again + 1);
+  expect(stamps.high).toBeGreaterThan(second);
+});

@@ -17,6 +17,8 @@ export class HybridClock {
   /** Unix ms: an earlier life got so far. */
   readonly #from: number;
   #high: number;
+  /** Where the next stamp goes on. */
+  #last: number;
   #refused = 0;
 
   /** @param high  the highest stamp that an earlier life may have given or seen */
@@ -24,11 +26,17 @@ export class HybridClock {
     this.#clock = clock;
     this.#from = Math.floor(high / stampsPerMs);
     this.#high = high;
+    this.#last = high;
   }
 
   /** The highest stamp that was given or seen. */
   get high(): number {
     return this.#high;
+  }
+
+  /** Below it is no next stamp: `high`, unless that was given back. */
+  get last(): number {
+    return this.#last;
   }
 
   /** Stamps that were too far ahead. */
@@ -38,14 +46,26 @@ export class HybridClock {
 
   /** @returns the first of so many stamps in a row */
   next(count = 1): number {
-    const first = Math.max(this.#high + 1, Math.floor(this.#clock.wallNow()) * stampsPerMs);
-    this.#high = first + count - 1;
+    const first = Math.max(this.#last + 1, Math.floor(this.#clock.wallNow()) * stampsPerMs);
+    this.saw(first + count - 1);
     return first;
   }
 
   /** What a node holds is in the past of what is stamped from here on. */
   saw(stamp: number): void {
     if (stamp > this.#high) this.#high = stamp;
+    if (stamp > this.#last) this.#last = stamp;
+  }
+
+  /**
+   * Nodes refused a stamp as too far ahead: the wall was, and may be right again. What is given next goes on from the wall, lower than what was given before.
+   *
+   * @returns whether it does: then it is to be given as another writer's. False where it does since another refusal
+   */
+  giveBack(refused: number): boolean {
+    if (this.#last < refused) return false;
+    this.#last = 0;
+    return true;
   }
 
   /**

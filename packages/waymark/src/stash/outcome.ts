@@ -1,4 +1,4 @@
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { type ErrorCode, isWaymarkError, WaymarkError } from '../core/errors.js';
 
 /** With these a node says that it applied nothing. */
 const certain = new Set([
@@ -23,6 +23,10 @@ export class Failures {
 
   add(node: string, error: unknown): void {
     this.#errors.set(node, error);
+  }
+
+  has(code: ErrorCode): boolean {
+    return [...this.#errors.values()].some((error) => isWaymarkError(error, code));
   }
 
   get allCertain(): boolean {

@@ -64,6 +64,11 @@ export class WriteRun implements Run<StashAcknowledged> {
     return this.#had.length > 0 || this.#underWay > 0 || !this.#failures.allCertain;
   }
 
+  /** Whether a node refused it for its stamps: all else was looked at before it was sent. */
+  get isAhead(): boolean {
+    return this.#failures.has('invalid');
+  }
+
   late(): void {
     this.#fail(this.#tooFew());
   }
