@@ -378,6 +378,12 @@ test('[D4.6] while the space is away reads and writes go on with the last view',
       expect(await on.get(key)).toBe(`v${minute}`);
     }
   }
+  // Nobody asks for long.
+  for (let minute = 0; minute < 5; minute++) {
+    bed.clock.advance(60_000);
+    await turns();
+  }
+  expect(await on.get(key)).toBe('v9');
   const fresh = bed.space(bed.coordinator({ engine })).stash.index(index);
   await expect(fresh.get(key)).rejects.toMatchObject({ code: 'unavailable' });
 });

@@ -6,7 +6,7 @@ import { pause } from '../core/pause.js';
 import { Known } from './known.js';
 import { viewRange } from './view.js';
 
-/** When nobody has asked for so long, the watch ends. */
+/** When nobody has asked for so long, the watch ends, unless the last view is all that there is. */
 const idleMsMax = 60_000;
 /** After it broke. */
 const againMs = 500;
@@ -136,7 +136,8 @@ export class ViewWatch {
     let disarm = (): void => {};
     const look = (): void => {
       const idle = this.#clock.now() - this.#usedAt >= idleMsMax && this.#listeners.size === 0;
-      if (idle) running.abort();
+      // While the engine is away nobody could be told anew of what is known.
+      if (idle && (this.#known === null || this.#trouble === null)) running.abort();
       else disarm = this.#clock.after(idleMsMax, look);
     };
     look();
