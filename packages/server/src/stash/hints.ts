@@ -14,6 +14,8 @@ export class Hints {
   readonly #commits: GroupCommit;
   /** By node the keys of its pages, and whether one was marked again since: what is told of it may be older than that. */
   readonly #told = new Map<string, Map<string, boolean>>();
+  /** Marks that are not in the table yet. */
+  #underWay = 0;
 
   constructor(table: Table, commits: GroupCommit) {
     this.#table = table;
@@ -27,7 +29,7 @@ export class Hints {
 
   /** Resolves when they are on disk. Beyond `hintsMax` none are taken: comparing finds what was missed. @returns whether they were */
   async add(node: string, keys: readonly Buffer[]): Promise<boolean> {
-    if (this.count + keys.length > hintsMax) return false;
+    if (this.count + this.#underWay + keys.length > hintsMax) return false;
     const head = headOf(node);
     const told = this.#told.get(node);
     for (const key of keys) if (told?.has(nameOf(key))) told.set(nameOf(key), true);
@@ -35,7 +37,12 @@ export class Hints {
     group.alongside.push(() => {
       for (const key of keys) this.#table.put(Buffer.concat([head, key]), oneByte);
     });
-    await group.done;
+    this.#underWay += keys.length;
+    try {
+      await group.done;
+    } finally {
+      this.#underWay -= keys.length;
+    }
     return true;
   }
 
