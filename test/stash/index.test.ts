@@ -53,6 +53,26 @@ test('[D3.5] a batch has a bounded part under way, and asks its source for no mo
   await expect(done).rejects.toMatchObject({ code: 'unavailable' });
 });
 
+test('[D3.5] of a read of large values no more is there than some answers, and each value comes in its place', async () => {
+  await using bed = await StashBed.open({ nodes: 1 });
+  const index = bed.space().stash.index<Uint8Array>('large', { codec: codecs.bytes });
+  const sizes = [900_000, 10, 300_000, 0, 100_000];
+  for (const [n, size] of sizes.entries()) await index.put(`k${n}`, new Uint8Array(size).fill(n));
+  const keys = Array.from({ length: 3_000 }, (_, i) => `k${(i * 7) % 6}`);
+  const [node] = bed.nodes;
+  if (node === undefined) throw new Error('no node');
+  let [before, most, place] = [node.calls.read, 0, 0];
+  for await (const [key, value] of index.getEach(keys)) {
+    expect(key).toBe(keys[place++]);
+    expect(value?.length).toBe(sizes[Number(key.slice(1))]);
+    most = Math.max(most, node.calls.read - before);
+    before = node.calls.read;
+  }
+  expect(place).toBe(3_000);
+  // Of three parts each the first, and of one eight more.
+  expect(most).toBeLessThan(12);
+});
+
 test('[D7.4] a codec that fails is told as such', async () => {
   await using bed = await StashBed.open({ nodes: 1 });
   const { stash } = bed.space();

@@ -238,6 +238,23 @@ describe('REST', () => {
     expect((await call('POST', '/some:batch', '{"pot":1}', 'application/json')).status).toBe(400);
   });
 
+  test('[D3.5] of large values lines tell as many as are asked for, and JSON at once no more than 16 MiB', async () => {
+    const value = 'x'.repeat(1_000_000);
+    const put = Array.from({ length: 17 }, (_, i) => `large${i}`);
+    for (const key of put) expect((await call('PUT', `/some/${key}`, value)).status).toBe(200);
+    const json = (get: readonly string[]) =>
+      call('POST', '/some:batch', JSON.stringify({ get }), 'application/json');
+    const some = JSON.parse((await json(put.slice(0, 16))).text) as { got: { value: string }[] };
+    expect(some.got.map((one) => one.value.length)).toEqual(Array(16).fill(1_000_000));
+    const refused = await json(put);
+    expect(refused.status).toBe(413);
+    expect(JSON.parse(refused.text)).toMatchObject({ code: 'too_large', max: 16_777_216 });
+    const lines = put.map((get) => JSON.stringify({ get })).join('\n');
+    const done = await call('POST', '/some:batch', lines, 'application/x-ndjson');
+    expect(done.text.length).toBeGreaterThan(17_000_000);
+    expect(done.text.trimEnd().split('\n').at(-1)).toBe('{"put":0,"deleted":0,"got":17}');
+  });
+
   test('the OpenAPI document and the metrics tell of it', async () => {
     await call('PUT', '/some/a', 'v');
     const document = (await (await fetch(`${url}/openapi.json`)).json()) as { paths: object };

@@ -15,6 +15,13 @@ interface Operation {
   readonly ttlMs: number | undefined;
 }
 
+export interface FoundJson {
+  readonly key: unknown;
+  readonly found: boolean;
+  readonly value?: string;
+  readonly base64?: string;
+}
+
 /** Operations of one kind in a row are one batch of so many. */
 const runMax = 1_000;
 const runBytesMax = 1_048_576;
@@ -74,14 +81,18 @@ async function* runOne(
   } else if (first?.kind === 'delete') {
     tally.deleted += await index.deleteMany(keys, { signal });
   } else {
-    const values = await index.getMany(keys, { signal });
-    tally.got += values.length;
-    for (const [i, value] of values.entries()) {
-      const told = { key: run[i]?.json, found: value !== undefined };
-      const shown = value === undefined ? told : { ...told, ...valueToJson(value) };
-      yield `${JSON.stringify(shown)}\n`;
+    let at = 0;
+    for await (const [, value] of index.getEach(keys, { signal })) {
+      yield `${JSON.stringify(foundToJson(run[at++]?.json, value))}\n`;
+      tally.got++;
     }
   }
+}
+
+/** What is told of a `get`. @param json  its key */
+export function foundToJson(json: unknown, value: Uint8Array | undefined): FoundJson {
+  if (value === undefined) return { key: json, found: false };
+  return { key: json, found: true, ...valueToJson(value) };
 }
 
 function operationOf(line: Readonly<Record<string, unknown>>): Operation {

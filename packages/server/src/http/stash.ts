@@ -5,7 +5,7 @@ import { codecs, limits, type Space, type StashIndex, type StashKey, WaymarkErro
 import { jsonLines } from '../stash/json-lines.js';
 import { keyFromJson, keyToJson, valueFromJson, valueToJson } from '../stash/key-json.js';
 import { goneSignal, rawPath } from './inputs.js';
-import { type BatchTally, runBatch } from './stash-batch.js';
+import { type BatchTally, type FoundJson, foundToJson, runBatch } from './stash-batch.js';
 import { stashOperatorRoutes } from './stash-operator.js';
 
 /** The stash: an entry's value is the body, byte for byte. */
@@ -62,6 +62,9 @@ const batchAnswer = Type.Object({
 });
 
 const tags = ['stash'];
+
+/** Of the values of an answer that is made at once. */
+const gotBytesMax = 16_777_216;
 
 export function stashRoutes(app: FastifyInstance, space: Space): void {
   app.get(
@@ -169,13 +172,19 @@ async function answeredAtOnce(
   const entries = put.map((one) => [keyFromJson(one.key), valueFromJson(one)] as const);
   const count = await index.putMany(entries, { ttlMs });
   const deleted = await index.deleteMany(gone.map(keyFromJson));
-  const values = await index.getMany(get.map(keyFromJson));
-  const got = values.map((value, i) => ({
-    key: get[i],
-    found: value !== undefined,
-    ...(value === undefined ? {} : valueToJson(value)),
-  }));
+  const got: FoundJson[] = [];
+  let bytes = 0;
+  for await (const [, value] of index.getEach(get.map(keyFromJson))) {
+    bytes += value?.length ?? 0;
+    if (bytes > gotBytesMax) throw tooMuch();
+    got.push(foundToJson(get[got.length], value));
+  }
   return { put: count, deleted, got };
+}
+
+function tooMuch(): WaymarkError {
+  const why = `values of more than ${gotBytesMax} bytes are not told at once: get fewer, or send lines as ${ndjson}; what was to be put and deleted is done`;
+  return new WaymarkError('too_large', why, { limit: 'gotBytes', max: gotBytesMax });
 }
 
 /** A line for each `get`, in their order, and one with the sums or the error behind all. */

@@ -120,27 +120,61 @@ export async function* inTurn<I, R>(
   while (sent.length > 0) yield await first();
 }
 
+type Read = (keys: Uint8Array) => Promise<Uint8Array>;
+
 /**
- * The values of packed keys, one for each, whatever fits into an answer.
+ * What is told of packed keys for which an answer had no room, in their order. They are asked for when they are wanted, in parts of as many as there was room for, several under way: so of a thousand large
+ * values some answers are there at a time.
  *
- * @param read  answers for the first of the keys, or for all
+ * @param count  keys that were told of, the first ones
  */
-export async function readAll<T>(
+export async function* answersBehind(
   keys: Uint8Array,
-  codec: Codec<T>,
-  read: (keys: Uint8Array) => Promise<Uint8Array>,
-): Promise<(T | undefined)[]> {
-  const asked = new PackedCursor(keys);
-  const values: (T | undefined)[] = [];
-  while (!asked.done) {
-    const told = new PackedCursor(await read(keys.subarray(asked.end)));
-    if (told.done) throw new WaymarkError('internal', 'the stash told of no key');
-    while (!told.done) {
-      asked.nextKey();
-      told.nextVersion();
-      values.push(valueAt(told, codec));
+  count: number,
+  { read, underWay }: { readonly read: Read; readonly underWay: UnderWay },
+): AsyncGenerator<Uint8Array, void, void> {
+  const parts = blocksOf(behind(keys, count), count);
+  for await (const [{ block }, told] of inTurn(parts, (part) => read(part.block), underWay)) {
+    yield told;
+    // Where values grow larger: one answer after the other.
+    for (let left = behind(block, countOf(told)); left.length > 0;) {
+      const more = await read(left);
+      yield more;
+      left = behind(left, countOf(more));
     }
   }
+}
+
+/** Packed keys without the first ones. */
+function behind(keys: Uint8Array, count: number): Uint8Array {
+  const cursor = new PackedCursor(keys);
+  for (let i = 0; i < count; i++) cursor.nextKey();
+  return keys.subarray(cursor.end);
+}
+
+function countOf(answer: Uint8Array): number {
+  let count = 0;
+  for (const told = new PackedCursor(answer); !told.done; count++) told.nextVersion();
+  return count;
+}
+
+/** Packed keys in parts of so many. */
+function* blocksOf(keys: Uint8Array, count: number): Generator<Part<never>> {
+  const cursor = new PackedCursor(keys);
+  for (let start = 0; !cursor.done; start = cursor.end) {
+    for (let i = 0; i < count && !cursor.done; i++) cursor.nextKey();
+    yield { block: keys.subarray(start, cursor.end), items: [], more: false };
+  }
+}
+
+/** The values of the keys that an answer tells of. */
+export function valuesOf<T>(answer: Uint8Array, codec: Codec<T>): (T | undefined)[] {
+  const values: (T | undefined)[] = [];
+  for (const told = new PackedCursor(answer); !told.done;) {
+    told.nextVersion();
+    values.push(valueAt(told, codec));
+  }
+  if (values.length === 0) throw new WaymarkError('internal', 'the stash told of no key');
   return values;
 }
 
@@ -152,7 +186,7 @@ export function isThere(findings: Uint8Array): boolean {
 }
 
 /** @returns undefined for what is not there. @throws {WaymarkError} `invalid` when the bytes are not the codec's */
-export function valueAt<T>(told: PackedCursor, codec: Codec<T>): T | undefined {
+function valueAt<T>(told: PackedCursor, codec: Codec<T>): T | undefined {
   const { block, valueStart, valueEnd } = told;
   if (valueStart < 0) return undefined;
   try {

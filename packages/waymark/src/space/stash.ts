@@ -126,9 +126,9 @@ class HostStashIndex<T> implements StashIndex<T> {
   }
 
   async get(key: StashKey, options: StashReadOptions = {}): Promise<T | undefined> {
-    const { packed, packKey, readAll } = await batches();
+    const { packed, packKey, valuesOf } = await batches();
     const keys = packed((packer) => packKey(packer, key));
-    const [value] = await readAll(keys, this.#codec, (some) => this.#read(some, options));
+    const [value] = valuesOf(await this.#read(keys, options), this.#codec);
     return value;
   }
 
@@ -234,13 +234,26 @@ class HostStashIndex<T> implements StashIndex<T> {
     keys: Many<K>,
     options: StashReadOptions,
   ): AsyncGenerator<readonly [part: { readonly items: readonly K[] }, (T | undefined)[]]> {
-    const { inTurn, packKey, partsOf, readAll, UnderWay } = await batches();
+    const { answersBehind, inTurn, packKey, partsOf, UnderWay, valuesOf } = await batches();
+    const { clock } = this.#stash;
     const read = (some: Uint8Array): Promise<Uint8Array> => this.#read(some, options);
-    yield* inTurn(
+    const sent = inTurn(
       partsOf(keys, packKey),
-      ({ block }) => readAll(block, this.#codec, read),
-      UnderWay.ofReads(this.#stash.clock),
+      ({ block }) => read(block),
+      UnderWay.ofReads(clock),
     );
+    for await (const [{ block, items }, first] of sent) {
+      const values = valuesOf(first, this.#codec);
+      let at = values.length;
+      yield [{ items: items.slice(0, at) }, values];
+      if (at >= items.length) continue;
+      const asks = { read, underWay: UnderWay.ofReads(clock) };
+      for await (const answer of answersBehind(block, at, asks)) {
+        const more = valuesOf(answer, this.#codec);
+        yield [{ items: items.slice(at, at + more.length) }, more];
+        at += more.length;
+      }
+    }
   }
 
   #read(keys: Uint8Array, options: StashReadOptions, keysOnly = false): Promise<Uint8Array> {
