@@ -226,13 +226,12 @@ export class Tenure {
     });
   }
 
-  /** Of what is held and should not be. */
+  /** Of what is held and should not be; where the registry was read anew, what is held is no longer kept in step. */
   #letGo({ endpoint, worker, fence }: Held, owner: string | undefined): void {
     const now = this.#feed.registry.endpoints.get(endpoint.id);
     if (now === undefined || now.begins !== endpoint.begins) void worker.unregistered();
     // What the watch has not told yet has a higher revision than all that it has.
     else if (now.hold?.fence !== fence && this.#feed.position >= fence) void worker.lost();
-    // Of a registry that was read anew it is another object, which alone is kept in step.
     else if (owner !== this.id || now !== endpoint) void worker.giveUp();
   }
 
