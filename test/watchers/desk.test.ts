@@ -365,6 +365,29 @@ for (const { name, start } of enginesFor('the registry of watchers')) {
       expect(sinks.accepted('a')).toMatchObject([{ path: '/o/1', replay: true }]);
     });
 
+    test('[W4.5] dead letters that are refused again keep the others, and what is new, from nothing', async () => {
+      await using running = process(sinks, { engine, open: opening(sinks) });
+      const wish = { pattern: '/o/*', endpoint: 'sink://a', retry: [1], end: 'keep' } as const;
+      const { watcher } = await desk.add(wish);
+      const paths = Array.from({ length: 60 }, (_, n) => `/o/${n + 10}`);
+      const refused = new Set(paths);
+      sinks.answer('a', (delivery, signal) => {
+        if (refused.has(delivery.events[0]?.path ?? '')) return failing()(delivery, signal);
+      });
+      const ns = running.space.namespace('default');
+      for (const path of paths) await ns.put(path, 1);
+      await expect
+        .poll(async () => (await desk.get(watcher.id))?.delivery.deadLetters, { timeout: 20_000 })
+        .toBe(paths.length);
+      // More than a page of them are refused once more.
+      for (const path of paths.slice(55)) refused.delete(path);
+      expect(await desk.replayDeadLetters(watcher.id)).toBe(paths.length);
+      await ns.put('/o/new', 1);
+      await sinks.until(() => sinks.paths('a').includes('/o/new'), 20_000);
+      expect(sinks.paths('a')).toEqual([...paths.slice(55), '/o/new']);
+      expect((await desk.get(watcher.id))?.delivery.deadLetters).toBe(55);
+    }, 60_000);
+
     test('[W4.5] dead letters that are dropped are told no more', async () => {
       const { watcher } = await desk.add({ pattern: '/o/*', endpoint: 'sink://a' });
       const endpoint = digest('sink://a:1');

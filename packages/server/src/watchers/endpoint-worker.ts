@@ -224,18 +224,20 @@ export class EndpointWorker {
     }
   }
 
-  /** Each goes when it was accepted. */
+  /** Each goes when it was accepted. One that is refused again stays, and the others have their turn. */
   async #tellLetters(): Promise<boolean> {
     const { teller, engine, endpoint } = this.#parts;
-    for (;;) {
-      const page = await engine.read({ ...ofEndpoint('d', endpoint.id), limit: lettersAtOnce });
+    for (let range = ofEndpoint('d', endpoint.id); ;) {
+      const page = await engine.read({ ...range, limit: lettersAtOnce });
       for (const { key, value } of page.entries) {
         const event = eventOfLetter(decodeRecord<LetterRecord>(value));
         const portion = { events: [event], part: undefined, through: event.position };
         const also = [{ type: 'delete', key } as const];
         if (!(await teller.tell({ portion, replay: true, moved: still, also }))) return false;
       }
-      if (!page.more) return true;
+      const last = page.entries.at(-1);
+      if (!page.more || last === undefined) return true;
+      range = { ...range, key: `${last.key}\0` };
     }
   }
 

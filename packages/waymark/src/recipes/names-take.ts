@@ -176,7 +176,7 @@ function returning(
 }
 
 /** A request that is repeated may have a place already. */
-function outOfLine({ path, id }: ClaimArgs): Operation {
+export function outOfLine({ path, id }: Pick<ClaimArgs, 'path' | 'id'>): Operation {
   return { type: 'delete', key: waiterKey(path, id) };
 }
 

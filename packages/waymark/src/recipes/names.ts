@@ -3,12 +3,20 @@ import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
 import { WaymarkError } from '../core/errors.js';
 import { validateLeaseId } from '../core/lease-id.js';
-import { claimKey, ownerKey, waiterKey } from '../space/names-layout.js';
+import { claimKey, ownerKey } from '../space/names-layout.js';
 import { checkCanonical } from '../space/paths.js';
-import { checkRequest } from './lock-request.js';
+import { checkHold, checkRequest } from './lock-request.js';
 import { asLost } from './wording.js';
 import { poolOf } from './names-pool.js';
-import { type ClaimArgs, type Claimed, positionOf, requestOf, take, unkept } from './names-take.js';
+import {
+  type ClaimArgs,
+  type Claimed,
+  outOfLine,
+  positionOf,
+  requestOf,
+  take,
+  unkept,
+} from './names-take.js';
 import { standInLine } from './names-wait.js';
 import { waiting } from './waiting.js';
 
@@ -24,6 +32,21 @@ export const giveUp = recipeCall({
   args: shape.record({ ...whose, id: shape.text }),
   result: shape.flag,
   run: (ground, args) => free(ground, args),
+});
+
+/** Takes back the place in line alone. @returns whether there was one */
+export const leaveLine = recipeCall({
+  name: 'names.leave-line',
+  verb: 0x73,
+  whenBroken: 'retry',
+  args: shape.record({ path: shape.text, id: shape.text }),
+  result: shape.flag,
+  async run({ engine }, { path, id }) {
+    checkCanonical(path);
+    checkHold({ path, id, tree: false, mode: 'exclusive' });
+    const { results } = await engine.commit({ apply: [outOfLine({ path, id })] });
+    return results.some((result) => result.type === 'delete' && result.deleted > 0);
+  },
 });
 
 /** @returns whether it was held */
@@ -55,7 +78,7 @@ export const claim = recipeCall({
   run: (ground, args, options) => claimName(ground, args, options),
 });
 
-export const namesCalls = [claim, release, giveUp] as const;
+export const namesCalls = [claim, release, giveUp, leaveLine] as const;
 
 async function claimName(
   ground: RecipeGround,
@@ -101,7 +124,7 @@ async function free(ground: RecipeGround, freed: Freed): Promise<boolean> {
   checkWhose(freed);
   const { engine } = ground;
   const { path, owner, lease, token, id } = freed;
-  const place: Operation[] = id === undefined ? [] : [{ type: 'delete', key: waiterKey(path, id) }];
+  const place: Operation[] = id === undefined ? [] : [outOfLine({ path, id })];
   const key = ownerKey(path, owner, lease);
   const [own] = (await engine.read({ key })).entries;
   const meant =

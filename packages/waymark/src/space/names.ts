@@ -65,9 +65,10 @@ export class HostNames implements types.Names {
         call: { ttlMs, renew, signal, owner },
         lease,
         ask,
-        giveUp: ({ id, lease: under }) => {
-          const whose = { id, path: this.path, owner, lease: under };
-          return this.#space.host.run(calls.giveUp, this.#namespace, whose);
+        giveUp: async ({ id }) => {
+          // The name may be told to who claims again by now (rule A2).
+          const place = { id, path: this.path };
+          if (waitMs !== 0) await this.#space.host.run(calls.leaveLine, this.#namespace, place);
         },
         make: (parts, asker) =>
           new HeldName(parts, asker, granted as Granted, this.#space, this.#namespace, keeper),
