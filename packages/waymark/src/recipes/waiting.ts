@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { Batch, Engine, KeyRange, WatchOptions } from '../core/engine.js';
-import { isWaymarkError, WaymarkError } from '../core/errors.js';
+import { isWaymarkError, unanswered, WaymarkError } from '../core/errors.js';
 
 export interface WaitBounds {
   /** What is waited for. */
@@ -14,7 +14,7 @@ export interface WaitBounds {
  * Runs `wait` until it ends, the caller's signal aborts or the time to wait is over; what it waited with is given up before
  * this rejects.
  *
- * @throws {WaymarkError} `timeout`; the signal's reason
+ * @throws {WaymarkError} `timeout`, or why it could not be given up by then; the signal's reason
  */
 export async function waiting<T>(
   clock: Clock,
@@ -28,8 +28,12 @@ export async function waiting<T>(
   try {
     return await wait(timed === undefined ? signal : timed.signal);
   } catch (error) {
-    // Where that fails, whoever asked gives it back (space/holder.ts).
-    await giveUp().catch(() => undefined);
+    try {
+      await giveUp();
+    } catch (failed) {
+      // Who was told of a timeout would think that nothing is left: it is to give it back (space/holder.ts).
+      if (unanswered(failed) && isWaymarkError(error, 'timeout')) throw failed;
+    }
     throw error;
   } finally {
     timed?.stop();

@@ -177,9 +177,9 @@ export class Holder {
   }
 }
 
-/** The engine may have been out of reach when the place was to be given up; who aborts, or waits no longer, is not told of that. */
+/** The engine may have been out of reach when the place was to be given up: who aborts is not told of that. */
 function mayStand(error: unknown): boolean {
-  return !isWaymarkError(error) || error.code === 'timeout' || unanswered(error);
+  return !isWaymarkError(error) || unanswered(error);
 }
 
 /** @throws {WaymarkError} `invalid`; `lost` when it has ended */

@@ -27,6 +27,11 @@ class Elsewhere extends ForwardingEngine {
     this.#away.abort();
   }
 
+  /** What is watched goes on. */
+  leaveQuietly(): void {
+    this.#away = new AbortController();
+  }
+
   comeBack(): void {
     this.#away = null;
   }
@@ -108,6 +113,19 @@ test('[S5] [L7] who waits no longer while the engine is out of reach leaves no p
     await expect.poll(() => waitersOf(near, '/l')).toBe(0);
     await held.release();
     await (await near.lock('/l', { waitMs: 0 })).release();
+  });
+});
+
+test('[S5] [L7] nor does who runs out of time meanwhile, and is told why', async () => {
+  await withTwo(async ({ engine, near, far }) => {
+    const held = await near.lock('/l');
+    const waiting = codeOf(far.lock('/l', { waitMs: 300 }));
+    await expect.poll(() => waitersOf(near, '/l')).toBe(1);
+    engine.leaveQuietly();
+    expect(await waiting).toBe('unavailable');
+    engine.comeBack();
+    await expect.poll(() => waitersOf(near, '/l')).toBe(0);
+    await held.release();
   });
 });
 
