@@ -76,16 +76,20 @@ function hostCalls(host: Host): ServedCall[] {
     serve.plain(guarded.lease, (id) => host.lease(id)),
     serve.claiming(
       'lock',
-      serve.waiting(guarded.acquire, ({ namespace, request }, options) =>
-        host.acquire(namespace, request, options),
+      serve.waiting(
+        guarded.acquire,
+        ({ namespace, request }, options) => host.acquire(namespace, request, options),
+        'left',
       ),
     ),
     serve.claiming(
       'unlock',
       serve.recipe(guarded.release, ({ namespace, hold }) => host.release(namespace, hold), true),
     ),
-    serve.waiting(guarded.convert, ({ namespace, hold, to }, options) =>
-      host.convert(namespace, hold, to, options),
+    serve.waiting(
+      guarded.convert,
+      ({ namespace, hold, to }, options) => host.convert(namespace, hold, to, options),
+      'left',
     ),
     serve.recipe(guarded.forceUnlock, ({ namespace, path, reason }) =>
       host.forceUnlock(namespace, path, reason),
@@ -112,18 +116,19 @@ function methodOf(call: RecipeCall<unknown, unknown>): Method<unknown, unknown> 
 
 function recipeRun(host: Host, call: RecipeCall<unknown, unknown>): ServedCall {
   const method = recipeMethod(call);
-  const { waits, endsWithCaller } = call;
+  const { waits, endsWithCaller, undo } = call;
+  const whenGone = endsWithCaller === true ? 'ends' : undo === undefined ? 'goes on' : 'left';
   const run = (
     { namespace, args }: { readonly namespace: string; readonly args: unknown },
     options?: CallOptions,
   ): Promise<unknown> => host.run(call, namespace, args, options);
   return waits === true
-    ? serve.waiting(method, run, endsWithCaller)
+    ? serve.waiting(method, run, whenGone)
     : serve.recipe(method, run, givesBack.test(call.name));
 }
 
 /** Recipes' calls that end what somebody has, or waits for: refused, they would leave others to wait for it. */
-const givesBack = /\.(answer|release|give-up|resign|leave|step-back|unclaim|settle)$/;
+const givesBack = /\.(answer|release|give-up|leave-line|resign|leave|step-back|unclaim|settle)$/;
 
 function allOf(methods: object): Method<unknown, unknown>[] {
   return Object.values(methods) as Method<unknown, unknown>[];

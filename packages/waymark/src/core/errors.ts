@@ -72,6 +72,9 @@ export class WaymarkError extends Error {
   }
 }
 
+/** Why a wait ends whose caller is out of reach: its place stays, as it may come back and ask again with the same id. */
+export const leftToLease = new WaymarkError('unavailable', 'the caller of this wait is gone');
+
 export function isWaymarkError(error: unknown, code?: ErrorCode): error is WaymarkError {
   return error instanceof WaymarkError && (code === undefined || error.code === code);
 }

@@ -65,35 +65,50 @@ interface Upgrade {
 async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
   const { engine, clock, words } = ground;
   const { hold, keys, to, signal } = from;
-  const { place } = keys.exclusive;
-  const giveUp = async (): Promise<unknown> =>
-    await engine.commit({ apply: [{ type: 'delete', key: place }] });
+  const { place: key } = keys.exclusive;
+  let entered: number | null = null;
+  // A later upgrade of the same hold has the same place.
+  const giveUp = async (): Promise<unknown> => {
+    const own: Check[] = entered === null ? [] : [{ key, target: 'mod', is: '=', to: entered }];
+    return await engine.commit({ when: own, apply: [{ type: 'delete', key }] });
+  };
   try {
     const bounds = { path: hold.path, waitMs: to.waitMs, signal };
-    return await waiting(clock, bounds, giveUp, (ended) => upgradeInTurn(ground, from, ended));
+    return await waiting(clock, bounds, giveUp, async (ended) => {
+      entered = await enter(ground, from);
+      return await upgradeInTurn(ground, from, entered, ended);
+    });
   } catch (error) {
     throw asLost(error, words.hold);
   }
 }
 
+/** @returns the revision of its place, which is that of nothing else: of two upgrades one is the first */
+async function enter(
+  { engine }: LockGround,
+  { hold, keys, stands, party }: Upgrade,
+): Promise<number> {
+  const place = { ...put(keys.exclusive.place, party), value: `^${party.value}` };
+  const entered = await engine.commit({ when: [stands], apply: [place] }, { alone: true });
+  if (!entered.succeeded) throw lostHold(hold.path, lockWords);
+  return entered.revision;
+}
+
 async function upgradeInTurn(
   ground: LockGround,
   { hold, keys, stands, party }: Upgrade,
+  entered: number,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const { engine, plans } = ground;
   const { place, mark } = keys.exclusive;
-  const entering = { ...put(place, party), value: `^${party.value}` };
-  // A revision of its own: of two upgrades one is the first.
-  const entered = await engine.commit({ when: [stands], apply: [entering] }, { alone: true });
-  if (!entered.succeeded) throw lostHold(hold.path, lockWords);
-  await refuseSecondUpgrade(ground, hold, place, entered.revision);
+  await refuseSecondUpgrade(ground, hold, place, entered);
   const claim: Claim = {
     plan: plans.of({ ...hold, mode: 'exclusive' }),
     keys: keys.exclusive,
     hold,
     own: [mark, keys.shared.mark],
-    stands: [stands, { key: place, target: 'mod', is: '=', to: entered.revision }],
+    stands: [stands, { key: place, target: 'mod', is: '=', to: entered }],
     clear: null,
     apply: [...removal(keys.shared), ...grantOperations(keys.exclusive, party)],
     created: null,

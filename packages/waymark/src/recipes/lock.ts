@@ -74,6 +74,8 @@ async function unlessFree(
       if (now.succeeded) return now.revision;
       return ownOf(standing(now.results).mark, request)?.createRevision ?? null;
     }
+    // Who has left by now may have come back, and given up what it asked for.
+    options?.signal?.throwIfAborted();
     const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.
     const otherwise = look.concat(plan.look, join(keys, waitingAs(request, leasedBy)));

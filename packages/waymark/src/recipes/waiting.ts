@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { Batch, Engine, KeyRange, WatchOptions } from '../core/engine.js';
-import { isWaymarkError, unanswered, WaymarkError } from '../core/errors.js';
+import { isWaymarkError, leftToLease, unanswered, WaymarkError } from '../core/errors.js';
 
 export interface WaitBounds {
   /** What is waited for. */
@@ -12,7 +12,7 @@ export interface WaitBounds {
 
 /**
  * Runs `wait` until it ends, the caller's signal aborts or the time to wait is over; what it waited with is given up before
- * this rejects.
+ * this rejects, unless it is left to its lease.
  *
  * @throws {WaymarkError} `timeout`, or why it could not be given up by then; the signal's reason
  */
@@ -28,6 +28,7 @@ export async function waiting<T>(
   try {
     return await wait(timed === undefined ? signal : timed.signal);
   } catch (error) {
+    if (bounds.signal?.reason === leftToLease) throw error;
     try {
       await giveUp();
     } catch (failed) {

@@ -136,7 +136,7 @@ function tableFor(boxes: Boxes): CallTable {
     serve.waiting(
       recipeMethod(deliver),
       (call, options) => deliverInto(boxes, call, options),
-      true,
+      'ends',
     ),
     streamed(boxes, push),
     streamed(boxes, pull),

@@ -24,6 +24,20 @@ class SlowToWatch extends ForwardingEngine {
   }
 }
 
+test('[L11] a client that listens anew is told, also after its former connection was given up', async () => {
+  const engine = createMemoryEngine();
+  const hold = { path: '/l', tree: false, mode: 'exclusive', id: 'one' } as const;
+  const key = markKey(hold);
+  await engine.commit({ apply: [{ type: 'put', key, value: '' }] });
+  const marks = new MarkWatch(engine, systemClock);
+  const former = marks.listen(hold, () => expect.unreachable('it has gone'));
+  const lost = new Promise<string>((resolve) => marks.listen(hold, ({ kind }) => resolve(kind)));
+  former();
+  await engine.commit({ apply: [{ type: 'delete', key }] });
+  expect(await lost).toBe('released');
+  await marks.close();
+}, 5_000);
+
 test('[L11] a hold that ends before the watch of marks stands is told all the same', async () => {
   const engine = createMemoryEngine();
   let stand = (): void => {};

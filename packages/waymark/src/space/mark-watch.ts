@@ -38,7 +38,10 @@ export class MarkWatch {
     this.#listeners.set(key, lost);
     this.#running ??= this.#run();
     void this.#confirm(key);
-    return () => void this.#listeners.delete(key);
+    // A client that came back listens anew, before its former connection is taken for dead.
+    return () => {
+      if (this.#listeners.get(key) === lost) this.#listeners.delete(key);
+    };
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,8 @@ import type { Admission } from './admission.js';
 import { type Claim, Claims } from './claims.js';
 import { LateSignal } from './late-signal.js';
 import type { ServeOptions, TracedCall } from './serve-options.js';
-import type { PlainCall } from './served-calls.js';
+import { cancelled } from './refusals.js';
+import { type PlainCall, reasonWhenGone } from './served-calls.js';
 
 /** What a call came to: its result, or the error it failed with. */
 export interface CallEnd {
@@ -65,6 +66,12 @@ export class Running {
   options(): LateSignal {
     if (this.#late.aborted) this.#late = new LateSignal();
     return this.#late;
+  }
+
+  /** Its client cancels it, or has vanished. */
+  abort(gone: boolean): void {
+    const reason = gone ? reasonWhenGone(this.call as PlainCall) : cancelled;
+    if (reason !== null) this.#late.abort(reason);
   }
 
   /**

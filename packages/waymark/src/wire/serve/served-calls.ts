@@ -1,17 +1,27 @@
 import type { Batch, CallOptions } from '../../core/engine.js';
-import { WaymarkError } from '../../core/errors.js';
+import { leftToLease, WaymarkError } from '../../core/errors.js';
 import type { Method } from '../method.js';
 import type { Claim } from './claims.js';
+import { cancelled } from './refusals.js';
+
+/** It goes on; it is aborted; or it is, and what it waits with is left to its lease, for a client that comes back. */
+export type WhenGone = 'goes on' | 'ends' | 'left';
+
+/** @returns why a call is aborted whose client has vanished; null: it goes on */
+export function reasonWhenGone({ whenGone }: PlainCall): WaymarkError | null {
+  if (whenGone === 'left') return leftToLease;
+  return whenGone === 'ends' ? cancelled : null;
+}
 
 /** A call answered once. */
 export interface PlainCall {
   readonly kind: 'plain';
   readonly method: Method<unknown, unknown>;
   readonly run: (args: unknown, options?: CallOptions) => Promise<unknown>;
-  /** Can wait for long: it gets a signal, and is left to wait when its client vanishes. */
+  /** Can wait for long: it gets a signal. */
   readonly waits: boolean;
-  /** It is not left to wait then. */
-  readonly endsWithCaller?: boolean | undefined;
+  /** What becomes of a call that waits when its client vanishes. */
+  readonly whenGone?: WhenGone | undefined;
   /** It is never refused for too much work: it keeps alive what is there, or gives it back. */
   readonly urgent?: boolean | undefined;
   /** What it does to what its client has. */
@@ -78,9 +88,9 @@ function recipe<A, R>(
 function waiting<A, R>(
   method: Method<A, R>,
   run: (args: A, options?: CallOptions) => Promise<R>,
-  endsWithCaller = false,
+  whenGone: WhenGone = 'goes on',
 ): ServedCall {
-  const call = { kind: 'plain', method, run, waits: true, endsWithCaller, weight: recipeWeight };
+  const call = { kind: 'plain', method, run, waits: true, whenGone, weight: recipeWeight };
   return call as unknown as PlainCall;
 }
 

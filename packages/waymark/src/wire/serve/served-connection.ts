@@ -192,9 +192,7 @@ export class ServedConnection {
     running.start(args, bytes, options);
     if (!running.underWay) return;
     running.listed = true;
-    this.#ongoing.set(id, () => {
-      if (!this.#ended || call.endsWithCaller === true) options.abort(cancelled);
-    });
+    this.#ongoing.set(id, () => running.abort(this.#ended));
   }
 
   #begin(call: PlainCall, id: number): Running | null {
