@@ -55,11 +55,20 @@ export async function runHeld<H extends Hold>(
     if (ended || hold.reason !== undefined) {
       return fail(hold.reason ?? notRenewed(held.title(hold), hold.path), options.json);
     }
-    // A server that is gone gets it back when its lease ends.
-    const over = after(hold.remainingMs());
-    await (held.giveBack?.(hold, interrupted) ?? Promise.race([hold.release(), over]));
+    await (held.giveBack?.(hold, interrupted) ?? released(hold, held.title(hold)));
     return code;
   });
+}
+
+/** A server that is gone, or refuses it, gets it back when its lease ends: what the command came to stays what it was. */
+async function released(hold: Hold, title: string): Promise<void> {
+  const over = after(hold.remainingMs());
+  const release = hold.release().catch(({ message }: Error) => {
+    process.stderr.write(
+      `waymark: ${title} ends with its lease: it could not be released (${message})\n`,
+    );
+  });
+  await Promise.race([release, over]);
 }
 
 /** Without the `--` in front. */

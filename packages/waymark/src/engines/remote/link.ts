@@ -109,7 +109,11 @@ export class Link {
         if (current() && !this.#closed) this.#transport = transport;
         else transport.destroy();
       },
-      (error: unknown) => this.#events.refused(error),
+      (error: unknown) => {
+        // Files of TLS may be on their way to being exchanged, once they were right.
+        if (this.welcome === null) this.#events.refused(error);
+        else if (current()) this.broke(error);
+      },
     );
   }
 
