@@ -89,7 +89,7 @@ function hostCalls(host: Host): ServedCall[] {
     serve.waiting(
       guarded.convert,
       ({ namespace, hold, to }, options) => host.convert(namespace, hold, to, options),
-      'left',
+      'ends',
     ),
     serve.recipe(guarded.forceUnlock, ({ namespace, path, reason }) =>
       host.forceUnlock(namespace, path, reason),

@@ -84,7 +84,6 @@ const unansweredCodes: readonly ErrorCode[] = [
   'uncertain',
   'overloaded',
   'storage_full',
-  'internal',
 ];
 
 /** Whether a call failed without an answer: asking the same again later may bring one. */

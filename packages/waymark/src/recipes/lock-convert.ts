@@ -66,17 +66,22 @@ async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
   const { engine, clock, words } = ground;
   const { hold, keys, to, signal } = from;
   const { place: key } = keys.exclusive;
-  let entered: number | null = null;
+  let entered: number | 'unknown' | null = null;
   // A later upgrade of the same hold has the same place.
-  const giveUp = async (): Promise<unknown> => {
-    const own: Check[] = entered === null ? [] : [{ key, target: 'mod', is: '=', to: entered }];
-    return await engine.commit({ when: own, apply: [{ type: 'delete', key }] });
+  const giveUp = async (): Promise<void> => {
+    if (entered === null) return;
+    const own: Check[] =
+      entered === 'unknown' ? [] : [{ key, target: 'mod', is: '=', to: entered }];
+    await engine.commit({ when: own, apply: [{ type: 'delete', key }] });
   };
   try {
     const bounds = { path: hold.path, waitMs: to.waitMs, signal };
     return await waiting(clock, bounds, giveUp, async (ended) => {
-      entered = await enter(ground, from);
-      return await upgradeInTurn(ground, from, entered, ended);
+      ended?.throwIfAborted();
+      entered = 'unknown';
+      const at = await enter(ground, from);
+      entered = at;
+      return await upgradeInTurn(ground, from, at, ended);
     });
   } catch (error) {
     throw asLost(error, words.hold);

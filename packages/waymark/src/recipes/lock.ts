@@ -6,7 +6,7 @@ import type { LockPlan, RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest, ownOf } from './lock-request.js';
 import { type Claim, turn } from './lock-turn.js';
-import { type Leased, type LockGround, put, release } from './lock-writes.js';
+import { type Leased, type LockGround, put } from './lock-writes.js';
 import { waiting } from './waiting.js';
 import { asLost, type Wording } from './wording.js';
 
@@ -86,7 +86,10 @@ async function unlessFree(
     for (const found of [mark, place]) ownOf(found, request);
     if (mark !== null) return mark.createRevision;
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
-    const giveUp = (): Promise<unknown> => release(ground, hold);
+    // Its client may have asked for it over another server, which granted it.
+    const notGranted: Check = { key: keys.mark, target: 'version', is: '=', to: 0 };
+    const giveUp = (): Promise<unknown> =>
+      engine.commit({ when: [notGranted], apply: [{ type: 'delete', key: keys.place }] });
     return await waiting(clock, bounds, giveUp, (signal) =>
       queue(ground, request, { hold, keys, leasedBy }, entered, signal),
     );

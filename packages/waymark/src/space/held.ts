@@ -111,7 +111,12 @@ export abstract class Held implements Hold, Lasting, UnderLease {
 
   /** For one that is lost here, and may stand on the engine all the same. */
   protected giveBackLater(): void {
-    void this.#parts.lease.insist(() => this.giveBack());
+    this.whileHeld(() => this.giveBack());
+  }
+
+  /** Tries in the background until it is answered, or the lease has ended. */
+  protected whileHeld(work: () => Promise<unknown>): void {
+    void this.#parts.lease.insist(work);
   }
 
   /** It is no longer in use. */

@@ -88,9 +88,10 @@ export class Holder {
       asked = true;
       token = await new Asking(ask(asker), lease, apart).answer;
     } catch (error) {
-      if (asked && mayStand(error)) void lease.insist(() => request.giveUp(asker));
+      const aborted = call.signal?.aborted === true;
+      if (asked && (aborted || mayStand(error))) void lease.insist(() => request.giveUp(asker));
       if (ownLease) void lease.release().catch(() => undefined);
-      else if (given === null && isWaymarkError(error, 'lost')) this.#doubt(lease);
+      else if (given === null && !aborted && isWaymarkError(error, 'lost')) this.#doubt(lease);
       throw error;
     }
     if (token === null) {
@@ -177,7 +178,7 @@ export class Holder {
   }
 }
 
-/** The engine may have been out of reach when the place was to be given up: who aborts is not told of that. */
+/** The engine may have been out of reach when the place was to be given up. */
 function mayStand(error: unknown): boolean {
   return !isWaymarkError(error) || unanswered(error);
 }

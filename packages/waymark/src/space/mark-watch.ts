@@ -51,10 +51,10 @@ export class MarkWatch {
   }
 
   /** The mark may have gone before the watch stood. */
-  async #confirm(key: ByteString): Promise<void> {
+  async #confirm(key: ByteString, how?: HoldEnd): Promise<void> {
     try {
       const { entries } = await this.#engine.read({ key });
-      if (entries.length === 0) this.#tell(key, await this.#howItEnded(key));
+      if (entries.length === 0) this.#tell(key, how ?? (await this.#howItEnded(key)));
     } catch {
       // The engine is out of reach: the hold's own deadline decides.
     }
@@ -89,7 +89,12 @@ export class MarkWatch {
             }
           }
           for (const { kind, entry } of batch.changes) {
-            if (kind !== 'put') this.#tell(entry.key, endOf(kind, acts.get(entry.modRevision)));
+            if (kind === 'put') continue;
+            const act = acts.get(entry.modRevision);
+            const end = endOf(kind, act);
+            // A conversion takes the mark away as well, and may have brought it back since.
+            if (kind === 'expire' || act !== undefined) this.#tell(entry.key, end);
+            else if (this.#listeners.has(entry.key)) void this.#confirm(entry.key, end);
           }
         }
       } catch {

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import { unanswered, WaymarkError } from '../core/errors.js';
+import { isWaymarkError, unanswered, WaymarkError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import * as calls from '../recipes/once.js';
 import { onceWords } from '../recipes/wording.js';
@@ -60,13 +60,13 @@ async function run<R>(claim: HeldClaim, job: OnceJob<R>, call: OnceCall, clock: 
     const remainingMs = (): number => claim.remainingMs();
     const value = await job({ token: claim.token, signal, remainingMs });
     ran = true;
-    return valueOf<R>(claim.path, await claim.settle({ value }));
+    return valueOf<R>(claim.path, await claim.settle({ value }, signal));
   } catch (error) {
     // A job that was told to end did not fail, and neither did one whose value the engine may have by now.
     const unsettled = !signal.aborted && !claim.settled && !(ran && unanswered(error));
     if (call.whenFailed === 'record' && unsettled) {
       const failed = error instanceof Error ? error.message : String(error);
-      await claim.settle({ failed: failed.slice(0, failedCharsMax) });
+      await claim.settle({ failed: failed.slice(0, failedCharsMax) }, signal);
     }
     throw error;
   } finally {
@@ -99,6 +99,7 @@ class HeldClaim extends Held {
   /** Records, and gives the claim back with it. @returns the record. @throws {WaymarkError} `lost`, `invalid` for what has no JSON */
   async settle(
     outcome: { readonly value: unknown } | { readonly failed: string },
+    signal: AbortSignal,
   ): Promise<string> {
     const { path, token } = this;
     const { id, owner } = this.#asker;
@@ -108,7 +109,8 @@ class HeldClaim extends Held {
     if ('value' in outcome && outcome.value !== undefined) encodeValue(json, path, outcome.value);
     const record = encodeValue(json, path, { by: id, owner, ...outcome });
     await this.changing(async () => {
-      await this.#untilAnswered(() => host.run(calls.settle, name, { id, path, token, record }));
+      const tell = () => host.run(calls.settle, name, { id, path, token, record });
+      await this.#untilAnswered(tell, signal);
       this.settled = true;
       return token;
     });
@@ -116,16 +118,17 @@ class HeldClaim extends Held {
   }
 
   /** The job has run: what it came to is told as long as the claim stands. */
-  async #untilAnswered(tell: () => Promise<unknown>): Promise<void> {
+  async #untilAnswered(tell: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
     const { clock } = this.#namespace.space;
     for (;;) {
       try {
         await tell();
         return;
       } catch (error) {
-        if (!unanswered(error) || !this.isHeld()) throw error;
+        const again = unanswered(error) && !isWaymarkError(error, 'storage_full');
+        if (!again || !this.isHeld()) throw error;
       }
-      await pause(clock, againMs, this.signal);
+      await pause(clock, againMs, signal);
     }
   }
 

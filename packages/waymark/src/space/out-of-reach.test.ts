@@ -182,6 +182,74 @@ test.each([0, 1, 2, 3])(
   },
 );
 
+test('[L10] an upgrade whose engine goes away leaves the hold as it was, and keeps nobody out once that is back', async () => {
+  await withTwo(async ({ engine, near, far }) => {
+    const lock = await far.lock('/l', { mode: 'shared' });
+    const other = await near.lock('/l', { mode: 'shared' });
+    const upgrade = codeOf(lock.upgrade());
+    const waiters = async () => (await near.explain('/l', { mode: 'shared' })).waiters.length;
+    await expect.poll(waiters).toBe(1);
+    engine.leave();
+    expect(await upgrade).toBe('unavailable');
+    expect([lock.isHeld(), lock.mode]).toEqual([true, 'shared']);
+    engine.comeBack();
+    await (await near.lock('/l', { mode: 'shared', waitMs: 5_000 })).release();
+    await other.release();
+    await lock.upgrade();
+    await lock.release();
+  });
+});
+
+test.each([0, 1])(
+  '[L10] the answer to commit %i of a downgrade is lost: it is shared, whoever came in meanwhile',
+  async (losesAfter) => {
+    await withTwo(async ({ engine, near, far }) => {
+      const lock = await far.lock('/l');
+      const reader = near.lock('/l', { mode: 'shared' });
+      await expect.poll(() => waitersOf(near, '/l')).toBe(1);
+      engine.losesAfter = losesAfter;
+      await lock.downgrade();
+      expect([lock.isHeld(), lock.mode]).toEqual([true, 'shared']);
+      await (await reader).release();
+      await lock.release();
+      await (await near.lock('/l', { waitMs: 0 })).release();
+    });
+  },
+);
+
+test('[L9] a lock that is released while its mode changes leaves nothing in either', async () => {
+  await withTwo(async ({ near, far }) => {
+    for (const [from, act] of [
+      ['exclusive', 'downgrade'],
+      ['shared', 'upgrade'],
+    ] as const) {
+      const lock = await far.lock('/l', { mode: from });
+      const changed = codeOf(lock[act]());
+      await lock.release();
+      await changed;
+      await (await near.lock('/l', { waitMs: 0 })).release();
+    }
+  });
+});
+
+test.each([new WaymarkError('lost', 'another hold'), new Error('never mind')])(
+  '[S5] nor does who is told to wait no longer meanwhile: %s',
+  async (reason) => {
+    await withTwo(async ({ engine, near, far }) => {
+      const held = await near.lock('/l');
+      const stop = new AbortController();
+      const waiting = far.lock('/l', { signal: stop.signal }).catch((error: unknown) => error);
+      await expect.poll(() => waitersOf(near, '/l')).toBe(1);
+      engine.leaveQuietly();
+      stop.abort(reason);
+      expect(await waiting).toBe(reason);
+      engine.comeBack();
+      await expect.poll(() => waitersOf(near, '/l')).toBe(0);
+      await held.release();
+    });
+  },
+);
+
 test.each(['upgrade', 'downgrade'] as const)(
   '[L10] after a lost answer and then none at all to a %s the lock is lost, and given back later',
   async (act) => {
