@@ -140,15 +140,14 @@ async function stand(
   const body = request.body as CampaignBody;
   const [namespace, path, says] = [namespaceOf(request), pathOf(request), saysOf(body)];
   const { id = random.id(), waitMs = 0 } = body;
-  const { taken: term, under } = await underLease(parts, body, async (lease) => {
+  const giveBack = (): Promise<unknown> => host.run(resign, namespace, { id, path });
+  const cutOff = { gone, findable: body.id !== undefined, giveBack };
+  const { taken: term, under } = await underLease(parts, body, cutOff, async (lease, signal) => {
     const { owner = `lease ${lease}` } = body;
     const args = { id, path, lease, owner, session: `lease-${lease}`, says, waitMs };
-    const elected = await host.run(campaign, namespace, args, { signal: gone });
-    if (elected === null) throw await led(electionOf(watches, request));
-    // Nobody is left to be told: the term must not stay behind.
-    if (!gone.aborted) return elected;
-    await host.run(resign, namespace, { id, path });
-    throw gone.reason;
+    const elected = await host.run(campaign, namespace, args, { signal });
+    if (elected !== null) return elected;
+    throw await led(electionOf(watches, request));
   });
   return { path, id, term, ...under };
 }

@@ -164,11 +164,13 @@ async function take(
   gone: AbortSignal,
 ): Promise<object> {
   const { id = parts.random.id(), tree = false, mode = 'exclusive', waitMs = 0 } = body;
-  const { taken: token, under } = await underLease(parts, body, (lease) => {
+  const hold = { id, path, tree, mode };
+  const giveBack = (): Promise<unknown> => parts.host.release(namespace, hold);
+  const cutOff = { gone, findable: body.id !== undefined, giveBack };
+  const { taken: token, under } = await underLease(parts, body, cutOff, (lease, signal) => {
     const { owner = `lease ${lease}` } = body;
-    const session = `lease-${lease}`;
-    const wanted = { id, path, tree, mode, lease, owner, session, waitMs };
-    return acquire(parts.host, namespace, wanted, gone);
+    const wanted = { ...hold, lease, owner, session: `lease-${lease}`, waitMs };
+    return acquire(parts.host, namespace, wanted, signal);
   });
   return { path, tree, mode, id, token, ...under };
 }
@@ -178,22 +180,17 @@ async function acquire(
   host: Host,
   namespace: string,
   wanted: AcquireRequest,
-  gone: AbortSignal,
+  signal: AbortSignal,
 ): Promise<number> {
-  const token = await host.acquire(namespace, wanted, { signal: gone });
-  if (token === null) {
-    const { holders, summary } = await host.explain(namespace, wanted);
-    const [holder] = holders;
-    throw new WaymarkError('locked', summary, {
-      path: wanted.path,
-      holder: holder?.owner,
-      token: holder?.token,
-    });
-  }
-  // Nobody is left to be told: the hold must not stay behind.
-  if (!gone.aborted) return token;
-  await host.release(namespace, wanted);
-  throw gone.reason;
+  const token = await host.acquire(namespace, wanted, { signal });
+  if (token !== null) return token;
+  const { holders, summary } = await host.explain(namespace, wanted);
+  const [holder] = holders;
+  throw new WaymarkError('locked', summary, {
+    path: wanted.path,
+    holder: holder?.owner,
+    token: holder?.token,
+  });
 }
 
 /** The hold that a request names. */

@@ -153,31 +153,23 @@ interface Where {
 
 async function claimUnder(
   parts: HoldParts,
-  where: Where,
+  { namespace, path }: Where,
   body: ClaimBody,
   gone: AbortSignal,
 ): Promise<object> {
+  const { host, random } = parts;
+  const { owner, keeper, waitMs = 0 } = body;
   const list = body.list === undefined ? undefined : encodeNameList(namesOf(body.list));
-  const { taken, under } = await underLease(parts, body, (lease) =>
-    claim(parts, where, { ...body, lease, list }, gone),
-  );
-  return { path: where.path, ...taken, owner: body.owner, ...under };
-}
-
-async function claim(
-  { host, random }: HoldParts,
-  { namespace, path }: Where,
-  asked: Omit<ClaimBody, 'list'> & { readonly lease: LeaseId; readonly list: string | undefined },
-  gone: AbortSignal,
-): Promise<object> {
-  const { lease, list, keeper, waitMs = 0 } = asked;
-  const whose = { id: random.id(), path, owner: asked.owner, lease };
-  const args = { ...whose, session: `lease-${lease}`, list, keeper, waitMs };
-  const claimed = await host.run(claimName, namespace, args, { signal: gone });
-  // Nobody is left to be told: what this request took must not stay behind.
-  if (!gone.aborted) return claimed;
-  await host.run(giveUpName, namespace, whose);
-  throw gone.reason;
+  const id = random.id();
+  const giveBack = (lease: LeaseId): Promise<unknown> =>
+    host.run(giveUpName, namespace, { id, path, owner, lease });
+  // A repeated claim is answered with the name, but has no id to find a place in line by.
+  const cutOff = { gone, findable: false, giveBack };
+  const { taken, under } = await underLease(parts, body, cutOff, (lease, signal) => {
+    const whose = { id, path, owner, lease, session: `lease-${lease}` };
+    return host.run(claimName, namespace, { ...whose, list, keeper, waitMs }, { signal });
+  });
+  return { path, ...taken, owner, ...under };
 }
 
 function namesOf(list: NonNullable<ClaimBody['list']>): NameList {

@@ -1,5 +1,12 @@
 import { isWaymarkError, WaymarkError } from 'waymark';
-import type { Clock, Host, Lease, LeaseId, Random } from 'waymark/engine';
+import {
+  type Clock,
+  type Host,
+  type Lease,
+  type LeaseId,
+  leftToLease,
+  type Random,
+} from 'waymark/engine';
 import { repeat } from './streams.js';
 
 /** What holds taken by a request need. */
@@ -23,6 +30,15 @@ export interface RequestLease {
   readonly ttlMs?: number;
 }
 
+/** What becomes of what a request takes whose client is gone. */
+export interface CutOff {
+  readonly gone: AbortSignal;
+  /** The client can find it again with a lease and an id of its own: then it is left to that lease. */
+  readonly findable: boolean;
+  /** Else nobody is left to be told, and it must not stay behind. */
+  readonly giveBack: (lease: LeaseId) => Promise<unknown>;
+}
+
 /**
  * Takes something under the lease that was asked for. A new one is kept alive while the request waits, its TTL counts from the answer,
  * and it goes again when nothing was taken.
@@ -32,18 +48,22 @@ export interface RequestLease {
 export async function underLease<T>(
   { host, clock }: HoldParts,
   asked: AskedLease,
-  take: (lease: LeaseId) => Promise<T>,
+  cutOff: CutOff,
+  take: (lease: LeaseId, gone: AbortSignal) => Promise<T>,
 ): Promise<{ readonly taken: T; readonly under: RequestLease }> {
   if ((asked.lease === undefined) === (asked.ttlMs === undefined)) {
     throw new WaymarkError('invalid', 'take either lease, one of yours, or ttlMs for a new one');
   }
   if (asked.lease !== undefined) {
-    return { taken: await take(asked.lease), under: { lease: asked.lease } };
+    const taken = cutOff.findable
+      ? await take(asked.lease, leftWhen(cutOff.gone))
+      : await takeForSomeone(asked.lease, cutOff, take);
+    return { taken, under: { lease: asked.lease } };
   }
   const own = await host.grant(asked.ttlMs ?? 0);
   const still = keepAlive(host, clock, own);
   try {
-    const taken = await take(own.id);
+    const taken = await takeForSomeone(own.id, cutOff, take);
     await host.renew(own.id);
     return { taken, under: { lease: own.id, ttlMs: own.ttlMs } };
   } catch (error) {
@@ -52,6 +72,25 @@ export async function underLease<T>(
   } finally {
     still();
   }
+}
+
+async function takeForSomeone<T>(
+  lease: LeaseId,
+  { gone, giveBack }: CutOff,
+  take: (lease: LeaseId, gone: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const taken = await take(lease, gone);
+  if (!gone.aborted) return taken;
+  await giveBack(lease);
+  throw gone.reason;
+}
+
+function leftWhen(gone: AbortSignal): AbortSignal {
+  const wait = new AbortController();
+  const leave = (): void => wait.abort(leftToLease);
+  if (gone.aborted) leave();
+  else gone.addEventListener('abort', leave, { once: true });
+  return wait.signal;
 }
 
 /** Ends it; that it may have ended already does not matter. */

@@ -150,21 +150,17 @@ async function take(
   gone: AbortSignal,
 ): Promise<object> {
   const { host } = parts;
-  const { id: named = parts.random.id(), weight = 1, limit, waitMs = 0 } = body;
-  const { taken, under } = await underLease(parts, body, async (lease) => {
+  const { id = parts.random.id(), weight = 1, limit, waitMs = 0 } = body;
+  const giveBack = (): Promise<unknown> => host.run(calls.release, namespace, { id, path });
+  const cutOff = { gone, findable: body.id !== undefined, giveBack };
+  const { taken: token, under } = await underLease(parts, body, cutOff, async (lease, signal) => {
     const { owner = `lease ${lease}` } = body;
     const session = `lease-${lease}`;
-    const wanted = { id: named, path, weight, limit, lease, owner, session, waitMs };
-    const token = await host.run(calls.acquire, namespace, wanted, { signal: gone });
-    if (token === null) {
-      const args = { path, weight, parties: 0 };
-      const told = await host.run(calls.explain, namespace, args);
-      throw new WaymarkError('exhausted', told?.summary ?? `${path} is full`, { path });
-    }
-    if (!gone.aborted) return { path, weight, id: named, token };
-    // Nobody is left to be told: the permit must not stay behind.
-    await host.run(calls.release, namespace, { id: named, path });
-    throw gone.reason;
+    const wanted = { id, path, weight, limit, lease, owner, session, waitMs };
+    const entered = await host.run(calls.acquire, namespace, wanted, { signal });
+    if (entered !== null) return entered;
+    const told = await host.run(calls.explain, namespace, { path, weight, parties: 0 });
+    throw new WaymarkError('exhausted', told?.summary ?? `${path} is full`, { path });
   });
-  return { ...taken, ...under };
+  return { path, weight, id, token, ...under };
 }

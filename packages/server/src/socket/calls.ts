@@ -128,7 +128,7 @@ function recipeRun(host: Host, call: RecipeCall<unknown, unknown>): ServedCall {
 }
 
 /** Recipes' calls that end what somebody has, or waits for: refused, they would leave others to wait for it. */
-const givesBack = /\.(answer|release|give-up|leave-line|resign|leave|step-back|unclaim|settle)$/;
+const givesBack = /\.(answer|release|give-up|resign|leave|step-back|unclaim|settle)$/;
 
 function allOf(methods: object): Method<unknown, unknown>[] {
   return Object.values(methods) as Method<unknown, unknown>[];

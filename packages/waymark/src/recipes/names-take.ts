@@ -75,8 +75,9 @@ export async function take(
   for (let seen = guessOf(pool); ;) {
     const names = namesIn(seen, pool, args);
     if (seen.own !== null && names !== null) {
-      await leaveLine(engine, seen, args);
-      return ownOf(seen.own, names);
+      if (await toldAgain(engine, seen, seen.own, args)) return ownOf(seen.own, names);
+      seen = await look();
+      continue;
     }
     const attempt = names === null ? null : attemptOf(seen, names, args, place);
     if (names === null || attempt === null) {
@@ -180,8 +181,21 @@ export function outOfLine({ path, id }: Pick<ClaimArgs, 'path' | 'id'>): Operati
   return { type: 'delete', key: waiterKey(path, id) };
 }
 
-async function leaveLine(engine: Engine, seen: Look, args: ClaimArgs): Promise<void> {
-  if (hasPlace(seen, args)) await engine.commit({ apply: [outOfLine(args)] });
+/** Before another request than the one that took it is told the name: from then on neither is to free it by giving up. */
+async function toldAgain(
+  engine: Engine,
+  seen: Look,
+  own: Entry,
+  args: ClaimArgs,
+): Promise<boolean> {
+  const { key, modRevision, lease } = own;
+  const apply: Operation[] = hasPlace(seen, args) ? [outOfLine(args)] : [];
+  if (![args.id, toldToMany].includes(requestOf(own))) {
+    apply.push({ type: 'put', key, value: `${positionOf(own)}\n${toldToMany}`, lease });
+  }
+  if (apply.length === 0) return true;
+  const when: Check[] = [{ key, target: 'mod', is: '=', to: modRevision }];
+  return (await engine.commit({ when, apply })).succeeded;
 }
 
 function claimPuts({ path, owner, lease, keeper, ...args }: ClaimArgs, at: number): Operation[] {
@@ -235,7 +249,10 @@ function ownOf(own: Entry, names: NameList): Claimed {
   return { name: names[position] ?? '', position, token: own.createRevision };
 }
 
-/** Of the key that tells what an owner has: its position, and the request that took it. */
+/** In place of the one request that was told the name. */
+const toldToMany = '';
+
+/** Of the key that tells what an owner has: its position, and the one request that was told it. */
 export function positionOf({ value }: Entry): number {
   return Number(value.slice(0, value.indexOf('\n')));
 }

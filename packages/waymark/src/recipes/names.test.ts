@@ -190,19 +190,34 @@ test('[A3] a release frees the claim it means, and not a later one of the same o
   });
 });
 
-test('[A2] a request that is given up frees what it took, and nothing that another request took', async () => {
-  await withHost(async (host) => {
+test('[A2] a request that is given up frees its name, unless another request was told it too', async () => {
+  await withHost(async (host, engine) => {
     const { id: lease } = await host.grant(60_000);
     const by = { owner: 'me', lease };
-    const { token } = await ask(host, { ...by, id: 'first' });
-    expect(await ask(host, { ...by, id: 'again' }), 'answered with the same').toMatchObject({
-      token,
-    });
     const whose = { ...by, path: '/m' };
-    expect(await host.run(giveUp, 'n', { ...whose, id: 'again' })).toBe(false);
-    expect(await ask(host, { ...by, id: 'look' }), 'it stands').toMatchObject({ token });
-    expect(await host.run(giveUp, 'n', { ...whose, id: 'first' })).toBe(true);
+    const alone = await ask(host, { ...by, id: 'alone' });
+    expect(await ask(host, { ...by, id: 'alone' }), 'repeated').toEqual(alone);
+    expect(await host.run(giveUp, 'n', { ...whose, id: 'alone' })).toBe(true);
+
+    const told = await ask(host, { ...by, id: 'first' });
+    expect(await ask(host, { ...by, id: 'again' }), 'answered with the same').toEqual(told);
+    for (const id of ['again', 'first']) {
+      expect(await host.run(giveUp, 'n', { ...whose, id }), id).toBe(false);
+    }
+    expect(await ask(host, { ...by, id: 'look' }), 'it stands').toEqual(told);
+    await expect(host.run(giveUp, 'n', { ...whose, id: '' })).rejects.toMatchObject({
+      code: 'invalid',
+    });
+    expect(await host.run(release, 'n', { ...whose, token: told.token })).toBe(true);
     expect((await ask(host, { owner: 'you' })).name, 'it is free').toBe('Denali');
+
+    // The first is given up in the moment in which another is answered: that one has a name then, whichever came first.
+    const mine = await ask(host, { ...by, id: 'one' });
+    const work = () => host.run(giveUp, 'n', { ...whose, id: 'one' });
+    engine.meanwhile = { at: 2, work };
+    const next = await ask(host, { ...by, id: 'two' });
+    expect(next.token).toBeGreaterThan(mine.token);
+    expect(await host.run(release, 'n', { ...whose, token: next.token })).toBe(true);
   });
 });
 

@@ -24,28 +24,16 @@ import { waiting } from './waiting.js';
 
 const whose = { path: shape.text, owner: shape.text, lease: shape.leaseId };
 
-/** Takes back what one request asked for: its place in line, and its name unless an earlier request had it. */
+/** Takes back what one request asked for: its place in line, and its name unless another request was told it too. */
 export const giveUp = recipeCall({
   name: 'names.give-up',
   verb: 0x72,
   whenBroken: 'retry',
   args: shape.record({ ...whose, id: shape.text }),
   result: shape.flag,
-  run: (ground, args) => free(ground, args),
-});
-
-/** Takes back the place in line alone. @returns whether there was one */
-export const leaveLine = recipeCall({
-  name: 'names.leave-line',
-  verb: 0x73,
-  whenBroken: 'retry',
-  args: shape.record({ path: shape.text, id: shape.text }),
-  result: shape.flag,
-  async run({ engine }, { path, id }) {
-    checkCanonical(path);
-    checkHold({ path, id, tree: false, mode: 'exclusive' });
-    const { results } = await engine.commit({ apply: [outOfLine({ path, id })] });
-    return results.some((result) => result.type === 'delete' && result.deleted > 0);
+  async run(ground, args) {
+    checkHold({ path: args.path, id: args.id, tree: false, mode: 'exclusive' });
+    return await free(ground, args);
   },
 });
 
@@ -78,7 +66,7 @@ export const claim = recipeCall({
   run: (ground, args, options) => claimName(ground, args, options),
 });
 
-export const namesCalls = [claim, release, giveUp, leaveLine] as const;
+export const namesCalls = [claim, release, giveUp] as const;
 
 async function claimName(
   ground: RecipeGround,
@@ -116,7 +104,7 @@ interface Freed {
   readonly lease: LeaseId;
   /** Only this claim. */
   readonly token?: number | undefined;
-  /** Only what this request took, and its place in line. */
+  /** Only what this request alone was told, and its place in line. */
   readonly id?: string | undefined;
 }
 

@@ -65,10 +65,9 @@ export class HostNames implements types.Names {
         call: { ttlMs, renew, signal, owner },
         lease,
         ask,
-        giveUp: async ({ id }) => {
-          // The name may be told to who claims again by now (rule A2).
-          const place = { id, path: this.path };
-          if (waitMs !== 0) await this.#space.host.run(calls.leaveLine, this.#namespace, place);
+        giveUp: async ({ id, owner, lease }) => {
+          const args = { id, path: this.path, owner, lease };
+          await this.#space.host.run(calls.giveUp, this.#namespace, args);
         },
         make: (parts, asker) =>
           new HeldName(parts, asker, granted as Granted, this.#space, this.#namespace, keeper),

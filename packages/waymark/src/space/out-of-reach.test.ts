@@ -152,6 +152,26 @@ test('[S5] nor does who waits for a permit or a name', async () => {
   });
 });
 
+test('[S5] [A3] a name whose claim ended without an answer is free again, unless its owner was told it meanwhile', async () => {
+  await withTwo(async ({ engine, near, far }) => {
+    const members = async () => (await near.names('/a').members()).members.length;
+    engine.losesAfter = 0;
+    expect(await codeOf(far.names('/a', ['only']).claim('far'))).toBe('uncertain');
+    await expect.poll(members).toBe(0);
+
+    // It looked again first: it did not know that there is a list by now.
+    engine.losesAfter = 1;
+    engine.thenAway = true;
+    expect(await codeOf(far.names('/a', ['only']).claim('far'))).toBe('uncertain');
+    expect(await members()).toBe(1);
+    engine.comeBack();
+    const name = await far.names('/a').claim('far');
+    expect(name.isHeld()).toBe(true);
+    await name.release();
+    expect(await members()).toBe(0);
+  });
+});
+
 test('[S5] [L9] a release that did not reach the engine is repeated until it does', async () => {
   await withTwo(async ({ engine, near, far }) => {
     const held = await far.lock('/l');

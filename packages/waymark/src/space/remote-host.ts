@@ -27,9 +27,11 @@ import type {
   RunOptions,
 } from '../core/host.js';
 import type { RecipeCall } from '../core/recipe-call.js';
+import type { Clock } from '../core/clock.js';
 import { asksForOne } from '../core/queries.js';
 import { validateLeaseId } from '../core/lease-id.js';
 import { validateQuery, validateTtl, validateTxn } from '../core/validate.js';
+import { systemClock } from '../core/system-clock.js';
 import { type ConnectOptions, Connection } from '../engines/remote/connection.js';
 import { SharedWatches } from '../engines/remote/shared-watch.js';
 import { recipeMethod } from '../wire/recipe-methods.js';
@@ -41,15 +43,18 @@ import { hostMethods as methods } from '../wire/host-methods.js';
  * @throws {WaymarkError} `unavailable` when no server answers, or why it refused
  */
 export async function connectHost(url: string, options: ConnectOptions = {}): Promise<Host> {
-  return new RemoteHost(await Connection.open(url, options));
+  const { clock = systemClock } = options;
+  return new RemoteHost(await Connection.open(url, options), clock);
 }
 
 class RemoteHost implements Host {
   readonly #connection: Connection;
+  readonly #clock: Clock;
   readonly #watches: SharedWatches;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
+    this.#clock = clock;
     this.#watches = new SharedWatches({
       subscribe(namespace, sink) {
         const args = () => ({ namespace, ...sink.args() });
@@ -125,8 +130,9 @@ class RemoteHost implements Host {
       // Unreachable: the lease ends the place.
       await this.release(namespace, { path, tree, mode, id }).catch(() => undefined);
     };
-    return this.#connection.call(methods.acquire, { namespace, request }, options?.signal, {
-      noDeadline: true,
+    const args = { namespace, request: this.#countingDown(request) };
+    return this.#connection.call(methods.acquire, args, options?.signal, {
+      waitMs: waitOf(request),
       undo: giveBack,
     });
   }
@@ -141,8 +147,9 @@ class RemoteHost implements Host {
     to: ConvertRequest,
     options?: CallOptions,
   ): Promise<number> {
-    return this.#connection.call(methods.convert, { namespace, hold, to }, options?.signal, {
-      noDeadline: true,
+    const args = { namespace, hold, to: this.#countingDown(to) };
+    return this.#connection.call(methods.convert, args, options?.signal, {
+      waitMs: waitOf(to),
     });
   }
 
@@ -183,10 +190,11 @@ class RemoteHost implements Host {
         await this.run(undo.call, namespace, undo.args).catch(() => undefined);
     };
     const withinMs = options?.withinMs;
-    const bounds = { withinMs, noDeadline: call.waits === true && withinMs === undefined };
+    const waits = call.waits === true && withinMs === undefined;
+    const bounds = { withinMs, waitMs: waits ? waitOf(args) : 0 };
     const extras = call.undo === undefined ? bounds : { ...bounds, undo: giveBack };
-    const method = recipeMethod(call);
-    return await this.#connection.call(method, { namespace, args }, options?.signal, extras);
+    const sent = { namespace, args: call.waits === true ? this.#countingDown(args) : args };
+    return await this.#connection.call(recipeMethod(call), sent, options?.signal, extras);
   }
 
   namespaces(options?: CallOptions): Promise<readonly string[]> {
@@ -195,7 +203,7 @@ class RemoteHost implements Host {
 
   async removeNamespace(name: string, options?: CallOptions): Promise<void> {
     await this.#connection.call(methods.removeNamespace, name, options?.signal, {
-      noDeadline: true,
+      waitMs: Infinity,
     });
   }
 
@@ -206,15 +214,32 @@ class RemoteHost implements Host {
     options?: CallOptions,
   ): Promise<readonly string[]> {
     const args = { namespace, path, olderThanMs };
-    return this.#connection.call(methods.prune, args, options?.signal, { noDeadline: true });
+    return this.#connection.call(methods.prune, args, options?.signal, { waitMs: Infinity });
   }
 
   status(options?: CallOptions): Promise<EngineStatus> {
     return this.#connection.call(methods.status, undefined, options?.signal);
   }
 
+  /** Its `waitMs` is what is left of it whenever it is sent: a call that is sent again does not begin to wait anew. */
+  #countingDown<T>(args: T): T {
+    const waitMs = waitOf(args);
+    if (waitMs === 0 || waitMs === Infinity) return args;
+    const clock = this.#clock;
+    const endsAt = clock.now() + waitMs;
+    return Object.defineProperty({ ...args }, 'waitMs', {
+      get: () => Math.max(1, Math.ceil(endsAt - clock.now())),
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watches.close();
     this.#connection.close();
   }
+}
+
+/** How long a call asks to wait; what is no time to wait is refused by the server. */
+function waitOf(args: unknown): number {
+  const { waitMs = Infinity } = args as { readonly waitMs?: number };
+  return waitMs > 0 ? waitMs : 0;
 }

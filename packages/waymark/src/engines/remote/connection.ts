@@ -36,8 +36,8 @@ export interface ConnectOptions {
 
 /** How a call that lasts is made: see `Connection.call`. */
 export interface CallExtras {
-  /** No end but its own: a place in a queue. */
-  readonly noDeadline?: boolean | undefined;
+  /** It may wait at the server, for a place in a queue say, before the time of a call begins. Infinity: it has no end but its own. */
+  readonly waitMs?: number | undefined;
   /** Ends without an answer for so long, in steps of a second; default: as all calls of the connection. */
   readonly withinMs?: number | undefined;
   /** On abort the server is asked to let go first, and what it gave meanwhile is given back by this before the call ends. */
@@ -139,10 +139,11 @@ export class Connection {
       if (this.#trace !== undefined) place.trace = this.#trace();
       place.resolve = resolve;
       place.reject = reject;
-      const withinMs = extras?.withinMs;
-      if (extras?.noDeadline !== true) {
+      const { waitMs = 0, withinMs } = extras ?? {};
+      if (waitMs !== Infinity) {
         place.since = this.#pulse.tick;
-        place.ticks = withinMs === undefined ? this.#callTicks : this.#pulse.ticksOf(withinMs);
+        const ticks = withinMs === undefined ? this.#callTicks : this.#pulse.ticksOf(withinMs);
+        place.ticks = ticks + this.#pulse.ticksOf(waitMs);
       }
       if (extras?.undo !== undefined) {
         place.abortWaits = true;
