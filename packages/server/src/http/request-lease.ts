@@ -6,6 +6,7 @@ import {
   type LeaseId,
   leftToLease,
   type Random,
+  unanswered,
 } from 'waymark/engine';
 import { repeat } from './streams.js';
 
@@ -79,8 +80,13 @@ async function takeForSomeone<T>(
   { gone, giveBack }: CutOff,
   take: (lease: LeaseId, gone: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const taken = await take(lease, gone);
-  if (!gone.aborted) return taken;
+  try {
+    const taken = await take(lease, gone);
+    if (!gone.aborted) return taken;
+  } catch (error) {
+    if (unanswered(error)) await giveBack(lease).catch(() => undefined);
+    throw error;
+  }
   await giveBack(lease);
   throw gone.reason;
 }

@@ -1,7 +1,16 @@
-import type { CallOptions, Check, Entry, Operation, Outcome } from '../core/engine.js';
+import type {
+  CallOptions,
+  Check,
+  Entry,
+  Operation,
+  Outcome,
+  Revision,
+  Txn,
+} from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { AcquireRequest, HeldKeys } from '../core/host.js';
 import { settled, settledValue } from '../core/settled.js';
+import { askAgain, unlessAskedAgain } from './asked-again.js';
 import type { LockPlan, RequestKeys } from './lock-plan.js';
 import { aheadOf, decodeParty, encodeParty, readsOf, standing } from './lock-queue.js';
 import { checkRequest, ownOf } from './lock-request.js';
@@ -79,23 +88,34 @@ async function unlessFree(
     const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.
     const otherwise = look.concat(plan.look, join(keys, waitingAs(request, leasedBy)));
-    const entered = await engine.commit({ when, apply, otherwise });
-    if (entered.succeeded) return entered.revision;
-    // Before it waits: who stops waiting takes away what stands under the id.
-    const { mark, place } = standing(entered.results);
-    for (const found of [mark, place]) ownOf(found, request);
-    if (mark !== null) return mark.createRevision;
+    let entered: Outcome;
+    let asked: Revision | null;
+    do {
+      entered = await engine.commit({ when, apply, otherwise });
+      if (entered.succeeded) return entered.revision;
+      // Before it waits: who stops waiting takes away what stands under the id.
+      const { mark, place } = standing(entered.results);
+      for (const found of [mark, place]) ownOf(found, request);
+      if (mark !== null) return mark.createRevision;
+      asked = place === null ? entered.revision : await askAgain(engine, place);
+    } while (asked === null);
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
-    // Its client may have asked for it over another server, which granted it.
-    const notGranted: Check = { key: keys.mark, target: 'version', is: '=', to: 0 };
-    const giveUp = (): Promise<unknown> =>
-      engine.commit({ when: [notGranted], apply: [{ type: 'delete', key: keys.place }] });
-    return await waiting(clock, bounds, giveUp, (signal) =>
-      queue(ground, request, { hold, keys, leasedBy }, entered, signal),
+    const leave = giveUp(keys, asked);
+    return await waiting(
+      clock,
+      bounds,
+      () => engine.commit(leave),
+      (signal) => queue(ground, request, { hold, keys, leasedBy }, entered, signal),
     );
   } catch (error) {
     throw asLost(error, ground.words.hold);
   }
+}
+
+/** Its client may have asked for it over another server, which waits for it now, or granted it. */
+function giveUp({ place, mark }: RequestKeys, asked: Revision): Txn {
+  const { when = [], apply } = unlessAskedAgain(place, asked);
+  return { when: [{ key: mark, target: 'version', is: '=', to: 0 }, ...when], apply };
 }
 
 /** Where anything stands under the same id, nothing is put: it may be another's. */

@@ -93,14 +93,19 @@ export async function take(
       return { name: names[position] ?? '', position, token: revision };
     }
     seen = lookOf(pool, args.path, results, revision);
-    if (place !== null && seen.own === null && !hasPlace(seen, args)) return seen;
+    if (place !== null && seen.own === null && !stillStands(seen, place)) return seen;
   }
 }
 
 /** Whether the request stands in line. */
-export function hasPlace({ waiters }: Look, { path, id }: ClaimArgs): boolean {
+function hasPlace({ waiters }: Look, { path, id }: ClaimArgs): boolean {
   const own = waiterKey(path, id);
   return waiters.some(({ key }) => key === own);
+}
+
+/** Not one that a repeated request has put since. */
+export function stillStands({ waiters }: Look, { key, createRevision }: Entry): boolean {
+  return waiters.some((one) => one.key === key && one.createRevision === createRevision);
 }
 
 /** @returns the list that counts; null: another one is remembered, which has to be looked at. @throws {WaymarkError} `conflict` */

@@ -1,9 +1,12 @@
-import type { Entry, KeyRange } from '../core/engine.js';
+import type { Clock } from '../core/clock.js';
+import type { Entry, KeyRange, Revision } from '../core/engine.js';
 import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { positionsRange, waiterKey } from '../space/names-layout.js';
+import { askAgain, unlessAskedAgain } from './asked-again.js';
 import { encodeParty } from './lock-queue.js';
 import { type Look, lookOf, readsFor } from './names-look.js';
-import { type Claimed, hasPlace, take, type TakeParts } from './names-take.js';
+import { type Claimed, stillStands, take, type TakeParts } from './names-take.js';
+import { type WaitBounds, waiting } from './waiting.js';
 
 /**
  * Waits in line for a name. Who stands first watches the positions, everybody else the place before its own: a freed name wakes one,
@@ -11,12 +14,29 @@ import { type Claimed, hasPlace, take, type TakeParts } from './names-take.js';
  */
 export async function standInLine(
   parts: TakeParts,
+  clock: Clock,
+  bounds: WaitBounds,
+): Promise<Claimed> {
+  const { engine, args } = parts;
+  const { look, asked } = await enter(parts);
+  const leave = unlessAskedAgain(waiterKey(args.path, args.id), asked);
+  return await waiting(
+    clock,
+    bounds,
+    () => engine.commit(leave),
+    (ended) => stepForward(parts, look, ended),
+  );
+}
+
+async function stepForward(
+  parts: TakeParts,
+  entered: Look,
   signal: AbortSignal | undefined,
 ): Promise<Claimed> {
   const { engine, args } = parts;
   const { path } = args;
   const key = waiterKey(path, args.id);
-  let look = await enter(parts);
+  let look = entered;
   for (;;) {
     const place = look.waiters.find((waiter) => waiter.key === key);
     if (place === undefined) throw lostPlace(path);
@@ -25,7 +45,7 @@ export async function standInLine(
       const taken = await take(parts, place);
       if ('token' in taken) return taken;
       look = taken;
-      if (!hasPlace(look, args)) continue;
+      if (!stillStands(look, place)) continue;
     }
     const ahead = before === null ? positionsRange(path) : { key: before.key };
     await oneGone(parts, [ahead, { key }], look, signal);
@@ -36,15 +56,24 @@ export async function standInLine(
 }
 
 /** A repeated request finds the place that it put before. */
-async function enter({ engine, pool, args }: TakeParts): Promise<Look> {
+async function enter({
+  engine,
+  pool,
+  args,
+}: TakeParts): Promise<{ readonly look: Look; readonly asked: Revision }> {
   const { path, lease } = args;
   const key = waiterKey(path, args.id);
-  const { results, revision, succeeded } = await engine.commit({
-    when: [{ key, target: 'version', is: '=', to: 0 }],
-    apply: [{ type: 'put', key, value: encodeParty(args), lease }, ...readsFor(args)],
-    otherwise: readsFor(args),
-  });
-  return lookOf(pool, path, succeeded ? results.slice(1) : results, revision);
+  for (;;) {
+    const { results, revision, succeeded } = await engine.commit({
+      when: [{ key, target: 'version', is: '=', to: 0 }],
+      apply: [{ type: 'put', key, value: encodeParty(args), lease }, ...readsFor(args)],
+      otherwise: readsFor(args),
+    });
+    const look = lookOf(pool, path, succeeded ? results.slice(1) : results, revision);
+    const found = look.waiters.find((waiter) => waiter.key === key);
+    const asked = succeeded || found === undefined ? revision : await askAgain(engine, found);
+    if (asked !== null) return { look, asked };
+  }
 }
 
 /** The youngest place that is older. */

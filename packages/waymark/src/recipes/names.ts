@@ -18,7 +18,6 @@ import {
   unkept,
 } from './names-take.js';
 import { standInLine } from './names-wait.js';
-import { waiting } from './waiting.js';
 
 /** Names (rules A1 to A10 in docs/spec/recipes.md): the lowest free one of an ordered list, for an owner and under a lease. */
 
@@ -89,10 +88,7 @@ async function claimName(
     });
     if ('token' in taken) return taken;
     if (waitMs === 0) throw exhausted(path, taken.taken.size);
-    const leave = (): Promise<unknown> => free(ground, args);
-    return await waiting(clock, { path, waitMs, signal }, leave, (ended) =>
-      standInLine(parts, ended),
-    );
+    return await standInLine(parts, clock, { path, waitMs, signal });
   } catch (error) {
     throw asLost(error, 'name');
   }

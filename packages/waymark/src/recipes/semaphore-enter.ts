@@ -3,6 +3,7 @@ import { isWaymarkError, WaymarkError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { RecipeGround } from '../core/recipe-call.js';
 import { entriesOf } from './lock-queue.js';
+import { askAgain } from './asked-again.js';
 import { ownOf } from './lock-request.js';
 import {
   aheadIn,
@@ -77,11 +78,12 @@ export async function enter(
       return { claim, standing };
     }
     const [limit = [], place = []] = results.map(entriesOf);
-    const own = ownOf(place[0], request);
-    if (own !== null) {
-      return { claim: claimOf(keys, request, own.createRevision), standing: null };
-    }
     stored = decodeLimit(limit[0]);
+    const own = ownOf(place[0], request);
+    const asked = own && (await askAgain(engine, own));
+    if (own !== null && asked !== null) {
+      return { claim: claimOf(keys, request, own.createRevision, asked), standing: null };
+    }
   }
 }
 
@@ -117,9 +119,14 @@ async function commitPlace(
   }
 }
 
-function claimOf(keys: PermitKeys, request: PermitRequest, created: number): Claim {
+function claimOf(
+  keys: PermitKeys,
+  request: PermitRequest,
+  created: number,
+  asked: number = created,
+): Claim {
   const { path, weight, owner, session } = request;
-  return { path, keys, created, facts: { weight, owner, session, waited: false } };
+  return { path, keys, created, asked, facts: { weight, owner, session, waited: false } };
 }
 
 async function overloaded(engine: Engine, { path, keys }: Claim): Promise<WaymarkError> {

@@ -21,6 +21,8 @@ export interface Claim {
   readonly facts: PlaceFacts;
   /** Its createRevision: the token. */
   readonly created: number;
+  /** When it was asked for last: see asked-again.ts. */
+  readonly asked: number;
 }
 
 /** Where a place stands, at one revision. */

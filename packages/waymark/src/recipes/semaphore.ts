@@ -3,6 +3,7 @@ import { WaymarkError } from '../core/errors.js';
 import { type RecipeGround, recipeCall } from '../core/recipe-call.js';
 import * as shape from '../core/shape.js';
 import type { SemaphoreExplanation } from '../space/semaphore-types.js';
+import { unlessAskedAgain } from './asked-again.js';
 import { checkHold, checkRequest } from './lock-request.js';
 import { enter, type PermitRequest, view } from './semaphore-enter.js';
 import { explainSemaphore } from './semaphore-explain.js';
@@ -162,7 +163,8 @@ async function acquireInTurn(
   const { claim, standing } = await enter(ground, keys, request);
   if (standing !== null && holds(claim, standing)) return claim.created;
   const bounds = { path: request.path, waitMs: request.waitMs, signal: options?.signal };
-  const giveUp = (): Promise<unknown> => release.run(ground, request);
+  const leave = unlessAskedAgain(keys.place, claim.asked);
+  const giveUp = (): Promise<unknown> => ground.engine.commit(leave);
   return await waiting(ground.clock, bounds, giveUp, (signal) =>
     turn(ground.engine, claim, standing, signal),
   );
