@@ -16,6 +16,7 @@ import {
   serve,
   type ServedCall,
   tableOf,
+  withinAnswer,
 } from 'waymark/wire';
 
 /** What each verb does here, by its number. Verbs of a part that is not served are refused. */
@@ -34,7 +35,9 @@ export function callTable(host: Host | undefined, engine: Engine | undefined): C
 
 function engineCalls(engine: Engine): ServedCall[] {
   return [
-    serve.plain(raw.read, ({ query, stale }) => engine.read(query, stale ? { stale } : undefined)),
+    serve.plain(raw.read, ({ query, stale }) =>
+      withinAnswer(query, engine.read(query, stale ? { stale } : undefined)),
+    ),
     serve.plain(raw.commit, ({ txn, alone }) => engine.commit(txn, alone ? { alone } : undefined)),
     serve.watch(raw.watch, ({ ranges, ...rest }, options) =>
       engine.watch(ranges, { ...rest, ...options }),
@@ -55,7 +58,7 @@ function hostCalls(host: Host): ServedCall[] {
   const read = ({ namespace, query, stale }: HostReadArgs): Promise<Reading> =>
     host.read(namespace, query, stale ? { stale } : undefined);
   return [
-    serve.plain(guarded.read, read),
+    serve.plain(guarded.read, (args) => withinAnswer(args.query, read(args))),
     serve.plain(guarded.get, read),
     // What came is passed on as it is: this is the hottest call, and an object of its own for the options would be garbage.
     serve.plain(guarded.commit, (args) => host.commit(args.namespace, args.txn, args)),

@@ -119,10 +119,10 @@ export class HostLog<T> implements types.Log<T> {
     { signal }: Call,
   ): Promise<Page<types.LogEntry<T>>> {
     const { host, name } = this.#namespace;
-    for (;;) {
+    for (let most = limit; ;) {
       const { head, revision } = await this.#head({ signal });
       const end = Math.min(after ?? head.next, head.next);
-      const start = Math.max(end - limit, head.first);
+      const start = Math.max(end - most, head.first);
       if (start >= end) return { entries: [], more: false, revision };
       try {
         const query = { ...this.#keys.entries(start, end), at: revision, uncounted: true };
@@ -130,7 +130,9 @@ export class HostLog<T> implements types.Log<T> {
         const newest = entries.map((entry) => this.#entry(entry)).reverse();
         return { entries: newest, more: start > head.first, revision };
       } catch (error) {
-        if (!isWaymarkError(error, 'compacted')) throw error;
+        // Large ones come in shorter pages.
+        if (most > 1 && isWaymarkError(error, 'too_large')) most = Math.ceil(most / 2);
+        else if (!isWaymarkError(error, 'compacted')) throw error;
       }
     }
   }

@@ -181,11 +181,14 @@ export class HostMembers<M> implements types.Members<M> {
   async #after(first: readonly Entry[], at: number, call: Call): Promise<Entry[]> {
     const { host, name } = this.namespace;
     const all: Entry[] = [];
-    for (let page = first; page.length === pageSize;) {
-      const key = `${page.at(-1)?.key ?? ''}\0`;
+    let more = first.length === pageSize;
+    for (let last = first.at(-1); more && last !== undefined;) {
+      const key = `${last.key}\0`;
       const query = { ...this.#members, key, at, limit: pageSize, uncounted: true };
-      page = (await host.read(name, query, call)).entries;
-      all.push(...page);
+      const page = await host.read(name, query, call);
+      all.push(...page.entries);
+      last = page.entries.at(-1);
+      more = page.more;
     }
     return all;
   }

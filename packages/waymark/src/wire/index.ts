@@ -22,3 +22,4 @@ export { defaultSocketLimits, type ServeOptions } from './serve/serve-options.js
 export type { ServedEvents, ServedStream } from './serve/stream.js';
 export { type PortOptions, ServedPort } from './serve/served-port.js';
 export { startListening } from './serve/start-listening.js';
+export { withinAnswer } from './serve/within-answer.js';

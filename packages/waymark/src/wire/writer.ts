@@ -2,7 +2,7 @@ import type { ByteString, LeaseId } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { bytesToText, textToBytes } from '../core/bytes.js';
 import { isPlainLeaseId, leaseIdBytes } from '../core/lease-id.js';
-import { frameHeaderBytes, frameTargetBytes, partBytesMax } from './frames.js';
+import { frameHeaderBytes, frameTargetBytes, messageBytesMax, partBytesMax } from './frames.js';
 import { latin1Write } from '../core/latin1.js';
 import { messages } from './messages.js';
 
@@ -23,6 +23,8 @@ export class Writer {
   position = 0;
   /** Start of what was not taken yet. */
   #base = 0;
+  /** Where the open message began. */
+  #message = 0;
   /** Where the open frame's header lies, −1 when none is open. */
   #frame = -1;
   #slabBytes = slabBytesMin;
@@ -38,27 +40,35 @@ export class Writer {
     return this.position - this.#base;
   }
 
-  /** Starts a message. @returns the mark that `end` and `rollback` take */
+  /**
+   * Starts a message. What is written to it throws `too_large` once it is longer than one may be: it is to be rolled back then.
+   *
+   * @returns the mark that `end` and `rollback` take
+   */
   begin(): number {
     if (this.#frame < 0) {
       this.ensure(frameHeaderBytes);
       this.#frame = this.position - this.#base;
       this.position += frameHeaderBytes;
     }
-    return this.position - this.#base;
+    this.#message = this.position - this.#base;
+    return this.#message;
   }
 
   end(): void {
     if (this.position - this.#base - this.#frame >= frameTargetBytes) this.#closeFrame();
   }
 
-  /** Ends an answer with this id; one too long for a frame goes as parts. */
+  /** Ends an answer with this id; one too long for a frame goes as parts. @throws {WaymarkError} `too_large`, and it is to be rolled back */
   endAnswer(mark: number, id: number): void {
     const start = this.#base + mark;
-    if (this.position - start <= partBytesMax) return this.end();
+    const bytes = this.position - start;
+    if (bytes <= partBytesMax) return this.end();
+    if (bytes > messageBytesMax) throw tooLong();
     const whole = Buffer.from(this.buffer.subarray(start, this.position));
     this.rollback(mark);
     // The parts go elsewhere: pieces of the message may be pointed at, to be written again for others.
+    this.#message = mark;
     this.#grow(partBytesMax);
     for (let at = 0; at < whole.length; at += partBytesMax) {
       const part = whole.subarray(at, at + partBytesMax);
@@ -210,6 +220,7 @@ export class Writer {
 
   #grow(bytes: number): void {
     const used = this.position - this.#base;
+    if (used + bytes - this.#message > messageBytesMax) throw tooLong();
     const wanted = used + bytes + 64;
     // A slab serves some eight bursts; a connection of few words keeps a small one.
     if (wanted * 8 > this.#slabBytes) this.#slabBytes = Math.min(slabBytesMax, this.#slabBytes * 2);
@@ -221,6 +232,11 @@ export class Writer {
     this.#base = 0;
     this.position = used;
   }
+}
+
+function tooLong(): WaymarkError {
+  const text = `the answer takes more than ${messageBytesMax} bytes: ask for less of it, by a limit or a narrower range`;
+  return new WaymarkError('too_large', text, { limit: 'answerBytesMax', max: messageBytesMax });
 }
 
 function notWhole(value: unknown): WaymarkError {

@@ -1,4 +1,5 @@
 import type { Batch } from '../../core/engine.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import type { Method } from '../method.js';
 import { messages } from '../messages.js';
 import { type Welcome, writeWelcome } from '../hello.js';
@@ -59,11 +60,11 @@ export class Outlet {
       writer.byte(messages.ok);
       writer.uint(id);
       method.writeResult(writer, value);
+      writer.endAnswer(mark, id);
     } catch (error) {
       writer.rollback(mark);
-      return this.error(id, error);
+      return this.error(id, method.whenBroken === 'uncertain' ? untold(error) : error);
     }
-    writer.endAnswer(mark, id);
     this.#flushSoon();
   }
 
@@ -133,10 +134,15 @@ export class Outlet {
     if (this.#ended) return;
     const writer = this.#writer;
     const mark = writer.begin();
-    writer.byte(type);
-    writer.uint(id);
-    write(writer);
-    writer.endAnswer(mark, id);
+    try {
+      writer.byte(type);
+      writer.uint(id);
+      write(writer);
+      writer.endAnswer(mark, id);
+    } catch (error) {
+      writer.rollback(mark);
+      throw error;
+    }
     this.#flushSoon();
   }
 
@@ -169,4 +175,10 @@ export class Outlet {
     this.#parked = [];
     for (const resume of parked) resume();
   }
+}
+
+/** It may have changed something: that its answer has no room is no refusal. */
+function untold(error: unknown): unknown {
+  if (!isWaymarkError(error, 'too_large')) return error;
+  return new WaymarkError('uncertain', `it was done, but ${error.message}`, error.facts);
 }
