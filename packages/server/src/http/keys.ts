@@ -14,7 +14,7 @@ import type { LeaseId } from 'waymark/engine';
 import { answers } from './answers.js';
 import { leaseId } from './lease-id.js';
 import type { WatchParts } from './streams.js';
-import { callOf, eventJson, openWatch, resumeReader } from './watch.js';
+import { callOf, eventJson, type Group, openWatch, resumeReader } from './watch.js';
 
 /** Keys as resources: the value is the body, byte for byte, and the ETag is its revision. */
 
@@ -174,6 +174,8 @@ export function utf8(bytes: Buffer): string | null {
 /** A page ends early once its values have come to this. */
 const pageBytesMax = 8_388_608;
 const stepMax = 32;
+/** Events of a resync that one answer tells. */
+const resyncMax = 10_000;
 
 /** Reads in small steps at one revision, so that a thousand large values never stand in memory together. */
 async function treePage(
@@ -227,10 +229,10 @@ async function longPoll(
       events,
     });
     try {
-      for await (const group of groups) {
-        const events = [...group.events].map(eventJson);
-        revision = group.resume ?? revision;
-        if (events.length > 0) return answer(events);
+      for await (const { events, resume } of groups) {
+        revision = resume ?? revision;
+        checkHolds(events, revision);
+        if (events.length > 0) return answer(events.map(eventJson));
       }
     } catch (error) {
       if (!late.signal.aborted) throw error;
@@ -240,4 +242,20 @@ async function longPoll(
     disarm();
     leave();
   }
+}
+
+/**
+ * What changed is bounded by how an engine tells it; a resync is all that is there, and cannot be cut: who goes on in its middle would take
+ * the rest for deleted.
+ */
+function checkHolds(events: Group['events'], revision: number): void {
+  if (events[0]?.kind !== 'resync') return;
+  let bytes = 0;
+  for (const event of events) {
+    bytes += event.path.length + (event.kind === 'put' ? event.value.length : 0);
+  }
+  if (bytes <= pageBytesMax && events.length <= resyncMax) return;
+  const text =
+    'what changed is not kept, and what is there is more than an answer holds: read it by ?tree, and go on after its revision';
+  throw new WaymarkError('compacted', text, { revision });
 }

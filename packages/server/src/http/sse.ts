@@ -15,7 +15,7 @@ export async function streamEvents(
   parts: WatchParts,
   signal: AbortSignal,
 ): Promise<void> {
-  await streamTexts(reply, groups, (group) => printGroup(group, identity), { parts, signal });
+  await streamTexts(reply, groups, (group) => printed(group, identity), { parts, signal });
 }
 
 /** Streams what a recipe's watch tells, as events of one name, as long as the client is there. @throws {WaymarkError} `overloaded` */
@@ -29,9 +29,9 @@ export async function streamWatch<T>(
   const leave = parts.streams.enter('sse');
   try {
     const signal = goneSignal(reply, parts.stopping);
-    const print = (told: T): string => {
+    const print = (told: T): readonly string[] => {
       const id = idOf === undefined ? '' : `id: ${idOf(told)}\n`;
-      return `${id}event: ${event}\ndata: ${JSON.stringify(told)}\n\n`;
+      return [`${id}event: ${event}\ndata: ${JSON.stringify(told)}\n\n`];
     };
     await streamTexts(reply, watch(signal), print, { parts, signal });
   } finally {
@@ -39,11 +39,14 @@ export async function streamWatch<T>(
   }
 }
 
-/** Streams what is told, printed as events, until the client goes, the server stops or the source fails; the last two are told. */
+/**
+ * Streams what is told until the client goes, the server stops or the source fails; the last two are told. What `print` gives is written
+ * piece by piece, and made when it is: a page of a snapshot is hundreds of megabytes where values are large.
+ */
 async function streamTexts<T>(
   reply: FastifyReply,
   source: AsyncIterable<T>,
-  print: (told: T) => string,
+  print: (told: T) => Iterable<string>,
   { parts, signal }: { readonly parts: WatchParts; readonly signal: AbortSignal },
 ): Promise<void> {
   reply.hijack();
@@ -60,7 +63,9 @@ async function streamTexts<T>(
     if (!response.writableNeedDrain) response.write(': alive\n\n');
   });
   try {
-    for await (const told of source) await write(response, print(told), signal);
+    for await (const told of source) {
+      for (const text of print(told)) await write(response, text, signal);
+    }
   } catch (error) {
     if (parts.stopping.aborted) response.write(': the server stops, come back\n\n');
     else if (!signal.aborted)
@@ -75,13 +80,12 @@ async function streamTexts<T>(
  * An id stands where a whole revision ends, and nowhere else: on the last event of the group, and before each step of
  * the revision. What a snapshot or a resync tells is whole at its end alone.
  */
-export function printGroup(group: Group, identity: string): string {
-  const { events, resume } = group;
-  if (events.length === 0) return resume === undefined ? '' : `id: ${resume}-${identity}\n\n`;
+function* printed({ events, resume }: Group, identity: string): Generator<string> {
+  if (events.length === 0 && resume !== undefined) yield `id: ${resume}-${identity}\n\n`;
   const ordered = !events.some(
     (event) => event.kind === 'resync' || ('initial' in event && event.initial),
   );
-  const texts = events.map((event, i) => {
+  for (const [i, event] of events.entries()) {
     const next = events[i + 1];
     const whole =
       next === undefined
@@ -90,15 +94,15 @@ export function printGroup(group: Group, identity: string): string {
           ? event.revision
           : undefined;
     const id = whole === undefined ? '' : `id: ${whole}-${identity}\n`;
-    return `${id}event: ${event.kind}\ndata: ${JSON.stringify(eventJson(event))}\n\n`;
-  });
-  return texts.join('');
+    yield `${id}event: ${event.kind}\ndata: ${JSON.stringify(eventJson(event))}\n\n`;
+  }
 }
 
-/** Waits for a slow reader: the watch is a cursor, so nothing piles up meanwhile. */
-function write(response: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
-  if (text === '' || response.write(text) || signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
+/** Waits for a slow reader: the watch is a cursor, so nothing piles up meanwhile. @throws the signal's reason, before it writes more */
+async function write(response: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (response.write(text)) return;
+  await new Promise<void>((resolve) => {
     const done = (): void => {
       response.removeListener('drain', done);
       signal.removeEventListener('abort', done);

@@ -158,13 +158,13 @@ async function serveWatch(
   const still = repeat(parts.clock, parts.heartbeatMs, () => ws.ping());
   try {
     for await (const { events, resume } of watch.groups) {
-      const messages: object[] = events.map(eventJson);
-      if (resume !== undefined) messages.push({ resume, id: `${resume}-${watch.identity}` });
-      for (const [i, message] of messages.entries()) {
+      for (const [i, event] of events.entries()) {
         // Each thousandth, and the last, waits until it is written: a slow reader holds the cursor up.
-        const wait = i === messages.length - 1 || i % 1_000 === 999;
-        await send(ws, JSON.stringify(message), wait);
+        const last = i === events.length - 1 && resume === undefined;
+        await send(ws, JSON.stringify(eventJson(event)), last || i % 1_000 === 999);
       }
+      if (resume === undefined) continue;
+      await send(ws, JSON.stringify({ resume, id: `${resume}-${watch.identity}` }), true);
     }
     ws.close(1000);
   } catch (error) {

@@ -16,6 +16,8 @@ import {
 } from './watch-events.js';
 
 const pageSize = 1_000;
+/** What is told of a snapshot at once ends early when its values have come to this: that much is decoded beside what the engine holds. */
+const groupBytesMax = 1_048_576;
 const retryMs = 200;
 
 /** Events of whole revisions. */
@@ -209,12 +211,23 @@ function* initialGroups<T>(
   { entries, revision }: Present,
   seen: Seen,
 ): Generator<EventGroup<T>> {
-  for (let at = 0; at < entries.length; at += pageSize) {
-    const page = entries.slice(at, at + pageSize);
+  for (let at = 0; at < entries.length;) {
+    const end = groupEnd(entries, at);
+    const page = entries.slice(at, end);
+    at = end;
     for (const entry of page) seen.set(entry.key, entry.modRevision);
     yield { events: page.map((entry) => initialEvent(parts, entry)), resume: undefined };
   }
   yield { events: [], resume: revision };
+}
+
+/** At least one entry after `at`, which may be larger by itself. */
+function groupEnd(entries: readonly Entry[], at: number): number {
+  let end = at;
+  for (let bytes = 0; end < entries.length && end - at < pageSize && bytes < groupBytesMax; end++) {
+    bytes += entries[end]?.value.length ?? 0;
+  }
+  return end;
 }
 
 function rangesOf(path: string, call: WatchCall): KeyRange[] {
