@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { askServer, type GlobalOptions, oneMore, print, secondsMs } from './context.js';
+import { askServer } from './ask-server.js';
+import { type GlobalOptions, oneMore, print, secondsMs } from './context.js';
 import type { Run } from './program.js';
 
 interface Rule {
@@ -159,7 +160,8 @@ function roles(command: Command, run: Run): void {
           return;
         }
         await askServer(options, 'PUT', user);
-        await askServer(options, method, `${user}/roles`, { role: one.processedArgs[1] as string });
+        const body = { role: one.processedArgs[1] as string };
+        await askServer(options, method, `${user}/roles`, { body });
       }),
     );
   }
@@ -210,6 +212,6 @@ async function answer<T>(
   path: string,
   body?: object,
 ): Promise<T> {
-  const response = await askServer(options, method, path, body);
+  const response = await askServer(options, method, path, body === undefined ? {} : { body });
   return (await response.json()) as T;
 }

@@ -8,10 +8,8 @@ import {
   type Space,
   WaymarkError,
 } from 'waymark';
-import { errorTable, serverAddresses, systemClock } from 'waymark/engine';
-import type { Response } from 'undici';
+import { errorTable, systemClock } from 'waymark/engine';
 import { errColors } from './colors.js';
-import { fetchAt } from './server-http.js';
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -60,49 +58,6 @@ export function tokenOf({
     const text = `no token in ${file}: ${(error as Error).message}`;
     throw new WaymarkError('invalid', text, {}, error);
   }
-}
-
-/** Asks a route of the first server that answers. @throws {WaymarkError} what the server refuses with, `unavailable` */
-export async function askServer(
-  options: GlobalOptions,
-  method: string,
-  path: string,
-  body?: object,
-  signal?: AbortSignal,
-): Promise<Response> {
-  const token = tokenOf(options);
-  let cause: unknown;
-  for (const address of serverAddresses(options.server)) {
-    try {
-      const response = await fetchAt(address, path, {
-        ...(signal !== undefined && { signal }),
-        method,
-        headers: {
-          ...(token !== undefined && { authorization: `Bearer ${token}` }),
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-        },
-        body: body === undefined ? null : JSON.stringify(body),
-      });
-      if (response.ok) return response;
-      throw refusalIn(await response.text(), response.status);
-    } catch (error) {
-      if (isWaymarkError(error)) throw error;
-      signal?.throwIfAborted();
-      cause = error;
-    }
-  }
-  const text = `no server answers at ${options.server}: start one, or name another by --server`;
-  throw new WaymarkError('unavailable', text, {}, cause);
-}
-
-function refusalIn(text: string, status: number): WaymarkError {
-  try {
-    const { code, detail } = JSON.parse(text) as { code: string; detail: string };
-    if (code in errorTable) return new WaymarkError(code as keyof typeof errorTable, detail);
-  } catch {
-    // Not one of ours: told as it came.
-  }
-  return new WaymarkError('denied', `the server refuses (${status}): ${text}`);
 }
 
 export function after(ms: number): Promise<void> {

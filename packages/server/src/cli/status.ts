@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { ServerStatus } from '../observe/server-status.js';
+import { askServer, type Deadline, deadlineOf } from './ask-server.js';
 import { outColors } from './colors.js';
-import { askServer, type GlobalOptions, print, secondsMs } from './context.js';
+import { type GlobalOptions, print } from './context.js';
 import type { Run } from './program.js';
 
 export function statusCommand(program: Command, run: Run): void {
@@ -12,9 +13,7 @@ export function statusCommand(program: Command, run: Run): void {
     )
     .action(
       run(async (options) => {
-        const { timeout } = options;
-        const signal = AbortSignal.timeout(secondsMs(timeout ?? '10s'));
-        const status = await fetchStatus(options, signal);
+        const status = await fetchStatus(options, deadlineOf(options.timeout ?? '10s'));
         const { engine, load: _, ...rest } = status;
         print(options, { ...rest, ...(engine ?? { engine: null }) }, linesOf(status).join('\n'));
         return status.ready.ok ? 0 : 1;
@@ -25,9 +24,9 @@ export function statusCommand(program: Command, run: Run): void {
 /** @throws {WaymarkError} what the server refuses with, `unavailable` */
 export async function fetchStatus(
   options: GlobalOptions,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<ServerStatus> {
-  const response = await askServer(options, 'GET', '/v1/status', undefined, signal);
+  const response = await askServer(options, 'GET', '/v1/status', { deadline });
   return (await response.json()) as ServerStatus;
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { pause, systemClock } from 'waymark/engine';
+import { deadlineOf } from './ask-server.js';
 import { outColors } from './colors.js';
 import { type GlobalOptions, interruption, secondsMs } from './context.js';
 import type { Run } from './program.js';
@@ -39,7 +40,8 @@ async function look(
   screen: Screen,
 ): Promise<void> {
   const { ended } = screen;
-  const ask = async () => ({ at: systemClock.now(), told: await fetchStatus(options, ended) });
+  const deadline = deadlineOf(undefined, ended);
+  const ask = async () => ({ at: systemClock.now(), told: await fetchStatus(options, deadline) });
   try {
     let before = await ask();
     for (let looks = 0; looks < looksMax; looks++) {
