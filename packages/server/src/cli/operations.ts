@@ -1,13 +1,10 @@
-import { createWriteStream } from 'node:fs';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { createDataDirectory, describeFact, inspectFiles } from 'waymark/engine';
-import { askServer } from './ask-server.js';
 import { readBackup } from './backup-file.js';
-import { print, secondsMs, withNamespace } from './context.js';
+import { interruption, print, secondsMs, withNamespace } from './context.js';
 import type { Run } from './program.js';
 import { statusCommand } from './status.js';
+import { takeBackup } from './take-backup.js';
 import { topCommand } from './top.js';
 
 /** A restored engine begins so far above the backup that no revision, and so no token, is given out twice. */
@@ -42,21 +39,20 @@ function prune(program: Command, run: Run): void {
 function backup(program: Command, run: Run): void {
   const command = program
     .command('backup <file>')
-    .description('write everything, at one revision, to a file');
+    .description('write everything, at one revision, to a file, in the place of an older one');
   command.action(
     run(async (options) => {
       const file = command.processedArgs[0] as string;
-      const response = await askServer(options, 'GET', '/v1/backup');
-      await pipeline(
-        Readable.fromWeb(response.body as never),
-        createWriteStream(file, { flags: 'wx', mode: 0o600 }),
-      );
-      const { revision, entries } = await readBackup(file);
-      print(
-        options,
-        { file, revision, entries: entries.length },
-        `${file}: ${entries.length} entries at revision ${revision}`,
-      );
+      const interrupted = interruption();
+      try {
+        const { revision, entries } = await takeBackup(options, file, interrupted);
+        const text = `${file}: ${entries} entries at revision ${revision}`;
+        print(options, { file, revision, entries }, text);
+        return 0;
+      } catch (error) {
+        if (interrupted.aborted) return 130;
+        throw error;
+      }
     }),
   );
 }
