@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
-import { Command, runWaymark, serve } from '../support/command.js';
+import { Command, runWaymark, serve, waymark } from '../support/command.js';
 import { folder, url } from '../support/served.js';
 import { lastStep, stubborn } from '../support/worker.js';
 
@@ -49,6 +52,115 @@ test('[L11] what a command leaves behind is gone before the lock is released', a
   const { out: state } = await new Command('ps', ['-o', 'state=', '-p', out.trim()]).done;
   expect(['', 'Z']).toContain(state.trim());
 });
+
+test('[L11] told twice to end, waymark is gone at once: its command is dead before the lock passes on', async () => {
+  const file = join(folder, 'twice');
+  const holder = runWaymark(url, [
+    'lock',
+    '/twice',
+    '--ttl',
+    '2s',
+    '--',
+    ...stubborn(file, 'told'),
+  ]);
+  await holder.says('started');
+  const next = runWaymark(url, ['lock', '/twice', '--', 'date', '+%s%3N']);
+  holder.child.kill('SIGINT');
+  await holder.says('told');
+  await holder.stop('SIGINT');
+  expect(holder.child.signalCode).toBe('SIGINT');
+  const { code, out } = await next.done;
+  expect(code).toBe(0);
+  expect(lastStep(file)).toBeLessThan(Number(out));
+});
+
+/** A command of which a process stays that only root may signal; it exits with 5 once a line is written to it. */
+class RootedLock {
+  readonly folder = mkdtempSync(join(tmpdir(), 'waymark-rooted-'));
+  readonly holder: Command;
+  #pid = 0;
+
+  constructor(path: string) {
+    chmodSync(this.folder, 0o755);
+    const asRoot = join(this.folder, 'as-root');
+    copyFileSync(setpriv, asRoot);
+    chmodSync(asRoot, 0o4755);
+    const rooted = `${asRoot} --reuid 0 --regid 0 --clear-groups sh -c 'echo root $$; exec sleep 600'`;
+    const argv = ['lock', path, '--', 'sh', '-c', `${rooted} & read -r _; exit 5`];
+    const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
+    const all = [...nobody, process.execPath, waymark, '--server', url, ...argv];
+    this.holder = new Command(setpriv, all, { input: null });
+  }
+
+  /** @returns the pid of what stays */
+  async leave(): Promise<number> {
+    await this.holder.says('\n');
+    this.holder.child.stdin?.end('\n');
+    this.#pid = Number(/root (\d+)/.exec(this.holder.out)?.[1]);
+    return this.#pid;
+  }
+
+  end(): void {
+    if (this.#pid !== 0) process.kill(this.#pid, 'SIGKILL');
+    this.#pid = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+const setpriv = '/usr/bin/setpriv';
+const mayBeNobody = process.getuid?.() === 0 && existsSync(setpriv);
+
+test.runIf(mayBeNobody)(
+  '[L11] while a process that waymark may not signal stays, the lock is kept and that is told',
+  async () => {
+    using rooted = new RootedLock('/rooted');
+    const pid = await rooted.leave();
+    await rooted.holder.warns(`the lock on /rooted is kept until these processes are gone`);
+    expect(rooted.holder.err).toContain(`could not be killed: ${pid}\n`);
+    const refused = await runWaymark(url, ['lock', '/rooted', '--wait', '0s', '--', 'true']).done;
+    expect(refused.code).toBe(errorTable.timeout.exit);
+    rooted.end();
+    expect((await rooted.holder.done).code).toBe(5);
+    const next = await runWaymark(url, ['lock', '/rooted', '--wait', '0s', '--', 'true']).done;
+    expect(next.code).toBe(0);
+  },
+);
+
+test.runIf(mayBeNobody)(
+  '[L11] nothing is waited for in vain once the lock is lost: what goes on without it is told',
+  async () => {
+    using rooted = new RootedLock('/rooted-lost');
+    const pid = await rooted.leave();
+    await rooted.holder.warns('is kept');
+    const forced = ['unlock', '/rooted-lost', '--force', '--reason', 'test'];
+    expect((await runWaymark(url, forced).done).code).toBe(0);
+    await rooted.holder.warns(`go on without the lock on /rooted-lost: ${pid}\n`);
+    // Its end, and not that of its output, which the process that stays has too.
+    const [code] = (await once(rooted.holder.child, 'exit')) as [number];
+    expect(code).toBe(errorTable.lost.exit);
+  },
+);
+
+test.each([
+  ['KILL', 'the lock on /gone', ['lock', '/gone']],
+  ['STOP', 'the lock on /gone', ['lock', '/gone']],
+  ['KILL', 'the membership of me in /gone', ['join', '/gone', '--id', 'me']],
+])(
+  '[cli] what no server takes back (%s, %s) leaves the exit code to its command, and is told',
+  async (signal, title, call) => {
+    const { command: other, url: gone } = await serve(['--engine', 'memory']);
+    const script = `kill -${signal} ${other.child.pid}; exit 7`;
+    const { code, err } = await runWaymark(gone, [...call, '--ttl', '4s', '--', 'sh', '-c', script])
+      .done;
+    await other.stop('SIGKILL');
+    expect(code, err).toBe(7);
+    expect(err).toMatch(new RegExp(`^waymark: ${title} ends with its lease: .*\n$`));
+  },
+);
 
 test('[cli] bytes go in and out as they are', async () => {
   const { out } = await runWaymark(url, ['put', '/bytes', '-'], 'no line end').done;

@@ -31,7 +31,6 @@ const banned: readonly (readonly [RegExp, string])[] = [
 const mayUseClocks: Readonly<Record<string, string>> = {
   'packages/waymark/src/core/system-clock.ts': 'the adapter',
   'packages/waymark/src/browser/system-clock.ts': 'the adapter of a page',
-  'packages/server/src/cli/command-group.ts': 'times the end of a child process',
   'packages/server/src/cli/serve.ts': 'bounds its own stop',
 };
 

@@ -4,7 +4,7 @@ import { systemClock, systemRandom } from 'waymark/engine';
 import { type GlobalOptions, parseJson, print } from './context.js';
 import { MessageCommand } from './message-command.js';
 import type { Run } from './program.js';
-import { commandOf, runHeld } from './run-held.js';
+import { commandOf, released, runHeld } from './run-held.js';
 
 interface JoinOptions {
   readonly id?: string;
@@ -68,11 +68,13 @@ async function stay(
     WAYMARK_MEMBER: own.id,
     WAYMARK_GROUP_PATH: path,
   });
+  const title = ({ path }: { readonly path: string }): string =>
+    `the membership of ${own.id} in ${path}`;
   let end = (): void => {};
   return await runHeld<Membership>(options, {
     argv,
     ttl,
-    title: ({ path }) => `the membership of ${own.id} in ${path}`,
+    title,
     // Its signal would leave while the command still ends.
     take: async (ns, { ttlMs }) => {
       const members = ns.as(codecs.bytes).members(group);
@@ -84,13 +86,11 @@ async function stay(
     },
     env: (membership) => ({ ...nameOf(membership), WAYMARK_TOKEN: String(membership.token) }),
     show: ({ token: incarnation }) => print(options, { id: own.id, incarnation }, own.id),
-    giveBack: (membership) => leave(membership, end),
+    giveBack: async (membership) => {
+      // What is being handled is answered first, and killed when it takes too long.
+      const disarm = systemClock.after(graceMsMax, end);
+      await released(membership, title(membership), line === undefined ? 0 : graceMsMax);
+      disarm();
+    },
   });
-}
-
-/** What is being handled is answered first, and killed when it takes too long. */
-async function leave(membership: Membership, end: () => void): Promise<void> {
-  const disarm = systemClock.after(graceMsMax, end);
-  await membership.release();
-  disarm();
 }

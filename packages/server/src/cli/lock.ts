@@ -29,8 +29,9 @@ export function lockCommands(program: Command, run: Run): void {
 The command finds WAYMARK_TOKEN and WAYMARK_LOCK_PATH in its environment: pass the token to what you protect.
 
 When the lock cannot be renewed, the command's whole process group gets TERM while a quarter of the TTL is left, and KILL
-before the lock can pass on; the exit code is then 14. Interrupted, waymark sends TERM, and KILL 10 s later. What the command
-leaves running in its group is killed before the lock is released. Else the exit code is the command's own.
+before the lock can pass on; the exit code is then 14. Interrupted, waymark sends TERM, and KILL 10 s later; interrupted again,
+it ends at once, and the lock with its TTL. What the command leaves running in its group is killed before the lock is released;
+while that cannot be killed the lock is kept, and waymark says so. Else the exit code is the command's own.
 
 Examples:
   waymark lock /deploy -- ./deploy.sh

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { type OnceState, WaymarkError } from 'waymark';
-import { type CommandEnd, runUnder } from './command-group.js';
+import { runUnder } from './command-group.js';
 import { type GlobalOptions, interruption, print, secondsMs, withNamespace } from './context.js';
+import type { CommandEnd } from './group-end.js';
 import { everyPage } from './pages.js';
 import type { Run } from './program.js';
 import { commandOf, notRenewed } from './run-held.js';
@@ -72,6 +73,7 @@ async function runOnce(
     whenFailed: own.recordFailure ? 'record' : 'release',
     signal: AbortSignal.any([interrupted, notInTime.signal]),
   } as const;
+  const title = `the claim on ${path}`;
   const ran: CommandEnd[] = [];
   const code = await withNamespace(options, async (ns) => {
     try {
@@ -79,11 +81,11 @@ async function runOnce(
         path,
         async (run) => {
           const env = { WAYMARK_TOKEN: String(run.token), WAYMARK_ONCE_PATH: path };
-          const end = await runUnder(run, argv, { ttlMs, interrupted, env });
+          const end = await runUnder(run, argv, { title, ttlMs, interrupted, env });
           if (!end.ended) ran.push(end);
           // What was ended did not fail: it is not recorded so.
           else notInTime.abort();
-          if (end.ended) throw notRenewed(`the claim on ${path}`, path);
+          if (end.ended) throw notRenewed(title, path);
           if (end.code !== 0) throw new Error(`exit code ${end.code}`);
         },
         call,

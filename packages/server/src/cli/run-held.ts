@@ -1,5 +1,5 @@
 import { type Hold, type Namespace, type Space, WaymarkError } from 'waymark';
-import { type CommandEnd, runUnder } from './command-group.js';
+import { runUnder } from './command-group.js';
 import {
   aborted,
   after,
@@ -9,6 +9,7 @@ import {
   secondsMs,
   withNamespace,
 } from './context.js';
+import type { CommandEnd } from './group-end.js';
 
 /** How a hold is asked for, whatever it is. */
 export interface HeldCall {
@@ -47,28 +48,34 @@ export async function runHeld<H extends Hold>(
     const call = { ttlMs, waitMs, signal: interrupted };
     const hold = await unlessInterrupted(interrupted, held.take(ns, call, space));
     if (hold === null) return 130;
+    const title = held.title(hold);
     const { code, ended } =
       argv.length === 0
         ? await heldUntil(interrupted, hold, held)
-        : await runUnder(hold, argv, { ttlMs, interrupted, env: held.env(hold) });
+        : await runUnder(hold, argv, { title, ttlMs, interrupted, env: held.env(hold) });
     // It goes only now that the command's whole process group is gone.
     if (ended || hold.reason !== undefined) {
-      return fail(hold.reason ?? notRenewed(held.title(hold), hold.path), options.json);
+      return fail(hold.reason ?? notRenewed(title, hold.path), options.json);
     }
-    await (held.giveBack?.(hold, interrupted) ?? released(hold, held.title(hold)));
+    await (held.giveBack?.(hold, interrupted) ?? released(hold, title));
     return code;
   });
 }
 
-/** A server that is gone, or refuses it, gets it back when its lease ends: what the command came to stays what it was. */
-async function released(hold: Hold, title: string): Promise<void> {
-  const over = after(hold.remainingMs());
-  const release = hold.release().catch(({ message }: Error) => {
+/**
+ * A server that is gone, silent, or refuses it gets it back when its lease ends: what the command came to stays what it was.
+ *
+ * @param busyMs  for how long it may have to be renewed yet before it can be released
+ */
+export async function released(hold: Hold, title: string, busyMs = 0): Promise<void> {
+  const late = after(hold.remainingMs() + busyMs).then(() => {
+    throw new Error('the server did not answer in time');
+  });
+  await Promise.race([hold.release(), late]).catch(({ message }: Error) => {
     process.stderr.write(
       `waymark: ${title} ends with its lease: it could not be released (${message})\n`,
     );
   });
-  await Promise.race([release, over]);
 }
 
 /** Without the `--` in front. */

@@ -75,7 +75,8 @@ async function runSchedule(
       WAYMARK_TOKEN: String(run.term),
       WAYMARK_SCHEDULE_PATH: path,
     };
-    const { code, ended } = await runUnder(run, argv, { ttlMs, interrupted, env });
+    const title = `the term of ${path}`;
+    const { code, ended } = await runUnder(run, argv, { title, ttlMs, interrupted, env });
     if (ended) throw new WaymarkError('lost', 'its term could not be renewed in time', { path });
     if (code !== 0 && !interrupted.aborted) throw new Error(`exit code ${code}`);
   };
