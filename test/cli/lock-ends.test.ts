@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorTable } from 'waymark/engine';
@@ -74,21 +73,19 @@ test('[L11] told twice to end, waymark is gone at once: its command is dead befo
   expect(lastStep(file)).toBeLessThan(Number(out));
 });
 
-/** A command of which a process stays that only root may signal; it exits with 5 once a line is written to it. */
-class RootedLock {
-  readonly folder = mkdtempSync(join(tmpdir(), 'waymark-rooted-'));
+/**
+ * A command of which a process stays that waymark may not signal: it runs as nobody, and waymark as root without the right to signal
+ * others. It exits with 5 once a line is written to it.
+ */
+class UnkillableLock {
   readonly holder: Command;
   #pid = 0;
 
   constructor(path: string) {
-    chmodSync(this.folder, 0o755);
-    const asRoot = join(this.folder, 'as-root');
-    copyFileSync(setpriv, asRoot);
-    chmodSync(asRoot, 0o4755);
-    const rooted = `${asRoot} --reuid 0 --regid 0 --clear-groups sh -c 'echo root $$; exec sleep 600'`;
-    const argv = ['lock', path, '--', 'sh', '-c', `${rooted} & read -r _; exit 5`];
-    const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
-    const all = [...nobody, process.execPath, waymark, '--server', url, ...argv];
+    const nobody = `${setpriv} --reuid 65534 --regid 65534 --clear-groups`;
+    const stays = `${nobody} sh -c 'echo stays $$; exec sleep 600'`;
+    const argv = ['lock', path, '--', 'sh', '-c', `${stays} & read -r _; exit 5`];
+    const all = ['--bounding-set=-kill', process.execPath, waymark, '--server', url, ...argv];
     this.holder = new Command(setpriv, all, { input: null });
   }
 
@@ -96,7 +93,7 @@ class RootedLock {
   async leave(): Promise<number> {
     await this.holder.says('\n');
     this.holder.child.stdin?.end('\n');
-    this.#pid = Number(/root (\d+)/.exec(this.holder.out)?.[1]);
+    this.#pid = Number(/stays (\d+)/.exec(this.holder.out)?.[1]);
     return this.#pid;
   }
 
@@ -107,40 +104,39 @@ class RootedLock {
 
   [Symbol.dispose](): void {
     this.end();
-    rmSync(this.folder, { recursive: true });
   }
 }
 
 const setpriv = '/usr/bin/setpriv';
-const mayBeNobody = process.getuid?.() === 0 && existsSync(setpriv);
+const maySwitch = process.getuid?.() === 0 && existsSync(setpriv);
 
-test.runIf(mayBeNobody)(
+test.runIf(maySwitch)(
   '[L11] while a process that waymark may not signal stays, the lock is kept and that is told',
   async () => {
-    using rooted = new RootedLock('/rooted');
-    const pid = await rooted.leave();
-    await rooted.holder.warns(`the lock on /rooted is kept until these processes are gone`);
-    expect(rooted.holder.err).toContain(`could not be killed: ${pid}\n`);
-    const refused = await runWaymark(url, ['lock', '/rooted', '--wait', '0s', '--', 'true']).done;
+    using stuck = new UnkillableLock('/stuck');
+    const pid = await stuck.leave();
+    await stuck.holder.warns(`the lock on /stuck is kept until these processes are gone`);
+    expect(stuck.holder.err).toContain(`could not be killed: ${pid}\n`);
+    const refused = await runWaymark(url, ['lock', '/stuck', '--wait', '0s', '--', 'true']).done;
     expect(refused.code).toBe(errorTable.timeout.exit);
-    rooted.end();
-    expect((await rooted.holder.done).code).toBe(5);
-    const next = await runWaymark(url, ['lock', '/rooted', '--wait', '0s', '--', 'true']).done;
+    stuck.end();
+    expect((await stuck.holder.done).code).toBe(5);
+    const next = await runWaymark(url, ['lock', '/stuck', '--wait', '0s', '--', 'true']).done;
     expect(next.code).toBe(0);
   },
 );
 
-test.runIf(mayBeNobody)(
+test.runIf(maySwitch)(
   '[L11] nothing is waited for in vain once the lock is lost: what goes on without it is told',
   async () => {
-    using rooted = new RootedLock('/rooted-lost');
-    const pid = await rooted.leave();
-    await rooted.holder.warns('is kept');
-    const forced = ['unlock', '/rooted-lost', '--force', '--reason', 'test'];
+    using stuck = new UnkillableLock('/stuck-lost');
+    const pid = await stuck.leave();
+    await stuck.holder.warns('is kept');
+    const forced = ['unlock', '/stuck-lost', '--force', '--reason', 'test'];
     expect((await runWaymark(url, forced).done).code).toBe(0);
-    await rooted.holder.warns(`go on without the lock on /rooted-lost: ${pid}\n`);
+    await stuck.holder.warns(`go on without the lock on /stuck-lost: ${pid}\n`);
     // Its end, and not that of its output, which the process that stays has too.
-    const [code] = (await once(rooted.holder.child, 'exit')) as [number];
+    const [code] = (await once(stuck.holder.child, 'exit')) as [number];
     expect(code).toBe(errorTable.lost.exit);
   },
 );
