@@ -52,3 +52,22 @@ test('[cli] what would be done twice is not asked of another server', async () =
   expect((await run('access', 'token', 'add', 'somebody')).code).toBe(0);
   expect(await tokens()).not.toBe(before);
 });
+
+test('[cli] nor is what a server whose connection broke may have done', async () => {
+  const breaking = createServer((socket) => {
+    socket.on('error', () => undefined).on('data', () => socket.destroy());
+  });
+  await once(breaking.listen(0, '127.0.0.1'), 'listening');
+  const breaksAt = `http://127.0.0.1:${(breaking.address() as AddressInfo).port}`;
+  const tokens = async () => (await run('access', 'token', 'ls')).out;
+  const before = await tokens();
+  const add = ['access', 'token', 'add', 'another'];
+  const { code, err } = await ask([breaksAt, url], ...add);
+  expect(code, err).toBe(errorTable.uncertain.exit);
+  expect(await tokens()).toBe(before);
+  // A look does no harm, and where nobody is there nothing was done.
+  expect((await ask([breaksAt, url], 'status')).code).toBe(0);
+  breaking.close();
+  await once(breaking, 'close');
+  expect((await ask([breaksAt, url], ...add)).code).toBe(0);
+});

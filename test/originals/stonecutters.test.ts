@@ -10,14 +10,16 @@ const peaks = ['Denali', 'MtLogan', 'PicodeOrizaba'];
 const namesOf = (space: Space, list: readonly string[] = peaks): Names =>
   nsOf(space).names('/peaks', list);
 
-/** Counts commits, and breaks them. */
+/** Counts commits, and those of them that claim a name, and breaks them. */
 class Breaking extends ForwardingEngine {
   commits = 0;
+  claims = 0;
   /** Instead of an answer: before it is applied, or after it was. */
   broken: 'unavailable' | 'denied' | 'uncertain' | null = null;
 
   override async commit(...args: Parameters<Engine['commit']>): ReturnType<Engine['commit']> {
     this.commits++;
+    if (args[0].apply?.some(({ type }) => type === 'put') === true) this.claims++;
     const code = this.broken;
     if (code !== null && code !== 'uncertain') throw new WaymarkError(code, 'as it happens');
     const outcome = await super.commit(...args);
@@ -39,7 +41,7 @@ test.each(['unavailable', 'denied', 'uncertain'] as const)(
       const lease = await space.lease(30_000);
       engine.broken = code;
       await expect(namesOf(space).claim('me', { lease })).rejects.toMatchObject({ code });
-      expect(engine.commits, 'no other name was tried').toBe(1);
+      expect(engine.claims, 'no other name was tried').toBe(1);
       engine.broken = null;
     });
   },

@@ -33,7 +33,7 @@ interface Asked {
  * Asks a route of the first server that answers. One that takes the connection and is silent has its share of the time, and the next is
  * asked; but for a POST: it may have done that, and another would do it again.
  *
- * @throws {WaymarkError} what the server refuses with, `timeout`, `unavailable`
+ * @throws {WaymarkError} what the server refuses with, `timeout`, `unavailable`; `uncertain` for a POST whose connection broke
  */
 export async function askServer(
   options: GlobalOptions,
@@ -61,6 +61,7 @@ export async function askServer(
     } catch (error) {
       if (isWaymarkError(error)) throw error;
       deadline.signal?.throwIfAborted();
+      if (method === 'POST' && !neverSent(error)) throw unclear(address, error);
       cause = error;
     } finally {
       share.answered();
@@ -68,6 +69,27 @@ export async function askServer(
   }
   const text = `no server answers at ${options.server}: start one, or name another by --server`;
   throw new WaymarkError('unavailable', text, {}, cause);
+}
+
+/** No connection came about. */
+function neverSent(error: unknown): boolean {
+  const { code } = (error as { readonly cause?: NodeJS.ErrnoException }).cause ?? {};
+  return code !== undefined && unreachable.has(code);
+}
+
+const unreachable = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOENT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+function unclear(address: string, cause: unknown): WaymarkError {
+  const text = `the connection to ${address} broke before it answered: it may have done what it was asked. Look, then ask again`;
+  return new WaymarkError('uncertain', text, {}, cause);
 }
 
 interface Share {

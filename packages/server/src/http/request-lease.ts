@@ -56,9 +56,7 @@ export async function underLease<T>(
     throw new WaymarkError('invalid', 'take either lease, one of yours, or ttlMs for a new one');
   }
   if (asked.lease !== undefined) {
-    const taken = cutOff.findable
-      ? await take(asked.lease, leftWhen(cutOff.gone))
-      : await takeForSomeone(asked.lease, cutOff, take);
+    const taken = await takeUnder(asked.lease, cutOff, take);
     return { taken, under: { lease: asked.lease } };
   }
   const own = await host.grant(asked.ttlMs ?? 0);
@@ -75,18 +73,30 @@ export async function underLease<T>(
   }
 }
 
+async function takeUnder<T>(
+  lease: LeaseId,
+  cutOff: CutOff,
+  take: (lease: LeaseId, gone: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { gone, findable, giveBack } = cutOff;
+  try {
+    if (findable) return await take(lease, leftWhen(gone));
+    return await takeForSomeone(lease, cutOff, take);
+  } catch (error) {
+    if (error === leftToLease) throw gone.reason;
+    // Nobody knows the id that it was asked for with.
+    if (!findable && unanswered(error)) await giveBack(lease).catch(() => undefined);
+    throw error;
+  }
+}
+
 async function takeForSomeone<T>(
   lease: LeaseId,
   { gone, giveBack }: CutOff,
   take: (lease: LeaseId, gone: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  try {
-    const taken = await take(lease, gone);
-    if (!gone.aborted) return taken;
-  } catch (error) {
-    if (unanswered(error)) await giveBack(lease).catch(() => undefined);
-    throw error;
-  }
+  const taken = await take(lease, gone);
+  if (!gone.aborted) return taken;
   await giveBack(lease);
   throw gone.reason;
 }

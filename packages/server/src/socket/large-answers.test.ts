@@ -85,3 +85,36 @@ test('[K6] an answer larger than a message may be fails its call alone, and says
   expect((await host.read('n', { key: 'd/mark' })).count).toBe(1);
   expect(sockets.size, 'the connection stood all the while').toBe(1);
 }, 30_000);
+
+test('[K7] a revision larger than a message may be ends a watch as compacted: it reads what is there, and goes on', async () => {
+  const { engine, url, host, sockets } = await serve(257);
+  const local = createLocalHost(engine);
+  const remove = { type: 'delete', ...large } as const;
+
+  await using space = await open(url);
+  const stop = new AbortController();
+  const told: string[] = [];
+  const watching = (async () => {
+    const ns = space.namespace('n', { codec: codecs.text });
+    for await (const event of ns.watch('/small', { tree: true, signal: stop.signal }))
+      told.push(event.path);
+  })();
+  const whole = host
+    .watch('n', [{ key: 'd', end: 'e' }], { previous: true })
+    [Symbol.asyncIterator]();
+  const { revision } = (await whole.next()).value as { revision: number };
+  const next = whole.next();
+  await local.commit('n', { apply: [remove] });
+  await expect(next).rejects.toMatchObject({
+    code: 'compacted',
+    facts: { compacted: revision + 1 },
+  });
+  const { entries, revision: now } = await host.read('n', { ...large, limit: 9 });
+  expect([entries, now]).toEqual([[], revision + 1]);
+  expect(sockets.size, 'the connection stood all the while').toBe(2);
+
+  await local.commit('n', { apply: [{ type: 'put', key: 'd/small/1', value: '' }] });
+  await expect.poll(() => told).toEqual(['/small/1']);
+  stop.abort();
+  await watching.catch(() => undefined);
+}, 30_000);

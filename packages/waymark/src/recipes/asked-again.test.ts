@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
-import type { Batch, CallOptions, LeaseId } from '../core/engine.js';
+import type { Batch, CallOptions, Engine, LeaseId } from '../core/engine.js';
+import type { WaymarkError } from '../core/errors.js';
 import type { Host } from '../core/host.js';
 import { createMemoryEngine } from '../engines/memory/memory-engine.js';
 import { createLocalHost } from '../space/local-host.js';
+import { FakeClock } from '../testing/fake-clock.js';
 import { ForwardingEngine } from '../wrap/forward.js';
 import * as names from './names.js';
 import * as semaphore from './semaphore.js';
@@ -19,9 +21,31 @@ class Deaf extends ForwardingEngine {
   }
 }
 
+/** A server that is told of everything later, once it may. */
+class Late extends ForwardingEngine {
+  readonly #may: Promise<void>;
+  tell: () => void = () => undefined;
+
+  constructor(engine: Engine) {
+    super(engine);
+    this.#may = new Promise((resolve) => (this.tell = resolve));
+  }
+
+  override async *watch(...args: Parameters<ForwardingEngine['watch']>): AsyncGenerator<Batch> {
+    for await (const batch of super.watch(...args)) {
+      await this.#may;
+      yield batch;
+    }
+  }
+}
+
+interface AskOptions extends CallOptions {
+  readonly waitMs?: number;
+}
+
 interface Recipe {
   /** @returns the token */
-  ask(host: Host, id: string, lease: LeaseId, options?: CallOptions): Promise<number | null>;
+  ask(host: Host, id: string, lease: LeaseId, options?: AskOptions): Promise<number | null>;
   release(host: Host, id: string, lease: LeaseId): Promise<unknown>;
   standing(host: Host): Promise<{ readonly holders: number; readonly waiters: number }>;
 }
@@ -31,7 +55,11 @@ const mode = { path: '/x', tree: false, mode: 'exclusive' } as const;
 const recipes: Readonly<Record<string, Recipe>> = {
   lock: {
     ask: (host, id, lease, options) =>
-      host.acquire('n', { ...mode, id, lease, owner: id, session: id }, options),
+      host.acquire(
+        'n',
+        { ...mode, id, lease, owner: id, session: id, waitMs: options?.waitMs },
+        options,
+      ),
     release: (host, id) => host.release('n', { ...mode, id }),
     async standing(host) {
       const { holders, waiters } = await host.explain('n', mode);
@@ -41,7 +69,7 @@ const recipes: Readonly<Record<string, Recipe>> = {
   semaphore: {
     ask(host, id, lease, options) {
       const args = { path: '/x', id, lease, owner: id, session: id, weight: 1, limit: 1 };
-      return host.run(semaphore.acquire, 'n', { ...args, waitMs: undefined }, options);
+      return host.run(semaphore.acquire, 'n', { ...args, waitMs: options?.waitMs }, options);
     },
     release: (host, id) => host.run(semaphore.release, 'n', { path: '/x', id }),
     async standing(host) {
@@ -52,7 +80,7 @@ const recipes: Readonly<Record<string, Recipe>> = {
   names: {
     async ask(host, id, lease, options) {
       const args = { path: '/x', id, lease, owner: id, session: id, list: 'only' };
-      const none = { keeper: undefined, waitMs: undefined };
+      const none = { keeper: undefined, waitMs: options?.waitMs };
       return (await host.run(names.claim, 'n', { ...args, ...none }, options)).token;
     },
     release: (host, id, lease) =>
@@ -64,6 +92,27 @@ const recipes: Readonly<Record<string, Recipe>> = {
     },
   },
 };
+
+/** Several that wait with one request, and who holds meanwhile. */
+async function withWaits(
+  { ask, standing }: Recipe,
+  hosts: readonly Host[],
+  by: Host,
+  options: AskOptions,
+): Promise<{ readonly waits: readonly Promise<unknown>[]; readonly other: LeaseId }> {
+  const { id: lease } = await by.grant(60_000);
+  const { id: other } = await by.grant(60_000);
+  await ask(by, 'held', other);
+  const waits: Promise<unknown>[] = [];
+  for (const host of hosts) {
+    const before = await by.status();
+    const wait = ask(host, 'mine', lease, options);
+    waits.push(wait.catch((error: unknown) => (error as WaymarkError).code));
+    await expect.poll(async () => (await by.status()).revision).toBeGreaterThan(before.revision);
+  }
+  expect(await standing(by)).toEqual({ holders: 1, waiters: 1 });
+  return { waits, other };
+}
 
 const nobody = new Error('the client of this wait is gone');
 
@@ -109,3 +158,50 @@ test.each(Object.keys(recipes))(
     expect(await standing(now)).toEqual({ holders: 1, waiters: 0 });
   },
 );
+
+test.each(Object.keys(recipes))(
+  '[L6] %s: what the wait that was left is granted first is told to the one that goes on',
+  async (kind) => {
+    const recipe = recipes[kind] as Recipe;
+    await using engine = createMemoryEngine();
+    await using left = createLocalHost(engine);
+    const late = new Late(engine);
+    await using now = createLocalHost(late);
+    const { waits, other } = await withWaits(recipe, [left, now], left, {});
+    await recipe.release(left, 'held', other);
+    const token = await waits[0];
+    late.tell();
+    expect([typeof token, await waits[1]]).toEqual(['number', token]);
+    expect(await recipe.standing(left)).toEqual({ holders: 1, waiters: 0 });
+  },
+);
+
+test.each(Object.keys(recipes))(
+  '[L7] %s: who is out of time as the wait that was left is granted is not told that nothing is left',
+  async (kind) => {
+    const recipe = recipes[kind] as Recipe;
+    await using engine = createMemoryEngine();
+    await using left = createLocalHost(engine);
+    const clock = new FakeClock();
+    await using now = createLocalHost(new Deaf(engine), { clock });
+    const waitMs = 60_000;
+    const { waits, other } = await withWaits(recipe, [left, now], left, { waitMs });
+    await recipe.release(left, 'held', other);
+    expect(await waits[0]).toEqual(expect.any(Number));
+    clock.advance(waitMs);
+    expect(await waits[1]).toBe('uncertain');
+  },
+);
+
+test('[P10] asking again for what is held writes nothing', async () => {
+  const { ask } = recipes['semaphore'] as Recipe;
+  await using engine = createMemoryEngine();
+  await using host = createLocalHost(engine);
+  const { id: lease } = await host.grant(60_000);
+  const token = await ask(host, 'mine', lease);
+  const { revision } = await engine.status();
+  for (const options of [{}, { waitMs: 0 }, { waitMs: 50 }]) {
+    expect(await ask(host, 'mine', lease, options)).toBe(token);
+  }
+  expect((await engine.status()).revision).toBe(revision);
+});

@@ -58,8 +58,9 @@ export const arrive = recipeCall({
     const keys = new BarrierKeys(coming.path, coming.kind);
     // Whoever is told that it came too late, or stopped waiting, was not counted.
     const gaveUp: { counted: Passed | null } = { counted: null };
-    const giveUp = async (): Promise<void> => {
+    const giveUp = async (): Promise<boolean> => {
       gaveUp.counted = await withdraw(engine, keys, coming);
+      return true;
     };
     const bounds = { path: coming.path, waitMs, signal: options?.signal };
     try {
@@ -94,7 +95,7 @@ export const leave = recipeCall({
     await waiting(
       clock,
       bounds,
-      async () => undefined,
+      async () => true,
       (signal) => allLeft(engine, keys, generation, signal),
     );
     return results.some((result) => result.type === 'delete' && result.deleted > 0);

@@ -68,11 +68,12 @@ async function upgrade(ground: LockGround, from: Upgrade): Promise<number> {
   const { place: key } = keys.exclusive;
   let entered: number | 'unknown' | null = null;
   // A later upgrade of the same hold has the same place.
-  const giveUp = async (): Promise<void> => {
-    if (entered === null) return;
+  const giveUp = async (): Promise<boolean> => {
+    if (entered === null) return true;
     const own: Check[] =
       entered === 'unknown' ? [] : [{ key, target: 'mod', is: '=', to: entered }];
     await engine.commit({ when: own, apply: [{ type: 'delete', key }] });
+    return true;
   };
   try {
     const bounds = { path: hold.path, waitMs: to.waitMs, signal };

@@ -83,20 +83,21 @@ async function unlessFree(
       if (now.succeeded) return now.revision;
       return ownOf(standing(now.results).mark, request)?.createRevision ?? null;
     }
-    // Who has left by now may have come back, and given up what it asked for.
-    options?.signal?.throwIfAborted();
     const hold = plan.hold(request.id);
     // The queue is read before the place is put: it cannot be in its own way.
     const otherwise = look.concat(plan.look, join(keys, waitingAs(request, leasedBy)));
     let entered: Outcome;
     let asked: Revision | null;
+    // Who has left by now may have come back, and given up what it asked for: it puts no place, and writes none anew.
     do {
+      options?.signal?.throwIfAborted();
       entered = await engine.commit({ when, apply, otherwise });
       if (entered.succeeded) return entered.revision;
       // Before it waits: who stops waiting takes away what stands under the id.
       const { mark, place } = standing(entered.results);
       for (const found of [mark, place]) ownOf(found, request);
       if (mark !== null) return mark.createRevision;
+      options?.signal?.throwIfAborted();
       asked = place === null ? entered.revision : await askAgain(engine, place);
     } while (asked === null);
     const bounds = { path: hold.path, waitMs: request.waitMs, signal: options?.signal };
@@ -104,7 +105,7 @@ async function unlessFree(
     return await waiting(
       clock,
       bounds,
-      () => engine.commit(leave),
+      async () => (await engine.commit(leave)).succeeded,
       (signal) => queue(ground, request, { hold, keys, leasedBy }, entered, signal),
     );
   } catch (error) {

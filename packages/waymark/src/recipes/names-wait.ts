@@ -18,12 +18,12 @@ export async function standInLine(
   bounds: WaitBounds,
 ): Promise<Claimed> {
   const { engine, args } = parts;
-  const { look, asked } = await enter(parts);
+  const { look, asked } = await enter(parts, bounds.signal);
   const leave = unlessAskedAgain(waiterKey(args.path, args.id), asked);
   return await waiting(
     clock,
     bounds,
-    () => engine.commit(leave),
+    async () => (await engine.commit(leave)).succeeded,
     (ended) => stepForward(parts, look, ended),
   );
 }
@@ -39,13 +39,15 @@ async function stepForward(
   let look = entered;
   for (;;) {
     const place = look.waiters.find((waiter) => waiter.key === key);
-    if (place === undefined) throw lostPlace(path);
-    const before = nextBefore(place, look.waiters);
-    if (before === null) {
-      const taken = await take(parts, place);
+    // Another wait for the same request, over another server, may have taken it.
+    const has = look.own !== null;
+    if (place === undefined && !has) throw lostPlace(path);
+    const before = place === undefined ? null : nextBefore(place, look.waiters);
+    if (has || before === null) {
+      const taken = await take(parts, has ? null : (place ?? null));
       if ('token' in taken) return taken;
       look = taken;
-      if (!stillStands(look, place)) continue;
+      if (place === undefined || !stillStands(look, place)) continue;
     }
     const ahead = before === null ? positionsRange(path) : { key: before.key };
     await oneGone(parts, [ahead, { key }], look, signal);
@@ -56,14 +58,15 @@ async function stepForward(
 }
 
 /** A repeated request finds the place that it put before. */
-async function enter({
-  engine,
-  pool,
-  args,
-}: TakeParts): Promise<{ readonly look: Look; readonly asked: Revision }> {
+async function enter(
+  { engine, pool, args }: TakeParts,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly look: Look; readonly asked: Revision }> {
   const { path, lease } = args;
   const key = waiterKey(path, args.id);
   for (;;) {
+    // Whose client has left by now may be asked for by it elsewhere.
+    signal?.throwIfAborted();
     const { results, revision, succeeded } = await engine.commit({
       when: [{ key, target: 'version', is: '=', to: 0 }],
       apply: [{ type: 'put', key, value: encodeParty(args), lease }, ...readsFor(args)],
@@ -71,6 +74,7 @@ async function enter({
     });
     const look = lookOf(pool, path, succeeded ? results.slice(1) : results, revision);
     const found = look.waiters.find((waiter) => waiter.key === key);
+    signal?.throwIfAborted();
     const asked = succeeded || found === undefined ? revision : await askAgain(engine, found);
     if (asked !== null) return { look, asked };
   }

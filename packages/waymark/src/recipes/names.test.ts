@@ -211,12 +211,16 @@ test('[A2] a request that is given up frees its name, unless another request was
     expect(await host.run(release, 'n', { ...whose, token: told.token })).toBe(true);
     expect((await ask(host, { owner: 'you' })).name, 'it is free').toBe('Denali');
 
-    // The first is given up in the moment in which another is answered: that one has a name then, whichever came first.
+    // One is given up in the moment in which another is answered: that one has a name then, whichever came first.
     const mine = await ask(host, { ...by, id: 'one' });
     const work = () => host.run(giveUp, 'n', { ...whose, id: 'one' });
     engine.meanwhile = { at: 2, work };
     const next = await ask(host, { ...by, id: 'two' });
     expect(next.token).toBeGreaterThan(mine.token);
+    const late = () => ask(host, { ...by, id: 'three' });
+    engine.meanwhile = { at: 1, work: late };
+    expect(await host.run(giveUp, 'n', { ...whose, id: 'two' })).toBe(false);
+    expect(await late(), 'it stands').toEqual(next);
     expect(await host.run(release, 'n', { ...whose, token: next.token })).toBe(true);
   });
 });

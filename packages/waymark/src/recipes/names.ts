@@ -122,7 +122,8 @@ async function free(ground: RecipeGround, freed: Freed): Promise<boolean> {
   }
   const position = positionOf(own);
   const { succeeded } = await engine.commit({
-    when: [{ key, target: 'create', is: '=', to: own.createRevision }],
+    // Not only created then: a second request may be told it meanwhile.
+    when: [{ key, target: 'mod', is: '=', to: own.modRevision }],
     apply: [
       { type: 'delete', key },
       { type: 'delete', key: claimKey(path, position, lease) },
@@ -130,8 +131,9 @@ async function free(ground: RecipeGround, freed: Freed): Promise<boolean> {
       ...place,
     ],
   });
-  if (succeeded) poolOf(ground, path).taken.delete(position);
-  return succeeded;
+  if (!succeeded) return await free(ground, { ...freed, token: own.createRevision });
+  poolOf(ground, path).taken.delete(position);
+  return true;
 }
 
 function checkWhose({ path, owner, lease }: Freed): void {

@@ -15,7 +15,7 @@ import {
   type StoredLimit,
 } from './semaphore-queue.js';
 import { type PermitWish, refusal } from './semaphore-request.js';
-import type { Claim, Standing } from './semaphore-turn.js';
+import { type Claim, holds, look, type Standing } from './semaphore-turn.js';
 
 export interface PermitRequest extends PermitWish {
   readonly id: string;
@@ -48,7 +48,7 @@ const pathsMax = 1_000;
 /**
  * Puts the place. Its commit relies on the limit as it was last seen, so what could be refused by it is refused before.
  *
- * @returns where the place stands; null when an earlier try of the same request had put it
+ * @returns where the place stands, which an earlier try of the same request may have put
  * @throws {WaymarkError} `not_found`, `limit_mismatch`, `invalid`, `overloaded`; `conflict` for an id that another request has; `lost` when the
  *   lease has ended
  */
@@ -56,7 +56,8 @@ export async function enter(
   ground: RecipeGround,
   keys: PermitKeys,
   request: PermitRequest,
-): Promise<{ readonly claim: Claim; readonly standing: Standing | null }> {
+  signal?: AbortSignal,
+): Promise<{ readonly claim: Claim; readonly standing: Standing }> {
   const { engine } = ground;
   const { path } = request;
   const kept = ground.remember<KeptLimits>(keptLimits, () => new Map());
@@ -67,6 +68,8 @@ export async function enter(
   for (;;) {
     const refused = refusal(request, stored?.limit ?? null);
     if (refused !== null) throw refused;
+    // Whose client has left by now may be asked for by it elsewhere.
+    signal?.throwIfAborted();
     const { succeeded, revision, results } = await commitPlace(engine, keys, request, stored);
     if (succeeded) {
       const limit = stored ?? { limit: request.limit ?? 0, heldThrough: 0, revision };
@@ -80,10 +83,13 @@ export async function enter(
     const [limit = [], place = []] = results.map(entriesOf);
     stored = decodeLimit(limit[0]);
     const own = ownOf(place[0], request);
-    const asked = own && (await askAgain(engine, own));
-    if (own !== null && asked !== null) {
-      return { claim: claimOf(keys, request, own.createRevision, asked), standing: null };
-    }
+    if (own === null) continue;
+    const claim = claimOf(keys, request, own.createRevision);
+    const standing = await look(engine, claim);
+    if (standing.waited || holds(claim, standing)) return { claim, standing };
+    signal?.throwIfAborted();
+    const asked = await askAgain(engine, own);
+    if (asked !== null) return { claim: { ...claim, asked }, standing };
   }
 }
 
@@ -119,14 +125,9 @@ async function commitPlace(
   }
 }
 
-function claimOf(
-  keys: PermitKeys,
-  request: PermitRequest,
-  created: number,
-  asked: number = created,
-): Claim {
+function claimOf(keys: PermitKeys, request: PermitRequest, created: number): Claim {
   const { path, weight, owner, session } = request;
-  return { path, keys, created, asked, facts: { weight, owner, session, waited: false } };
+  return { path, keys, created, asked: created, facts: { weight, owner, session, waited: false } };
 }
 
 async function overloaded(engine: Engine, { path, keys }: Claim): Promise<WaymarkError> {

@@ -9,7 +9,7 @@ import { enter, type PermitRequest, view } from './semaphore-enter.js';
 import { explainSemaphore } from './semaphore-explain.js';
 import { aheadIn, encodeLimit, type PermitKeys, permitKeys } from './semaphore-queue.js';
 import { checkLimit, checkWish, noSemaphore, refusal } from './semaphore-request.js';
-import { holds, look, turn } from './semaphore-turn.js';
+import { holds, turn } from './semaphore-turn.js';
 import { waiting } from './waiting.js';
 
 /**
@@ -147,8 +147,7 @@ async function acquireNow(
     if (before !== null || used + request.weight > stored.limit) return null;
   }
   const { claim, standing } = await enter(ground, keys, request);
-  const now = standing ?? (await look(engine, claim));
-  if (now.waited || holds(claim, now)) return claim.created;
+  if (standing.waited || holds(claim, standing)) return claim.created;
   // Another was faster since the look.
   await release.run(ground, request);
   return null;
@@ -160,12 +159,13 @@ async function acquireInTurn(
   request: PermitRequest,
   options: CallOptions | undefined,
 ): Promise<number> {
-  const { claim, standing } = await enter(ground, keys, request);
-  if (standing !== null && holds(claim, standing)) return claim.created;
-  const bounds = { path: request.path, waitMs: request.waitMs, signal: options?.signal };
+  const signal = options?.signal;
+  const { claim, standing } = await enter(ground, keys, request, signal);
+  if (standing.waited || holds(claim, standing)) return claim.created;
+  const bounds = { path: request.path, waitMs: request.waitMs, signal };
   const leave = unlessAskedAgain(keys.place, claim.asked);
-  const giveUp = (): Promise<unknown> => ground.engine.commit(leave);
-  return await waiting(ground.clock, bounds, giveUp, (signal) =>
-    turn(ground.engine, claim, standing, signal),
+  const giveUp = async (): Promise<boolean> => (await ground.engine.commit(leave)).succeeded;
+  return await waiting(ground.clock, bounds, giveUp, (ended) =>
+    turn(ground.engine, claim, standing, ended),
   );
 }

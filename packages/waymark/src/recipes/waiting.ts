@@ -14,12 +14,13 @@ export interface WaitBounds {
  * Runs `wait` until it ends, the caller's signal aborts or the time to wait is over; what it waited with is given up before
  * this rejects, unless it is left to its lease.
  *
- * @throws {WaymarkError} `timeout`, or why it could not be given up by then; the signal's reason
+ * @param giveUp  false when there was nothing left to give up: it was granted meanwhile, or another waits with it
+ * @throws {WaymarkError} `timeout`, or why it could not be given up by then: `uncertain` when another wait for it has it; the signal's reason
  */
 export async function waiting<T>(
   clock: Clock,
   bounds: WaitBounds,
-  giveUp: () => Promise<unknown>,
+  giveUp: () => Promise<boolean>,
   wait: (ended: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
   const { waitMs, signal } = bounds;
@@ -29,16 +30,24 @@ export async function waiting<T>(
     return await wait(timed === undefined ? signal : timed.signal);
   } catch (error) {
     if (bounds.signal?.reason === leftToLease) throw error;
+    let left = true;
     try {
-      await giveUp();
+      left = await giveUp();
     } catch (failed) {
       // Who was told of a timeout would think that nothing is left: it is to give it back (space/holder.ts).
       if (unanswered(failed) && isWaymarkError(error, 'timeout')) throw failed;
     }
+    if (!left && isWaymarkError(error, 'timeout')) throw hadByAnother(bounds);
     throw error;
   } finally {
     timed?.stop();
   }
+}
+
+function hadByAnother({ path }: WaitBounds): WaymarkError {
+  const why = 'it was granted, or asked for again over another server';
+  const text = `the time to wait for ${path} was over as ${why}: ask again with the same id, or give it back`;
+  return new WaymarkError('uncertain', text, { path });
 }
 
 /**

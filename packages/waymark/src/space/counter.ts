@@ -65,7 +65,7 @@ export class HostLatch implements types.Latch {
     checkWaitMs(waitMs);
     const ended = space.join(signal);
     const bounds = { path: this.path, waitMs, signal: ended.signal };
-    const nothing = async (): Promise<void> => undefined;
+    const nothing = async (): Promise<boolean> => true;
     try {
       await waiting(space.clock, bounds, nothing, (until) => this.#opened({ signal: until }));
     } finally {

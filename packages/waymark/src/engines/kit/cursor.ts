@@ -186,8 +186,9 @@ export class Cursor implements AsyncIterableIterator<Batch>, DirectBatches {
       if (revision <= this.#told || !this.#matches(version.slot)) continue;
       const { watchers } = version.slot;
       const alone = watchers?.length === 1 && watchers[0] === this;
-      changes.push(history.changeAt(position, this.#previous, alone));
-      bytes += version.bytes;
+      const change = history.changeAt(position, this.#previous, alone);
+      changes.push(change);
+      bytes += version.bytes + (change.previous?.value.length ?? 0);
     }
     this.#position = position;
     this.#idle = position >= publishedEnd;

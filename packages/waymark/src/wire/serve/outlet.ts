@@ -84,8 +84,11 @@ export class Outlet {
       this.#flushes.add(this.#flush, haste === 'soon');
     }
     this.#flushing = true;
-    this.#message(messages.batch, id, (writer) => this.#changes.writeBatch(writer, batch));
-    if (haste === 'now') this.#flush();
+    try {
+      this.#message(messages.batch, id, (writer) => this.#changes.writeBatch(writer, batch));
+    } finally {
+      if (haste === 'now') this.#flush();
+    }
   }
 
   welcome(welcome: Welcome): void {

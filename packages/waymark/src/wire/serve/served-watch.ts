@@ -1,6 +1,7 @@
 import type { Batch } from '../../core/engine.js';
 import { type BatchSink, pull } from '../../core/batch-sink.js';
 import type { Clock } from '../../core/clock.js';
+import { isWaymarkError, WaymarkError } from '../../core/errors.js';
 import type { Outlet } from './outlet.js';
 
 export interface ServedWatchParts {
@@ -34,7 +35,7 @@ export class ServedWatch implements BatchSink {
       outlet.batch(id, batch);
     } catch (error) {
       void batches.return?.();
-      return this.failed(error);
+      return this.failed(isWaymarkError(error, 'too_large') ? untold(batch) : error);
     }
     if (this.#pulling) clock.nextTurn(this.#next);
     else this.#next();
@@ -55,4 +56,10 @@ export class ServedWatch implements BatchSink {
     pull(batches, this);
     this.#pulling = false;
   };
+}
+
+/** What changed in one revision, with what was there before, has no room in a message: who watches reads the present, and goes on from there. */
+function untold({ revision }: Batch): WaymarkError {
+  const text = `what changed up to revision ${revision} is more than a message holds: read what is there, and go on after it`;
+  return new WaymarkError('compacted', text, { compacted: revision });
 }
