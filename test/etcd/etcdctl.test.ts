@@ -341,6 +341,8 @@ function run(etcdctl: string, address: string, command: string, stdin = ''): Pro
       const code = error === null ? 0 : Number(error.code ?? -1);
       resolve({ code, raw: `${stdout}${lastLine(stderr)}` });
     });
+    // A command that reads no input may end before it is written.
+    child.stdin?.on('error', () => undefined);
     child.stdin?.end(stdin);
   });
 }

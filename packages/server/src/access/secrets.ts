@@ -18,7 +18,8 @@ const form = /^wmk_([A-Za-z0-9-]{12})_([A-Za-z0-9_-]{44})$/;
 const nobody = hashOf('');
 
 export function makeToken(random: Random): MadeToken {
-  const id = random.id().slice(0, 12).replaceAll('_', '-');
+  // The id is an argument of commands, and of the token's parts '_' is between.
+  const id = random.id().slice(0, 12).replaceAll(/[_-]/g, '0');
   const secret = random.id() + random.id();
   return { id, token: `wmk_${id}_${secret}`, hash: hashOf(secret) };
 }

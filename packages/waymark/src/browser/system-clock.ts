@@ -27,6 +27,7 @@ export const systemRandom: Random = {
   id() {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     const base64 = btoa(String.fromCharCode(...bytes));
-    return base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+    const id = base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+    return id.startsWith('-') ? this.id() : id;
   },
 };

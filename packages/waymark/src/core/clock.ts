@@ -21,6 +21,6 @@ export interface Clock {
 export interface Random {
   /** Uniform in [0, 1). */
   next(): number;
-  /** 128 random bits as 22 URL-safe characters; unguessable in production. */
+  /** 16 random bytes as 22 URL-safe characters, the first of them no '-': ids are arguments of commands. Unguessable in production. */
   id(): string;
 }

@@ -44,6 +44,7 @@ export const systemRandom: Random = {
   },
   id() {
     const start = draw(16);
-    return block.toString('base64url', start, start + 16);
+    const id = block.toString('base64url', start, start + 16);
+    return id.startsWith('-') ? this.id() : id;
   },
 };
