@@ -8,6 +8,8 @@ export class Asking<T> implements UnderLease {
   readonly answer: Promise<T>;
   readonly #lease: HostLease;
   readonly #apart: Set<UnderLease> | null;
+  /** Its place among those under the lease. */
+  #atLease: number;
   #resolve!: (value: T) => void;
   #reject!: (reason: unknown) => void;
 
@@ -19,7 +21,7 @@ export class Asking<T> implements UnderLease {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    lease.losses.add(this);
+    this.#atLease = lease.losses.add(this);
     apart?.add(this);
     work.then(
       (value) => {
@@ -40,7 +42,7 @@ export class Asking<T> implements UnderLease {
   }
 
   #leave(): void {
-    this.#lease.losses.delete(this);
+    this.#atLease = this.#lease.losses.remove(this.#atLease);
     this.#apart?.delete(this);
   }
 }

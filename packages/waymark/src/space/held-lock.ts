@@ -2,14 +2,15 @@ import { isWaymarkError, unanswered } from '../core/errors.js';
 import type { HeldKeys, HoldEnd, Host, LockMode } from '../core/host.js';
 import { lockWords, lostHold } from '../recipes/wording.js';
 import { Held, type HeldParts } from './held.js';
+import type { OwnLocks } from './own-locks.js';
 import type { Call, Lock } from './types.js';
 
 export interface HeldLockParts {
   readonly host: Host;
   readonly namespace: string;
   readonly hold: HeldKeys;
-  /** Told once it is released or lost. */
-  readonly forget: (namespace: string, lock: HeldLock) => void;
+  /** It is one of these until it is released or lost. */
+  readonly among: OwnLocks;
 }
 
 /** A granted lock. */
@@ -59,7 +60,7 @@ export class HeldLock extends Held implements Lock {
   }
 
   protected override over(): void {
-    this.#parts.forget(this.#parts.namespace, this);
+    this.#parts.among.remove(this);
   }
 
   async #convert(

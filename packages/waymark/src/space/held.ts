@@ -30,13 +30,16 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   /** It is being given back. */
   #releasing: Promise<boolean> | undefined;
   #unwatch: (() => void) | undefined;
+  /** Its place among those under the lease, and among those that are to be watched. */
+  #atLease: number;
+  #atWatches: number;
 
   constructor(parts: HeldParts) {
     this.#parts = parts;
     this.#token = parts.token;
     this.path = parts.path;
-    parts.watches.add(this);
-    parts.lease.losses.add(this);
+    this.#atWatches = parts.watches.add(this);
+    this.#atLease = parts.lease.losses.add(this);
   }
 
   get token(): number {
@@ -100,6 +103,7 @@ export abstract class Held implements Hold, Lasting, UnderLease {
 
   /** It lasts: from now on it is watched. */
   startWatch(): void {
+    this.#atWatches = this.#parts.watches.remove(this.#atWatches);
     this.#unwatch = this.watchLoss((why) => this.lose(why));
   }
 
@@ -139,7 +143,8 @@ export abstract class Held implements Hold, Lasting, UnderLease {
     try {
       this.#token = await change();
     } finally {
-      if (!this.#released && this.#reason === undefined) this.#parts.watches.add(this);
+      if (!this.#released && this.#reason === undefined)
+        this.#atWatches = this.#parts.watches.add(this);
     }
   }
 
@@ -173,14 +178,14 @@ export abstract class Held implements Hold, Lasting, UnderLease {
   }
 
   #endWatch(): void {
-    this.#parts.watches.remove(this);
+    this.#atWatches = this.#parts.watches.remove(this.#atWatches);
     this.#unwatch?.();
     this.#unwatch = undefined;
   }
 
   #detach(): void {
     this.#endWatch();
-    this.#parts.lease.losses.delete(this);
+    this.#atLease = this.#parts.lease.losses.remove(this.#atLease);
     this.#parts.ended(this);
     this.over();
   }

@@ -5,7 +5,7 @@ import { assert, isWaymarkError, unanswered, WaymarkError } from '../core/errors
 import { validateTtl } from '../core/validate.js';
 import { Asking } from './asking.js';
 import { Held, type HeldParts } from './held.js';
-import { HostLease, keepLease } from './kept-lease.js';
+import { HostLease, keepLease, type UnderLease } from './kept-lease.js';
 import { LateWatches } from './late-watches.js';
 import type { HoldCall, KeptLease } from './types.js';
 
@@ -126,9 +126,7 @@ export class Holder {
   /** Ends those who wait, with a reason. */
   endWaiting(reason: WaymarkError): void {
     const shared = [...this.#granted.values(), ...this.#doubted];
-    for (const under of [...shared.flatMap(({ losses }) => [...losses]), ...this.#apart]) {
-      if (under instanceof Asking) under.end(reason);
-    }
+    for (const one of this.#under(shared)) if (one instanceof Asking) one.end(reason);
   }
 
   /** Gives back all that is held, then the leases. */
@@ -136,10 +134,16 @@ export class Holder {
     const asked = await Promise.allSettled(this.#leases.values());
     const granted = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const leases = [...granted, ...this.#doubted];
-    const under = [...leases.flatMap(({ losses }) => [...losses]), ...this.#apart];
-    const held = under.filter((one) => one instanceof Held);
+    const held = this.#under(leases).filter((one) => one instanceof Held);
     await Promise.allSettled(held.map((one) => one.release()));
     await Promise.allSettled(leases.map((lease) => lease.release()));
+  }
+
+  /** What is under these leases, and under others than the shared ones. */
+  #under(leases: readonly HostLease[]): UnderLease[] {
+    const under: UnderLease[] = [...this.#apart];
+    for (const { losses } of leases) losses.forEach((one) => under.push(one));
+    return under;
   }
 
   readonly #ended = (held: Held): void => {

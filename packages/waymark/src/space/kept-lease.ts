@@ -4,6 +4,7 @@ import type { LeaseId } from '../core/engine.js';
 import type { Host } from '../core/host.js';
 import { isWaymarkError, unanswered, WaymarkError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
+import { Slab } from '../core/slab.js';
 import type { KeptLease } from './types.js';
 
 /**
@@ -45,7 +46,7 @@ export class HostLease implements KeptLease {
   readonly id: LeaseId;
   readonly ttlMs: number;
   /** Told when the lease is lost, by every lock under it: a listener of `signal` costs ten times as much. */
-  readonly losses = new Set<UnderLease>();
+  readonly losses = new Slab<UnderLease>();
   readonly #host: Host;
   readonly #clock: Clock;
   readonly #ended = new AbortController();
@@ -184,7 +185,7 @@ export class HostLease implements KeptLease {
     this.#reason = new WaymarkError('lost', message, { lease: this.id }, cause);
     this.#disarm();
     this.#ended.abort(this.#reason);
-    for (const one of [...this.losses]) one.leaseLost();
+    this.losses.forEach((one) => one.leaseLost());
   }
 
   #disarm(): void {

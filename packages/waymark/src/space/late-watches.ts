@@ -1,7 +1,9 @@
 import type { Clock } from '../core/clock.js';
+import { nowhere, Slab } from '../core/slab.js';
 
 /** What is worth a watch once it lasts. */
 export interface Lasting {
+  /** It gives up its place among those that may last. */
   startWatch(): void;
 }
 
@@ -11,22 +13,27 @@ const watchAfterMs = 10;
 /** Starts the watches of holds that last: between one and two spans after they began, with one timer for all of them. */
 export class LateWatches {
   readonly #clock: Clock;
-  #young = new Set<Lasting>();
-  #old = new Set<Lasting>();
+  readonly #young = new Slab<Lasting>();
+  /** How many ticks there were before each came, by its place. */
+  readonly #since: number[] = [];
+  #ticks = 0;
   #armed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  add(lasting: Lasting): void {
-    this.#young.add(lasting);
+  /** @returns its place */
+  add(lasting: Lasting): number {
+    const place = this.#young.add(lasting);
+    this.#since[place] = this.#ticks;
     if (!this.#armed) this.#arm();
+    return place;
   }
 
   /** It is over: kept here it would be garbage that lives long enough to cost. */
-  remove(lasting: Lasting): void {
-    if (!this.#young.delete(lasting)) this.#old.delete(lasting);
+  remove(place: number): typeof nowhere {
+    return this.#young.remove(place);
   }
 
   #arm(): void {
@@ -36,10 +43,10 @@ export class LateWatches {
 
   readonly #tick = (): void => {
     this.#armed = false;
-    const due = this.#old;
-    this.#old = this.#young;
-    this.#young = new Set();
-    if (this.#old.size > 0) this.#arm();
-    for (const lasting of due) lasting.startWatch();
+    this.#ticks++;
+    this.#young.forEach((lasting, place) => {
+      if (this.#ticks - (this.#since[place] as number) > 1) lasting.startWatch();
+    });
+    if (this.#young.size > 0) this.#arm();
   };
 }

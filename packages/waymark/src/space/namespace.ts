@@ -351,7 +351,7 @@ export class HostNamespace<T> implements types.Namespace<T> {
   }
 
   #holds(path: string, tree: boolean): readonly HoldProof[] {
-    const locks = this.space.locksOn(this.name, path, tree);
+    const locks = this.space.ownLocks(this.name).on(path, tree);
     return locks.length === 0 ? none : locks.map(proof);
   }
 }

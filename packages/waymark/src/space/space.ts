@@ -1,7 +1,6 @@
 import type { Clock, Random } from '../core/clock.js';
 import { type JoinedSignal, joinedSignal } from '../core/joined-signal.js';
 import type { Host } from '../core/host.js';
-import type { ByteString } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { validateTtl } from '../core/validate.js';
 import { json } from './codecs.js';
@@ -14,7 +13,8 @@ import type { Watchers } from '../core/watchers.js';
 import { HostStash } from './stash.js';
 import type { Stash } from './stash-types.js';
 import { HostWatchers } from './watchers.js';
-import { ancestorsOf, checkNamespaceName, pathToBytes } from './paths.js';
+import { OwnLocks } from './own-locks.js';
+import { checkNamespaceName } from './paths.js';
 import type {
   Call,
   Codec,
@@ -54,8 +54,7 @@ export class HostSpace implements Space {
   readonly watchers: Watchers;
   readonly stash: Stash;
   readonly #engine: AsyncDisposable | undefined;
-  /** Held locks by namespace and path in key form. */
-  readonly #locks = new Map<string, Map<ByteString, HeldLock[]>>();
+  readonly #locks = new Map<string, OwnLocks>();
   readonly #closing = new AbortController();
   /** Each ends something that lasts. */
   readonly #open = new Set<(reason: unknown) => void>();
@@ -118,29 +117,19 @@ export class HostSpace implements Space {
       giveUp: ({ id }) => host.release(namespace, { path, tree, mode, id }),
       make: (parts, { id }) => {
         const hold = { path, tree, mode, id };
-        const lock = new HeldLock(parts, { host, namespace, hold, forget: this.#forget });
-        this.#remember(namespace, lock);
+        const among = this.ownLocks(namespace);
+        const lock = new HeldLock(parts, { host, namespace, hold, among });
+        among.add(lock);
         return lock;
       },
     });
   }
 
-  /** The space's own exclusive locks that bear on a write there. */
-  locksOn(namespace: string, path: string, tree: boolean): HeldLock[] {
-    const byPath = this.#locks.get(namespace);
-    if (byPath === undefined || byPath.size === 0) return [];
-    const bytes = pathToBytes(path);
-    const found: HeldLock[] = [];
-    const add = (locks: Iterable<HeldLock> | undefined, treesOnly: boolean): void => {
-      for (const lock of locks ?? []) {
-        if (lock.mode === 'exclusive' && (lock.tree || !treesOnly)) found.push(lock);
-      }
-    };
-    for (const ancestor of ancestorsOf(bytes)) add(byPath.get(ancestor), true);
-    add(byPath.get(bytes), false);
-    if (tree)
-      for (const [held, locks] of byPath) if (held.startsWith(`${bytes}/`)) add(locks, false);
-    return found;
+  /** What this process holds in a namespace. */
+  ownLocks(namespace: string): OwnLocks {
+    let locks = this.#locks.get(namespace);
+    if (locks === undefined) this.#locks.set(namespace, (locks = new OwnLocks()));
+    return locks;
   }
 
   async close(): Promise<void> {
@@ -190,21 +179,4 @@ export class HostSpace implements Space {
   checkOpen(): void {
     if (this.#closed !== null) throw this.#closed;
   }
-
-  #remember(namespace: string, lock: HeldLock): void {
-    const byPath = this.#locks.get(namespace) ?? new Map<ByteString, HeldLock[]>();
-    this.#locks.set(namespace, byPath);
-    const path = pathToBytes(lock.path);
-    const locks = byPath.get(path);
-    if (locks === undefined) byPath.set(path, [lock]);
-    else locks.push(lock);
-  }
-
-  readonly #forget = (namespace: string, lock: HeldLock): void => {
-    const byPath = this.#locks.get(namespace);
-    const path = pathToBytes(lock.path);
-    const others = byPath?.get(path)?.filter((other) => other !== lock) ?? [];
-    if (others.length === 0) byPath?.delete(path);
-    else byPath?.set(path, others);
-  };
 }
