@@ -1,4 +1,4 @@
-import type { ByteString, Entry, KeyRange, Operation } from '../core/engine.js';
+import type { ByteString, Entry, KeyRange } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import type { NamespacePlace } from './namespace.js';
 import { bytesToPath, pathToBytes, resolvePath } from './paths.js';
@@ -14,7 +14,7 @@ export interface FacetEntries {
 
 /**
  * What some facets keep for a path and for all below it, at one revision, in the order of paths, a page at a time. Each facet keeps at most
- * one entry for a path.
+ * one entry for a path. Read range by range, as an answer to a read may end early where values are large.
  *
  * @throws {WaymarkError} `invalid` for a limit beyond 1 to 1 000
  */
@@ -27,26 +27,31 @@ export async function facetPage(
   space.checkOpen();
   const limit = limitOf(call);
   const ranges = facets.flatMap((facet) => rangesOf(facet, path, call.after));
-  // One more than is wanted of each: so the first of all of them together are known.
-  const apply = ranges.map((range): Operation => ({
-    type: 'read',
-    ...range.keys,
-    limit: limit + 1,
-    at: call.at,
-  }));
-  const { results, revision } = await host.commit(name, { apply }, { signal: call.signal });
   const found = new Map<ByteString, Map<ByteString, Entry>>();
-  results.forEach((result, i) => {
-    const { facet } = ranges[i] as FacetRange;
-    for (const entry of result.type === 'read' ? result.reading.entries : []) {
-      const [bytes = ''] = entry.key.slice(facet.length).split('\0', 1);
-      const of = found.get(bytes) ?? new Map<ByteString, Entry>();
-      found.set(bytes, of.set(facet, entry));
+  let revision = call.at;
+  // The last path of which all facets are known, where an answer had no room for more.
+  let known: ByteString | null = null;
+  for (const { facet, keys } of ranges) {
+    // One more than is wanted of each: so the first of all of them together are known.
+    const query = { ...keys, limit: limit + 1, uncounted: true, at: revision };
+    const reading = await host.read(name, query, { signal: call.signal });
+    revision ??= reading.revision;
+    let last: ByteString = '';
+    for (const entry of reading.entries) {
+      [last = ''] = entry.key.slice(facet.length).split('\0', 1);
+      const of = found.get(last) ?? new Map<ByteString, Entry>();
+      found.set(last, of.set(facet, entry));
     }
-  });
-  const all = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
+    if (reading.more && (known === null || last < known)) known = last;
+  }
+  // Where nothing is left to read.
+  revision ??= (await host.read(name, { key: 'd', countOnly: true }, { signal: call.signal }))
+    .revision;
+  const all = [...found].filter(([bytes]) => known === null || bytes <= known);
+  all.sort(([a], [b]) => (a < b ? -1 : 1));
   const entries = all.slice(0, limit).map(([bytes, of]) => ({ path: bytesToPath(bytes), of }));
-  return { entries, more: all.length > limit, revision: call.at ?? revision };
+  const more = all.length > limit || all.length < found.size;
+  return { entries, more: more || known !== null, revision };
 }
 
 interface FacetRange {

@@ -35,7 +35,7 @@ export async function listChildren<T>(
 ): Promise<Page<string>> {
   const limit = limitOf(call);
   const base = below('d', pathToBytes(path)).key;
-  const { revision } = await read(ns, { key: base }, 1, call, undefined);
+  const { revision } = await readKeys(ns, { key: base }, 1, call, undefined);
   const at = call.at ?? revision;
   const children: string[] = [];
   let last = call.after === undefined ? null : pathToBytes(`/${call.after}`).slice(1);
@@ -62,7 +62,7 @@ async function nextChild<T>(
   const end = `${base.slice(0, -1)}0`;
   let from = last === null ? base : `${base}${last}\0`;
   for (;;) {
-    const [entry] = (await read(ns, { key: from, end }, 1, call, at)).entries;
+    const [entry] = (await readKeys(ns, { key: from, end }, 1, call, at)).entries;
     if (entry === undefined) return null;
     const rest = entry.key.slice(base.length);
     const name = rest.split('/', 1)[0] as string;
@@ -73,7 +73,7 @@ async function nextChild<T>(
     for (let length = 1; length < name.length; length++) {
       const shorter = name.slice(0, length);
       if ((name[length] as string) >= '/' || (last !== null && shorter <= last)) continue;
-      const hidden = await read(ns, below('', `${base}${shorter}`), 1, call, at);
+      const hidden = await readKeys(ns, below('', `${base}${shorter}`), 1, call, at);
       if (hidden.entries.length > 0) return shorter;
     }
     return name;
@@ -91,10 +91,10 @@ export async function listLeaves<T>(
   let revision: Revision | undefined;
   for (const range of rangesAfter(path, call)) {
     for (let key = range.key; ;) {
-      const page = await read(ns, { key, end: range.end }, pageMax, call, revision);
+      const page = await readKeys(ns, { key, end: range.end }, pageMax, call, revision);
       revision ??= call.at ?? page.revision;
       for (const entry of page.entries) {
-        const first = await read(ns, below('d', entry.key.slice(1)), 1, call, revision);
+        const first = await readKeys(ns, below('d', entry.key.slice(1)), 1, call, revision);
         if (first.entries.length > 0) continue;
         if (leaves.length >= limit) return { entries: leaves, more: true, revision };
         leaves.push(bytesToPath(entry.key.slice(1)));
@@ -122,7 +122,18 @@ async function read<T>(
   limit: number,
   call: ListCall,
   revision: Revision | undefined,
+  keysOnly = false,
 ): Promise<Reading> {
-  const query = { ...range, limit, uncounted: true, at: call.at ?? revision };
+  const query = { ...range, limit, keysOnly, uncounted: true, at: call.at ?? revision };
   return await ns.host.read(ns.name, query, { stale: call.stale, signal: call.signal });
+}
+
+async function readKeys<T>(
+  ns: HostNamespace<T>,
+  range: KeyRange,
+  limit: number,
+  call: ListCall,
+  revision: Revision | undefined,
+): Promise<Reading> {
+  return await read(ns, range, limit, call, revision, true);
 }
