@@ -75,6 +75,7 @@ export class Feed {
   /** Feeds a lane from where it stands. */
   add(lane: Lane): void {
     lane.fed = true;
+    lane.given++;
     if (lane.seen >= this.#position) {
       this.lanes.set(lane.endpoint, lane);
       return;
@@ -87,6 +88,7 @@ export class Feed {
     lane.fed = false;
     if (this.lanes.get(lane.endpoint) === lane) this.lanes.delete(lane.endpoint);
     this.#past.delete(lane);
+    lane.bell.ring();
   }
 
   /** Follows until it is closed. @throws {WaymarkError} `superseded` when the engine's history is another one now */
@@ -198,8 +200,15 @@ export class Feed {
     const coverage = new Coverage();
     for (const { endpoint } of lanes) coverage.add(this.#registry, endpoint);
     const data = Array.from(coverage.namespaces, dataRange);
-    const ranges: KeyRange[] = [{ key: processorKey(processor) }, ...data];
+    const own = processorKey(processor);
+    const ranges: KeyRange[] = [{ key: own }, ...data];
     const byEndpoint = new Map([...lanes].map((lane) => [lane.endpoint, lane]));
+    const given = new Map(Array.from(lanes, (lane) => [lane, lane.given]));
+    const forgetTaken = (): void => {
+      for (const lane of byEndpoint.values()) {
+        if (!lane.fed || lane.given !== given.get(lane)) byEndpoint.delete(lane.endpoint);
+      }
+    };
     const find = (endpoint: string): Lane | undefined => byEndpoint.get(endpoint);
     const leave = (lane: Lane): void => {
       byEndpoint.delete(lane.endpoint);
@@ -209,10 +218,9 @@ export class Feed {
     nudge();
     try {
       for await (const batch of engine.watch(ranges, { after: from, identity, signal })) {
-        for (const lane of byEndpoint.values()) {
-          if (!lane.fed) byEndpoint.delete(lane.endpoint);
-          else if (!coverage.holds(this.#registry, lane.endpoint)) leave(lane);
-        }
+        forgetTaken();
+        for (const lane of byEndpoint.values())
+          if (!coverage.holds(this.#registry, lane.endpoint)) leave(lane);
         // Who is told of what comes after it is not known yet.
         const through = Math.min(batch.revision, this.#position);
         const offering = new Offering(this.#registry, find, leave);
@@ -226,11 +234,15 @@ export class Feed {
           for (const lane of byEndpoint.values()) this.lanes.set(lane.endpoint, lane);
           return;
         }
+        // It came this far, and the others went on meanwhile: where nothing else is written that this watch sees, it would not learn how far.
+        if (batch.changes.some(({ entry }) => entry.key === own)) nudge();
         const [only] = byEndpoint.values();
         if (byEndpoint.size > 1 || only === undefined) continue;
         // Alone, it waits for its endpoint in place of leaving.
-        const room = (): boolean => only.empty || !only.fed;
+        const room = (): boolean => only.empty || !only.fed || only.given !== given.get(only);
         await only.bell.until(room, { clock, ms: laneFullMs, signal });
+        forgetTaken();
+        if (byEndpoint.size === 0) return;
         if (!only.empty) return leave(only);
       }
     } catch (error) {
@@ -240,6 +252,7 @@ export class Feed {
         failed('reading history', error);
         await pause(clock, againMs, signal).catch(() => undefined);
       }
+      forgetTaken();
       for (const lane of byEndpoint.values()) {
         lane.lost ||= lost;
         leave(lane);

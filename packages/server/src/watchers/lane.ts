@@ -36,6 +36,8 @@ export class Lane {
   seen: number;
   /** Whether a feed offers to it. */
   fed = false;
+  /** So often it was given to a feed: a watch that began before the last time brings it nothing more. */
+  given = 0;
   /** History below was dropped before it was offered. */
   lost = false;
   #revisions: LaneEvent[][] = [];
