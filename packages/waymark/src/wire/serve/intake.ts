@@ -8,6 +8,8 @@ import type { ServedStream } from './stream.js';
  * then works on the first answers while the rest is handled, where both would wait for each other in lock step.
  */
 const sliceWeight = 64;
+/** Of fewer that came together a slice ends in their middle, but not before so many. */
+const halfMin = 8;
 const heldBytesMax = 262_144;
 
 export interface IntakeEvents {
@@ -31,6 +33,8 @@ export class Intake {
   #held: Reader[] = [];
   #heldBytes = 0;
   #left = sliceWeight;
+  /** Messages of the chunk that came last, as long as its first slice lasts. */
+  #handled = 0;
   #scheduled = false;
 
   constructor(clock: Clock, prefaced: boolean, events: IntakeEvents) {
@@ -45,6 +49,7 @@ export class Intake {
 
   push(chunk: Buffer): void {
     if (!this.#scheduled) this.#left = sliceWeight;
+    this.#handled = 0;
     try {
       const rest = this.#prefaceLeft > 0 ? this.#skipPreface(chunk) : chunk;
       if (rest.length > 0) this.#splitter.push(rest);
@@ -94,6 +99,7 @@ export class Intake {
       if (this.#ended) return true;
       if (this.#left <= 0 || this.stopped) return false;
       this.#left -= this.#events.message(reader);
+      if (++this.#handled >= halfMin && inTheMiddle(reader)) this.#left = 0;
     }
     return true;
   }
@@ -107,6 +113,7 @@ export class Intake {
   readonly #nextSlice = (): void => {
     this.#scheduled = false;
     this.#left = sliceWeight;
+    this.#handled = -Infinity;
     if (this.stopped || this.#ended) return;
     try {
       let done = 0;
@@ -119,4 +126,9 @@ export class Intake {
     if (this.#heldBytes > heldBytesMax && !this.stopped) this.#stream?.resume();
     this.#heldBytes = 0;
   };
+}
+
+/** Of the chunk that it reads: behind its half, and with a third still to come. */
+function inTheMiddle({ buffer, position }: Reader): boolean {
+  return 2 * position >= buffer.length && 3 * position <= 2 * buffer.length;
 }
