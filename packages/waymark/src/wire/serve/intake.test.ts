@@ -14,7 +14,7 @@ function frame(first: number, count: number): Buffer {
 }
 
 /** An intake, what it has handled, and its next turn. */
-function begin(weight = 1) {
+function begin({ weight = 1, answering = true } = {}) {
   const handled: number[] = [];
   const turns: (() => void)[] = [];
   const clock = {
@@ -29,6 +29,7 @@ function begin(weight = 1) {
       for (let i = 1; i < messageBytes; i++) reader.byte();
       return weight;
     },
+    answering: () => answering,
     failed: (error) => expect.fail(String(error)),
   });
   return { intake, handled, turn: () => turns.shift()?.() };
@@ -46,13 +47,23 @@ test.each([
   { came: 16, weight: 8, slices: [8, 16] },
   { came: 40, weight: 8, slices: [8, 16, 24, 32, 40] },
 ])('$came messages of weight $weight that come together', ({ came, weight, slices }) => {
-  const { intake, handled, turn } = begin(weight);
+  const { intake, handled, turn } = begin({ weight });
   intake.push(frame(0, came));
   for (const slice of slices) {
     expect(handled).toEqual(upTo(slice));
     turn();
   }
   expect(handled).toEqual(upTo(came));
+});
+
+test('what waits for a disk is handled together, so that it is flushed together', () => {
+  const { intake, handled, turn } = begin({ answering: false });
+  intake.push(frame(0, 33));
+  expect(handled).toEqual(upTo(33));
+  intake.push(frame(33, 100));
+  expect(handled).toEqual(upTo(33 + 64));
+  turn();
+  expect(handled).toEqual(upTo(133));
 });
 
 test('frames that come together are one burst, and what comes meanwhile keeps its order', () => {

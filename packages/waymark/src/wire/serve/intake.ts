@@ -8,13 +8,15 @@ import type { ServedStream } from './stream.js';
  * then works on the first answers while the rest is handled, where both would wait for each other in lock step.
  */
 const sliceWeight = 64;
-/** Of fewer that came together a slice ends in their middle, but not before so many. */
+/** Of fewer that came together a slice ends in their middle where answers wait to leave, but not before so many. */
 const halfMin = 8;
 const heldBytesMax = 262_144;
 
 export interface IntakeEvents {
   /** Reads and handles one message. @returns its weight: 1 for a plain read or write */
   message(reader: Reader): number;
+  /** Whether answers wait to leave. Those of a durable engine wait for its disk: what comes together is flushed together. */
+  answering(): boolean;
   /** What came makes no sense; nothing more is read. */
   failed(error: unknown): void;
 }
@@ -99,7 +101,9 @@ export class Intake {
       if (this.#ended) return true;
       if (this.#left <= 0 || this.stopped) return false;
       this.#left -= this.#events.message(reader);
-      if (++this.#handled >= halfMin && inTheMiddle(reader)) this.#left = 0;
+      this.#handled++;
+      if (this.#handled >= halfMin && inTheMiddle(reader) && this.#events.answering())
+        this.#left = 0;
     }
     return true;
   }

@@ -25,14 +25,15 @@ export interface OutletEvents {
 export class Outlet {
   /** Answers and batches wait while true: see `whenFree`. */
   congested = false;
+  /** It waits in the queue of flushes. */
+  flushing = false;
   readonly #writer = new Writer();
   readonly #changes: ChangeCache;
   readonly #flushes: FlushQueue;
   readonly #bytesMax: number;
   readonly #events: OutletEvents;
   #stream: ServedStream | null = null;
-  /** Waits in the queue of flushes, and there among those with news. */
-  #flushing = false;
+  /** It waits there among those with news. */
   #news = false;
   #ended = false;
   #parked: (() => void)[] = [];
@@ -83,7 +84,7 @@ export class Outlet {
       this.#news = true;
       this.#flushes.add(this.#flush, haste === 'soon');
     }
-    this.#flushing = true;
+    this.flushing = true;
     try {
       this.#message(messages.batch, id, (writer) => this.#changes.writeBatch(writer, batch));
     } finally {
@@ -151,13 +152,13 @@ export class Outlet {
 
   #flushSoon(): void {
     if (this.#writer.pending > this.#bytesMax) this.#congest();
-    if (this.#flushing) return;
-    this.#flushing = true;
+    if (this.flushing) return;
+    this.flushing = true;
     this.#flushes.add(this.#flush, false);
   }
 
   readonly #flush = (): void => {
-    this.#flushing = false;
+    this.flushing = false;
     this.#news = false;
     const stream = this.#stream;
     if (stream === null || this.#ended) return;

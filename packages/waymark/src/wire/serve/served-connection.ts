@@ -49,6 +49,7 @@ export class ServedConnection {
     this.#limits = { ...defaultSocketLimits, ...options.limits };
     this.#intake = new Intake(options.clock, prefaced, {
       message: (reader) => this.#read(reader),
+      answering: () => this.#outlet.flushing,
       failed: (error) => this.refuse(error),
     });
     this.#outlet = new Outlet(options, this.#limits.bufferedBytesMax, {
