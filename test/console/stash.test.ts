@@ -43,7 +43,14 @@ if (chromium !== null) {
     await using browser = await launch();
     const { page, troubles, axe } = await browser.open(`${url}/#/overview`);
     // A real one of so little data is over before anybody could look: the server's own status, with one that stands still.
-    const of = { partitions: 64, of: 256, entries: 12_345, leftMs: 61_000, waitingFor: ['<b>n2'] };
+    const of = {
+      partitions: 64,
+      of: 256,
+      entries: 12_345,
+      leftMs: 61_000,
+      waitingFor: ['<b>n2'],
+      blockedBy: [] as string[],
+    };
     let move: object | null = { phase: 'copying', paused: false, ...of };
     const asked: string[] = [];
     await page.route('**/v1/stash/status', async (route) => {
@@ -66,9 +73,13 @@ if (chromium !== null) {
     await card.getByText('paused').waitFor();
     await card.getByRole('button', { name: 'Go on' }).click();
     await card.getByText('copying').waitFor();
+    of.blockedBy = ['n3', '<i>n4'];
+    await card.getByRole('button', { name: 'Pause' }).click();
+    await card.getByText('waymark stash remove n3 <i>n4 --accept-loss').waitFor();
+    expect(await axe()).toEqual([]);
     await card.getByRole('button', { name: 'Undo' }).click();
     await card.waitFor({ state: 'detached' });
-    expect(asked).toEqual(['POST pause', 'POST resume', 'POST cancel']);
+    expect(asked).toEqual(['POST pause', 'POST resume', 'POST pause', 'POST cancel']);
     expect(troubles).toEqual([]);
     await server.stop();
     rmSync(folder, { recursive: true });

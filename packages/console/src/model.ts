@@ -157,6 +157,7 @@ export interface StashStatus {
     readonly entries: number;
     readonly leftMs: number | null;
     readonly waitingFor: readonly string[];
+    readonly blockedBy: readonly string[];
   } | null;
 }
 

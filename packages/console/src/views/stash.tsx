@@ -89,7 +89,7 @@ function MoveCard({
   const { busy, problem, run } = useAction();
   const verb = (name: string): void =>
     void run(() => json(`/v1/stash-move/${name}`, { method: 'POST' })).then(onDone);
-  const { phase, paused, partitions, of, entries, leftMs, waitingFor } = move;
+  const { phase, paused, partitions, of, entries, leftMs, waitingFor, blockedBy } = move;
   return (
     <section aria-labelledby="move">
       <h2 id="move">
@@ -101,6 +101,14 @@ function MoveCard({
         {leftMs !== null && `, ${Math.ceil(leftMs / 1_000)} s left`}
         {waitingFor.length > 0 && `; waits for ${waitingFor.join(', ')}`}
       </p>
+      {blockedBy.length > 0 && (
+        <p class="facts">
+          <Badge kind="bad">blocked</Badge> It cannot end without {blockedBy.join(', ')}, which{' '}
+          {blockedBy.length === 1 ? 'is' : 'are'} away. Start{' '}
+          {blockedBy.length === 1 ? 'it' : 'them'}, or, if that can never be:{' '}
+          <code>waymark stash remove {blockedBy.join(' ')} --accept-loss</code>
+        </p>
+      )}
       <Trouble problem={problem} />
       <div class="row">
         <Button disabled={busy} onClick={() => verb(paused ? 'resume' : 'pause')}>

@@ -19,15 +19,19 @@ const lookMs = 500;
 export function stashMoveCommands(stash: Command, run: Run): void {
   leaving(stash, run, {
     name: 'drain',
-    about: 'give what a node keeps to the others, and take it out; shows how far that is',
-    begin: (of, node, signal) => of.drain(node, { signal }),
+    about: 'give what nodes keep to the others, and take them out; shows how far that is',
+    begin: (of, nodes, { signal }) => of.drain(nodes, { signal }),
   });
-  leaving(stash, run, {
+  const removing = leaving(stash, run, {
     name: 'remove',
-    about: 'take out a node that is lost: the others are given what it kept',
-    begin: (of, node, signal) => of.remove(node, { signal }),
+    about: 'take out nodes that are lost: the others are given what they kept',
+    begin: (of, nodes, options) => of.remove(nodes, options),
     ended: forget,
   });
+  removing.option(
+    '--accept-loss',
+    'they never come back: what only they had is lost, and no move waits for them',
+  );
   move(stash, run);
   safe(stash, run);
   repair(stash, run);
@@ -44,32 +48,40 @@ function leaving(
   }: {
     readonly name: string;
     readonly about: string;
-    readonly begin: (of: Stash, id: string, signal: AbortSignal | undefined) => Promise<StashBegun>;
-    readonly ended?: (of: Stash, id: string) => Promise<void>;
+    readonly begin: (
+      of: Stash,
+      ids: readonly string[],
+      options: { readonly signal: AbortSignal | undefined; readonly acceptLoss: boolean },
+    ) => Promise<StashBegun>;
+    readonly ended?: (of: Stash, ids: readonly string[]) => Promise<void>;
   },
-): void {
-  const command = stash.command(`${name} <node>`).description(about);
+): Command {
+  const command = stash.command(`${name} <node...>`).description(about);
   command.option('--no-wait', 'begin it, and return');
   command.action(
     run(async (options) => {
-      const [id] = command.processedArgs as [string];
+      const [nodes] = command.processedArgs as [string[]];
+      const { wait, acceptLoss = false } = command.opts<{ wait: boolean; acceptLoss?: boolean }>();
       await withStash(stash, options, async (of, signal) => {
-        const { epoch } = await begin(of, id, signal);
-        if (command.opts<{ wait: boolean }>().wait) {
+        const { epoch } = await begin(of, nodes, { signal, acceptLoss });
+        if (wait) {
           await watched(options, of, { from: epoch, signal });
-          await ended?.(of, id);
+          await ended?.(of, nodes);
         }
-        print(options, { node: id, epoch }, '');
+        print(options, { nodes, epoch }, '');
       });
     }),
   );
+  return command;
 }
 
 /** One that was forgotten meanwhile, or came back, is no matter any more. */
-async function forget(of: Stash, id: string): Promise<void> {
-  await of.remove(id).catch((error: unknown) => {
-    if (!isWaymarkError(error, 'not_found')) throw error;
-  });
+async function forget(of: Stash, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    await of.remove(id).catch((error: unknown) => {
+      if (!isWaymarkError(error, 'not_found')) throw error;
+    });
+  }
 }
 
 const changes = { pause: 'pauseMove', resume: 'resumeMove', cancel: 'cancelMove' } as const;

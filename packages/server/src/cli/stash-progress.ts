@@ -6,14 +6,22 @@ const barChars = 20;
 
 /** How far a move of data is, on one line. */
 export function shownMove(move: StashMove): string {
-  const { phase, paused, partitions, of, entries, leftMs, waitingFor } = move;
+  const { phase, paused, partitions, of, entries, leftMs } = move;
   const state = paused ? 'paused' : phase;
-  const waits = waitingFor.length === 0 ? '' : `; waits for ${waitingFor.join(', ')}`;
+  const waits = shownWaits(move);
   // Nothing is to be brought over, or nobody has told yet how much.
   if (of === 0) return `${state}${waits}`;
   const bar = '#'.repeat(Math.floor((partitions / of) * barChars)).padEnd(barChars, '.');
   const left = leftMs === null || paused ? '' : `, ${Math.ceil(leftMs / 1_000)} s left`;
   return `${state} [${bar}] ${partitions} of ${of} partitions, ${entries} entries${left}${waits}`;
+}
+
+function shownWaits({ waitingFor, blockedBy }: StashMove): string {
+  if (blockedBy.length > 0) {
+    const ids = blockedBy.join(' ');
+    return `; cannot end without ${blockedBy.join(', ')}, away: start them, or, if they never come back, \`waymark stash remove ${ids} --accept-loss\``;
+  }
+  return waitingFor.length === 0 ? '' : `; waits for ${waitingFor.join(', ')}`;
 }
 
 const everyMs = 1_000;

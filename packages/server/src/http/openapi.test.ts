@@ -323,8 +323,12 @@ test('[openapi] whoever runs the stash is answered as the document says', async 
     ['drain', id, 'invalid'],
     ['remove', id, 'conflict'],
     ['drain', 'nobody', 'not_found'],
+    ['drain', `${id},nobody`, 'not_found'],
+    ['remove', `${id}?acceptLoss=true`, 'conflict'],
   ] as const) {
-    const refused = await call('POST', `${nodes}/{id}/${verb}`, `${nodes}/${one}/${verb}`);
+    const [ids, query] = one.split('?');
+    const asked = `${nodes}/${ids}/${verb}${query === undefined ? '' : `?${query}`}`;
+    const refused = await call('POST', `${nodes}/{id}/${verb}`, asked);
     expect(refused, `${verb} ${one}`).toMatchObject({ code });
   }
   for (const verb of ['pause', 'resume', 'cancel']) {

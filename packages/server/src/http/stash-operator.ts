@@ -47,6 +47,9 @@ const move = Type.Object({
   entries: Type.Integer({ description: 'that were brought over' }),
   leftMs: nullable(Type.Integer({ description: 'that it will take at the pace so far' })),
   waitingFor: Type.Array(Type.String(), { description: 'nodes that have not done their part' }),
+  blockedBy: Type.Array(Type.String(), {
+    description: 'nodes that are away, and without which it cannot end',
+  }),
 });
 
 const status = Type.Object({
@@ -89,6 +92,14 @@ const withinQuery = Type.Object({
 /** Below the time that a request may take. */
 const repairMsDefault = 20_000;
 
+const removeQuery = Type.Object({
+  acceptLoss: Type.Optional(
+    Type.Boolean({
+      description: 'they never come back: what only they had is lost, and no move waits for them',
+    }),
+  ),
+});
+
 const tags = ['stash'];
 
 export function stashOperatorRoutes(app: FastifyInstance, { stash }: Space): void {
@@ -128,12 +139,14 @@ function nodeRoutes(app: FastifyInstance, stash: Space['stash']): void {
   const one = '/v1/stash-nodes/:id';
   const draining = changing('give what a node keeps to the others, and take it out');
   app.post(`${one}/drain`, draining, (request, reply) =>
-    stash.drain(idOf(request), whileAsked(reply)),
+    stash.drain(idsOf(request), whileAsked(reply)),
   );
-  const removing = changing('take out a node that is lost; once more, and it is forgotten');
-  app.post(`${one}/remove`, removing, (request, reply) =>
-    stash.remove(idOf(request), whileAsked(reply)),
-  );
+  const { schema } = changing('take out a node that is lost; once more, and it is forgotten');
+  const removing = { schema: { ...schema, querystring: removeQuery } };
+  app.post(`${one}/remove`, removing, (request, reply) => {
+    const { acceptLoss } = request.query as Static<typeof removeQuery>;
+    return stash.remove(idsOf(request), { ...whileAsked(reply), acceptLoss });
+  });
   const asking = {
     ...{ tags, response: { 200: safe } },
     summary: 'whether a node may be stopped now, and its disk be lost',
@@ -151,6 +164,11 @@ function changing(summary: string) {
 
 function whileAsked(reply: FastifyReply): StashCallOptions {
   return { signal: goneSignal(reply) };
+}
+
+/** Several with commas between: no id has one. */
+function idsOf(request: FastifyRequest): string[] {
+  return idOf(request).split(',');
 }
 
 function idOf(request: FastifyRequest): string {

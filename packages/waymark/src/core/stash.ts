@@ -104,6 +104,8 @@ export interface StashMove {
   readonly leftMs: number | null;
   /** Who has not done its part yet. */
   readonly waitingFor: readonly string[];
+  /** Nodes that are away, and without which it cannot end: start them, or remove them with `acceptLoss`. */
+  readonly blockedBy: readonly string[];
 }
 
 /** The view that a change made: the move is over when `status` tells of this epoch, or a higher one, and of no move. */
@@ -171,12 +173,15 @@ export interface StashScan extends StashCall {
   readonly keysOnly: boolean;
 }
 
-/** `drain` and `remove` are of a node, the others of the move under way. */
+/** `drain` and `remove` are of nodes, the others of the move under way. */
 export type StashChangeKind = 'drain' | 'remove' | 'pause' | 'resume' | 'cancel';
 
 export interface StashChange extends StashCall {
   readonly kind: StashChangeKind;
-  readonly node?: string | undefined;
+  /** Ids: one at least where it is of nodes, none elsewhere. */
+  readonly nodes?: readonly string[] | undefined;
+  /** With `remove` alone (rule D6.9). Default: false. */
+  readonly acceptLoss?: boolean | undefined;
 }
 
 export interface StashSafeAsk extends StashCall {

@@ -89,7 +89,8 @@ export const change = recipeCall({
   ...waits,
   args: shape.record({
     kind: shape.choice('drain', 'remove', 'pause', 'resume', 'cancel'),
-    node: shape.optional(shape.text),
+    nodes: shape.list(shape.text),
+    acceptLoss: shape.flag,
     deadlineMs,
   }),
   result: shape.record({ epoch: shape.whole }),

@@ -48,6 +48,14 @@ export interface StashCallOptions extends Call {
   readonly deadlineMs?: number | undefined;
 }
 
+export interface StashRemoveOptions extends StashCallOptions {
+  /**
+   * They never come back, and what only they had is lost (rule D6.9): more of them than there may be, too, and in the place of a move that waits for them. Without it a move waits for as many copies of
+   * everything as a read asks. Default: false.
+   */
+  readonly acceptLoss?: boolean | undefined;
+}
+
 export interface StashReadOptions extends StashCallOptions {
   /** `quorum`: every write that was acknowledged before is seen. `one`: the nearest replica answers, which may not have the last one. */
   readonly level?: StashReadLevel | undefined;
@@ -139,17 +147,17 @@ export interface Stash {
   /** Who keeps the data, what each node tells of itself, and the move under way. */
   status(options?: StashCallOptions): Promise<StashStatus>;
   /**
-   * Begins to give what a node keeps to the others, after which it is no node of the stash any more (rules D6.1 to D6.3). Reads and writes go on meanwhile.
+   * Begins to give what a node keeps, or several, to the others, after which it is no node of the stash any more (rules D6.1 to D6.3). Reads and writes go on meanwhile.
    *
    * @throws {WaymarkError} `not_found`; `conflict` for one that is away, or while other data is being moved; `invalid` for the last one; `uncertain`
    */
-  drain(node: string, options?: StashCallOptions): Promise<StashBegun>;
+  drain(nodes: string | readonly string[], options?: StashCallOptions): Promise<StashBegun>;
   /**
-   * Takes out a node that is lost: the others begin to be given what it kept. Called again after that, it is forgotten.
+   * Takes out a node that is lost, or several: the others begin to be given what it kept. Called again after that, it is forgotten.
    *
    * @throws as `drain`, but `conflict` for one that is alive
    */
-  remove(node: string, options?: StashCallOptions): Promise<StashBegun>;
+  remove(nodes: string | readonly string[], options?: StashRemoveOptions): Promise<StashBegun>;
   /** Has the move under way wait. @throws {WaymarkError} `conflict` when there is none that can */
   pauseMove(options?: StashCallOptions): Promise<StashBegun>;
   /** Has it go on. @throws as `pauseMove` */

@@ -7,7 +7,7 @@ import type { HostSpace } from './space.js';
 import type { Pace, Part } from './stash-batches.js';
 import { encodePrefix } from './stash-keys.js';
 import { structured } from './structured.js';
-import type { StashChangeKind, StashPage } from '../core/stash.js';
+import type { StashChange, StashPage } from '../core/stash.js';
 import type {
   Stash,
   StashAcknowledged,
@@ -21,6 +21,7 @@ import type {
   StashPageOptions,
   StashPutOptions,
   StashReadOptions,
+  StashRemoveOptions,
   StashRepaired,
   StashSafeToStop,
   StashScanOptions,
@@ -65,12 +66,12 @@ export class HostStash implements Stash {
     return await this.run(calls.status, { deadlineMs: options.deadlineMs }, options);
   }
 
-  drain(node: string, options: StashCallOptions = {}): Promise<StashBegun> {
-    return this.#change({ kind: 'drain', node }, options);
+  drain(nodes: string | readonly string[], options: StashCallOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'drain', nodes: [nodes].flat() }, options);
   }
 
-  remove(node: string, options: StashCallOptions = {}): Promise<StashBegun> {
-    return this.#change({ kind: 'remove', node }, options);
+  remove(nodes: string | readonly string[], options: StashRemoveOptions = {}): Promise<StashBegun> {
+    return this.#change({ kind: 'remove', nodes: [nodes].flat(), ...options }, options);
   }
 
   pauseMove(options: StashCallOptions = {}): Promise<StashBegun> {
@@ -96,11 +97,11 @@ export class HostStash implements Stash {
   }
 
   async #change(
-    what: { readonly kind: StashChangeKind; readonly node?: string },
+    { kind, nodes = [], acceptLoss = false }: StashChange,
     options: StashCallOptions,
   ): Promise<StashBegun> {
     const { deadlineMs } = options;
-    return await this.run(calls.change, { node: undefined, ...what, deadlineMs }, options);
+    return await this.run(calls.change, { kind, nodes, acceptLoss, deadlineMs }, options);
   }
 
   run<A, R>(call: RecipeCall<A, R>, args: A, options: StashCallOptions): Promise<R> {

@@ -20,6 +20,7 @@ export {
 } from './view.js';
 export { Known } from './known.js';
 export * from './moves.js';
+export { moveStatus } from './move-status.js';
 export * from './view-watch.js';
 export { Coordinator, type CoordinatorOptions } from './coordinator.js';
 export { checkIndexName } from './batch.js';

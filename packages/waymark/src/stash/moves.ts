@@ -1,11 +1,18 @@
 import type { CallOptions, Engine } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
-import type { StashMove } from '../core/stash.js';
 import type { Known } from './known.js';
 import { partitionCount } from './hash.js';
 import { type PlacedNode, Placement } from './placement.js';
 import { readQuorumOf, writeQuorumOf } from './routes.js';
-import { changeView, encode, movePrefix, readView, type SeenView, type StashView } from './view.js';
+import {
+  type Also,
+  changeView,
+  encode,
+  movePrefix,
+  readView,
+  type SeenView,
+  type StashView,
+} from './view.js';
 
 /**
  * Moves of data from one placement to another (rules D6.1 to D6.6), in three views that follow each other:
@@ -46,10 +53,38 @@ export async function beginMove(
   return await stepped(engine, options, ({ replicas, nodes, also, left, epoch }) => {
     if (also !== undefined) throw underWay();
     const next = change(nodes);
-    if (next.length === 0) throw new WaymarkError('invalid', 'a stash keeps one node at least');
+    if (next.length === 0) throw lastOne();
     const ids = new Set(next.map(({ id }) => id));
     const filling = { phase: 'filling', nodes: next, since: epoch + 1 } as const;
     return { replicas, nodes, also: filling, left: left?.filter((id) => !ids.has(id)) };
+  });
+}
+
+/**
+ * Takes out nodes that never come back, with what only they had (rule D6.9), and has a move under way that may wait for them begin anew without them.
+ *
+ * @throws {WaymarkError} `invalid` when no node is left; `conflict` while nodes that are alive have still to say that they know of the move
+ */
+export async function removeLost(
+  engine: Engine,
+  ids: readonly string[],
+  known: Known,
+  options?: CallOptions,
+): Promise<SeenView> {
+  const isLost = ({ id }: PlacedNode): boolean => ids.includes(id);
+  return await stepped(engine, options, ({ replicas, nodes, also, left, epoch }) => {
+    const isSettling = also?.phase === 'settling';
+    // Who might still answer by the view before, which no owner of the next one would hear of.
+    if (isSettling && untold(also, known).some((node) => !isLost(node))) throw underWay();
+    const next = (also === undefined || isSettling ? nodes : also.nodes).filter(
+      (node) => !isLost(node),
+    );
+    if (next.length === 0) throw lastOne();
+    const lost = [...new Set([...(also?.lost ?? []), ...ids])];
+    return {
+      ...{ replicas, nodes, left: isSettling ? withLeft(left, also.nodes, nodes) : left },
+      also: { phase: 'filling', nodes: next, since: epoch + 1, lost },
+    };
   });
 }
 
@@ -87,27 +122,15 @@ export async function advanceMove(
   const also = seen?.view.also;
   if (seen === null || also === undefined || also.paused === true) return null;
   const { replicas, nodes, left, epoch } = seen.view;
-  const before = (): Placement => new Placement(nodes, replicas);
-  const told = ({ id }: PlacedNode): boolean => {
-    const progress = known.moves.get(id);
-    return progress?.since === also.since && progress.done;
-  };
-  const missing = also.nodes.filter((node) => !told(node));
+  const missing = untold(also, known);
   if (missing.some(({ id }) => known.isAlive(id))) return null;
   if (also.phase === 'filling') {
-    // Of one that is dead and is given nothing there is nothing to hear.
-    const after = missing.length === 0 ? null : new Placement(also.nodes, replicas);
-    if (missing.some(({ id }) => after !== null && toFill(id, before(), after).length > 0)) {
-      return null;
-    }
-    const settling = { phase: 'settling', nodes, since: epoch + 1 } as const;
+    if (notFilled(missing, seen.view).length > 0) return null;
+    const settling = { phase: 'settling', nodes, since: epoch + 1, lost: also.lost } as const;
     const next = { replicas, nodes: also.nodes, left, also: settling };
     return await changeView(engine, seen, next, options);
   }
-  // One that only seems to be dead may go on to answer by the old view: alone it must not be enough for a read. Who removes the other copy of two knows that it is gone.
-  const staying = missing.filter(({ id }) => nodes.some((node) => node.id === id));
-  const enough = readQuorumOf(Math.min(replicas, also.nodes.length));
-  if (missing.length > Math.max(1, enough - 1) || staying.length > enough - 1) return null;
+  if (tooManyMissing(missing, seen.view)) return null;
   const done = { replicas, nodes, left: withLeft(left, also.nodes, nodes) };
   return await changeView(engine, seen, done, options);
 }
@@ -135,25 +158,41 @@ export function keptBy(id: string, placement: Placement): Set<number> {
   return kept;
 }
 
-/** @returns null while no data is moved. @param wallNow  unix time in ms */
-export function moveStatus(known: Known, wallNow: number): StashMove | null {
-  const also = known.view?.view.also;
-  if (also === undefined) return null;
-  const { phase, paused = false, since } = also;
-  const of = (id: string): MoveProgress | undefined => {
-    const told = known.moves.get(id);
-    return told?.since === since ? told : undefined;
-  };
-  const told = also.nodes.map(({ id }) => of(id)).filter((one) => one !== undefined);
-  const sum = (what: 'partitions' | 'of' | 'entries'): number =>
-    told.reduce((all, one) => all + one[what], 0);
-  const waitingFor = also.nodes.map(({ id }) => id).filter((id) => of(id)?.done !== true);
-  const took = wallNow - Math.min(wallNow, ...told.map(({ beganAt }) => beganAt));
-  const [partitions, all] = [sum('partitions'), sum('of')];
-  // Of less than a hundredth the pace cannot be told.
-  const canTell = partitions > 0 && partitions * 100 >= all;
-  const leftMs = canTell ? Math.round((took * (all - partitions)) / partitions) : null;
-  return { phase, paused, partitions, of: all, entries: sum('entries'), leftMs, waitingFor };
+/** Who has not said that it did its part of a move; of nodes that are lost for good nothing is heard. */
+export function untold({ nodes, since, lost }: Also, known: Known): PlacedNode[] {
+  return nodes.filter(({ id }) => {
+    const progress = known.moves.get(id);
+    const isDone = progress?.since === since && progress.done;
+    return !isDone && lost?.includes(id) !== true;
+  });
+}
+
+/** Who of some that are away has to be filled: of one that is given nothing there is nothing to hear. */
+export function notFilled(
+  missing: readonly PlacedNode[],
+  { replicas, nodes, also }: StashView,
+): PlacedNode[] {
+  if (missing.length === 0 || also === undefined) return [];
+  const [before, after] = [new Placement(nodes, replicas), new Placement(also.nodes, replicas)];
+  return missing.filter(({ id }) => toFill(id, before, after).length > 0);
+}
+
+/**
+ * One that only seems to be dead may go on to answer by the old view: alone it must not be enough for a read. Who removes the other copy of two knows that it is gone.
+ */
+export function tooManyMissing(
+  missing: readonly PlacedNode[],
+  { replicas, nodes, also }: StashView,
+): boolean {
+  const staying = missing.filter(({ id }) => nodes.some((node) => node.id === id));
+  const enough = readQuorumOf(Math.min(replicas, also?.nodes.length ?? 0));
+  return missing.length > Math.max(1, enough - 1) || staying.length > enough - 1;
+}
+
+/** Of how many of its owners a partition is filled: of as many as a read asks, or of all that are not lost for good. */
+export function sourcesOf(partition: number, before: Placement, lost: readonly string[]): number {
+  const there = before.of(partition).filter(({ id }) => !lost.includes(id)).length;
+  return Math.min(readQuorumOf(before.replicas), there);
 }
 
 /** Says how far a node is with its part of a move. */
@@ -189,6 +228,10 @@ function withLeft(
   const stay = new Set(after.map(({ id }) => id));
   const gone = before.map(({ id }) => id).filter((id) => !stay.has(id));
   return [...left.filter((id) => !stay.has(id) && !gone.includes(id)), ...gone].slice(-leftMax);
+}
+
+function lastOne(): WaymarkError {
+  return new WaymarkError('invalid', 'a stash keeps one node at least: start another one first');
 }
 
 function underWay(): WaymarkError {

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import type { CallOptions, Engine } from '../core/engine.js';
+import type { Engine } from '../core/engine.js';
 import { WaymarkError } from '../core/errors.js';
 import { pause } from '../core/pause.js';
 import type { Peers } from '../core/recipe-call.js';
@@ -16,7 +16,8 @@ import type {
 } from '../core/stash.js';
 import { askFigures, type NodeTold } from './figures-calls.js';
 import type { Known } from './known.js';
-import { beginMove, cancelMove, moveStatus, pauseMove } from './moves.js';
+import { moveStatus } from './move-status.js';
+import { beginMove, cancelMove, pauseMove, removeLost } from './moves.js';
 import { RemotePeer } from './peer-calls.js';
 import type { PlacedNode } from './placement.js';
 import { Deadline } from './run.js';
@@ -87,7 +88,12 @@ export class StashOperator {
     return { nodes: await Promise.all(ids.map((id) => this.#repaired(id, known, deadline))) };
   }
 
-  async #change({ kind, node = '', signal }: StashChange): Promise<StashBegun> {
+  async #change({
+    kind,
+    nodes = [],
+    acceptLoss = false,
+    signal,
+  }: StashChange): Promise<StashBegun> {
     const { engine, views } = this.#parts;
     const options = { signal };
     if (kind === 'cancel') return epochOf(await cancelMove(engine, options));
@@ -95,31 +101,12 @@ export class StashOperator {
       return epochOf(await pauseMove(engine, kind === 'pause', options));
     }
     const known = await views.known(options);
-    const isIn = (nodes: readonly PlacedNode[] = []): boolean =>
-      nodes.some(({ id }) => id === node);
-    const alive = known.isAlive(node);
-    if (!isIn(known.view?.view.nodes)) {
-      if (kind === 'remove' && known.nodes.has(node) && !alive) {
-        return await this.#forget(node, known, isIn(known.view?.view.also?.nodes), options);
-      }
-      throw new WaymarkError('not_found', `node '${node}' keeps nothing of the stash`);
-    }
-    if (kind === 'drain' && !alive) throw conflict(`node ${node} is away: remove it`);
-    if (kind === 'remove' && alive) throw conflict(`node ${node} is alive: drain it`);
-    const without = (nodes: readonly PlacedNode[]) => nodes.filter(({ id }) => id !== node);
+    const { kept, idle } = checked({ kind, nodes, acceptLoss }, known);
+    for (const id of idle) await forgetNode(engine, id, options);
+    if (kept.length === 0) return { epoch: known.epoch };
+    if (acceptLoss) return epochOf(await removeLost(engine, kept, known, options));
+    const without = (some: readonly PlacedNode[]) => some.filter(({ id }) => !kept.includes(id));
     return epochOf(await beginMove(engine, without, options));
-  }
-
-  /** One that is lost and keeps nothing any more. */
-  async #forget(
-    node: string,
-    { epoch }: Known,
-    isAwaited: boolean,
-    options: CallOptions,
-  ): Promise<StashBegun> {
-    if (isAwaited) throw conflict(`node ${node} is to be given data: cancel the move`);
-    await forgetNode(this.#parts.engine, node, options);
-    return { epoch };
   }
 
   async #repaired(id: string, known: Known, deadline: Deadline): Promise<StashNodeRepaired> {
@@ -160,6 +147,42 @@ function repairedOf(id: string, before: NodeTold, now: NodeTold, done: boolean):
     now.figures[what] - before.figures[what];
   const [compared, differing] = [more('compared'), more('differing')];
   return { id, done, compared, differing, fetched: more('fetched'), pushed: more('pushed') };
+}
+
+/**
+ * Who of the nodes that are to go keeps data, and who is to be forgotten alone.
+ *
+ * @throws {WaymarkError} before anything is done: `invalid`, `not_found`, or `conflict` for one that may not go so
+ */
+function checked(
+  {
+    kind,
+    nodes,
+    acceptLoss,
+  }: { kind: 'drain' | 'remove'; nodes: readonly string[]; acceptLoss: boolean },
+  known: Known,
+): { readonly kept: readonly string[]; readonly idle: readonly string[] } {
+  if (nodes.length === 0) throw new WaymarkError('invalid', `tell which nodes to ${kind}`);
+  if (acceptLoss && kind === 'drain') {
+    throw new WaymarkError('invalid', 'nothing is lost by a drain: acceptLoss is for remove');
+  }
+  const { nodes: keeping = [], also } = known.view?.view ?? {};
+  const isIn = (some: readonly PlacedNode[] = [], node: string): boolean =>
+    some.some(({ id }) => id === node);
+  const [kept, idle]: [string[], string[]] = [[], []];
+  for (const node of new Set(nodes)) {
+    const isAlive = known.isAlive(node);
+    const isAwaited = !isIn(keeping, node) && isIn(also?.nodes, node);
+    if (isIn(keeping, node) || (acceptLoss && isAwaited)) kept.push(node);
+    else if (kind === 'remove' && known.nodes.has(node) && !isAlive) idle.push(node);
+    else throw new WaymarkError('not_found', `node '${node}' keeps nothing of the stash`);
+    if (kind === 'drain' && !isAlive) throw conflict(`node ${node} is away: remove it`);
+    if (kind === 'remove' && isAlive) throw conflict(`node ${node} is alive: drain it`);
+    if (isAwaited && !acceptLoss) {
+      throw conflict(`node ${node} is to be given data: cancel the move`);
+    }
+  }
+  return { kept, idle };
 }
 
 function epochOf({ view }: SeenView): StashBegun {

@@ -43,6 +43,8 @@ export interface Also {
   /** The epoch in which the phase began: what nodes tell of their part in it carries it. */
   readonly since: number;
   readonly paused?: boolean | undefined;
+  /** Ids of nodes that never come back: nobody waits for what only they have, or for a word of them (rule D6.9). */
+  readonly lost?: readonly string[] | undefined;
 }
 
 /** A node as it tells of itself. */

@@ -8,8 +8,8 @@ import {
   partitionCount,
   Placement,
   type PlacedNode,
-  readQuorumOf,
   type SeenView,
+  sourcesOf,
   type StashPeer,
   tellMove,
   toFill,
@@ -129,11 +129,12 @@ export class Mover {
     const before = new Placement(view.nodes, view.replicas);
     const after = new Placement(view.also?.nodes ?? [], view.replicas);
     const wanted = toFill(store.id, before, after);
-    const needed = readQuorumOf(before.replicas);
+    const lost = view.also?.lost ?? [];
     // What it has itself counts, and is no leftover of an earlier time.
     const kept = keptBy(store.id, before);
     const has = new Map(wanted.map((one) => [one, new Set(kept.has(one) ? [store.id] : [])]));
-    const lacking = (one: number): boolean => (has.get(one)?.size ?? 0) < needed;
+    const lacking = (one: number): boolean =>
+      (has.get(one)?.size ?? 0) < sourcesOf(one, before, lost);
     const brought = new Set<number>();
     let [entries, toldAt] = [0, Number.NEGATIVE_INFINITY];
     const tell = async (): Promise<void> => {
@@ -145,6 +146,7 @@ export class Mover {
     };
     for (;;) {
       for (const [id, partitions] of ownersOf(wanted.filter(lacking), before)) {
+        if (lost.includes(id)) continue;
         const asked = partitions.filter((one) => lacking(one) && has.get(one)?.has(id) === false);
         const parts = this.#reconcileParts(this.#parts.peerOf(id, known), view.epoch);
         try {

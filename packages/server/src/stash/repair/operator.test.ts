@@ -78,12 +78,16 @@ test('[D6.8] nodes go by any process that has the space open: a move is paused, 
   }
   const refused = async (work: Promise<unknown>, code: string): Promise<void> =>
     await expect(work, code).rejects.toMatchObject({ code });
-  const one = (kind: 'drain' | 'remove', node: string) => desk.change({ kind, node });
+  const one = (kind: 'drain' | 'remove', node: string) => desk.change({ kind, nodes: [node] });
   await refused(one('drain', 'nobody'), 'not_found');
   await refused(one('remove', a.id), 'conflict');
   for (const kind of ['pause', 'resume', 'cancel'] as const) {
     await refused(desk.change({ kind }), 'conflict');
   }
+  await refused(desk.change({ kind: 'remove', nodes: [] }), 'invalid');
+  await refused(desk.change({ kind: 'drain', nodes: [d.id], acceptLoss: true }), 'invalid');
+  await refused(desk.change({ kind: 'drain', nodes: [d.id, 'nobody'] }), 'not_found');
+  await refused(desk.change({ kind: 'remove', nodes: [d.id], acceptLoss: true }), 'conflict');
   const begun = await one('drain', d.id);
   await vi.waitFor(async () => {
     const { epoch, move, nodes: told } = await desk.status({});
