@@ -37,7 +37,7 @@ test('[postgres] a schema of version 1 is brought up to date when it is opened: 
   const url = `${server.url}?schema=first`;
   await using engine = await openEngine(url);
   await using other = await openEngine(url);
-  expect((await sql('select version from first.meta'))[0]).toEqual({ version: 4 });
+  expect((await sql('select version from first.meta'))[0]).toEqual({ version: 5 });
   const { identity, revision, compacted, keys, leases } = await engine.status();
   expect({ identity, revision, compacted, keys, leases }).toEqual({
     identity: 'slHbKAIeWz3TBMhsh92vUg',

@@ -96,6 +96,57 @@ async function answered({ acknowledged }: Load, more: number): Promise<void> {
   while (acknowledged.length < until) await new Promise((resolve) => setImmediate(resolve));
 }
 
+interface Follower {
+  /** Times it was told that history is gone, and began anew with what is there. */
+  readonly resyncs: number;
+  /** Ends it once it has come so far. @returns the revision of each key it knows */
+  upTo(revision: number): Promise<ReadonlyMap<string, number>>;
+}
+
+/** Knows what there is from a watch alone: each change once, in order. */
+function follow(engine: Engine, first: number): Follower {
+  const range = { key: 'w', end: 'x' };
+  const left = new AbortController();
+  let seen = new Map<string, number>();
+  let last = first;
+  let resyncs = 0;
+  const watch = async (): Promise<void> => {
+    for await (const { revision, changes } of engine.watch([range], {
+      after: last,
+      signal: left.signal,
+    })) {
+      if (changes.length > 0) expect(revision, 'order').toBeGreaterThan(last);
+      last = revision;
+      for (const { entry } of changes) {
+        expect(seen.has(entry.key), 'once').toBe(false);
+        seen.set(entry.key, entry.modRevision);
+      }
+    }
+  };
+  const again = async (error: unknown): Promise<void> => {
+    if (left.signal.aborted) return;
+    if (!isWaymarkError(error, 'compacted')) throw error;
+    const { entries, revision } = await engine.read(range);
+    seen = new Map(entries.map((entry) => [entry.key, entry.modRevision]));
+    expect(revision, 'order').toBeGreaterThan(last);
+    last = revision;
+    resyncs++;
+    return await watch().catch(again);
+  };
+  const watching = watch().catch(again);
+  return {
+    get resyncs() {
+      return resyncs;
+    },
+    async upTo(revision) {
+      while (last < revision) await new Promise((resolve) => setTimeout(resolve, 10));
+      left.abort();
+      await watching;
+      return seen;
+    },
+  };
+}
+
 async function lostOf(engine: Engine, acknowledged: readonly Acknowledged[]): Promise<number> {
   const { entries } = await engine.read({ key: 'w', end: 'x' });
   const there = new Map(entries.map((entry) => [entry.key, entry]));
@@ -116,22 +167,7 @@ test('[K1][G12] a primary killed under load, its synchronous standby promoted: n
     await using space = await open(url);
     const lock = await space.namespace('locks').lock('/one', { ttlMs: 20_000 });
     const { revision: first } = await engine.status();
-    const seen = new Map<string, number>();
-    let last = first;
-    const left = new AbortController();
-    const watching = (async () => {
-      const watch = engine.watch([{ key: 'w', end: 'x' }], { after: first, signal: left.signal });
-      for await (const { revision, changes } of watch) {
-        if (changes.length > 0) expect(revision, 'order').toBeGreaterThan(last);
-        last = revision;
-        for (const { entry } of changes) {
-          expect(seen.has(entry.key), 'once').toBe(false);
-          seen.set(entry.key, entry.modRevision);
-        }
-      }
-    })().catch((error: unknown) => {
-      if (!left.signal.aborted) throw error;
-    });
+    const follower = follow(engine, first);
     const under = load(engine);
     await answered(under, 200 + random.below(500));
     const killed = primary.kill();
@@ -148,16 +184,16 @@ test('[K1][G12] a primary killed under load, its synchronous standby promoted: n
     expect(Math.min(...after)).toBeGreaterThan(highest);
     expect(new Set(acknowledged.map(({ revision }) => revision)).size).toBe(acknowledged.length);
     expect([...codes].filter((code) => !/^(uncertain|unavailable)$/.test(code))).toEqual([]);
-    const { revision: end } = await engine.status();
-    while (last < end) await new Promise((resolve) => setTimeout(resolve, 10));
-    left.abort();
-    await watching;
+    const seen = await follower.upTo((await engine.status()).revision);
     const unseen = acknowledged.filter(({ key, revision }) => seen.get(key) !== revision);
     expect(unseen).toEqual([]);
     expect(lock.isHeld()).toBe(true);
     await space.namespace('locks').put('/one', 'guarded', { hold: lock });
     await lock.release();
-    console.log({ round, before, acknowledged: acknowledged.length, seen: seen.size, codes });
+    const { resyncs } = follower;
+    const counts = { before, acknowledged: acknowledged.length, seen: seen.size, resyncs };
+    console.log({ round, ...counts, codes });
+    expect(resyncs).toBeLessThanOrEqual(1);
     await engine.commit({ apply: [{ type: 'delete', key: 'w', end: 'x' }] });
     primary = standby;
   }
@@ -181,6 +217,55 @@ test('[G12] the control: by an asynchronous standby that lags, what was answered
   await answered(under, writers);
   await under.stop();
   expect(await lostOf(engine, under.acknowledged)).toBeGreaterThan(0);
+});
+
+/** What a promoted standby leaves out: see the spec of the keyspace. */
+const skipped = 1_000_000_000;
+
+test('[K1][K8][K9] what only a primary that is lost had: its revisions are not given again, and who was told of them begins anew', async () => {
+  const primary = await start();
+  const standby = await start(primary);
+  await using engine = await openEngine(urlOf([primary, standby]));
+  await waitForStandby(primary);
+  const put = (value: string): Promise<{ readonly revision: number }> =>
+    engine.commit({ apply: [{ type: 'put', key: 'k', value }] });
+  const { revision: survived } = await put('kept');
+  const told = engine.watch([{ key: 'k' }], { after: survived })[Symbol.asyncIterator]();
+  const next = told.next();
+  const [sender] = await sql(primary, 'select pid from pg_stat_replication');
+  process.kill(Number(sender?.['pid']), 'SIGSTOP');
+  const alone = put('alone').catch((error: unknown) => error);
+  const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`;
+  while ((await sql(primary, cancel)).length === 0);
+  expect(await alone).toMatchObject({ code: 'uncertain' });
+  const lost = (await next).value.revision as number;
+  expect(lost).toBe(survived + 1);
+
+  await primary.kill();
+  process.kill(Number(sender?.['pid']), 'SIGKILL');
+  await sql(standby, 'select pg_promote(false)');
+  const compacted = { code: 'compacted', facts: { compacted: survived + skipped } };
+  await expect(told.next()).rejects.toMatchObject(compacted);
+  const stale = { key: 'k', target: 'mod', is: '=', to: lost } as const;
+  const again = await engine.commit({ when: [stale], apply: [{ type: 'delete', key: 'k' }] });
+  expect(again.succeeded).toBe(false);
+  const { revision } = await put('again');
+  expect(revision).toBe(survived + skipped + 1);
+
+  for (const at of [lost, survived + skipped - 1]) {
+    const refused = engine.watch([{ key: 'k' }], { after: at })[Symbol.asyncIterator]();
+    await expect(refused.next(), `a watch after ${at}`).rejects.toMatchObject(compacted);
+    await expect(engine.read({ key: 'k', at }), `a read at ${at}`).rejects.toMatchObject(compacted);
+  }
+  for (const after of [survived - 1, survived, survived + skipped]) {
+    const values: string[] = [];
+    for await (const batch of engine.watch([{ key: 'k' }], { after })) {
+      values.push(...batch.changes.map(({ entry }) => entry.value));
+      if (batch.revision >= revision) break;
+    }
+    expect(values).toEqual(after < survived ? ['kept', 'again'] : ['again']);
+  }
+  expect((await engine.read({ key: 'k', at: survived })).entries[0]?.value).toBe('kept');
 });
 
 test('[K11] a commit whose wait for the standby is cut short by hand is uncertain', async () => {

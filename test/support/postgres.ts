@@ -57,6 +57,8 @@ export async function startPostgres(call: PostgresCall = {}): Promise<RunningPos
     fsync: fsync ? 'on' : 'off',
     max_connections: '200',
     shared_buffers: '32MB',
+    // A standby that is promoted while it waits to find its primary again first waits that out.
+    wal_retrieve_retry_interval: '100ms',
     ...settings,
   };
   const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);

@@ -1,5 +1,6 @@
 import { equalKeys, keyInRange } from './key-sql.js';
-import { sqlFunction } from './schema-sql.js';
+import { sqlFunction } from './sql-function.js';
+import { lockedMeta } from './timelines.js';
 
 /**
  * Writes that look at nothing, in one statement: `write_blind` locks the row of revisions, gives each write the next one, notes what it
@@ -17,7 +18,7 @@ export function blindWriting(s: string): string {
   m record;
   taken boolean := false;
 begin
-  select * into m from ${s}.meta for update;
+  ${lockedMeta(s)}
   if cardinality(starts) > 0 then
     taken := exists (select from unnest(starts, ends) as r(a, b)
       cross join lateral (select from ${s}.entry e where ${keyInRange('e.key', 'r.a', 'r.b')} limit 1) e);
@@ -41,14 +42,17 @@ end`,
  * by keys: it took a third of what a put cost, for reads far back of few keys, which now look through what has changed since.
  */
 export function cheaperWrites(s: string): string {
-  const planned = ['load', 'look', 'write'].map(
-    (name) => `alter function ${s}.${name} set enable_bitmapscan = off;`,
-  );
   return [
     `alter table ${s}.entry set (fillfactor = 70);`,
     `drop index ${s}.log_key;`,
-    ...planned,
+    withoutBitmaps(s),
   ].join('\n');
+}
+
+export function withoutBitmaps(s: string): string {
+  return ['load', 'look', 'write']
+    .map((name) => `alter function ${s}.${name} set enable_bitmapscan = off;`)
+    .join('\n');
 }
 
 /** What is written, beside the entry that is there. */

@@ -5,6 +5,7 @@ import { compactedError } from '../kit/cursor.js';
 import type { Database, Value } from './database.js';
 import { refuseOther } from './facts.js';
 import { boundsOf, keyInRange } from './key-sql.js';
+import { pointFor, settleTimeline } from './timelines.js';
 import { bytesArray, readEntry, type Row } from './values.js';
 import type { Wake } from './wake.js';
 
@@ -17,8 +18,8 @@ export interface FollowOptions {
   readonly ranges: readonly KeyRange[] | null;
   readonly previous: boolean;
   readonly signal: AbortSignal;
-  /** Told where history is compacted. */
-  readonly noticed: (compacted: Revision) => void;
+  /** Told from where on a watch can begin without asking. */
+  readonly noticed: (floor: Revision) => void;
 }
 
 /** One look at history reads so many changes, or about so many bytes. */
@@ -30,7 +31,8 @@ const retryMs = 200;
  * Every change after `after`, in order, once: history is read from there each time something wakes it. What wakes it may be late or false,
  * as revisions become visible in their order and nothing is taken from the notification itself.
  *
- * @throws {WaymarkError} `compacted`, with the point, when history was dropped beyond where it stood; `superseded`
+ * @throws {WaymarkError} `compacted`, with the point, when history was dropped beyond where it stood, or what it had told was lost with a
+ *                        primary; `superseded`
  */
 export async function* follow(after: Revision, options: FollowOptions): AsyncGenerator<Batch> {
   const { wake, signal, clock } = options;
@@ -62,22 +64,27 @@ interface Look extends Batch {
   readonly more: boolean;
 }
 
-async function lookAfter(told: Revision, options: FollowOptions): Promise<Look> {
+async function lookAfter(told: Revision, options: FollowOptions, settled = false): Promise<Look> {
   const { database, identity, previous, ranges, signal } = options;
   const values: Value[] = [told, changesMax, bytesMax];
   const rows = await database.read(statementOf(database.s, ranges, values), values, { signal });
   const [first] = rows as [Row];
-  const [owner, revision, compacted, dropped, upTo] = first as [
+  const [owner, revision, compacted, dropped, upTo, resumed] = first as [
     string,
     Revision,
     Revision,
     Revision,
     Revision | null,
+    Revision,
   ];
   refuseOther(owner, identity);
-  options.noticed(compacted);
+  if (revision < told && !settled) {
+    await settleTimeline(database);
+    return await lookAfter(told, options, true);
+  }
+  options.noticed(Math.max(compacted, resumed));
   if (dropped > told) throw compactedError(compacted);
-  const changes = rows.filter((row) => row[5] !== null).map((row) => changeOf(row, previous));
+  const changes = rows.filter((row) => row[6] !== null).map((row) => changeOf(row, previous));
   const more = upTo !== null && upTo < revision;
   return { revision: upTo ?? Math.max(told, revision), changes, more };
 }
@@ -104,7 +111,7 @@ part as (
 span as (
   select max(revision) filter (where bytes < $3::bigint) as up_to, count(*) >= $2::bigint or max(bytes) >= $3::bigint as cut from part
 )
-select m.identity, m.revision, m.compacted, m.dropped, case when span.cut then span.up_to end,
+select m.identity, m.revision, ${pointFor(s, 'm.compacted', '$1::bigint')}, ${pointFor(s, 'm.dropped', '$1::bigint')}, case when span.cut then span.up_to end, coalesce((select max(resumed) from ${s}.lost), 0),
   l.kind, l.key, l.value, l.create_revision, l.revision, l.version, l.lease,
   l.key, l.previous_value, l.previous_create_revision, l.previous_mod_revision, l.previous_version, l.previous_lease
 from m cross join span left join ${s}.log l on l.revision > $1::bigint and l.revision <= span.up_to ${inRanges}
@@ -112,8 +119,8 @@ order by l.revision, l.position`;
 }
 
 function changeOf(row: Row, withPrevious: boolean): Change {
-  const kind = row[5] as ChangeKind;
-  const entry = readEntry(row, 6);
+  const kind = row[6] as ChangeKind;
+  const entry = readEntry(row, 7);
   if (!withPrevious) return { kind, entry };
-  return { kind, entry, previous: row[13] === null ? null : readEntry(row, 12) };
+  return { kind, entry, previous: row[14] === null ? null : readEntry(row, 13) };
 }

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../core/clock.js';
 import type { Database } from './database.js';
+import { settleTimeline } from './timelines.js';
 
 /**
  * The clock by which leases end: a row that one process, the reaper, moves on by the time its own monotonic clock has seen pass. A renewal
@@ -105,6 +106,7 @@ export class LeaseClock {
       {},
     );
     if (taken.length === 0) return watchMs;
+    await settleTimeline(database);
     this.#movedAt = clock.now();
     this.#lookAt = 0;
     this.#idle = false;

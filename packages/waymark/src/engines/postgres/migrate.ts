@@ -1,8 +1,9 @@
 import { WaymarkError } from '../../core/errors.js';
-import { blindWriting, cheaperWrites } from './blind-sql.js';
+import { blindWriting, cheaperWrites, withoutBitmaps } from './blind-sql.js';
 import type { Database, Transaction } from './database.js';
 import { anyLeaseId, functions, neededHistory, tables } from './schema-sql.js';
-import { textViews } from './text-sql.js';
+import { textViews, textWriting } from './text-sql.js';
+import { timelines } from './timelines.js';
 
 /** What brings a schema from each version to the next. The first makes it. */
 const migrations: readonly ((s: string) => readonly string[])[] = [
@@ -10,6 +11,7 @@ const migrations: readonly ((s: string) => readonly string[])[] = [
   (s) => [blindWriting(s), cheaperWrites(s)],
   (s) => [anyLeaseId(s)],
   (s) => [neededHistory(s)],
+  (s) => [timelines(s), functions(s), withoutBitmaps(s), blindWriting(s), textWriting(s)],
 ];
 
 /**

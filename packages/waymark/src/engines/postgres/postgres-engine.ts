@@ -25,7 +25,7 @@ import { closedError, Feed, type FeedSource } from '../kit/feed.js';
 import { isPlain } from '../../core/queries.js';
 import { type HistoryBounds, neededMaxOf } from '../kit/keyspace.js';
 import { CommitGroups } from './commit-groups.js';
-import { Database } from './database.js';
+import { Database, type Value } from './database.js';
 import { futureRevision, refuseOther } from './facts.js';
 import { follow } from './follow.js';
 import { LeaseClock } from './lease-clock.js';
@@ -37,6 +37,7 @@ import { KeyReads } from './key-reads.js';
 import { Primary } from './primary.js';
 import { readingOf, readStatement } from './read-sql.js';
 import { Retention } from './retention.js';
+import { pointFor, settleTimeline } from './timelines.js';
 import { Wake } from './wake.js';
 
 export interface PostgresEngineOptions {
@@ -98,8 +99,8 @@ class PostgresEngine implements Engine, FeedSource {
   readonly #leases: Leases;
   readonly #leaseClock: LeaseClock;
   readonly #feed: Feed;
-  /** The highest point seen. */
-  #compacted: Revision = 0;
+  /** The highest revision seen from which on all are known. */
+  #floor: Revision = 0;
   #closed: Promise<void> | null = null;
 
   constructor(parts: Parts) {
@@ -197,7 +198,7 @@ class PostgresEngine implements Engine, FeedSource {
   }
 
   get compacted(): Revision {
-    return this.#compacted;
+    return this.#floor;
   }
 
   follow(after: Revision, signal: AbortSignal): AsyncIterable<Batch> {
@@ -215,9 +216,18 @@ class PostgresEngine implements Engine, FeedSource {
 
   async present(at?: Revision): Promise<Revision> {
     const { database, identity } = this.#parts;
-    const text = `select identity, revision, compacted from ${database.s}.meta`;
-    const [row] = await database.read(text, [], {});
-    const [owner, revision, compacted] = row as [string, Revision, Revision];
+    const { s } = database;
+    const text = `select identity, revision, ${pointFor(s, 'compacted', '$1::bigint')} from ${s}.meta`;
+    const ask = async (): Promise<readonly Value[]> => {
+      const [row] = await database.read(text, [at ?? 0], {});
+      return row as readonly Value[];
+    };
+    let meta = await ask();
+    if (at !== undefined && at > (meta[1] as Revision)) {
+      await settleTimeline(database);
+      meta = await ask();
+    }
+    const [owner, revision, compacted] = meta as [string, Revision, Revision];
     refuseOther(owner, identity);
     this.#noticed(compacted);
     if (at !== undefined && at > revision) throw futureRevision(at, revision);
@@ -225,8 +235,8 @@ class PostgresEngine implements Engine, FeedSource {
     return revision;
   }
 
-  readonly #noticed = (compacted: Revision): void => {
-    this.#compacted = Math.max(this.#compacted, compacted);
+  readonly #noticed = (floor: Revision): void => {
+    this.#floor = Math.max(this.#floor, floor);
   };
 
   #open(signal: AbortSignal | undefined): void {

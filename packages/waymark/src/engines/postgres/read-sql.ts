@@ -3,6 +3,7 @@ import { compactedError } from '../kit/cursor.js';
 import type { Statement, Value } from './database.js';
 import { futureRevision, refuseOther } from './facts.js';
 import { boundBuffers, byKey, keyInRange } from './key-sql.js';
+import { pointFor } from './timelines.js';
 import { readEntry, type Row } from './values.js';
 
 const columns = 'key, value, create_revision, mod_revision, version, lease';
@@ -22,15 +23,16 @@ export function readStatement(s: string, query: Query): Statement {
   const values: Value[] = [...boundBuffers(query)];
   const parameter = (value: Value): string => `$${values.push(value)}`;
   const present = `select ${columns} from ${s}.entry where ${keyInRange('key', '$1::bytea', '$2::bytea')}`;
-  const source =
-    query.at === undefined ? present : past(s, present, parameter(query.at) + '::bigint');
+  const at = query.at === undefined ? null : `${parameter(query.at)}::bigint`;
+  const source = at === null ? present : past(s, present, at);
+  const compacted = at === null ? 'm.compacted' : pointFor(s, 'm.compacted', at);
   const { limit = 0, countOnly, keysOnly } = query;
   const taken = countOnly === true ? 0 : limit === 0 ? null : limit + 1;
   const value = keysOnly === true ? `''::bytea as value` : 'value';
   const text = `with source as not materialized (${source}),
 found as (select ${columns.replace('value', value)}, row_number() over (order by ${orderOf(query)}) as place
   from source where ${filters(query, parameter)} order by place limit ${parameter(taken)}::bigint)
-select m.identity, m.revision, m.compacted, ${query.uncounted === true ? 0 : '(select count(*) from source)'}, found.*
+select m.identity, m.revision, ${compacted}, ${query.uncounted === true ? 0 : '(select count(*) from source)'}, found.*
 from ${s}.meta m left join found on true order by place`;
   return { text, values };
 }

@@ -20,14 +20,23 @@ const measuredMax = 500;
 /** Counted for a change beside its key and values. */
 const overheadBytes = 160;
 
+/** Changes of so many whole revisions. They are counted, as their numbers may leave out many: see timelines.ts. */
+interface Part {
+  /** The last of them. */
+  readonly revision: Revision;
+  readonly revisions: number;
+  readonly bytes: number;
+}
+
 /**
  * Drops history that exceeds both bounds, and what was compacted. That goes in two steps, a round apart: first nobody can begin there any
  * more, then it is dropped, so who follows has the time to pass it.
  */
 export class Retention {
   readonly #options: RetentionOptions;
-  /** Bytes of the changes up to a revision, after those of the one before; in order. */
-  #measured: { readonly revision: Revision; readonly bytes: number }[] = [];
+  /** In order, each from where the one before ends. */
+  #measured: Part[] = [];
+  #revisions = 0;
   #bytes = 0;
   #measuredTo: Revision = 0;
   /** What came after this is needed, as of this round. */
@@ -71,9 +80,9 @@ export class Retention {
   async #run(): Promise<void> {
     const { database } = this.#options;
     const { s } = database;
-    const present = await this.#measure();
+    await this.#measure();
     this.#needed = await this.#learnNeeded();
-    const point = this.#surplus(present);
+    const point = this.#surplus();
     const [row] = await database.read(
       `update ${s}.meta set compacted = greatest(compacted, $1::bigint), dropped = greatest(dropped, least(compacted, $2::bigint))
        where compacted < $1::bigint or dropped < least(compacted, $2::bigint) returning compacted, dropped`,
@@ -86,29 +95,28 @@ export class Retention {
     await this.#drop(dropped);
   }
 
-  /** Adds up what has come since the last round. @returns the present revision */
-  async #measure(): Promise<Revision> {
+  /** Adds up what has come since the last round. */
+  async #measure(): Promise<void> {
     const { database } = this.#options;
     const { s } = database;
     for (;;) {
       const [row] = await database.read(
-        `select m.revision, part.* from ${s}.meta m cross join (
-           select count(*), max(p.revision), sum(p.bytes)::bigint from (
+        `select count(*), max(p.revision), count(distinct p.revision), sum(p.bytes)::bigint from (
              select revision, octet_length(key) + octet_length(value) + ${overheadBytes} as bytes
              from ${s}.log where revision > $1 and revision <= (
                select max(revision) from (select revision from ${s}.log where revision > $1 order by revision limit $2) next
              )
-           ) p
-         ) part`,
+           ) p`,
         [this.#measuredTo, measuredMax],
         {},
       );
-      const [present, count, upTo, bytes] = row as [Revision, number, Revision | null, number];
-      if (upTo === null) return present;
-      this.#measured.push({ revision: upTo, bytes });
+      const [count, upTo, revisions, bytes] = row as [number, Revision | null, number, number];
+      if (upTo === null) return;
+      this.#measured.push({ revision: upTo, revisions, bytes });
+      this.#revisions += revisions;
       this.#bytes += bytes;
       this.#measuredTo = upTo;
-      if (count < measuredMax || this.#closed) return present;
+      if (count < measuredMax || this.#closed) return;
     }
   }
 
@@ -127,25 +135,26 @@ export class Retention {
   }
 
   /** Up to where both bounds are exceeded. */
-  #surplus(present: Revision): Revision {
+  #surplus(): Revision {
     const { revisionsMin, bytesMin } = this.#options;
     let point = 0;
     for (let first = this.#measured[0]; first !== undefined; first = this.#measured[0]) {
-      const surplus =
-        present - first.revision > revisionsMin && this.#bytes - first.bytes > bytesMin;
-      if (!surplus || this.#isNeeded(first.revision, present)) break;
+      const revisions = this.#revisions - first.revisions;
+      const bytes = this.#bytes - first.bytes;
+      if (revisions <= revisionsMin || bytes <= bytesMin || this.#isNeeded(first)) break;
       this.#measured.shift();
-      this.#bytes -= first.bytes;
+      this.#revisions = revisions;
+      this.#bytes = bytes;
       point = first.revision;
     }
     return point;
   }
 
-  #isNeeded(revision: Revision, present: Revision): boolean {
+  #isNeeded({ revision, revisions }: Part): boolean {
     const { neededMax } = this.#options;
     const needed = this.#needed;
     if (needed === null || revision <= needed) return false;
-    return present - revision <= neededMax.revisions && this.#bytes <= neededMax.bytes;
+    return this.#revisions - revisions <= neededMax.revisions && this.#bytes <= neededMax.bytes;
   }
 
   async #drop(through: Revision): Promise<void> {

@@ -1,19 +1,12 @@
 import { byKey, equalKeys, headOf, keyInRange, tailOf } from './key-sql.js';
-import { bodyQuote } from './postgres-url.js';
+import { sqlFunction } from './sql-function.js';
+import { lockedMeta } from './timelines.js';
 
 /** Added to every lease's time, at most so much of which the lease clock can be behind: see lease-clock.ts. */
 export const slackMs = 600;
 
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** A function in the schema `s`, in PL/pgSQL. */
-export function sqlFunction(signature: string, body: string, kind = 'volatile'): string {
-  return `create function ${signature} language plpgsql ${kind} as ${bodyQuote}
-#variable_conflict use_column
-${body}
-${bodyQuote};`;
 }
 
 /** Milliseconds of the lease clock `c` at which lease `l` ends. */
@@ -102,7 +95,7 @@ comment on column ${s}.meta.needed is 'what came after it somebody still needs, 
 
 /** What a group of commits needs: the row of revisions, locked for `load`, and the entries and leases it touches. */
 function reading(s: string, name: 'load' | 'look'): string {
-  const lock = name === 'load' ? 'for update' : '';
+  const meta = name === 'load' ? lockedMeta(s) : `select * into m from ${s}.meta;`;
   const kind = name === 'load' ? 'volatile' : 'stable';
   const found = (value: string): string =>
     `select 'entry', e.key, ${value}, e.create_revision, e.mod_revision, e.version, e.lease`;
@@ -111,7 +104,7 @@ function reading(s: string, name: 'load' | 'look'): string {
 returns table (what text, key bytea, value bytea, create_revision bigint, mod_revision bigint, version bigint, lease bigint)`,
     `declare m record;
 begin
-  select * into m from ${s}.meta ${lock};
+  ${meta}
   return query select 'meta', convert_to(m.identity, 'UTF8'), ''::bytea, m.revision, m.compacted, m.dropped, 0::bigint;
   if cardinality(leases) > 0 then
     return query select 'lease', ''::bytea, ''::bytea, 0::bigint, 0::bigint, 0::bigint, l.id
@@ -190,7 +183,7 @@ end`,
       `${s}.end_lease(lease_id bigint) returns bigint`,
       `declare upcoming bigint;
 begin
-  select m.revision + 1 into upcoming from ${s}.meta m for update;
+  select m.revision + 1 into upcoming from ${s}.lock_meta() m;
   delete from ${s}.lease l where l.id = lease_id;
   if not found then return null; end if;
   insert into ${s}.log
@@ -208,7 +201,7 @@ end`,
       `${s}.expire(most bigint) returns bigint`,
       `declare ended bigint[];
 begin
-  perform 1 from ${s}.meta for update;
+  perform ${s}.lock_meta();
   select array_agg(due.id) into ended from (
     select l.id from ${s}.lease l cross join ${s}.clock c where ${leaseEnd('l', 'c')} <= c.ms
     limit most for update of l skip locked

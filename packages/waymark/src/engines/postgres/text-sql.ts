@@ -1,6 +1,7 @@
 import { limits } from '../../core/limits.js';
 import { equalKeys, headOf, keyInRange, tailOf } from './key-sql.js';
-import { leaseEnd, sqlFunction } from './schema-sql.js';
+import { leaseEnd } from './schema-sql.js';
+import { sqlFunction } from './sql-function.js';
 
 /**
  * The part of the schema that is for people: views that show keys as namespaces and paths, and functions that write as everyone does, with
@@ -8,7 +9,9 @@ import { leaseEnd, sqlFunction } from './schema-sql.js';
  * path, and where a facet has more to say a NUL and that.
  */
 export function textViews(s: string): string {
-  return [parsing(s), dataViews(s), holdViews(s), checking(s), guarding(s), writing(s)].join('\n');
+  return [parsing(s), dataViews(s), holdViews(s), checking(s), guarding(s), textWriting(s)].join(
+    '\n',
+  );
 }
 
 function parsing(s: string): string {
@@ -134,7 +137,7 @@ end`,
   );
 }
 
-function writing(s: string): string {
+export function textWriting(s: string): string {
   const parameters = 'namespace text, path text';
   /** Locks the row of revisions, and finds what is there. */
   const begin = `  prefix bytea := ${s}.prefix_of(namespace, path);
@@ -143,7 +146,7 @@ function writing(s: string): string {
   upcoming bigint;
   old record;
 begin
-  select m.revision + 1 into upcoming from ${s}.meta m for update;
+  select m.revision + 1 into upcoming from ${s}.lock_meta() m;
   perform ${s}.refuse_held(prefix, place);
   select e.* into old from ${s}.entry e where ${equalKeys('e.key', 'write.key')};
   if if_revision is not null and coalesce(old.mod_revision, 0) <> if_revision then
