@@ -33,11 +33,16 @@ export interface Line {
   readonly warm: boolean;
 }
 
-/** Runs the sides in turns, A B A B …, and compares the first with each other, pair by pair. */
+/**
+ * Runs the sides in turns, A B C, C B A, …, and compares the first with each other, pair by pair: none has the same side before
+ * it each time, whose server may still be at work.
+ */
 export async function duel(line: Line, sides: readonly Side[]): Promise<LineResult> {
   const runs: Sample[][] = sides.map(() => []);
   for (let round = line.warm ? -1 : 0; round < line.rounds; round++) {
-    for (const [index, side] of sides.entries()) {
+    const inOrder = [...sides.entries()];
+    if (round % 2 !== 0) inOrder.reverse();
+    for (const [index, side] of inOrder) {
       try {
         const sample = await side.run();
         if (round >= 0) runs[index]?.push(sample);

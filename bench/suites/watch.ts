@@ -176,22 +176,14 @@ async function longWatch(stage: Stage, waymark: Running, etcd: Running): Promise
   );
   // Its runs are those of the line before, which `--only` may leave out.
   if (ours.length === 0) return;
-  const told = ours.values();
-  const latest = { first: 0 };
+  const each = (name: string, of: (sample: LongSample) => number): Side => {
+    const told = ours.values();
+    return { name, run: async () => ({ value: of(told.next().value as LongSample) }) };
+  };
   await stage.line(
     'notified in the last 10 s of 60',
     'ms, p50, of the same runs',
-    async () => [
-      {
-        name: 'last 10 s',
-        run: async () => {
-          const { first, last } = told.next().value ?? { first: NaN, last: NaN };
-          latest.first = first;
-          return { value: last };
-        },
-      },
-      { name: 'first 10 s', run: async () => ({ value: latest.first }) },
-    ],
+    async () => [each('last 10 s', ({ last }) => last), each('first 10 s', ({ first }) => first)],
     none,
     false,
   );

@@ -18,9 +18,12 @@ export class FlushQueue {
       return;
     }
     this.#answers.push(flush);
-    if (!this.#scheduled) process.nextTick(this.#run);
+    if (!this.#scheduled) soon(this.#behindMicrotasks);
     this.#scheduled = true;
   }
+
+  /** A tick alone would come before the microtasks where a message was answered at once, and with it the answer before the news. */
+  readonly #behindMicrotasks = (): void => process.nextTick(this.#run);
 
   readonly #runNews = (): void => {
     this.#newsScheduled = false;
