@@ -18,12 +18,15 @@ export class FlushQueue {
       return;
     }
     this.#answers.push(flush);
-    if (!this.#scheduled) soon(this.#behindMicrotasks);
+    if (!this.#scheduled) process.nextTick(this.#afterWakes);
     this.#scheduled = true;
   }
 
-  /** A tick alone would come before the microtasks where a message was answered at once, and with it the answer before the news. */
-  readonly #behindMicrotasks = (): void => process.nextTick(this.#run);
+  /**
+   * Where a message was answered at once this comes before the microtasks in which watches wake. Those that wait by now are
+   * waited for, and not what they begin, as the next holder of a lock does: the client can go on meanwhile.
+   */
+  readonly #afterWakes = (): void => soon(this.#run);
 
   readonly #runNews = (): void => {
     this.#newsScheduled = false;
@@ -33,6 +36,7 @@ export class FlushQueue {
   };
 
   readonly #run = (): void => {
+    this.#runNews();
     this.#scheduled = false;
     const answers = this.#answers;
     this.#answers = [];
